@@ -1,0 +1,150 @@
+"""Every option of a run, typed, in one place; read from flags and from a file of options (YAML or JSON)."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from static_dynamic.errors import UserError, unknown
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _text(value: object) -> object:
+    return str(value) if isinstance(value, int) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
+Dataset = Literal["StylizedActivityNet", "ssv2", "Diving48"]
+
+
+class Config(BaseModel):
+    """Options of ``main.py``. Those of the published code keep their names; ``None`` means the model's or the data's own."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    # What is measured
+    model: str = Field("i3d", description="model to measure; `python -m models list` names them")
+    checkpoint: Path | None = Field(None, description="checkpoint file, in any published format; without it the weights are random")
+    strict: bool = Field(True, description="refuse a checkpoint whose keys do not all fit")
+    trust_checkpoint: bool = Field(False, description="load a checkpoint even if it could run code")
+    trained_on: str | None = Field(None, description="data set that the checkpoint was trained on, for the record")
+    stg: Annotated[Names | None, BeforeValidator(_text)] = Field(None, description="stage number, name or glob, or several with commas; default: all")
+    path: Literal["slow", "fast", "cat"] | None = Field(None, description="SlowFast pathway of a numbered stage (default: fast)")
+    fuse: bool = Field(True, description="SlowFast: the slow pathway after lateral fusion")
+    gp: Literal["fast", "avg", "max", "avgmax", "avgmaxc"] = Field("avg", description="pooling of positions")
+
+    # Videos
+    videos: str | None = Field(None, description="video file, folder of videos or of frame folders, or `synthetic[:count]`")
+    stylized_data_dir: Path | None = Field(None, description="stylized data set in the published layout")
+    dataset: Dataset | None = Field(None, description="which data set --stylized_data_dir holds")
+    subset: str | None = Field(None, description="split of the annotations (default: the published one)")
+    n_examples: int = Field(3000, ge=1, description="use the first so many videos")
+    n_sample_frames: int | None = Field(None, ge=1, description="consecutive frames that a clip spans")
+    image_size: int | None = Field(None, ge=16, description="side of the centre crop, pixels")
+
+    # Conditions and pairs
+    styles: Names | None = Field(None, description="built-in styles or image files, or ids of styles on disk")
+    scrambles: Names = Field(("shuffle",), description="scrambles of the frame order")
+    app_shuffle: bool = Field(True, description="static pairs differ in order; else they are videos of two classes")
+    use_normal_app: bool = Field(False, description="static pairs are made of the videos as filmed")
+    m_same: bool = Field(True, description="dynamic pairs come from one video; else from two of a class")
+    n_factors: int = Field(3, description="number of factors, the residual included")
+    residual_index: int = Field(2, description="which factor is the residual")
+    joint_encoding: bool = Field(False, description="also print and save the unit classes")
+    joint_encoding_thresh: float = Field(0.5, ge=0, le=1, description="a unit encodes a factor above this score")
+    replicates: int = Field(1000, ge=1, description="bootstrap replicates over videos")
+    random_seed: int = Field(1, description="seed of styles, scrambles, bootstrap and random weights")
+
+    # Running
+    batch_size: int = Field(8, ge=1, description="variants per forward")
+    device: Annotated[str, BeforeValidator(_text)] = Field("auto", description="auto, cpu, cuda, mps, or the number of a GPU")
+    precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="precision of forwards")
+    num_workers: int = Field(1, ge=0, description="threads that read and restyle videos while the model runs")
+    max_bad: float = Field(0.05, ge=0, le=1, description="share of unreadable videos at which a run gives up")
+    resume: bool = Field(True, description="go on with a run that was stopped; else start over")
+    save_dir: Path | None = Field(None, description="folder of this run (default: runs/<name>)")
+    name: str | None = Field(None, description="name of this run (default: model and data)")
+    cfg_file: Path | None = Field(None, description="file with these options; flags go first")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.videos is None) == (self.stylized_data_dir is None):
+            raise ValueError("give either --videos (e.g. --videos synthetic needs no data) or --stylized_data_dir with --dataset")
+        if self.stylized_data_dir is not None and self.dataset is None:
+            raise ValueError("--stylized_data_dir needs --dataset (StylizedActivityNet, ssv2 or Diving48)")
+        return self
+
+    @property
+    def run_name(self) -> str:
+        """Name of the run: as given, else model and data."""
+        data = self.dataset or Path(str(self.videos).replace(":", "-")).name
+        return self.name or f"{self.model}_{data}".replace("/", "-").replace(":", "-")
+
+    @property
+    def folder(self) -> Path:
+        """Folder of the run."""
+        return self.save_dir or Path("runs") / self.run_name
+
+
+def read_config(arguments: Sequence[str]) -> Config:
+    """Options from flags and, where they name one, from a file.
+
+    Raises:
+        UserError: For an unknown option (the nearest is named) or a value that does not fit.
+    """
+    parser = _parser()
+    known, rest = parser.parse_known_args(list(arguments))
+    if rest:
+        raise unknown("option", rest[0].split("=")[0], [f"--{name}" for name in Config.model_fields])
+    flags = {name: value for name, value in vars(known).items() if value is not None}
+    options = {**_read_file(flags["cfg_file"]), **flags} if "cfg_file" in flags else flags
+    if options.pop("stage", None) is not None and "stg" not in options:
+        options["stg"] = known.stage
+    try:
+        return Config(**options)
+    except ValidationError as error:
+        raise _as_user_error(error, flags.get("cfg_file")) from None
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("main.py", description="Measure how static and how dynamic a video model is.", allow_abbrev=False)
+    for name, option in Config.model_fields.items():
+        default = "" if option.default is None else f" (default: {_shown(option.default)})"
+        # A switch may stand alone, or take True or False as in the published commands.
+        alone: dict[str, Any] = {"nargs": "?", "const": "True"} if option.annotation is bool else {}
+        parser.add_argument(f"--{name}", help=f"{option.description}{default}".replace("%", "%%"), metavar=name.upper(), **alone)
+    parser.add_argument("--stage", help=argparse.SUPPRESS)  # another published name of --stg
+    return parser
+
+
+def _shown(default: object) -> object:
+    return ",".join(default) if isinstance(default, tuple) else default
+
+
+def _read_file(path: str) -> dict[str, Any]:
+    try:
+        options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"Cannot read the options in {path}: {getattr(error, 'strerror', None) or error}.") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"The options in {path} are neither YAML nor JSON: {' '.join(str(error).split())}.") from None
+    if not isinstance(options, dict):
+        raise UserError(f"The options in {path} must be a mapping of names to values. Got {type(options).__name__}.")
+    return options
+
+
+def _as_user_error(error: ValidationError, file: str | None) -> UserError:
+    first = error.errors()[0]
+    name = ".".join(str(part) for part in first["loc"][:1])
+    if first["type"] == "extra_forbidden":
+        return unknown("option", name, Config.model_fields, where=file or "")
+    message = first["msg"].removeprefix("Value error, ")
+    if not name:
+        return UserError(f"{message[0].upper()}{message[1:]}.")
+    return UserError(f"The option --{name} does not fit: {message[0].lower()}{message[1:]}. Got {first['input']!r}.")

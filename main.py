@@ -1,0 +1,199 @@
+"""The entry point: ``python main.py --model i3d --videos clips/`` measures a model and writes tables, plots and a report."""
+
+import csv
+import io
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING
+
+from config import Config, read_config
+from static_dynamic.errors import UserError, unknown
+
+if TYPE_CHECKING:
+    from static_dynamic import Recipe, Result
+    from static_dynamic.sources import Source
+
+NUM_CLASSES = {"StylizedActivityNet": 400, "ssv2": 174, "Diving48": 48}
+"""Classes of the models that the published study measured on each data set."""
+
+
+def run(config: Config) -> "Result":
+    """Measure what the options say, and write everything into the run's folder."""
+    import models
+    import static_dynamic as sd
+    from static_dynamic.interventions import STRONG
+
+    source = open_data(config)
+    model = models.create_model(
+        config.model,
+        checkpoint=config.checkpoint,
+        num_classes=NUM_CLASSES.get(config.dataset or ""),
+        seed=config.random_seed,
+        strict=config.strict,
+        trust_checkpoint=config.trust_checkpoint,
+    )
+    rule = sd.PairRule(
+        config.n_factors, config.residual_index, config.m_same, config.app_shuffle, config.use_normal_app, config.random_seed
+    )
+    with progress(min(config.n_examples, len(source.videos))) as on_video:
+        result = sd.measure(
+            model,
+            source,
+            stage_names(list(model.spec.stages), config),
+            recipe=adapt_recipe(sd.Recipe(**model.spec.recipe), config),
+            pool="avg" if config.gp == "fast" else config.gp,
+            styles=config.styles or source.styles or STRONG,
+            scrambles=config.scrambles if config.app_shuffle else (),
+            max_videos=config.n_examples,
+            seed=config.random_seed,
+            compute=sd.Compute(
+                config.batch_size, device_name(config.device), config.precision, config.num_workers, config.max_bad
+            ),
+            scoring=sd.Scoring(rule, config.joint_encoding_thresh, config.replicates, seed=config.random_seed),
+            store=config.folder / "store",
+            resume=config.resume,
+            provenance={
+                "options": config.model_dump(mode="json"),
+                "checkpoint": model.checkpoint and asdict(model.checkpoint),
+            },
+            on_video=on_video,
+        )
+    if config.checkpoint is None:
+        result.warnings.insert(0, f"The weights of {config.model} are random (no --checkpoint): this describes an untrained network.")
+    save(result, config)
+    return result
+
+
+def open_data(config: Config) -> "Source":
+    """The videos that the options name."""
+    from static_dynamic.sources import Stylized, open_source
+
+    if config.stylized_data_dir is None:
+        return open_source(str(config.videos))
+    return Stylized(
+        config.stylized_data_dir,
+        str(config.dataset),
+        styles=config.styles or ("1", "2", "3", "4"),
+        split=config.subset,
+        seed=config.random_seed,
+        use_normal_app=config.use_normal_app,
+        limit=config.n_examples,
+    )
+
+
+def stage_names(declared: Sequence[str], config: Config) -> list[str]:
+    """Stages that ``--stg``, ``--path`` and ``--fuse`` name, in the published sense for numbers.
+
+    Example:
+        >>> config = Config(videos="synthetic", stg="3", path="cat")
+        >>> stage_names(["slow.stage3", "fast.stage3", "fused.stage3"], config)
+        ['fused.stage3+fast.stage3']
+    """
+    if config.stg is None:
+        return list(declared)
+    return [_numbered(int(name), declared, config) if name.isdigit() else name for name in config.stg]
+
+
+def _numbered(number: int, declared: Sequence[str], config: Config) -> str:
+    fused = f"fused.stage{number}"
+    slow = fused if config.fuse and fused in declared else f"slow.stage{number}"
+    pathways = {"slow": slow, "fast": f"fast.stage{number}", "cat": f"{slow}+fast.stage{number}"}
+    for name in (f"stage{number}", f"block{number}", pathways[config.path or "fast"]):
+        if set(name.split("+")) <= set(declared):
+            return name
+    raise unknown("stage", number, declared, where="--stg")
+
+
+def adapt_recipe(recipe: "Recipe", config: Config) -> "Recipe":
+    """The model's recipe with the span and the crop that the options ask for; the short side keeps its proportion."""
+    if config.n_sample_frames:
+        recipe = replace(recipe, span=config.n_sample_frames)
+    if config.image_size:
+        short_side = round(config.image_size * recipe.resize / recipe.crop)
+        recipe = replace(recipe, crop=config.image_size, short_side=short_side)
+    return recipe
+
+
+def device_name(device: str) -> str:
+    """A device by name or, as in the published commands, the number of a GPU."""
+    return f"cuda:{device}" if device.isdigit() else device
+
+
+def save(result: "Result", config: Config) -> None:
+    """Write tables, manifest, plots, the report and the published output file."""
+    from static_dynamic.store import write_text
+
+    folder = result.save(config.folder)
+    write_text(folder / f"{config.model}_dim_est.csv", published_csv(result))
+    if config.joint_encoding:
+        write_text(folder / "joint_encoding.csv", result.classes().round(1).to_csv())
+    result.plot(folder)
+    result.report(folder / "report.html")
+
+
+def published_csv(result: "Result") -> str:
+    """The published ``<model>_dim_est.csv``: a line of dims and one of percents, for every stage in turn."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    for stage in result.stages:
+        layer = result.layers[result.layers["stage"] == stage]
+        rows.writerow(layer["dims"])
+        rows.writerow(layer["percent"])
+    return text.getvalue()
+
+
+@contextmanager
+def progress(videos: int) -> "Iterator[Callable[[str], None]]":
+    """A progress bar on the terminal; call what it gives with the name of every video that is done."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (TextColumn("videos"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=videos)
+        yield lambda name: bar.update(task, advance=1, description=name)
+
+
+def show(result: "Result", config: Config) -> None:
+    """Print the table, the warnings, and where everything is."""
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    table = Table(title="Share per stage, percent [95 % interval]; units per class, percent")
+    table.add_column("stage", no_wrap=True)
+    for name in result.factors:
+        table.add_column(name, justify="right", no_wrap=True)
+    if config.joint_encoding:
+        for name in result.classes():
+            table.add_column(f"{name} units", justify="right")
+    for stage, rows in result.layers.groupby("stage", sort=False):
+        shares = [f"{row.share:.1f} [{row.share_low:.1f}, {row.share_high:.1f}]" for row in rows.itertuples()]
+        classes = [f"{share:.1f}" for share in result.classes().loc[stage]] if config.joint_encoding else []
+        table.add_row(str(stage), *shares, *classes)
+    console.print(table)
+    for warning in result.warnings:
+        console.print(f"Note: {warning}", style="yellow", markup=False, soft_wrap=True)
+    console.print(f"Tables, plots and report.html: {config.folder}/", markup=False, soft_wrap=True)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; 0 if it went well, 2 after a user's slip, 130 if it was stopped."""
+    from models.errors import ModelError
+
+    try:
+        config = read_config(sys.argv[1:] if arguments is None else arguments)
+        show(run(config), config)
+    except (UserError, ModelError) as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("Stopped. What is measured is kept: the same command goes on from here.", file=sys.stderr)
+        return 130
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""The model zoo: one file per family, a registry, one checkpoint reader.
+
+Example:
+    >>> import models
+    >>> models.list_models("i3d")
+    ['i3d_r50_8x8']
+    >>> models.describe("i3d").stages["stage5"]
+    Stage(module='s5', layout='N C T H W', item=0)
+"""
+
+from models import resnet3d, slowfast  # noqa: F401  their import registers the models
+from models.checkpoints import LoadReport, digest, load_checkpoint
+from models.errors import ModelError
+from models.registry import ModelSpec, Recipe, Stage, create_model, describe, list_models, register_model
+
+__all__ = [
+    "LoadReport",
+    "ModelError",
+    "ModelSpec",
+    "Recipe",
+    "Stage",
+    "create_model",
+    "describe",
+    "digest",
+    "list_models",
+    "load_checkpoint",
+    "register_model",
+]

@@ -1,0 +1,305 @@
+"""One reader for every published checkpoint format, that runs no code from the file.
+
+The format is told from the content: safetensors; ``torch.save`` files, new and old, with a state dict bare or
+wrapped (PySlowFast ``.pyth``, Lightning, DataParallel, …); pickled arrays of the Caffe2 zoo. The names in
+``HARMLESS`` are all that a pickle may call.
+"""
+
+import argparse
+import codecs
+import collections
+import hashlib
+import os
+import pickle
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from models.errors import ModelError
+
+State = dict[str, Tensor]
+Shape = tuple[int, ...]
+
+WRAPPERS = ("blobs", "model_state", "model_state_dict", "state_dict", "model")
+PREFIXES = ("", "module.", "model.", "module.model.", "model.module.")
+LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number, pickled
+
+
+def _harmless() -> dict[str, Any]:
+    """Global name → object: arrays, numbers, plain containers and parsed options."""
+    core: Any = np._core  # type: ignore[attr-defined]
+    arrays = {
+        "multiarray._reconstruct": core.multiarray._reconstruct,
+        "multiarray.scalar": core.multiarray.scalar,
+        "numeric._frombuffer": core.numeric._frombuffer,
+    }
+    return {
+        "argparse.Namespace": argparse.Namespace,
+        "collections.OrderedDict": collections.OrderedDict,
+        "_codecs.encode": codecs.encode,  # how protocol 2 writes bytes
+        "numpy.ndarray": np.ndarray,
+        "numpy.dtype": np.dtype,
+        **{f"numpy.dtypes.{name}": getattr(np.dtypes, name) for name in np.dtypes.__all__},
+        # NumPy 2 renamed numpy.core.
+        **{f"numpy.{place}.{name}": value for place in ("core", "_core") for name, value in arrays.items()},
+    }
+
+
+HARMLESS = _harmless()
+
+
+@dataclass(frozen=True)
+class LoadReport:
+    """What a checkpoint was and how it fitted.
+
+    Attributes:
+        path: The file.
+        format: ``"safetensors"``, ``"torch"`` or ``"pickle"`` (Caffe2).
+        sha256: Digest of the file.
+        missing: Keys of the model that the file does not have.
+        unexpected: Keys of the file that the model does not have.
+        mismatched: Key → shape in the file, shape in the model.
+    """
+
+    path: str
+    format: str
+    sha256: str
+    missing: tuple[str, ...] = ()
+    unexpected: tuple[str, ...] = ()
+    mismatched: Mapping[str, tuple[Shape, Shape]] = field(default_factory=dict)
+
+
+def load_checkpoint(
+    model: nn.Module, path: str | os.PathLike[str], strict: bool = True, trust: bool = False
+) -> LoadReport:
+    """Load weights into a model, in place; on an error the model is left as it was.
+
+    Args:
+        model: Any module.
+        path: A file in one of the formats above.
+        strict: Whether every key must fit. If not, those that fit are loaded and the report names the others.
+        trust: Whether the file may run code while it is read.
+
+    Raises:
+        ModelError: If the file cannot be read, wants to run code or does not fit, or if nothing fits at all.
+    """
+    file = Path(path)
+    kind = _kind(file)
+    own = _shapes(model.state_dict())
+    state = _without_prefix(_weights(_read(file, kind, trust), file), own)
+    given = _shapes(state)
+    report = LoadReport(
+        path=str(file),
+        format=kind,
+        sha256=_sha256(file),
+        missing=tuple(key for key in own if key not in given and not _is_counter(key)),
+        unexpected=tuple(key for key in given if key not in own),
+        mismatched={key: (given[key], own[key]) for key in own if given.get(key, own[key]) != own[key]},
+    )
+    fitting = {key: value for key, value in state.items() if own.get(key) == given[key]}
+    _check(report, fitting.keys(), own, given, strict)
+    model.load_state_dict(fitting, strict=False)
+    return report
+
+
+def digest(model: nn.Module) -> str:
+    """SHA-256 over the names, types, shapes and bytes of everything in a model's state dict."""
+    total = hashlib.sha256()
+    for key, value in sorted(model.state_dict().items()):
+        total.update(f"{key} {value.dtype} {tuple(value.shape)} ".encode())
+        total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return total.hexdigest()
+
+
+# The file
+
+
+class _RefusedError(Exception):
+    """A file names a global that is not on the list."""
+
+
+def _kind(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(16)
+    except OSError as error:
+        raise ModelError(f"The checkpoint {path} cannot be read: {error.strerror}.") from None
+    if not head:
+        raise ModelError(f"The checkpoint {path} is empty.")
+    if head.startswith((b"PK\x03\x04", LEGACY_TORCH)):
+        return "torch"
+    if head[8:9] == b"{":
+        return "safetensors"
+    if head.startswith(b"\x80"):  # opens every pickle since protocol 2
+        return "pickle"
+    raise ModelError(f"{path} is no checkpoint (safetensors, torch or Caffe2); it begins with {head!r}.")
+
+
+def _read(path: Path, kind: str, trust: bool) -> Any:
+    readers: dict[str, Callable[[Path, bool], Any]] = {
+        "safetensors": _read_safetensors,
+        "torch": _read_torch,
+        "pickle": _read_pickle,
+    }
+    try:
+        return readers[kind](path, trust)
+    except _RefusedError as refused:
+        remedy = "If you trust its author, pass --trust-checkpoint (in Python: trust_checkpoint=True)."
+        raise ModelError(f"{path} was not read: it names '{refused}', which may run code. {remedy}") from None
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).partition("\n")[0]
+        raise ModelError(f"The checkpoint {path} is damaged or cut short: {reason}") from error
+
+
+def _read_safetensors(path: Path, trust: bool) -> Any:
+    from safetensors.torch import load_file
+
+    return load_file(path)
+
+
+def _read_torch(path: Path, trust: bool) -> Any:
+    allowed: list[Any] = [(value, name) for name, value in HARMLESS.items()]
+    try:
+        with torch.serialization.safe_globals(allowed):
+            return torch.load(path, map_location="cpu", weights_only=not trust)
+    except pickle.UnpicklingError as error:
+        # The message is a page long; what matters is the name of the global or, now and then, of its type.
+        detail = str(error).rpartition("WeightsUnpickler error:")[2].strip()
+        if name := re.search(r"GLOBAL (\S+)|<class '(\S+)'>", detail):
+            raise _RefusedError(name[1] or name[2]) from None
+        raise pickle.UnpicklingError(detail) from None
+
+
+def _read_pickle(path: Path, trust: bool) -> Any:
+    unpickler = pickle.Unpickler if trust else _HarmlessUnpickler
+    with path.open("rb") as stream:
+        return unpickler(stream, encoding="latin1").load()  # the Caffe2 zoo was written by Python 2
+
+
+class _HarmlessUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        full = f"{module}.{name}"
+        if full not in HARMLESS:
+            raise _RefusedError(full)
+        return HARMLESS[full]
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+# What is in it
+
+
+def _weights(content: Any, path: Path) -> State:
+    """The tensors in a file, under PyTorch's names."""
+    caffe2 = False
+    while isinstance(content, Mapping) and (wrapper := next((w for w in WRAPPERS if w in content), None)):
+        content, caffe2 = content[wrapper], wrapper == "blobs"
+    if isinstance(content, nn.Module):  # a whole model was saved; only a trusted file gets here
+        content = content.state_dict()
+    named = dict(content) if isinstance(content, Mapping) else {}
+    if caffe2:
+        named = {key: value for blob, value in named.items() if (key := caffe2_key(str(blob)))}
+    state = {str(key): torch.as_tensor(value) for key, value in named.items() if _is_numeric(value)}
+    if not state:
+        raise ModelError(f"The checkpoint {path} holds no weights.")
+    return state
+
+
+def _is_numeric(value: Any) -> bool:
+    return isinstance(value, Tensor) or (isinstance(value, np.ndarray) and value.dtype.kind in "biuf")
+
+
+def _without_prefix(state: State, own: Mapping[str, Shape]) -> State:
+    """Drop what a wrapper (DataParallel, Lightning, …) put before every key, where that makes keys fit."""
+    for prefix in PREFIXES:
+        stripped = {key.removeprefix(prefix): value for key, value in state.items()}
+        if stripped.keys() & own.keys():
+            return stripped
+    return state
+
+
+_SUFFIXES = {"w": "weight", "b": "bias", "s": "weight", "rm": "running_mean", "riv": "running_var"}
+_BLOBS = (  # name without "t_" and suffix → module; @ is the pathway
+    (r"conv1", r"s1.pathway@_stem.conv"),
+    (r"res_conv1_bn", r"s1.pathway@_stem.bn"),
+    (r"res(\d)_(\d+)_branch1(_bn)?", r"s\1.pathway@_res\2.branch1\3"),
+    (r"res(\d)_(\d+)_branch2([abc](?:_bn)?)", r"s\1.pathway@_res\2.branch2.\3"),
+    (r"nonlocal_conv(\d)_(\d+)_(theta|phi|g|out)", r"s\1.pathway@_nonlocal\2.conv_\3"),
+    (r"nonlocal_conv(\d)_(\d+)_bn", r"s\1.pathway@_nonlocal\2.bn"),
+    (r"pool1_subsample", r"s1_fuse.conv_f2s"),
+    (r"pool1_subsample_bn", r"s1_fuse.bn"),
+    (r"res(\d)_\d+_branch2c_bn_subsample", r"s\1_fuse.conv_f2s"),
+    (r"res(\d)_\d+_branch2c_bn_subsample_bn", r"s\1_fuse.bn"),
+    (r"pred", r"head.projection"),
+)
+
+
+def caffe2_key(blob: str) -> str | None:
+    """The PyTorch key of a Caffe2 blob; ``None`` for what only training needs; an unknown name as it is.
+
+    Example:
+        >>> caffe2_key("t_res4_5_branch2c_bn_riv")
+        's4.pathway1_res5.branch2.c_bn.running_var'
+    """
+    if blob in ("lr", "model_iter") or blob.endswith("momentum"):
+        return None
+    pathway = "1" if blob.startswith("t_") else "0"
+    name, _, suffix = blob.removeprefix("t_").rpartition("_")
+    for pattern, module in _BLOBS:
+        if suffix in _SUFFIXES and (match := re.fullmatch(pattern, name)):
+            return f"{match.expand(module).replace('@', pathway)}.{_SUFFIXES[suffix]}"
+    return blob
+
+
+# Whether it fits
+
+
+def _shapes(state: Mapping[str, Tensor]) -> dict[str, Shape]:
+    return {key: tuple(value.shape) for key, value in state.items()}
+
+
+def _is_counter(key: str) -> bool:
+    """Batch norm's step counter: Caffe2 has none, and inference does not need it."""
+    return key.endswith("num_batches_tracked")
+
+
+def _check(
+    report: LoadReport, fitting: Iterable[str], own: Iterable[str], given: Iterable[str], strict: bool
+) -> None:
+    fits, wanted, found = (sum(not _is_counter(key) for key in keys) for keys in (fitting, own, given))
+    if fits == 0 or (strict and fits < max(wanted, found) / 2):
+        raise ModelError(f"{report.path} looks like another model: {fits} of its {found} keys fit.")
+    if strict and (report.missing or report.unexpected or report.mismatched):
+        raise ModelError(f"{report.path} does not fit the model: {_class_counts(report) or _misfits(report)}")
+
+
+def _class_counts(report: LoadReport) -> str | None:
+    """The explanation, if the size of the classifier is all that differs."""
+    layers = {key.rpartition(".")[0] for key in report.mismatched}
+    counts = {(given[:1], own[:1]) for given, own in report.mismatched.values()}
+    same_rest = all(given[1:] == own[1:] for given, own in report.mismatched.values())
+    if report.missing or report.unexpected or len(layers) != 1 or len(counts) != 1 or not same_rest:
+        return None
+    ((given,), (own,)) = counts.pop()
+    remedy = f"Pass num_classes={given}, or strict=False for a random classifier."
+    return f"it has {given} classes, the model {own}. {remedy}"
+
+
+def _misfits(report: LoadReport) -> str:
+    shapes = tuple(f"{key} {given} for {own}" for key, (given, own) in report.mismatched.items())
+    kinds = {"missing": report.missing, "unexpected": report.unexpected, "of another shape": shapes}
+    return "; ".join(_some(what, names) for what, names in kinds.items() if names) + "."
+
+
+def _some(what: str, names: tuple[str, ...], most: int = 5) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return f"{len(names)} {what}: {', '.join(names[:most])}{more}"

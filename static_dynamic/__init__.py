@@ -1,0 +1,73 @@
+"""Does a video model work from appearance or from motion? Layer by layer, unit by unit.
+
+    import static_dynamic as sd
+
+    result = sd.measure(model, videos="clips/", stages=["stage*"])
+    result.layers, result.units
+    result.save("runs/mine")
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from static_dynamic import functional
+    from static_dynamic.clip import Clip, Recipe, Video
+    from static_dynamic.collect import Compute
+    from static_dynamic.errors import BadClip, UserError
+    from static_dynamic.measurement import measure
+    from static_dynamic.pairs import PairRule
+    from static_dynamic.recorder import Recorder, record
+    from static_dynamic.results import Result, load
+    from static_dynamic.score import Scoring
+    from static_dynamic.sources import open_source
+
+__version__ = "0.1.0"
+
+# Name → module; loaded on first use, so that `import static_dynamic` costs nothing.
+_HOMES = {
+    "BadClip": "errors",
+    "Clip": "clip",
+    "Compute": "collect",
+    "PairRule": "pairs",
+    "Recipe": "clip",
+    "Recorder": "recorder",
+    "Result": "results",
+    "Scoring": "score",
+    "UserError": "errors",
+    "Video": "clip",
+    "load": "results",
+    "measure": "measurement",
+    "open_source": "sources",
+    "record": "recorder",
+}
+
+__all__ = [
+    "BadClip",
+    "Clip",
+    "Compute",
+    "PairRule",
+    "Recipe",
+    "Recorder",
+    "Result",
+    "Scoring",
+    "UserError",
+    "Video",
+    "functional",
+    "load",
+    "measure",
+    "open_source",
+    "record",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "functional":
+        return import_module("static_dynamic.functional")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'static_dynamic' has no attribute {name!r}")
+    return getattr(import_module(f"static_dynamic.{_HOMES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return __all__

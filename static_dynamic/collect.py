@@ -1,0 +1,237 @@
+"""Collecting: model × variants → store. Each variant is forwarded once; a run that is killed goes on where it stopped."""
+
+import hashlib
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import islice
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from static_dynamic.clip import Recipe, Video
+from static_dynamic.errors import BadClip, UserError, unknown
+from static_dynamic.recorder import Recorder, tensors_of
+from static_dynamic.sources import Source
+from static_dynamic.store import Record, Store
+from static_dynamic.variants import Conditions, PreparedVideo, Variant, prepare_video, stack
+
+VIDEOS_PER_SHARD = 8
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How forwards are run.
+
+    Attributes:
+        batch_size: Variants per forward.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: ``float32``, or ``bfloat16`` or ``float16`` by autocast.
+        workers: Threads that read and restyle videos while the model runs; with 0 it waits for them.
+        max_bad: Share of the videos that may be unreadable before the run gives up; one always may.
+    """
+
+    batch_size: int = 8
+    device: str = "auto"
+    precision: str = "float32"
+    workers: int = 1
+    max_bad: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.workers < 0 or not 0 <= self.max_bad <= 1:
+            raise UserError(
+                "The compute options need batch_size ≥ 1, workers ≥ 0 and max_bad in [0, 1]. "
+                f"Got batch_size={self.batch_size}, workers={self.workers}, max_bad={self.max_bad}."
+            )
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
+
+
+@dataclass(frozen=True)
+class Study:
+    """What is measured: a model's stages on some videos under some conditions.
+
+    Attributes:
+        recorder: The model and its stages.
+        source: Where the videos are.
+        videos: Which of them, in order.
+        recipe: The model's input.
+        conditions: Styles and orders.
+        compute: How forwards are run.
+    """
+
+    recorder: Recorder
+    source: Source
+    videos: Sequence[Video]
+    recipe: Recipe
+    conditions: Conditions
+    compute: Compute
+
+    def describe(self) -> dict[str, object]:
+        """Everything that decides the activations, as plain data: two studies with equal descriptions agree in every byte."""
+        model = self.recorder.model
+        return {
+            "format": 1,
+            "model": getattr(getattr(model, "spec", None), "name", type(model).__name__),
+            "weights": weights_digest(model),
+            "stages": {name: [list(tap) for tap in taps] for name, taps in self.recorder.stages.items()},
+            "pool": self.recorder.pool,
+            "recipe": asdict(self.recipe),
+            "source": self.source.describe(),
+            "videos": [video.name for video in self.videos],
+            "styles": list(self.conditions.styles),
+            "orders": list(self.conditions.orders),
+            "seed": self.conditions.seed,
+            "batch_size": self.compute.batch_size,
+            "precision": self.compute.precision,
+            "device": pick_device(self.compute.device).type,
+        }
+
+    def shards(self) -> list[Sequence[Video]]:
+        """The videos of every shard."""
+        return [self.videos[i : i + VIDEOS_PER_SHARD] for i in range(0, len(self.videos), VIDEOS_PER_SHARD)]
+
+    def prepare(self, video: Video) -> PreparedVideo | Record:
+        """A video ready for the model, or the record of why it is not."""
+        try:
+            return prepare_video(self.source, video, self.recipe, self.conditions)
+        except BadClip as error:
+            return {"video": video.name, "label": video.label, "problem": str(error)}
+
+
+def collect(study: Study, store: Store, on_video: Callable[[str], None] = lambda name: None) -> None:
+    """Fill the store: every variant that is not there yet is forwarded, once.
+
+    Args:
+        study: What is measured.
+        store: Where activations go, shard by shard.
+        on_video: Called with the name of every video that is done, or was there already.
+
+    Raises:
+        UserError: If too many videos cannot be read, or the model fails on its input. What is stored stays.
+    """
+    shards = study.shards()
+    missing = [number for number in range(len(shards)) if not store.has(number) or _mended(study, store.records(number))]
+    done = [record for number in range(len(shards)) if number not in missing for record in store.records(number)]
+    for record in done:
+        on_video(record["video"])
+    problems = [record["problem"] for record in done if record["problem"]]
+    device = pick_device(study.compute.device)
+    upcoming = prefetch(study.prepare, [video for number in missing for video in shards[number]], study.compute.workers)
+    with on_device(study.recorder.model, device), study.recorder, autocast(device, study.compute.precision):
+        for number in missing:
+            records: list[Record] = []
+            prepared = _readable(islice(upcoming, len(shards[number])), records, problems, study, on_video)
+            keys, activations = _forward(study.recorder, prepared, study.compute.batch_size, device)
+            store.write(number, keys, activations, records)
+    if len(problems) == len(study.videos):
+        raise UserError(f"No video could be read. The first: {problems[0]}")
+
+
+def _mended(study: Study, records: Iterable[Record]) -> bool:
+    """Whether a video that could not be read when its shard was made now can."""
+    videos = {video.name: video for video in study.videos}
+    return any(isinstance(study.prepare(videos[record["video"]]), PreparedVideo) for record in records if record["problem"])
+
+
+def _readable(prepared: Iterable[PreparedVideo | Record], records: list[Record], problems: list[str], study: Study, on_video: Callable[[str], None]) -> Iterator[PreparedVideo]:
+    """The videos that could be read; all of them are recorded, and too many bad ones end the run."""
+    allowed = max(1, int(study.compute.max_bad * len(study.videos)))
+    for video in prepared:
+        if isinstance(video, PreparedVideo):
+            records.append(video.record)
+            yield video
+        else:
+            records.append(video)
+            problems.append(video["problem"])
+            if len(problems) > allowed:
+                raise UserError(f"{len(problems)} of {len(study.videos)} videos cannot be read, more than max_bad={study.compute.max_bad:g} allows. The last: {problems[-1]}")
+        on_video(records[-1]["video"])
+
+
+def _forward(recorder: Recorder, prepared: Iterable[PreparedVideo], batch_size: int, device: torch.device) -> tuple[list[Variant], dict[str, torch.Tensor]]:
+    """Keys and activations of all variants of some videos, ``batch_size`` variants a forward."""
+    keys: list[Variant] = []
+    parts: list[dict[str, torch.Tensor]] = []
+    variants = (variant for video in prepared for variant in video.variants())
+    while batch := list(islice(variants, batch_size)):
+        keys += [key for key, _ in batch]
+        parts.append(_activations(recorder, stack([inputs for _, inputs in batch], device)))
+    return keys, {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}
+
+
+def _activations(recorder: Recorder, inputs: torch.Tensor | list[torch.Tensor]) -> dict[str, torch.Tensor]:
+    try:
+        return recorder(inputs)
+    except torch.OutOfMemoryError:
+        raise UserError(f"The device is out of memory at {_shapes(inputs)}: lower batch_size.") from None
+    except RuntimeError as error:
+        raise UserError(f"The model failed on an input of shape {_shapes(inputs)}: {str(error).splitlines()[0]}") from error
+
+
+def _shapes(inputs: torch.Tensor | list[torch.Tensor]) -> str:
+    return " and ".join(str(tuple(tensor.shape)) for tensor in tensors_of(inputs))
+
+
+def prefetch(make: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
+    """``make(item)`` for every item, in order, with at most ``workers`` of them made ahead in threads."""
+    if not workers:
+        yield from map(make, items)
+        return
+    rest = iter(items)
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[Future[Made]] = deque(pool.submit(make, item) for item in islice(rest, workers))
+        while ahead:
+            made = ahead.popleft().result()
+            ahead.extend(pool.submit(make, item) for item in islice(rest, 1))
+            yield made
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 of every parameter and buffer, names included."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.state_dict().items()):
+        if isinstance(tensor, torch.Tensor):
+            digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is a GPU if there is one.
+
+    Raises:
+        UserError: If the device does not exist here.
+    """
+    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if name == "auto":
+        return torch.device(next(kind for kind, there in available.items() if there))
+    kind = name.split(":")[0]
+    if kind not in available:
+        raise unknown("device", name, ["auto", *available])
+    if not available[kind] or (kind == "cuda" and ":" in name and int(name.split(":")[1]) >= torch.cuda.device_count()):
+        raise UserError(f"The device {name!r} is not there. Available: auto, {', '.join(kind for kind, there in available.items() if there)}.")
+    return torch.device(name)
+
+
+@contextmanager
+def on_device(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """The model on a device; back where it was once the block ends."""
+    home = next((tensor.device for tensor in model.parameters()), device)
+    model.to(device)
+    try:
+        yield
+    finally:
+        model.to(home)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which forwards run at a precision."""
+    return torch.autocast(device.type, dtype=PRECISIONS[precision], enabled=precision != "float32")

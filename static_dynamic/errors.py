@@ -1,0 +1,32 @@
+"""One error form for every slip of a user: what is wrong, where, what was given, what is allowed, the nearest name."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class UserError(ValueError):
+    """A mistake that the user can mend; its message is one line and needs no traceback."""
+
+
+class BadClip(UserError):
+    """One video that cannot be read; a run records it and goes on."""
+
+
+def unknown(kind: str, given: object, allowed: Iterable[str], where: str = "") -> UserError:
+    """The error for a name that is not in a list.
+
+    Args:
+        kind: What the name stands for, e.g. ``"style"``.
+        given: What the user wrote.
+        allowed: Every valid name.
+        where: The option, file or model that holds the name.
+
+    Example:
+        >>> print(unknown("style", "inck", ["ink", "mosaic"], where="--styles"))
+        Unknown style 'inck' in --styles. Nearest: ink. Allowed: ink, mosaic.
+    """
+    names = list(allowed)
+    close = get_close_matches(str(given), names, n=3, cutoff=0.5)
+    place = f" in {where}" if where else ""
+    nearest = f" Nearest: {', '.join(close)}." if close else ""
+    return UserError(f"Unknown {kind} {str(given)!r}{place}.{nearest} Allowed: {', '.join(names) or 'none'}.")

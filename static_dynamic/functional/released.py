@@ -1,0 +1,245 @@
+"""The measure of the published code, as pure functions of pairs (Kowal et al., CVPR 2022).
+
+Notation: ``A``, ``B`` ``(n, C)`` are the pooled activations of the first and second elements of the pairs; every pair has a
+factor, 0 dynamic (same order, other style) or 1 static (same style, other order); ``m_f = (mean A_f + mean B_f) / 2``.
+
+Everything here follows from three sums per factor, which add up over videos: ``Σ (A + B) / 2``, ``Σ A B`` and
+``Σ (A² + B²) / 2``. A bootstrap over videos is therefore the same formula with other weights.
+"""
+
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import csr_array
+
+from static_dynamic.errors import UserError
+
+Array = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
+
+DYNAMIC, STATIC, RESIDUAL = 0, 1, 2
+UnitClass = Literal["dynamic", "static", "joint", "residual", "dead"]
+UNIT_CLASSES: tuple[UnitClass, ...] = get_args(UnitClass)
+# A variance this small beside the unit's own size is rounding, not response.
+ROUNDING = 1e-12
+
+
+@dataclass(frozen=True)
+class Layerwise:
+    """What the published code reports for a layer; every array ends in the factor axis ``(…, F)``.
+
+    Attributes:
+        scores: ``s_f``, the factor's summed covariance over the total variance; the residual's is 1 by definition.
+        shares: ``softmax(s)``, in 0..1; adds up to 1.
+        dims: ``int(p_f · C)``; the last factor takes the remainder.
+        percent: ``round(100 · dims / C, 1)``.
+    """
+
+    scores: Array
+    shares: Array
+    dims: Ints
+    percent: Array
+
+
+@dataclass(frozen=True)
+class PairMoments:
+    """Sums over the pairs of each group (video) and factor, of units shifted by their mean.
+
+    Attributes:
+        count: Pairs, ``(G, F)``.
+        mean: ``Σ (A + B) / 2``, ``(G, F, C)``.
+        cross: ``Σ A B``, ``(G, F, C)``.
+        square: ``Σ (A² + B²) / 2``, ``(G, F, C)``.
+        size: Mean square of the unit before the shift, ``(C,)``: what counts as rounding is judged against it.
+    """
+
+    count: Array
+    mean: Array
+    cross: Array
+    square: Array
+    size: Array
+
+    def weighted(self, weights: Array | None = None) -> "PairMoments":
+        """Sums over all groups, each counted ``weights`` times: ``(R, G)`` → groups become the ``R`` replicates."""
+        weights = np.ones((1, len(self.count))) if weights is None else weights
+
+        def total(sums: Array) -> Array:
+            return (weights @ sums.reshape(len(sums), -1)).reshape(len(weights), *sums.shape[1:])
+
+        return PairMoments(total(self.count), total(self.mean), total(self.cross), total(self.square), self.size)
+
+
+def pair_moments(a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike, n_factors: int = 3, group: npt.ArrayLike | None = None) -> PairMoments:
+    """The sums from which every released score follows.
+
+    Args:
+        a: First elements, ``(n, C)``.
+        b: Second elements, ``(n, C)``.
+        factor: Factor of each pair, ``(n,)``, in ``0..n_factors-1``.
+        n_factors: Number of factors, the residual included.
+        group: Group (video) of each pair, ``(n,)`` integers from 0; one group if ``None``.
+
+    Raises:
+        UserError: If the shapes do not fit.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    factor, n = np.asarray(factor, np.intp), len(a)
+    group = np.zeros(n, np.intp) if group is None else np.asarray(group, np.intp)
+    if a.ndim != 2 or a.shape != b.shape or factor.shape != (n,) or group.shape != (n,) or not n:
+        raise UserError(f"Pairs need a and b of one shape (n, C), and n factors and groups. Got {a.shape}, {b.shape}, {factor.shape}, {group.shape}.")
+    if factor.min() < 0 or factor.max() >= n_factors:
+        raise UserError(f"A pair's factor must lie in 0..{n_factors - 1}. Got {factor.min()}..{factor.max()}.")
+    shift = (a.mean(0) + b.mean(0)) / 2
+    size = ((a**2).mean(0) + (b**2).mean(0)) / 2
+    a, b = a - shift, b - shift
+    groups = int(group.max()) + 1
+    cell = group * n_factors + factor
+
+    membership = csr_array((np.ones(n), (cell, np.arange(n))), shape=(groups * n_factors, n))
+
+    def summed(values: Array) -> Array:
+        return (membership @ values).reshape(groups, n_factors, *values.shape[1:])
+
+    return PairMoments(summed(np.ones(n)), summed((a + b) / 2), summed(a * b), summed((a**2 + b**2) / 2), size)
+
+
+@dataclass(frozen=True)
+class Covariances:
+    """Covariances and variances of pairs, per factor and unit; ``R`` is the number of replicates."""
+
+    between: Array
+    """``mean[(A - m_f)(B - m_f)]``, ``(R, F, C)``; NaN where a factor has no pairs."""
+    within: Array
+    """Variance over A and B of the factor, ``(R, F, C)``."""
+    total: Array
+    """Variance over A and B of all factors, ``(R, C)``."""
+
+
+def covariances(moments: PairMoments) -> Covariances:
+    """Covariances from summed moments; variances that are mere rounding become exactly 0."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        count = moments.count[..., None]
+        mean = moments.mean / count
+        between = moments.cross / count - mean**2
+        within = moments.square / count - mean**2
+        pairs = count.sum(1)
+        total = moments.square.sum(1) / pairs - (moments.mean.sum(1) / pairs) ** 2
+    floor = ROUNDING * moments.size
+    return Covariances(between, np.where(within <= floor, 0, within), np.where(total <= floor, 0, total))
+
+
+def layer_scores(between: Array, total: Array, residual_index: int = RESIDUAL) -> Array:
+    """Scores ``(R, F)`` from unit sums of covariance ``(R, F)`` and of total variance ``(R,)``; 1 for the residual."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores = between / total[:, None]
+    scores[:, residual_index] = 1.0
+    return scores
+
+
+def allocate(scores: Array, units: int) -> Layerwise:
+    """Scores ``(…, F)`` → shares, dims and percent, with the published softmax and truncation."""
+    powers = np.exp(scores - scores.max(-1, keepdims=True))
+    shares = powers / powers.sum(-1, keepdims=True)
+    if not np.isfinite(shares).all():
+        dims = np.zeros(shares.shape, np.intp)
+    else:
+        dims = (shares * units).astype(np.intp)
+        dims[..., -1] = units - dims[..., :-1].sum(-1)
+    return Layerwise(scores, shares, dims, np.round(100 * dims / units, 1))
+
+
+def released_layerwise(a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike, n_factors: int = 3, residual_index: int = RESIDUAL) -> Layerwise:
+    """Layer scores of the published code.
+
+        s_f = Σ_i mean_n[(A_f - m_f)_i (B_f - m_f)_i] / Σ_i Var_i(A and B of all factors);   s_residual = 1
+        p = softmax(s);   N_f = int(p_f · C), the last factor takes the remainder
+
+    With scores in 0..1 a factor's share lies in 15.5-42.2 %, and the residual's is never under 33.3 %: it does not count
+    units that encode nothing. The total variance pools the factors, so a score can pass 1 where their pairs come from
+    different videos.
+
+    Args:
+        a: First elements of the pairs, ``(n, C)``.
+        b: Second elements, ``(n, C)``.
+        factor: Factor of each pair, ``(n,)``.
+        n_factors: Number of factors, the residual included.
+        residual_index: Which factor is the residual; it has no pairs.
+
+    Returns:
+        Scores, shares, dims and percent, each ``(n_factors,)``.
+
+    Raises:
+        UserError: If the shapes do not fit, or a factor has no pairs.
+
+    Source: spec of the released code, ``dim_est`` (Kowal et al., CVPR 2022, section 3).
+    """
+    moments = pair_moments(a, b, factor, n_factors).weighted()
+    _require_pairs(moments.count[0], residual_index)
+    cov = covariances(moments)
+    scores = layer_scores(cov.between.sum(-1), cov.total.sum(-1), residual_index)
+    return allocate(scores[0], cov.total.shape[-1])
+
+
+def released_unitwise(a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike, n_factors: int = 3, residual_index: int = RESIDUAL) -> Array:
+    """Unit scores of the published code: Fisher's intraclass correlation of the pairs of each factor.
+
+        u_f,i = mean_n[(A_f - m_f)_i (B_f - m_f)_i] / Var_i(A_f and B_f);   u_residual = 1
+
+    Args:
+        a: First elements of the pairs, ``(n, C)``.
+        b: Second elements, ``(n, C)``.
+        factor: Factor of each pair, ``(n,)``.
+        n_factors: Number of factors, the residual included.
+        residual_index: Which factor is the residual.
+
+    Returns:
+        ``(n_factors, C)``, in -1..1; NaN for a unit without variance.
+
+    Raises:
+        UserError: If the shapes do not fit, or a factor has no pairs.
+    """
+    moments = pair_moments(a, b, factor, n_factors).weighted()
+    _require_pairs(moments.count[0], residual_index)
+    return unit_scores(covariances(moments), residual_index)[0]
+
+
+def unit_scores(cov: Covariances, residual_index: int = RESIDUAL) -> Array:
+    """Intraclass correlations ``(R, F, C)``; NaN without variance, 1 for the residual."""
+    with np.errstate(invalid="ignore", divide="ignore"):
+        scores = np.where(cov.within > 0, cov.between / cov.within, np.nan)
+    scores[:, residual_index] = 1.0
+    return scores
+
+
+def classify_units(scores: npt.ArrayLike, threshold: float = 0.5) -> npt.NDArray[Any]:
+    """Class of every unit from its dynamic and static score.
+
+        dynamic: u_D > λ ≥ u_S;  static: u_S > λ ≥ u_D;  joint: both > λ;  residual: neither;  dead: no variance
+
+    A unit encodes a factor only above λ, so one exactly at λ does not (the published code leaves it without a class).
+
+    Args:
+        scores: ``(…, F, C)`` with the dynamic scores first and the static second, as from :func:`released_unitwise`.
+        threshold: λ, in [0, 1].
+
+    Returns:
+        ``(…, C)`` of ``dynamic``, ``static``, ``joint``, ``residual`` or ``dead``.
+
+    Raises:
+        UserError: If the threshold lies outside [0, 1].
+    """
+    if not 0 <= threshold <= 1:
+        raise UserError(f"The 'threshold' parameter of classify_units must be a float in the range [0, 1]. Got {threshold}.")
+    scores = np.asarray(scores, np.float64)
+    dynamic, static = scores[..., DYNAMIC, :], scores[..., STATIC, :]
+    names = np.array(["residual", "dynamic", "static", "joint"])
+    classes = names[(dynamic > threshold) + 2 * (static > threshold)]
+    return np.where(np.isnan(dynamic) | np.isnan(static), "dead", classes)
+
+
+def _require_pairs(count: Array, residual_index: int) -> None:
+    for factor, pairs in enumerate(count):
+        if factor != residual_index and not pairs:
+            raise UserError(f"Factor {factor} has no pairs. Every factor but the residual ({residual_index}) needs some; got counts {count.astype(int).tolist()}.")

@@ -1,0 +1,91 @@
+"""See what styles and scrambles do to a video: writes a PNG with a row for each."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from static_dynamic.clip import Frames, Recipe
+from static_dynamic.errors import UserError
+from static_dynamic.interventions import check_style, contact_sheet
+from static_dynamic.interventions.scrambles import scrambling
+from static_dynamic.interventions.sheet import write_png
+from static_dynamic.interventions.styles import STRONG, style
+
+RATE = 8
+"""Source frames from one column to the next."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors take one line, like all others here."""
+
+    def error(self, message: str) -> NoReturn:
+        """Leave with the form of every other slip."""
+        raise UserError(f"{message[0].upper()}{message[1:]}.")
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    options = Parser(prog="python -m static_dynamic.interventions", description=__doc__)
+    options.add_argument("video", nargs="?", help="a video, a folder of frames, or 'synthetic'")
+    options.add_argument("--out", type=Path, default=Path("sheet.png"), help="the PNG to write (%(default)s)")
+    options.add_argument("--styles", help="names or image files, with commas between; all if not given")
+    options.add_argument("--frames", type=int, default=6, help="columns (%(default)s)")
+    options.add_argument("--seed", type=int, default=0, help="seed of styles and scrambles (%(default)s)")
+    options.add_argument("--list", action="store_true", help="name every style and scramble, and stop")
+    return options
+
+
+def catalogue() -> str:
+    """Every style and scramble with its summary; a star marks the default conditions of a measurement."""
+    styles = [
+        f"  {entry.name:15}{'*' if entry.name in STRONG else ' '} {entry.summary}"
+        for entry in style.entries.values()
+    ]
+    scrambles = [f"  {entry.name:16} {entry.summary}" for entry in scrambling.entries.values()]
+    return "\n".join(["styles (* = default of a measurement)", *styles, "scrambles", *scrambles])
+
+
+def read_frames(video: str, count: int) -> Frames:
+    """``count`` frames from the middle of the first video there is, in playing order."""
+    from static_dynamic.sources import open_source
+
+    source = open_source(video)
+    clip = source.read(source.videos[0], recipe=Recipe(frames=count, rate=RATE, crop=240))
+    return clip.frames[clip.sample.pathways[0]]
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says.
+
+    Raises:
+        UserError: For any slip in it.
+    """
+    options = parser().parse_args(arguments)
+    if options.list:
+        print(catalogue())
+        return
+    if options.video is None:
+        raise UserError("Which video? Give a file, a folder of frames, or 'synthetic'.")
+    styles = None if options.styles is None else [name.strip() for name in options.styles.split(",")]
+    for name in styles or []:
+        check_style(name)
+    write_png(
+        contact_sheet(read_frames(options.video, options.frames), styles, seed=options.seed), options.out
+    )
+    print(options.out)
+
+
+def main() -> int:
+    """Exit code 0, or 2 and one line on stderr."""
+    try:
+        run()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Restyling: another appearance, the same motion.
+
+A style is fitted once, to the `Census` of a clip (order-free counts over all its frames) and to random
+numbers; what it returns is one operator that paints every frame. So it can neither follow nor add motion, by
+construction.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from static_dynamic.clip import Frames
+from static_dynamic.errors import UserError, unknown
+from static_dynamic.interventions.census import Census, Paint
+from static_dynamic.interventions.registry import Registry, generator
+
+Style = Callable[[Census, np.random.Generator], Paint]
+style: Registry[Style] = Registry("style")
+
+ORIGINAL = "original"
+STRONG = ("ink", "neon", "solarise", "random_filter")
+"""The default static conditions of a measurement: strong, readable, and far from each other."""
+
+SMALLEST = 16
+
+
+def list_styles(pattern: str = "*") -> list[str]:
+    """Names of the built-in styles that match a glob."""
+    return style.names(pattern)
+
+
+def check_style(name: str) -> None:
+    """Raise now what `restyle` would raise for this name later.
+
+    Raises:
+        UserError: If the name is unknown, or an image that cannot be read.
+    """
+    _find(name)
+
+
+def restyle(frames: Frames, style: str, seed: int = 0) -> Frames:
+    """Give a clip another appearance.
+
+    Every frame goes through the same operator, fitted to all frames regardless of their order; hence
+    ``restyle(frames[order]) == restyle(frames)[order]`` exactly, and equal frames stay equal.
+
+    Args:
+        frames: ``(T, H, W, 3)`` uint8 RGB, sides of 16 pixels or more; not modified.
+        style: A name from `list_styles`, ``"original"`` (no change), or the path of an image (``.jpg``,
+            ``.png``) whose look the clip takes.
+        seed: Draws the grain of every style, and all of ``random_filter`` and ``film``.
+
+    Returns:
+        ``(T, H, W, 3)`` uint8 RGB; the same array for ``"original"``.
+
+    Raises:
+        UserError: For an unknown style, an unreadable image, a negative seed or frames of another form.
+
+    Example:
+        >>> import numpy as np
+        >>> restyle(np.zeros((8, 64, 64, 3), np.uint8), "ink").shape
+        (8, 64, 64, 3)
+    """
+    _check_frames(frames)
+    fit = _find(style)
+    if fit is None:
+        return frames
+    clip = np.ascontiguousarray(frames)
+    paint = fit(Census(clip), generator(seed, "image" if _is_image(style) else style))
+    return np.stack([paint(frame) for frame in clip])
+
+
+def _find(name: str) -> Style | None:
+    """The style of that name; ``None`` for the clip as filmed."""
+    if name == ORIGINAL:
+        return None
+    if _is_image(name):
+        from static_dynamic.interventions.image_style import image_style
+
+        return image_style(Path(name))
+    if name not in style.entries:
+        raise unknown("style", name, [ORIGINAL, *style.entries, "path/to/image.jpg"])
+    return style[name].function
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in {".jpg", ".jpeg", ".png"}
+
+
+def _check_frames(frames: Frames) -> None:
+    form = f"{frames.dtype} {frames.shape}"
+    if frames.dtype != np.uint8 or frames.ndim != 4 or frames.shape[-1] != 3 or not len(frames):
+        raise UserError(f"The 'frames' of a clip must be uint8 (T, H, W, 3) with T >= 1. Got {form}.")
+    if min(frames.shape[1:3]) < SMALLEST:
+        raise UserError(f"The 'frames' of a clip must be {SMALLEST} pixels or more on each side. Got {form}.")

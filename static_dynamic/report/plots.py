@@ -1,0 +1,110 @@
+"""Plots of a result: share of every factor per stage, with intervals, and classes of units per stage."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from static_dynamic.store import write_atomically
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from static_dynamic.results import Result
+
+# Okabe & Ito (2008): told apart by colour-blind readers and, by their lightness, in grey.
+COLOURS = {
+    "dynamic": "#0072B2",
+    "static": "#D55E00",
+    "joint": "#009E73",
+    "residual": "#8C8C8C",
+    "dead": "#DDDDDD",
+    "differ": "#CC79A7",
+    "same": "#56B4E9",
+}
+
+
+def plot_layers(result: "Result") -> "Figure":
+    """Share of every factor per stage, with intervals; a panel per stream."""
+
+    def panel(axes: "Axes", stages: list[str]) -> None:
+        for offset, factor in enumerate(result.factors):
+            rows = result.layers[result.layers["factor"] == factor].set_index("stage").loc[stages]
+            x = [i + 0.08 * (offset - (len(result.factors) - 1) / 2) for i in range(len(stages))]
+            spread = [rows["share"] - rows["share_low"], rows["share_high"] - rows["share"]]
+            axes.errorbar(x, rows["share"], yerr=spread, color=COLOURS[factor], marker="o", capsize=3, label=factor)
+
+    return _per_stream(result, panel, "share of the layer, percent")
+
+
+def plot_units(result: "Result") -> "Figure":
+    """Share of the units of every class per stage, stacked to 100 percent; a panel per stream."""
+    classes = result.classes()
+
+    def panel(axes: "Axes", stages: list[str]) -> None:
+        base = pd.Series(0.0, index=stages)
+        for name in classes.columns[(classes > 0).any()]:
+            heights = classes.loc[stages, name]
+            axes.bar(range(len(stages)), heights, bottom=base, color=COLOURS[name], label=name, width=0.75)
+            base += heights
+        axes.set_ylim(0, 100)
+
+    return _per_stream(result, panel, "units, percent")
+
+
+def save_plots(result: "Result", folder: Path) -> list[Path]:
+    """Write ``layers`` and ``units`` as SVG and PNG.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    paths = []
+    for name, draw in (("layers", plot_layers), ("units", plot_units)):
+        figure = draw(result)
+        for kind in ("svg", "png"):
+            paths.append(folder / f"{name}.{kind}")
+            save_figure(figure, paths[-1])
+    return paths
+
+
+def save_figure(figure: "Figure", path: Path) -> None:
+    """Write a figure atomically, in the format of the file's name."""
+    kind = path.suffix[1:]
+    metadata = {"Date": None} if kind == "svg" else None
+    write_atomically(path, lambda partial: figure.savefig(partial, format=kind, dpi=150, metadata=metadata))
+
+
+def _per_stream(result: "Result", panel: Callable[["Axes", list[str]], None], label: str) -> "Figure":
+    """A figure with one panel per stream (``slow.stage1`` and ``slow.stage2`` share one), sharing the vertical axis."""
+    import seaborn as sns
+    from matplotlib.figure import Figure
+
+    streams: dict[str, list[str]] = {}
+    for stage in result.stages:
+        stream = stage.rpartition(".")[0] if "+" not in stage else "side by side"
+        streams.setdefault(stream, []).append(stage)
+    widths = [max(2, len(stages)) for stages in streams.values()]
+    style: dict[str, Any] = {**sns.axes_style("whitegrid"), **sns.plotting_context("notebook")}
+    with _rc(style):
+        figure = Figure(figsize=(2.4 + 0.8 * sum(widths), 4.2), layout="constrained")
+        all_axes = figure.subplots(1, len(streams), sharey=True, squeeze=False, width_ratios=widths)[0]
+        for axes, (stream, stages) in zip(all_axes, streams.items(), strict=True):
+            panel(axes, stages)
+            names = [stage if "+" in stage else stage.rpartition(".")[2] for stage in stages]
+            axes.set_xticks(range(len(stages)), names, rotation=30, ha="right")
+            axes.set_xlim(-0.6, len(stages) - 0.4)
+            axes.grid(visible=False, axis="x")
+            axes.set_title(stream)
+        all_axes[0].set_ylabel(label)
+        handles, labels = all_axes[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside right upper", frameon=False)
+    return figure
+
+
+def _rc(style: dict[str, Any]) -> Any:
+    import matplotlib
+
+    # Text stays text in SVG, and the ids of its elements do not change from run to run.
+    return matplotlib.rc_context({**style, "svg.fonttype": "none", "svg.hashsalt": "static-dynamic"})

@@ -1,0 +1,91 @@
+"""Results: tidy tables and the manifest that says how they were made."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from static_dynamic.errors import UserError
+from static_dynamic.functional.released import UNIT_CLASSES
+from static_dynamic.store import write_atomically, write_text
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a measurement found.
+
+    Attributes:
+        layers: One row per stage and factor: score, share (percent), their ``_low`` and ``_high`` ends, and the published
+            ``dims`` and ``percent``.
+        units: One row per stage and unit: dynamic and static score with their intervals, class, and ``stability`` (the
+            share of bootstrap replicates that keep the class).
+        manifest: How it was made: versions, seed, model, weights, recipe, conditions, what was read of every video.
+        warnings: What a reader must know before quoting a number.
+    """
+
+    layers: pd.DataFrame
+    units: pd.DataFrame
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def stages(self) -> list[str]:
+        """Stages, in the order of the study."""
+        return list(dict.fromkeys(self.layers["stage"]))
+
+    @property
+    def factors(self) -> list[str]:
+        """Factors, in their published order."""
+        return list(dict.fromkeys(self.layers["factor"]))
+
+    def shares(self) -> pd.DataFrame:
+        """Share of every factor, in percent: one row per stage."""
+        return self.layers.pivot(index="stage", columns="factor", values="share").loc[self.stages, self.factors]
+
+    def classes(self) -> pd.DataFrame:
+        """Share of the units of every class, in percent: one row per stage."""
+        counts = pd.crosstab(self.units["stage"], self.units["class"], normalize="index") * 100
+        return counts.reindex(index=self.stages, columns=list(UNIT_CLASSES), fill_value=0.0)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``layers.parquet``, ``layers.csv``, ``units.parquet`` and ``run.json``; each file is whole or absent.
+
+        Raises:
+            UserError: If the folder cannot be written.
+        """
+        folder = Path(folder)
+        write_atomically(folder / "layers.parquet", lambda path: self.layers.to_parquet(path, index=False))
+        write_atomically(folder / "layers.csv", lambda path: self.layers.to_csv(path, index=False))
+        write_atomically(folder / "units.parquet", lambda path: self.units.to_parquet(path, index=False))
+        write_text(folder / "run.json", json.dumps({**self.manifest, "warnings": self.warnings}, indent=2, default=str) + "\n")
+        return folder
+
+    def plot(self, folder: str | Path) -> list[Path]:
+        """Write ``layers`` (share per stage, with intervals) and ``units`` (classes per stage) as SVG and PNG."""
+        from static_dynamic.report.plots import save_plots
+
+        return save_plots(self, Path(folder))
+
+    def report(self, path: str | Path) -> Path:
+        """Write one HTML page with tables, plots and how to read them; it needs no network and no other file."""
+        from static_dynamic.report.page import save_page
+
+        return save_page(self, Path(path))
+
+
+def load(folder: str | Path) -> Result:
+    """Read what :meth:`Result.save` wrote.
+
+    Raises:
+        UserError: If a file is missing or cannot be read.
+    """
+    folder = Path(folder)
+    try:
+        manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        layers, units = (pd.read_parquet(folder / f"{name}.parquet") for name in ("layers", "units"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"No result can be read from {folder}: {error}.") from None
+    return Result(layers, units, manifest, manifest.pop("warnings", []))

@@ -1,0 +1,55 @@
+"""Where clips come from: video files, folders of frames, stylized data sets, videos made on the spot."""
+
+from pathlib import Path
+from typing import Any
+
+from static_dynamic.errors import UserError
+from static_dynamic.sources.base import Source
+from static_dynamic.sources.frame_folders import FrameFolders, frame_folders
+from static_dynamic.sources.images import EXTENSIONS as IMAGES
+from static_dynamic.sources.stylized import Stylized
+from static_dynamic.sources.synthetic import SyntheticVideos
+from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
+from static_dynamic.sources.video_files import VideoFiles, video_paths
+
+__all__ = ["FrameFolders", "Source", "Stylized", "SyntheticVideos", "VideoFiles", "open_source"]
+
+
+def open_source(where: str | Path | Source, **options: Any) -> Source:
+    """The source that fits what lies at ``where``.
+
+    Args:
+        where: ``"synthetic"``, or ``"synthetic:24"`` for 24 videos; a video file; a folder of video files, of
+            frame folders or of frames; or a source, which is handed back. A folder that holds both videos and
+            frames counts as video files.
+        options: Passed to the source; with ``dataset`` among them, ``where`` is a stylized data set.
+
+    Raises:
+        UserError: If nothing there can be read as videos.
+
+    Example:
+        >>> open_source("synthetic:4").videos[0].name
+        'synthetic_0000'
+    """
+    if isinstance(where, Source):
+        return where
+    kind, _, count = str(where).partition(":")
+    if kind == "synthetic":
+        return SyntheticVideos(**_count(count, where), **options)
+    root = Path(where)
+    if "dataset" in options:
+        return Stylized(root, **options)
+    if video_paths(root):
+        return VideoFiles(root, **options)
+    if root.is_dir() and frame_folders(root):
+        return FrameFolders(root, **options)
+    raise UserError(
+        f"No videos in {root}: neither video files ({' '.join(VIDEOS)}) "
+        f"nor folders of frames ({' '.join(IMAGES)})."
+    )
+
+
+def _count(text: str, where: object) -> dict[str, int]:
+    if text and not text.isdecimal():
+        raise UserError(f"The number of synthetic videos must be a whole number. Got {str(where)!r}.")
+    return {"count": int(text)} if text else {}

@@ -1,0 +1,102 @@
+"""What every source of videos offers, and the few rules that all of them share."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, TypeVar, runtime_checkable
+
+from static_dynamic.clip import Clip, Frames, Recipe, Sample, Video
+from static_dynamic.errors import BadClip, UserError, unknown
+
+T = TypeVar("T")
+
+ORIGINAL = "original"
+"""The style that means *as filmed*; ``None`` means the same."""
+
+
+@runtime_checkable
+class Source(Protocol):
+    """Tells which videos there are and reads one clip of one video.
+
+    Any object with these five members is a source; nothing needs to be inherited.
+    """
+
+    @property
+    def name(self) -> str:
+        """What to call this source in a report, e.g. ``"VideoFiles"``."""
+
+    @property
+    def styles(self) -> tuple[str, ...]:
+        """Restyled versions that lie on disk; ``()`` when there is only the video as filmed."""
+
+    @property
+    def videos(self) -> Sequence[Video]:
+        """Every video, in a fixed order, each with a unique name."""
+
+    def read(self, video: Video, recipe: Recipe, style: str | None = None) -> Clip:
+        """The frames of one video that the recipe asks for.
+
+        Args:
+            video: One of ``videos``.
+            recipe: Which frames the model wants, and at what size.
+            style: One of ``styles``; ``None`` or ``"original"`` is the video as filmed.
+
+        Raises:
+            BadClip: If this one video cannot be read; the line says what and where.
+            UserError: If the video or the style is not of this source.
+        """
+
+    def describe(self) -> dict[str, object]:
+        """What a manifest has to say so that the same clips can be read again: plain, JSON-ready data."""
+
+
+def only_as_filmed(style: str | None, source: str) -> None:
+    """Refuse a style of a source that has none on disk."""
+    if style not in (None, ORIGINAL):
+        raise unknown("style", style, [ORIGINAL], where=source)
+
+
+def sampled(recipe: Recipe, total: int, where: object, start: int | None = None) -> Sample:
+    """The frames that a recipe takes from a video, if they are enough to have an order.
+
+    Raises:
+        BadClip: If there is one frame, or if a short video loops so that every sampled frame is the same one.
+    """
+    if total < 2:
+        raise BadClip(f"{where}: a video needs at least two frames to have an order. Got {total}.")
+    sample = recipe.sample(total, start)
+    if len(sample.numbers) == 1 < max(recipe.frame_counts):
+        raise BadClip(
+            f"{where}: too short, every frame sampled from its {total} is number {sample.numbers[0]}."
+        )
+    return sample
+
+
+def known(videos: dict[str, T], video: Video, source: str) -> T:
+    """What a source keeps under the name of ``video``."""
+    try:
+        return videos[video.name]
+    except KeyError:
+        raise UserError(f"{source} holds no video named {video.name!r}.") from None
+
+
+def is_hidden(path: Path, root: Path) -> bool:
+    """Whether a file manager would hide ``path`` on the way down from ``root``."""
+    return any(part.startswith(".") for part in path.relative_to(root).parts)
+
+
+def reduced(image: Frames, short_side: int) -> Frames:
+    """An ``(H, W, 3)`` image with its short side brought down to ``short_side``; never enlarged.
+
+    The long side becomes ``⌊long / short · short_side⌋``, the size that the published transform arrives at,
+    so that a recipe resizes a reduced clip no further. Areas are averaged, which does not alias.
+    """
+    import cv2
+
+    height, width = image.shape[:2]
+    short, long = sorted((height, width))
+    if short <= short_side:
+        return image
+    long_side = int(long / short * short_side)
+    size = (long_side, short_side) if height <= width else (short_side, long_side)
+    smaller: Frames = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    return smaller

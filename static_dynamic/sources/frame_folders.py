@@ -1,0 +1,98 @@
+"""Videos as folders of images, the way most data sets unpack them."""
+
+import os
+import re
+from collections import Counter
+from pathlib import Path
+
+from static_dynamic.clip import Clip, Recipe, Video
+from static_dynamic.errors import BadClip, UserError
+from static_dynamic.sources.base import is_hidden, known, only_as_filmed, sampled
+from static_dynamic.sources.images import EXTENSIONS, is_image, natural_key, read_images
+
+
+class FrameFolders:
+    """Folders of images: every folder below ``root`` that holds images is one video.
+
+    Where no folder below does, the images in ``root`` itself are the one video. Frames play in natural order
+    (2 before 10). A video is named by its path below ``root``.
+
+    Args:
+        root: The folder.
+        pattern: Which images are frames, e.g. ``"img_*"`` where optical flow lies in the same folders.
+
+    Raises:
+        UserError: If ``root`` is no folder or holds no images.
+    """
+
+    name = "FrameFolders"
+    styles: tuple[str, ...] = ()
+
+    def __init__(self, root: str | Path, pattern: str = "*") -> None:
+        self.root = Path(root)
+        self.pattern = pattern
+        self._folders = {_name(folder, self.root): folder for folder in frame_folders(self.root)}
+        self.videos = [Video(name) for name in self._folders]
+        if not self.videos:
+            raise UserError(f"No folder of frames in {self.root}. Frames are images: {' '.join(EXTENSIONS)}.")
+
+    def read(self, video: Video, recipe: Recipe, style: str | None = None) -> Clip:
+        """The clip in the middle of one folder.
+
+        Returns:
+            Frames ``(T, H, W, 3)`` uint8 RGB, short side at most ``recipe.resize``.
+
+        Raises:
+            BadClip: If a frame cannot be read or differs in size, if there are fewer than two, or if the
+                folder holds several sequences.
+            UserError: If a style other than ``"original"`` is asked for.
+        """
+        only_as_filmed(style, self.name)
+        folder = known(self._folders, video, self.name)
+        paths = self._frames(folder)
+        sample = sampled(recipe, len(paths), folder)
+        frames = read_images((paths[number] for number in sample.numbers), short_side=recipe.resize)
+        return Clip(frames, sample, str(folder), len(paths))
+
+    def describe(self) -> dict[str, object]:
+        """Root, pattern, number of videos and the rule for the clip."""
+        return {
+            "kind": self.name,
+            "root": str(self.root),
+            "pattern": self.pattern,
+            "videos": len(self.videos),
+            "clip": "middle",
+        }
+
+    def _frames(self, folder: Path) -> list[Path]:
+        frames = sorted(filter(is_image, folder.glob(self.pattern)), key=lambda path: natural_key(path.name))
+        sequences = _sequences(frames)
+        if self.pattern == "*" and len(sequences) > 1:
+            raise BadClip(
+                f"{folder}: holds several sequences ({', '.join(sequences)}); "
+                f"say which one is meant, e.g. pattern={sequences[0] + '*'!r}."
+            )
+        return frames
+
+
+def frame_folders(root: Path) -> list[Path]:
+    """Folders below ``root`` that hold images, in natural order; else ``root`` itself, if it does.
+
+    Raises:
+        UserError: If ``root`` is no folder.
+    """
+    if not root.is_dir():
+        raise UserError(f"No folder {root}. Frame folders are folders of {' '.join(EXTENSIONS)}.")
+    holders = [Path(path) for path, _, files in os.walk(root) if any(is_image(Path(file)) for file in files)]
+    below = [folder for folder in holders if folder != root and not is_hidden(folder, root)]
+    return sorted(below or holders, key=lambda folder: natural_key(folder.relative_to(root).as_posix()))
+
+
+def _name(folder: Path, root: Path) -> str:
+    return folder.relative_to(root).as_posix() if folder != root else root.resolve().name
+
+
+def _sequences(frames: list[Path]) -> list[str]:
+    """What stands before the number, wherever at least two frames share it (``img_``, ``flow_x_``)."""
+    prefixes = Counter(re.sub(r"[0-9]*$", "", path.stem) for path in frames)
+    return [prefix for prefix, count in prefixes.items() if count > 1]

@@ -1,0 +1,68 @@
+"""Frames that lie on disk as single images."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from static_dynamic.clip import Frames
+from static_dynamic.errors import BadClip
+from static_dynamic.sources.base import reduced
+
+EXTENSIONS = (".jpg", ".jpeg", ".png")
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """A sort key that puts ``frame_2`` before ``frame_10``."""
+    pieces = re.split(r"([0-9]+)", name)
+    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], name
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file looks like a frame: a known extension, and not hidden."""
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+
+
+def read_image(path: Path) -> Frames:
+    """One image as ``(H, W, 3)`` uint8 RGB, read as the published loaders read it, with PIL.
+
+    Raises:
+        BadClip: If the file is missing, empty, cut short or no image.
+    """
+    try:
+        with Image.open(path) as image:
+            return np.asarray(image.convert("RGB"))
+    except FileNotFoundError:
+        raise BadClip(f"{path}: this frame is missing.") from None
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        reason = "the file is empty" if not path.stat().st_size else " ".join(str(error).split())
+        raise BadClip(f"{path}: this frame cannot be read ({reason}).") from error
+
+
+def read_images(paths: Iterable[Path], short_side: int | None = None) -> Frames:
+    """Images of one size as ``(T, H, W, 3)`` uint8 RGB.
+
+    Args:
+        paths: The images, in playing order.
+        short_side: Bring larger images down to this short side at once, so that memory stays small.
+
+    Raises:
+        BadClip: If one cannot be read, or differs in size from the first.
+    """
+    frames: list[Frames] = []
+    first = None
+    for path in paths:
+        image = read_image(path)
+        first = first or image.shape
+        if image.shape != first:
+            raise BadClip(
+                f"{path}: this frame is {_size(image.shape)}, the first one is {_size(first)} pixels."
+            )
+        frames.append(reduced(image, short_side) if short_side else image)
+    return np.stack(frames)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"

@@ -1,0 +1,191 @@
+"""Restyled versions of a data set that lie on disk, in the three published layouts."""
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from zlib import crc32
+
+import numpy as np
+
+from static_dynamic.clip import Clip, Recipe, Video
+from static_dynamic.errors import UserError, unknown
+from static_dynamic.sources.base import ORIGINAL, known, sampled
+from static_dynamic.sources.images import read_images
+from static_dynamic.sources.stylized_layouts import LAYOUTS, Entry
+
+ORIGINAL_FOLDERS = ("style_0", "original", "normal")
+
+
+class _LeftOutError(Exception):
+    """A rule of the data set leaves this video out."""
+
+
+class Stylized:
+    """A published stylized data set: ``root/style_<k>/<video>/<frame>`` beside an annotation file.
+
+    Three things differ from the published loaders, on purpose. A clip starts at the same frame in every
+    style (drawn per video from the seed and the video's name; frame 0 is a start like any other); frames
+    are counted in all styles, not in the first; and Diving48 starts at its ``start_frame``. A video that is
+    shorter than a clip loops from its own start. Frames keep their size, since the published transform
+    resizes in float.
+
+    Args:
+        root: The folder with the annotation file and the ``style_<k>`` folders.
+        dataset: ``"StylizedActivityNet"``, ``"ssv2"`` or ``"Diving48"``.
+        styles: The ``k`` of the style folders to read.
+        split: Split of the annotations; ``None`` is the one the published code measures on.
+        seed: Seed of the starts.
+        use_normal_app: Ask for the videos as filmed too (``style_0``, ``original`` or ``normal``).
+        limit: Stop after this many usable videos; every video left out before that is counted and named.
+
+    Attributes:
+        left_out: ``(name, reason)`` of every video that a rule leaves out.
+
+    Raises:
+        UserError: If the data set is unknown, a folder or the annotation file is missing, an annotation lacks
+            a field, or no video is left.
+    """
+
+    name = "Stylized"
+
+    def __init__(
+        self,
+        root: str | Path,
+        dataset: str,
+        styles: Sequence[str | int] = ("1", "2", "3", "4"),
+        split: str | None = None,
+        seed: int = 1,
+        use_normal_app: bool = False,
+        limit: int | None = None,
+    ) -> None:
+        if dataset not in LAYOUTS:
+            raise unknown("data set", dataset, LAYOUTS)
+        self.root, self.dataset, self.seed = Path(root), dataset, seed
+        self.layout = LAYOUTS[dataset]
+        self.split = split or self.layout.split
+        self.styles = tuple(str(style) for style in styles)
+        self._folders = style_folders(self.root, self.styles, use_normal_app)
+        self._counted = (*self.styles, ORIGINAL) if use_normal_app else self.styles
+        self._naming = self.layout.naming_in(self._folders[self._counted[0]])
+
+        self.left_out: list[tuple[str, str]] = []
+        self._spans: dict[str, range] = {}
+        self.videos = list(islice(self._usable(self.layout.read(self.root, self.split)), limit))
+        if not self.videos:
+            raise self._nothing_left()
+
+    def read(self, video: Video, recipe: Recipe, style: str | None = None) -> Clip:
+        """The clip of one video in one style; the same frame numbers in every style.
+
+        Returns:
+            Frames ``(T, H, W, 3)`` uint8 RGB at the size they have on disk.
+
+        Raises:
+            BadClip: If a frame is missing, cannot be read or differs in size.
+            UserError: If the style is not one of ``styles``, or the videos as filmed are not there.
+        """
+        span = known(self._spans, video, self.name)
+        folder = self._style_folder(style) / self.layout.folder.format(video.name)
+        sample = sampled(recipe, span.stop, folder, start=self._start(video.name, span, recipe))
+        paths = (folder / self._naming.file(number) for number in sample.numbers)
+        return Clip(read_images(paths), sample, str(folder), len(span), self.layout.fps)
+
+    def describe(self) -> dict[str, object]:
+        """Everything that decides which frames are read."""
+        return {
+            "kind": self.name,
+            "root": str(self.root),
+            "dataset": self.dataset,
+            "split": self.split,
+            "styles": list(self.styles),
+            "as_filmed": self._folders[ORIGINAL].name if ORIGINAL in self._folders else None,
+            "frames": f"{self.layout.folder.format('<video>')}/{self._naming.template}",
+            "first_frame": self._naming.first,
+            "clip": "drawn once per video" if self.layout.anywhere else "start of the first segment",
+            "seed": self.seed,
+            "videos": len(self.videos),
+            "left_out": len(self.left_out),
+        }
+
+    def _start(self, name: str, span: range, recipe: Recipe) -> int:
+        spare = len(span) - recipe.length
+        if not self.layout.anywhere or spare <= 0:
+            return span.start
+        draw = np.random.default_rng([self.seed % 2**32, crc32(name.encode())])
+        return span.start + int(draw.integers(spare + 1))
+
+    def _style_folder(self, style: str | None) -> Path:
+        style = ORIGINAL if style is None else style
+        if style in self._folders:
+            return self._folders[style]
+        if style == ORIGINAL:
+            raise _no_original(self.root)
+        raise unknown("style", style, self._folders, where=str(self.root))
+
+    def _usable(self, entries: Iterator[Entry]) -> Iterator[Video]:
+        for entry in entries:
+            try:
+                span = self._spans[entry.name] = self._span(entry)
+            except _LeftOutError as reason:
+                self.left_out.append((entry.name, str(reason)))
+            else:
+                yield Video(entry.name, entry.label, {"first": span.start, "frames": len(span)})
+
+    def _span(self, entry: Entry) -> range:
+        """The first annotated segment, if no rule of the data set speaks against the video."""
+        if entry.name in self._spans:
+            raise _LeftOutError("annotated more than once")
+        if not entry.spans:
+            raise _LeftOutError("no annotated segment")
+        announced = [] if entry.frames is None else [entry.frames]
+        frames = min(announced + [self._count(entry.name, style) for style in self._counted])
+        if frames < self.layout.shortest_video:
+            raise _LeftOutError(f"{frames} frames, fewer than {self.layout.shortest_video}")
+        spans = [range(max(span.start, 0), min(span.stop, frames)) for span in entry.spans]
+        shortest = min(map(len, spans))
+        if shortest < self.layout.shortest_span:
+            raise _LeftOutError(f"a segment of {shortest} frames, fewer than {self.layout.shortest_span}")
+        return spans[0]
+
+    def _count(self, name: str, style: str) -> int:
+        """Frames of a video in one style, up to the last."""
+        folder = self._style_folder(style) / self.layout.folder.format(name)
+        if not folder.is_dir():
+            raise _LeftOutError(f"no folder in style {style}")
+        return max(self._naming.numbers(folder), default=-1) + 1
+
+    def _nothing_left(self) -> UserError:
+        if not self.left_out:
+            return UserError(f"The annotations of {self.dataset} in {self.root} name no video.")
+        kinds = Counter(re.sub("[0-9]+", "#", reason) for _, reason in self.left_out)
+        commonest, count = kinds.most_common(1)[0]
+        name, reason = next(pair for pair in self.left_out if re.sub("[0-9]+", "#", pair[1]) == commonest)
+        return UserError(
+            f"No video of {self.dataset} in {self.root} can be used. "
+            f"Commonest reason ({count} of {len(self.left_out)}), here of {name}: {reason}."
+        )
+
+
+def style_folders(root: Path, styles: Sequence[str], as_filmed: bool) -> dict[str, Path]:
+    """The folder of every style asked for, and of the videos as filmed where they are there.
+
+    Raises:
+        UserError: If one is missing.
+    """
+    on_disk = sorted(path.name.removeprefix("style_") for path in root.glob("style_*") if path.is_dir())
+    if not styles and not as_filmed:
+        raise unknown("style", "", on_disk, where=f"{root / 'style_<k>'}")
+    for style in styles:
+        if style not in on_disk:
+            raise unknown("style", style, on_disk, where=f"{root / 'style_<k>'}")
+    folders = {style: root / f"style_{style}" for style in styles}
+    original = next((root / name for name in ORIGINAL_FOLDERS if (root / name).is_dir()), None)
+    if original is None and as_filmed:
+        raise _no_original(root)
+    return folders | ({ORIGINAL: original} if original else {})
+
+
+def _no_original(root: Path) -> UserError:
+    return UserError(f"No videos as filmed in {root}. Looked for the folders {', '.join(ORIGINAL_FOLDERS)}.")

@@ -1,0 +1,145 @@
+"""The store: pooled activations on disk, in append-only shards that are either whole or absent.
+
+    store/study.json           what decides the activations; a store of another study is refused
+    store/00003.safetensors    stage → (rows, C) float32
+    store/00003.json           what was read of every video of the shard, or why it was skipped
+    store/00003.parquet        video, style, order of every row; written last: its presence makes the shard count
+
+A shard holds a fixed run of videos, so its bytes depend neither on the order in which shards are made nor on by whom.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+
+from static_dynamic.errors import UserError
+from static_dynamic.variants import Variant
+
+Record = dict[str, Any]
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file so that it is either whole or absent, however the run ends.
+
+    Raises:
+        UserError: If the folder cannot be written, or the disk is full.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(partial)
+        os.replace(partial, path)
+    except OSError as error:
+        raise UserError(f"Cannot write {path}: {error.strerror or error}.") from None
+    finally:
+        partial.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically."""
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
+class Store:
+    """Activations of one study in one folder.
+
+    Args:
+        folder: Where the store lies; made if it is missing.
+        study: What decides the activations, as plain data.
+        resume: Whether to go on with what is there; otherwise it is deleted first.
+
+    Raises:
+        UserError: If the folder holds another study (the difference is named) or cannot be written.
+    """
+
+    def __init__(self, folder: Path, study: Mapping[str, Any], resume: bool = True) -> None:
+        self.folder = folder
+        if not resume:
+            shutil.rmtree(folder, ignore_errors=True)
+        study = json.loads(json.dumps(study))
+        there = self._study()
+        if there is not None and there != study:
+            raise UserError(f"The store {folder} belongs to another study: {_difference(there, study)}. Choose another folder, or start over with resume=False.")
+        if there is None:
+            write_text(folder / "study.json", json.dumps(study, indent=2) + "\n")
+
+    def _study(self) -> dict[str, Any] | None:
+        path = self.folder / "study.json"
+        try:
+            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        except (OSError, ValueError) as error:
+            raise UserError(f"Cannot read {path}: {error}.") from None
+
+    def has(self, shard: int) -> bool:
+        """Whether a shard is there, whole."""
+        return self._path(shard, "parquet").exists()
+
+    def write(self, shard: int, variants: Sequence[Variant], activations: Mapping[str, torch.Tensor], records: Sequence[Record]) -> None:
+        """Add a shard.
+
+        Args:
+            shard: Its number.
+            variants: The key of every row.
+            activations: Stage → ``(rows, C)`` float32.
+            records: One per video of the shard, the skipped ones too.
+        """
+        index = pd.DataFrame(variants, columns=list(Variant._fields), dtype="str")
+        tensors = {stage: tensor.contiguous() for stage, tensor in activations.items()}
+        write_atomically(self._path(shard, "safetensors"), lambda path: save_file(tensors, path))
+        write_text(self._path(shard, "json"), json.dumps(list(records)) + "\n")
+        write_atomically(self._path(shard, "parquet"), lambda path: index.to_parquet(path, index=False))
+
+    def _path(self, shard: int, kind: str) -> Path:
+        return self.folder / f"{shard:05d}.{kind}"
+
+    def shards(self) -> list[int]:
+        """Numbers of the shards that are there."""
+        return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.parquet"))
+
+    def index(self) -> pd.DataFrame:
+        """Key of every row, in the order of :meth:`stage`."""
+        tables = [pd.read_parquet(self._path(shard, "parquet")) for shard in self.shards()]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(Variant._fields))
+
+    def records(self, shard: int | None = None) -> list[Record]:
+        """What was read of every video (of a shard), or why it was skipped."""
+        shards = self.shards() if shard is None else [shard]
+        return [record for number in shards for record in json.loads(self._path(number, "json").read_text(encoding="utf-8"))]
+
+    def stage(self, name: str, units: slice = slice(None)) -> npt.NDArray[np.float32]:
+        """Activations of a stage, ``(rows, C)``; of some of its units only, if asked for."""
+        parts = []
+        for shard in self.shards():
+            with safe_open(self._path(shard, "safetensors"), framework="numpy") as file:
+                if name in file.keys():  # noqa: SIM118 - not a mapping
+                    parts.append(file.get_slice(name)[:, units])
+        return np.concatenate(parts)
+
+    def units(self) -> dict[str, int]:
+        """Stage → number of units, in the order of the study."""
+        for shard in self.shards():
+            with safe_open(self._path(shard, "safetensors"), framework="numpy") as file:
+                sizes = {name: int(file.get_slice(name).get_shape()[1]) for name in file.keys()}  # noqa: SIM118
+            if sizes:
+                return {name: sizes[name] for name in (self._study() or {}).get("stages", sizes)}
+        return {}
+
+
+def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    return "; ".join(f"{name} is {_short(there.get(name))} there, {_short(here.get(name))} here" for name in names[:3])
+
+
+def _short(value: object) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

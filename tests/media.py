@@ -1,0 +1,147 @@
+"""Tiny videos and data sets for tests. Every frame tells its number and its style by three grey blocks."""
+
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+BLOCK = 32
+STEP = 16
+
+
+def coded_frame(number: int, style: int = 0, block: int = BLOCK) -> np.ndarray:
+    """A ``(block, 3·block, 3)`` frame that survives lossy coding: number / 16, number % 16, style."""
+    levels = [STEP * digit + STEP // 2 for digit in (number // 16, number % 16, style)]
+    row = np.repeat(np.array(levels, np.uint8), block)
+    return np.broadcast_to(row[None, :, None], (block, 3 * block, 3)).copy()
+
+
+def coded_frames(count: int, style: int = 0) -> np.ndarray:
+    """Frames 0 … count - 1 as ``(T, H, W, 3)``."""
+    return np.stack([coded_frame(number, style) for number in range(count)])
+
+
+def noisy_frames(count: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """Frames that do not compress, so that half a file is half a video."""
+    return np.random.default_rng(0).integers(0, 255, (count, height, width, 3), dtype=np.uint8)
+
+
+def read_code(frame: np.ndarray) -> tuple[int, int]:
+    """Number and style that a frame tells."""
+    middle, third = frame.shape[0] // 2, frame.shape[1] / 3
+    high, low, style = (int(frame[middle, int((place + 0.5) * third), 1]) // STEP for place in range(3))
+    return 16 * high + low, style
+
+
+def numbers(frames: Iterable[np.ndarray]) -> list[int]:
+    """The number that each frame tells."""
+    return [read_code(frame)[0] for frame in frames]
+
+
+def write_video(
+    path: Path,
+    frames: Sequence[np.ndarray] | np.ndarray,
+    fps: int = 10,
+    codec: str = "libx264",
+    rotation: int | None = None,
+    cover_art: bool = False,
+    **options: str,
+) -> Path:
+    """A video file; ``rotation`` is counter-clockwise, ``options`` go to the container."""
+    import av
+    from av.stream import Disposition
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    height, width = frames[0].shape[:2]
+    with av.open(str(path), "w", options=options) as container:
+        stream = container.add_stream(codec, rate=fps)
+        stream.width, stream.height, stream.pix_fmt = width, height, "rgb8" if codec == "gif" else "yuv420p"
+        if codec == "libx264":
+            stream.options = {"crf": "12", "preset": "ultrafast"}
+        if rotation is not None:
+            stream.set_display_rotation(rotation)
+        streams = [(stream, frames)]
+        if cover_art:
+            art = container.add_stream("mjpeg", rate=1)
+            art.width, art.height, art.pix_fmt = 32, 32, "yuvj420p"
+            art.disposition = Disposition.attached_pic
+            streams.insert(0, (art, [np.full((32, 32, 3), 200, np.uint8)]))
+        for target, pictures in streams:
+            for picture in pictures:
+                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
+                container.mux(target.encode(frame.reformat(format=target.pix_fmt)))
+            container.mux(target.encode())
+    return path
+
+
+def write_frames(
+    folder: Path, frames: Sequence[np.ndarray] | np.ndarray, name: str = "{:d}.jpg", first: int = 0
+) -> Path:
+    """A folder of images."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, frame in enumerate(frames):
+        Image.fromarray(frame).save(folder / name.format(first + number), quality=95)
+    return folder
+
+
+def cut(path: Path, share: float = 0.5, name: str = "") -> Path:
+    """A copy that ends too early."""
+    target = path.with_name(name or f"cut_{path.name}")
+    target.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    return target
+
+
+ANNOTATIONS = {
+    "StylizedActivityNet": "activitynet_v13.json",
+    "ssv2": "something-something-v2-validation.json",
+    "Diving48": "Diving48_V2_test.json",
+}
+FOLDERS = {"StylizedActivityNet": "v_{}", "ssv2": "{}", "Diving48": "{}"}
+NAMING = {
+    "StylizedActivityNet": ("{:06d}.jpg", 1),
+    "ssv2": ("{:06d}.jpg", 1),
+    "Diving48": ("image_{:05d}.jpg", 0),
+}
+
+
+def write_stylized(
+    root: Path,
+    dataset: str,
+    lengths: dict[str, int],
+    annotations: object = None,
+    styles: Sequence[str] = ("1", "2"),
+    naming: tuple[str, int] | None = None,
+    folders: Sequence[str] | None = None,
+) -> Path:
+    """A data set in its published layout: video name → number of frames; frames tell their 0-based number.
+
+    ``annotations`` replaces the plain annotation of whole videos, ``folders`` the names of the style folders.
+    """
+    template, first = naming or NAMING[dataset]
+    for style, folder in enumerate(folders or [f"style_{style}" for style in styles], start=1):
+        for name, length in lengths.items():
+            write_frames(
+                root / folder / FOLDERS[dataset].format(name), coded_frames(length, style), template, first
+            )
+    root.mkdir(parents=True, exist_ok=True)
+    written = annotate(dataset, lengths) if annotations is None else annotations
+    (root / ANNOTATIONS[dataset]).write_text(written if isinstance(written, str) else json.dumps(written))
+    return root
+
+
+def annotate(dataset: str, lengths: dict[str, int]) -> object:
+    """The plain annotation: every video from its first to its last frame."""
+    if dataset == "StylizedActivityNet":
+        segments = {
+            name: [{"label": "Surfing", "segment": [0.0, length / 5]}] for name, length in lengths.items()
+        }
+        entries = {name: {"subset": "validation", "annotations": segments[name]} for name in lengths}
+        return {"database": entries, "taxonomy": []}
+    if dataset == "ssv2":
+        return [{"id": name, "template": "Pushing [something] left"} for name in lengths]
+    return [
+        {"vid_name": name, "label": 7, "start_frame": 0, "end_frame": length}
+        for name, length in lengths.items()
+    ]

@@ -1,0 +1,415 @@
+"""The zoo: golden numbers of the published code, one test that every model passes, and the checkpoint reader."""
+
+import argparse
+import collections
+import json
+import os
+import pickle
+import re
+from dataclasses import fields
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from golden import filler
+from safetensors.torch import save_file
+from torch import nn
+
+import models
+from models.__main__ import main
+from models.checkpoints import caffe2_key
+from static_dynamic.clip import Recipe
+
+COPIED = Path(__file__).parent / "golden"
+SHARED = Path(__file__).parents[2] / "shared" / "golden" / "ar"  # only where the goldens were made
+
+
+# ---------------------------------------------------------------- golden numbers
+
+
+@lru_cache(maxsize=1)
+def golden(name):
+    """The facts, the filled state dict and the expected arrays of a model; the test skips where there are none."""
+    folder = next((path for path in (COPIED, SHARED) if (path / f"{name}.json").exists()), None)
+    if folder is None:
+        pytest.skip("no golden numbers here")
+    facts = json.loads((folder / f"{name}.json").read_text())
+    checkpoint = facts["checkpoint"]["pytorch"]
+    state = filler.state(checkpoint["keys"], facts["seed"], checkpoint["prefix"])
+    with np.load(folder / f"{name}.npz") as arrays:
+        return facts, state, dict(arrays)
+
+
+def write_pytorch(path, facts, state):
+    tensors = {key: torch.from_numpy(np.asarray(value)) for key, value in state.items()}
+    wrapper = facts["checkpoint"]["pytorch"]["wrapper"]
+    torch.save({"epoch": 3, "cfg": "MODEL: x", "optimizer_state": {"state": {}}, wrapper: tensors}, path)
+
+
+def write_caffe2(path, facts, state):
+    blobs = {blob: state[entry[0]] for blob, entry in facts["checkpoint"]["caffe2"]["blobs"].items()}
+    blobs |= {f"{blob}_momentum": np.zeros(2, np.float32) for blob in list(blobs)}
+    blobs |= {"lr": np.float32([0.1]), "model_iter": np.int64([7])}
+    path.write_bytes(pickle.dumps({"blobs": blobs}, protocol=2))
+
+
+def record(model, inputs):
+    """Logits and the output of every stage."""
+    outputs = {}
+
+    def keep(stage, item):
+        def hook(module, args, output):
+            outputs[stage] = output if item is None else output[item]
+
+        return hook
+
+    places = model.spec.stages.items()
+    hooks = [
+        model.get_submodule(at.module).register_forward_hook(keep(stage, at.item)) for stage, at in places
+    ]
+    with torch.no_grad():
+        logits = model(inputs)
+    for hook in hooks:
+        hook.remove()
+    return logits, outputs
+
+
+def stages_of(array):
+    """``stage3_cat_fuse1`` → the stages that stand side by side in that array."""
+    stage, path, fused = re.fullmatch(r"(stage\d)(?:_(slow|fast|cat)_fuse(\d))?", array).groups()
+    if path is None:
+        return [stage]
+    slow = "fused" if fused == "1" and stage != "stage5" else "slow"
+    return [f"{stream}.{stage}" for stream in {"slow": [slow], "fast": ["fast"], "cat": [slow, "fast"]}[path]]
+
+
+def golden_errors(model, facts, expected):
+    """Array → largest deviation over the array's largest value."""
+    clips = [torch.from_numpy(filler.clip(x["name"], x["shape"], facts["seed"])) for x in facts["input"]]
+    logits, outputs = record(model, clips[0] if len(clips) == 1 else clips)
+    given = {"logits": logits, "probs": logits.softmax(1)}
+    for array in expected.keys() - given.keys():
+        given[array] = torch.cat([outputs[stage].mean((2, 3, 4)) for stage in stages_of(array)], 1)
+    return {
+        array: np.abs(given[array].numpy() - values).max() / np.abs(values).max()
+        for array, values in expected.items()
+    }
+
+
+@pytest.mark.parametrize("write", [write_pytorch, write_caffe2])
+@pytest.mark.parametrize("name", models.list_models())
+def test_equals_the_published_code(name, write, tmp_path):
+    facts, state, expected = golden(name)
+    if write is write_caffe2 and "caffe2" not in facts["checkpoint"]:
+        pytest.skip("published as a torch file only")
+    path = tmp_path / "weights.pkl"  # the SSv2 files are torch files of that name
+    write(path, facts, state)
+    model = models.create_model(name, checkpoint=path)
+    path.unlink()  # 140 MB
+    assert model.checkpoint.format == ("torch" if write is write_pytorch else "pickle")
+    errors = golden_errors(model, facts, expected)
+    assert max(errors.values()) < 1e-4, errors
+
+
+# ---------------------------------------------------------------- every model
+
+
+def tiny_input(spec, seed=0):
+    frames = spec.recipe["frames"]
+    draw = torch.Generator().manual_seed(seed)
+    counts = (frames,) if isinstance(frames, int) else frames
+    clips = [torch.randn(2, 3, count, 32, 32, generator=draw) for count in counts]
+    return clips[0] if isinstance(frames, int) else clips
+
+
+@pytest.mark.parametrize("name", models.list_models())
+def test_every_model(name):
+    before = torch.get_rng_state()
+    model = models.create_model(name, seed=1)
+    assert torch.equal(torch.get_rng_state(), before)
+
+    spec = model.spec
+    assert models.describe(name) == spec
+    assert spec.name == name
+    assert spec.summary.endswith(".")
+    assert all(models.describe(alias) is models.describe(name) for alias in spec.aliases)
+    assert set(spec.recipe) == {field.name for field in fields(Recipe)}
+    assert Recipe(**spec.recipe).frame_counts
+    assert not any(module.training for module in model.modules())
+
+    inputs = tiny_input(spec)
+    logits, outputs = record(model, inputs)
+    again, _ = record(model, inputs)
+    assert logits.shape == (2, spec.num_classes)
+    assert logits.isfinite().all()
+    assert torch.equal(logits, again)
+    assert outputs.keys() == spec.stages.keys()
+    for stage, place in spec.stages.items():
+        axes = re.findall(r"\([^)]*\)|\S+", place.layout)
+        assert outputs[stage].ndim == len(axes), stage
+        assert outputs[stage].shape[0] % 2 == 0, stage
+
+
+@pytest.mark.parametrize("name", ["i3d_nln", "slowfast_r50_4x16"])
+def test_stages_and_inputs_are_not_changed_later(name):
+    model = models.create_model(name)
+    inputs = tiny_input(model.spec)
+    given = list(inputs)
+    seen = []
+
+    def watch(module, args, output):
+        seen.extend((x, x.clone()) for x in output)
+
+    for place in {place.module for place in model.spec.stages.values()}:
+        model.get_submodule(place).register_forward_hook(watch)
+    with torch.no_grad():
+        model(inputs)
+    assert seen
+    assert all(torch.equal(now, then) for now, then in seen)
+    assert all(torch.equal(now, then) for now, then in zip(inputs, given, strict=True))
+
+
+def test_seed_and_classes():
+    first, second = (models.create_model("fast", num_classes=5, seed=4) for _ in range(2))
+    other = models.create_model("fast", num_classes=5, seed=5)
+    assert models.digest(first) == models.digest(second) != models.digest(other)
+    assert first.spec.num_classes == first.head.projection.out_features == 5
+    with pytest.raises(models.ModelError, match=r"positive integer\. Got 0"):
+        models.create_model("fast", num_classes=0)
+
+
+def test_names():
+    assert models.list_models("slow_*") == ["slow_r50_4x16", "slow_r50_8x8"]
+    assert models.describe("i3d").name == "i3d_r50_8x8"
+    with pytest.raises(
+        models.ModelError, match=r"Unknown model 'i4d'\. Nearest: i3d.* Allowed: .*slow_r50_8x8"
+    ):
+        models.create_model("i4d")
+    with pytest.raises(models.ModelError, match="already taken"):
+        models.register_model(stages={}, recipe=models.describe("i3d").recipe, paper="", aliases=("i3d",))(
+            nn.Linear
+        )
+
+
+def test_wrong_input():
+    model = models.create_model("fast")
+    for wrong in (
+        [torch.zeros(1, 3, 2, 32, 32)] * 2,
+        torch.zeros(3, 2, 32, 32),
+        torch.zeros(1, 2, 3, 32, 32),
+    ):
+        with pytest.raises(models.ModelError, match=r"must be 1 x \(N, 3, T, H, W\)"):
+            model(wrong)
+
+
+def test_command_line(capsys):
+    assert main(["list", "fast*"]) == 0
+    assert "fast_d48_r50_8x8" in capsys.readouterr().out
+    assert main(["show", "i3d"]) == 0
+    assert "s5[0]" in capsys.readouterr().out
+    for slip in (["list", "x9*"], ["show", "i4d"]):
+        assert main(slip) == 2
+        assert capsys.readouterr().err.count("\n") == 1
+
+
+# ---------------------------------------------------------------- the checkpoint reader
+
+
+class Runs:
+    """Creates a folder when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def __reduce__(self):
+        return os.mkdir, (self.path,)
+
+
+@pytest.fixture(scope="module")
+def fast():
+    return models.create_model("fast", seed=7)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "weights.pyth"
+
+
+def error_of(path, name="fast", **options):
+    with pytest.raises(models.ModelError) as caught:
+        models.create_model(name, checkpoint=path, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert str(path) in message
+    return message
+
+
+def save_old_torch(content, path):
+    torch.save(content, path, _use_new_zipfile_serialization=False)
+
+
+def save_pickle(content, path):
+    arrays = {
+        key: value.numpy() if isinstance(value, torch.Tensor) else value for key, value in content.items()
+    }
+    path.write_bytes(pickle.dumps(arrays, protocol=4))
+
+
+@pytest.mark.parametrize(
+    ("save", "kind"),
+    [(torch.save, "torch"), (save_old_torch, "torch"), (save_file, "safetensors"), (save_pickle, "pickle")],
+)
+def test_formats(save, kind, fast, path):
+    save(fast.state_dict(), path)
+    loaded = models.create_model("fast", checkpoint=path)
+    assert models.digest(loaded) == models.digest(fast)
+    assert loaded.checkpoint.format == kind
+    assert loaded.checkpoint.missing == loaded.checkpoint.unexpected == ()
+
+
+@pytest.mark.parametrize("wrapper", ["model_state", "state_dict", "model", None])
+@pytest.mark.parametrize("prefix", ["module.", "model.", "module.model."])
+def test_wrappers_and_prefixes(wrapper, prefix, fast, path):
+    state = {prefix + key: value for key, value in fast.state_dict().items()}
+    torch.save({wrapper: state, "epoch": 1} if wrapper else state, path)
+    assert models.digest(models.create_model("fast", checkpoint=path)) == models.digest(fast)
+
+
+def test_what_research_checkpoints_hold(fast, path):
+    extras = {
+        "args": argparse.Namespace(lr=0.1, sizes=[1, 2]),
+        "best": np.float64(0.7),
+        "curve": np.arange(3.0),
+        "seen": {1, 2},
+        "order": collections.OrderedDict(a=1),
+    }
+    for save in (torch.save, save_old_torch):
+        save({"state_dict": fast.state_dict(), **extras}, path)
+        assert models.digest(models.create_model("fast", checkpoint=path)) == models.digest(fast)
+
+
+@pytest.mark.parametrize("protocol", [2, 4, 5])
+def test_caffe2_pickles_of_every_age(protocol, path):
+    layer = nn.Module()
+    layer.head = nn.Module()
+    layer.head.projection = nn.Linear(3, 2)
+    blobs = {"pred_w": np.float32([[1, 2, 3], [4, 5, 6]]), "pred_b": np.float32([7, 8]), "lr": np.float32(1)}
+    content = pickle.dumps({"blobs": blobs}, protocol=protocol)
+    if protocol == 2:
+        content = content.replace(b"numpy._core", b"numpy.core")  # as NumPy 1 wrote it
+    path.write_bytes(content)
+    models.load_checkpoint(layer, path)
+    assert layer.head.projection.weight.tolist() == [[1, 2, 3], [4, 5, 6]]
+    assert layer.head.projection.bias.tolist() == [7, 8]
+
+
+@pytest.mark.parametrize("strict", [True, False])
+@pytest.mark.parametrize("save", [torch.save, save_old_torch, save_pickle])
+def test_code_in_a_file_is_refused(save, strict, fast, path, tmp_path):
+    trace = tmp_path / "trace"
+    save({**fast.state_dict(), "blobs": Runs(trace)}, path)
+    message = error_of(path, strict=strict)
+    assert ".mkdir'" in message
+    assert "--trust-checkpoint" in message
+    assert not trace.exists()
+
+
+@pytest.mark.parametrize("save", [torch.save, save_pickle])
+def test_trusted_files_may_hold_anything(save, fast, path):
+    save({**fast.state_dict(), "ratio": Fraction(1, 3)}, path)
+    assert "'fractions.Fraction'" in error_of(path)
+    loaded = models.create_model("fast", checkpoint=path, trust_checkpoint=True)
+    assert models.digest(loaded) == models.digest(fast)
+
+
+def test_what_torch_itself_will_not_read(fast, path):
+    torch.save({"model": fast.state_dict(), "log": collections.defaultdict(str, a="b")}, path)
+    assert "'collections.defaultdict'" in error_of(path)
+
+
+def test_a_trusted_whole_model(fast, path):
+    torch.save({"model": fast}, path)
+    assert "--trust-checkpoint" in error_of(path)
+    loaded = models.create_model("fast", checkpoint=path, trust_checkpoint=True)
+    assert models.digest(loaded) == models.digest(fast)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is empty"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "no checkpoint.*begins with b'version"),
+        (b"\x80\x02}q\x00X\x05", "damaged or cut short"),
+        (pickle.dumps({"a": 1, "lr": "x"}), "holds no weights"),
+        (pickle.dumps([1, 2]), "holds no weights"),
+    ],
+)
+def test_files_that_are_no_checkpoint(content, words, path):
+    path.write_bytes(content)
+    assert re.search(words, error_of(path))
+    assert re.search(words, error_of(path, strict=False))
+
+
+@pytest.mark.parametrize("save", [torch.save, save_old_torch, save_file, save_pickle])
+def test_truncated(save, fast, path):
+    save(fast.state_dict(), path)
+    os.truncate(path, path.stat().st_size // 2)
+    assert "damaged or cut short" in error_of(path)
+
+
+def test_no_file(path):
+    assert "No such file" in error_of(path)
+    assert "directory" in error_of(path.parent)
+
+
+def test_another_model(fast, path):
+    torch.save({"model_state": fast.state_dict()}, path)
+    assert "another model: 1 of its 267 keys fit" in error_of(path, "i3d")  # the classifier's bias
+    assert "another model: 0 of its 267 keys fit" in error_of(path, "i3d", num_classes=5, strict=False)
+    assert "another model: 2" in error_of(path, "slowfast_r50_8x8")
+
+
+def test_another_class_count(fast, path):
+    torch.save({"model_state": fast.state_dict()}, path)
+    assert "has 400 classes, the model 48. Pass num_classes=400" in error_of(path, "fast_d48_r50_8x8")
+    assert (
+        models.create_model("fast_d48_r50_8x8", checkpoint=path, num_classes=400).checkpoint.mismatched == {}
+    )
+    loose = models.create_model("fast_d48_r50_8x8", checkpoint=path, strict=False)
+    assert loose.checkpoint.mismatched["head.projection.bias"] == ((400,), (48,))
+    assert torch.equal(loose.s1.pathway1_stem.conv.weight, fast.s1.pathway1_stem.conv.weight)
+
+
+def test_misfits_are_named(fast, path):
+    state = fast.state_dict() | {"extra": torch.zeros(1)}
+    state["s5.pathway1_res0.branch1.weight"] = torch.zeros(3, 3)
+    del state["head.projection.bias"]
+    torch.save(state, path)
+    message = error_of(path)
+    assert "1 missing: head.projection.bias; 1 unexpected: extra; 1 of another shape: s5.path" in message
+    assert "(3, 3) for (256, 128, 1, 1, 1)" in message
+    report = models.create_model("fast", checkpoint=path, strict=False).checkpoint
+    assert report.missing == ("head.projection.bias",)
+    assert report.unexpected == ("extra",)
+    assert len(report.sha256) == 64
+
+
+def test_a_failed_load_changes_nothing(fast, path):
+    before = models.digest(fast)
+    torch.save({key: value + 1 for key, value in list(fast.state_dict().items())[:-1]}, path)
+    with pytest.raises(models.ModelError, match=r"1 missing: head\.projection\.bias"):
+        models.load_checkpoint(fast, path)
+    assert models.digest(fast) == before
+
+
+@pytest.mark.parametrize("blob", ["lr", "model_iter", "conv1_w_momentum", "t_res2_0_branch2a_bn_s_momentum"])
+def test_training_blobs_are_ignored(blob):
+    assert caffe2_key(blob) is None
+
+
+def test_unknown_blobs_keep_their_name():
+    assert caffe2_key("res2_0_branch3_w") == "res2_0_branch3_w"
+    assert caffe2_key("pred_z") == "pred_z"
