@@ -24,23 +24,31 @@ Dataset = Literal["StylizedActivityNet", "ssv2", "Diving48"]
 
 
 class Config(BaseModel):
-    """Options of ``main.py``. Those of the published code keep their names; ``None`` means the model's or the data's own."""
+    """Options of ``main.py``, under the published names where they have one; ``None`` leaves it to model and data."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     # What is measured
     model: str = Field("i3d", description="model to measure; `python -m models list` names them")
-    checkpoint: Path | None = Field(None, description="checkpoint file, in any published format; without it the weights are random")
+    checkpoint: Path | None = Field(
+        None, description="checkpoint file, in any published format; without it the weights are random"
+    )
     strict: bool = Field(True, description="refuse a checkpoint whose keys do not all fit")
     trust_checkpoint: bool = Field(False, description="load a checkpoint even if it could run code")
     trained_on: str | None = Field(None, description="data set that the checkpoint was trained on, for the record")
-    stg: Annotated[Names | None, BeforeValidator(_text)] = Field(None, description="stage number, name or glob, or several with commas; default: all")
-    path: Literal["slow", "fast", "cat"] | None = Field(None, description="SlowFast pathway of a numbered stage (default: fast)")
+    stg: Annotated[Names | None, BeforeValidator(_text)] = Field(
+        None, description="stage number, name or glob, or several with commas; default: all"
+    )
+    path: Literal["slow", "fast", "cat"] | None = Field(
+        None, description="SlowFast pathway of a numbered stage (default: fast)"
+    )
     fuse: bool = Field(True, description="SlowFast: the slow pathway after lateral fusion")
     gp: Literal["fast", "avg", "max", "avgmax", "avgmaxc"] = Field("avg", description="pooling of positions")
 
     # Videos
-    videos: str | None = Field(None, description="video file, folder of videos or of frame folders, or `synthetic[:count]`")
+    videos: str | None = Field(
+        None, description="video file, folder of videos or of frame folders, or `synthetic[:count]`"
+    )
     stylized_data_dir: Path | None = Field(None, description="stylized data set in the published layout")
     dataset: Dataset | None = Field(None, description="which data set --stylized_data_dir holds")
     subset: str | None = Field(None, description="split of the annotations (default: the published one)")
@@ -63,7 +71,9 @@ class Config(BaseModel):
 
     # Running
     batch_size: int = Field(8, ge=1, description="variants per forward")
-    device: Annotated[str, BeforeValidator(_text)] = Field("auto", description="auto, cpu, cuda, mps, or the number of a GPU")
+    device: Annotated[str, BeforeValidator(_text)] = Field(
+        "auto", description="auto, cpu, cuda, mps, or the number of a GPU"
+    )
     precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="precision of forwards")
     num_workers: int = Field(1, ge=0, description="threads that read and restyle videos while the model runs")
     max_bad: float = Field(0.05, ge=0, le=1, description="share of unreadable videos at which a run gives up")
@@ -75,7 +85,9 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if (self.videos is None) == (self.stylized_data_dir is None):
-            raise ValueError("give either --videos (e.g. --videos synthetic needs no data) or --stylized_data_dir with --dataset")
+            raise ValueError(
+                "give either --videos (e.g. --videos synthetic needs no data) or --stylized_data_dir with --dataset"
+            )
         if self.stylized_data_dir is not None and self.dataset is None:
             raise ValueError("--stylized_data_dir needs --dataset (StylizedActivityNet, ssv2 or Diving48)")
         return self
@@ -113,12 +125,16 @@ def read_config(arguments: Sequence[str]) -> Config:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("main.py", description="Measure how static and how dynamic a video model is.", allow_abbrev=False)
+    parser = argparse.ArgumentParser(
+        "main.py", description="Measure how static and how dynamic a video model is.", allow_abbrev=False
+    )
     for name, option in Config.model_fields.items():
         default = "" if option.default is None else f" (default: {_shown(option.default)})"
         # A switch may stand alone, or take True or False as in the published commands.
         alone: dict[str, Any] = {"nargs": "?", "const": "True"} if option.annotation is bool else {}
-        parser.add_argument(f"--{name}", help=f"{option.description}{default}".replace("%", "%%"), metavar=name.upper(), **alone)
+        parser.add_argument(
+            f"--{name}", help=f"{option.description}{default}".replace("%", "%%"), metavar=name.upper(), **alone
+        )
     parser.add_argument("--stage", help=argparse.SUPPRESS)  # another published name of --stg
     return parser
 

@@ -1,4 +1,4 @@
-"""The entry point: ``python main.py --model i3d --videos clips/`` measures a model and writes tables, plots and a report."""
+"""The entry point: ``python main.py --model i3d --videos clips/`` measures a model and writes tables and plots."""
 
 import csv
 import io
@@ -12,6 +12,8 @@ from config import Config, read_config
 from static_dynamic.errors import UserError, unknown
 
 if TYPE_CHECKING:
+    from rich.table import Table
+
     from static_dynamic import Recipe, Result
     from static_dynamic.sources import Source
 
@@ -25,7 +27,7 @@ def run(config: Config) -> "Result":
     import static_dynamic as sd
     from static_dynamic.interventions import STRONG
 
-    source = open_data(config)
+    source, spec = open_data(config), models.describe(config.model)
     model = models.create_model(
         config.model,
         checkpoint=config.checkpoint,
@@ -35,14 +37,19 @@ def run(config: Config) -> "Result":
         trust_checkpoint=config.trust_checkpoint,
     )
     rule = sd.PairRule(
-        config.n_factors, config.residual_index, config.m_same, config.app_shuffle, config.use_normal_app, config.random_seed
+        config.n_factors,
+        config.residual_index,
+        config.m_same,
+        config.app_shuffle,
+        config.use_normal_app,
+        config.random_seed,
     )
     with progress(min(config.n_examples, len(source.videos))) as on_video:
         result = sd.measure(
             model,
             source,
-            stage_names(list(model.spec.stages), config),
-            recipe=adapt_recipe(sd.Recipe(**model.spec.recipe), config),
+            stage_names(list(spec.stages), config),
+            recipe=adapt_recipe(sd.Recipe(**spec.recipe), config),
             pool="avg" if config.gp == "fast" else config.gp,
             styles=config.styles or source.styles or STRONG,
             scrambles=config.scrambles if config.app_shuffle else (),
@@ -56,12 +63,14 @@ def run(config: Config) -> "Result":
             resume=config.resume,
             provenance={
                 "options": config.model_dump(mode="json"),
-                "checkpoint": model.checkpoint and asdict(model.checkpoint),
+                "checkpoint": asdict(report) if (report := getattr(model, "checkpoint", None)) else None,
             },
             on_video=on_video,
         )
     if config.checkpoint is None:
-        result.warnings.insert(0, f"The weights of {config.model} are random (no --checkpoint): this describes an untrained network.")
+        result.warnings.insert(
+            0, f"The weights of {config.model} are random (no --checkpoint): this describes an untrained network."
+        )
     save(result, config)
     return result
 
@@ -123,7 +132,7 @@ def device_name(device: str) -> str:
 
 def save(result: "Result", config: Config) -> None:
     """Write tables, manifest, plots, the report and the published output file."""
-    from static_dynamic.store import write_text
+    from static_dynamic.files import write_text
 
     folder = result.save(config.folder)
     write_text(folder / f"{config.model}_dim_est.csv", published_csv(result))
@@ -148,35 +157,59 @@ def published_csv(result: "Result") -> str:
 def progress(videos: int) -> "Iterator[Callable[[str], None]]":
     """A progress bar on the terminal; call what it gives with the name of every video that is done."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
-    columns = (TextColumn("videos"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.description}"))
+    columns = (
+        TextColumn("videos"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("", total=videos)
         yield lambda name: bar.update(task, advance=1, description=name)
 
 
 def show(result: "Result", config: Config) -> None:
-    """Print the table, the warnings, and where everything is."""
+    """Print the tables, the warnings, and where everything is."""
     from rich.console import Console
-    from rich.table import Table
 
     console = Console()
-    table = Table(title="Share per stage, percent [95 % interval]; units per class, percent")
-    table.add_column("stage", no_wrap=True)
-    for name in result.factors:
-        table.add_column(name, justify="right", no_wrap=True)
+    shares = [
+        [stage, *(f"{row.share:.1f} [{row.share_low:.1f}, {row.share_high:.1f}]" for row in rows.itertuples())]
+        for stage, rows in result.layers.groupby("stage", sort=False)
+    ]
+    console.print(_table("Share of every stage, percent [95 % interval]", ["stage", *result.factors], shares))
     if config.joint_encoding:
-        for name in result.classes():
-            table.add_column(f"{name} units", justify="right")
-    for stage, rows in result.layers.groupby("stage", sort=False):
-        shares = [f"{row.share:.1f} [{row.share_low:.1f}, {row.share_high:.1f}]" for row in rows.itertuples()]
-        classes = [f"{share:.1f}" for share in result.classes().loc[stage]] if config.joint_encoding else []
-        table.add_row(str(stage), *shares, *classes)
-    console.print(table)
+        classes = result.classes()
+        rows = [
+            [stage, *(f"{share:.1f}" for share in row)]
+            for stage, row in zip(classes.index, classes.to_numpy(), strict=True)
+        ]
+        console.print(_table("Units of every class, percent", ["stage", *classes.columns], rows))
     for warning in result.warnings:
         console.print(f"Note: {warning}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Tables, plots and report.html: {config.folder}/", markup=False, soft_wrap=True)
+
+
+def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for i, column in enumerate(columns):
+        table.add_column(column, justify="right" if i else "left", no_wrap=True)
+    for row in rows:
+        table.add_row(*row)
+    return table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -187,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         config = read_config(sys.argv[1:] if arguments is None else arguments)
         show(run(config), config)
     except (UserError, ModelError) as error:
-        print(f"Error: {error}", file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped. What is measured is kept: the same command goes on from here.", file=sys.stderr)

@@ -9,7 +9,7 @@ Example:
 """
 
 from models import resnet3d, slowfast  # noqa: F401  their import registers the models
-from models.checkpoints import LoadReport, digest, load_checkpoint
+from models.checkpoints import LoadReport, load_checkpoint
 from models.errors import ModelError
 from models.registry import ModelSpec, Recipe, Stage, create_model, describe, list_models, register_model
 
@@ -21,7 +21,6 @@ __all__ = [
     "Stage",
     "create_model",
     "describe",
-    "digest",
     "list_models",
     "load_checkpoint",
     "register_model",

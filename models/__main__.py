@@ -26,9 +26,7 @@ def _millions(spec: models.ModelSpec) -> str:
 def _short(stages: Iterable[str]) -> str:
     """``stage1 stage2 stage3`` → ``stage1-3``."""
     runs = ((stem, list(run)) for stem, run in groupby(stages, key=lambda name: name.rstrip("0123456789")))
-    return " ".join(
-        f"{run[0]}-{run[-1].removeprefix(stem)}" if len(run) > 1 else run[0] for stem, run in runs
-    )
+    return " ".join(f"{run[0]}-{run[-1].removeprefix(stem)}" if len(run) > 1 else run[0] for stem, run in runs)
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> str:
@@ -80,7 +78,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         print(listing(options.pattern) if options.command == "list" else details(options.name))
     except ModelError as error:
-        print(error, file=sys.stderr)
+        print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 

@@ -1,13 +1,9 @@
 """One reader for every published checkpoint format, that runs no code from the file.
 
 The format is told from the content: safetensors; ``torch.save`` files, new and old, with a state dict bare or
-wrapped (PySlowFast ``.pyth``, Lightning, DataParallel, …); pickled arrays of the Caffe2 zoo. The names in
-``HARMLESS`` are all that a pickle may call.
+wrapped (PySlowFast ``.pyth``, Lightning, DataParallel, …); pickled arrays of the Caffe2 zoo.
 """
 
-import argparse
-import codecs
-import collections
 import hashlib
 import os
 import pickle
@@ -22,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import ModelError
+from models.unpickling import HARMLESS, HarmlessUnpickler, PlainArray, RefusedError
 
 State = dict[str, Tensor]
 Shape = tuple[int, ...]
@@ -29,29 +26,6 @@ Shape = tuple[int, ...]
 WRAPPERS = ("blobs", "model_state", "model_state_dict", "state_dict", "model")
 PREFIXES = ("", "module.", "model.", "module.model.", "model.module.")
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number, pickled
-
-
-def _harmless() -> dict[str, Any]:
-    """Global name → object: arrays, numbers, plain containers and parsed options."""
-    core: Any = np._core  # type: ignore[attr-defined]
-    arrays = {
-        "multiarray._reconstruct": core.multiarray._reconstruct,
-        "multiarray.scalar": core.multiarray.scalar,
-        "numeric._frombuffer": core.numeric._frombuffer,
-    }
-    return {
-        "argparse.Namespace": argparse.Namespace,
-        "collections.OrderedDict": collections.OrderedDict,
-        "_codecs.encode": codecs.encode,  # how protocol 2 writes bytes
-        "numpy.ndarray": np.ndarray,
-        "numpy.dtype": np.dtype,
-        **{f"numpy.dtypes.{name}": getattr(np.dtypes, name) for name in np.dtypes.__all__},
-        # NumPy 2 renamed numpy.core.
-        **{f"numpy.{place}.{name}": value for place in ("core", "_core") for name, value in arrays.items()},
-    }
-
-
-HARMLESS = _harmless()
 
 
 @dataclass(frozen=True)
@@ -108,20 +82,7 @@ def load_checkpoint(
     return report
 
 
-def digest(model: nn.Module) -> str:
-    """SHA-256 over the names, types, shapes and bytes of everything in a model's state dict."""
-    total = hashlib.sha256()
-    for key, value in sorted(model.state_dict().items()):
-        total.update(f"{key} {value.dtype} {tuple(value.shape)} ".encode())
-        total.update(value.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return total.hexdigest()
-
-
 # The file
-
-
-class _RefusedError(Exception):
-    """A file names a global that is not on the list."""
 
 
 def _kind(path: Path) -> str:
@@ -149,7 +110,7 @@ def _read(path: Path, kind: str, trust: bool) -> Any:
     }
     try:
         return readers[kind](path, trust)
-    except _RefusedError as refused:
+    except RefusedError as refused:
         remedy = "If you trust its author, pass --trust-checkpoint (in Python: trust_checkpoint=True)."
         raise ModelError(f"{path} was not read: it names '{refused}', which may run code. {remedy}") from None
     except Exception as error:
@@ -172,22 +133,14 @@ def _read_torch(path: Path, trust: bool) -> Any:
         # The message is a page long; what matters is the name of the global or, now and then, of its type.
         detail = str(error).rpartition("WeightsUnpickler error:")[2].strip()
         if name := re.search(r"GLOBAL (\S+)|<class '(\S+)'>", detail):
-            raise _RefusedError(name[1] or name[2]) from None
+            raise RefusedError(name[1] or name[2]) from None
         raise pickle.UnpicklingError(detail) from None
 
 
 def _read_pickle(path: Path, trust: bool) -> Any:
-    unpickler = pickle.Unpickler if trust else _HarmlessUnpickler
+    unpickler = pickle.Unpickler if trust else HarmlessUnpickler
     with path.open("rb") as stream:
         return unpickler(stream, encoding="latin1").load()  # the Caffe2 zoo was written by Python 2
-
-
-class _HarmlessUnpickler(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        full = f"{module}.{name}"
-        if full not in HARMLESS:
-            raise _RefusedError(full)
-        return HARMLESS[full]
 
 
 def _sha256(path: Path) -> str:
@@ -208,14 +161,18 @@ def _weights(content: Any, path: Path) -> State:
     named = dict(content) if isinstance(content, Mapping) else {}
     if caffe2:
         named = {key: value for blob, value in named.items() if (key := caffe2_key(str(blob)))}
-    state = {str(key): torch.as_tensor(value) for key, value in named.items() if _is_numeric(value)}
+    tensors = {str(key): _tensor(value) for key, value in named.items()}
+    state = {key: tensor for key, tensor in tensors.items() if tensor is not None}
     if not state:
         raise ModelError(f"The checkpoint {path} holds no weights.")
     return state
 
 
-def _is_numeric(value: Any) -> bool:
-    return isinstance(value, Tensor) or (isinstance(value, np.ndarray) and value.dtype.kind in "biuf")
+def _tensor(value: Any) -> Tensor | None:
+    array = value.values if isinstance(value, PlainArray) else value
+    if isinstance(array, np.ndarray) and array.dtype.kind in "biuf":
+        return torch.from_numpy(array.astype(array.dtype.newbyteorder("=")))
+    return value if isinstance(value, Tensor) else None
 
 
 def _without_prefix(state: State, own: Mapping[str, Shape]) -> State:
@@ -272,9 +229,7 @@ def _is_counter(key: str) -> bool:
     return key.endswith("num_batches_tracked")
 
 
-def _check(
-    report: LoadReport, fitting: Iterable[str], own: Iterable[str], given: Iterable[str], strict: bool
-) -> None:
+def _check(report: LoadReport, fitting: Iterable[str], own: Iterable[str], given: Iterable[str], strict: bool) -> None:
     fits, wanted, found = (sum(not _is_counter(key) for key in keys) for keys in (fitting, own, given))
     if fits == 0 or (strict and fits < max(wanted, found) / 2):
         raise ModelError(f"{report.path} looks like another model: {fits} of its {found} keys fit.")

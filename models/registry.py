@@ -37,8 +37,7 @@ class Recipe(TypedDict):
     """How a model wants its input, in plain data.
 
     Keys: ``frames`` per pathway; ``rate``, source frames per sampled frame of the first pathway; ``crop``
-    and ``short_side``, pixels; ``mean`` and ``std`` per channel, for RGB in 0..1; ``span``, consecutive
-    source frames that a clip covers (``None``: first ``frames`` × ``rate``).
+    and ``short_side``, pixels; ``mean`` and ``std`` per channel, for RGB in 0..1.
     """
 
     frames: int | tuple[int, ...]
@@ -47,7 +46,6 @@ class Recipe(TypedDict):
     short_side: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
-    span: int | None
 
 
 @dataclass(frozen=True)

@@ -208,7 +208,7 @@ def stem(pathways: Sequence[Pathway]) -> Pathways:
 def residual_stage(
     level: int, pathways: Sequence[Pathway], inputs: Sequence[int], nonlocal_after: Iterable[int] = ()
 ) -> Pathways:
-    """Stage 2..5. ``inputs``: channels per pathway; ``nonlocal_after``: blocks that a non-local one follows."""
+    """Stage 2..5: ``inputs`` channels per pathway; non-local blocks follow those of ``nonlocal_after``."""
     layers = []
     for pathway, width in zip(pathways, inputs, strict=True):
         outputs = pathway.channels(level)
@@ -246,10 +246,10 @@ def resnet3d(
     return initialise(VideoResNet(layers))
 
 
-def recipe(frames: int | tuple[int, ...], rate: int, span: int | None = None) -> Recipe:
+def recipe(frames: int | tuple[int, ...], rate: int) -> Recipe:
     """The input that the published measurement gives this family: 256-pixel crops, mean 0.45, std 0.225."""
     mean, std = (0.45, 0.45, 0.45), (0.225, 0.225, 0.225)
-    return Recipe(frames=frames, rate=rate, crop=256, short_side=256, mean=mean, std=std, span=span)
+    return Recipe(frames=frames, rate=rate, crop=256, short_side=256, mean=mean, std=std)
 
 
 STAGES = {f"stage{level}": Stage(f"s{level}", LAYOUT, item=0) for level in LEVELS}

@@ -1,10 +1,10 @@
 """Does a video model work from appearance or from motion? Layer by layer, unit by unit.
 
-    import static_dynamic as sd
+import static_dynamic as sd
 
-    result = sd.measure(model, videos="clips/", stages=["stage*"])
-    result.layers, result.units
-    result.save("runs/mine")
+result = sd.measure(model, videos="clips/", stages=["stage*"])
+result.layers, result.units
+result.save("runs/mine")
 """
 
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Collecting: model × variants → store. Each variant is forwarded once; a run that is killed goes on where it stopped."""
+"""Collecting: model × variants → store. Each variant is forwarded once; a killed run goes on where it stopped."""
 
 import hashlib
 from collections import deque
@@ -75,7 +75,7 @@ class Study:
     compute: Compute
 
     def describe(self) -> dict[str, object]:
-        """Everything that decides the activations, as plain data: two studies with equal descriptions agree in every byte."""
+        """Everything that decides the activations, as plain data: equal descriptions mean equal bytes in the store."""
         model = self.recorder.model
         return {
             "format": 1,
@@ -118,7 +118,9 @@ def collect(study: Study, store: Store, on_video: Callable[[str], None] = lambda
         UserError: If too many videos cannot be read, or the model fails on its input. What is stored stays.
     """
     shards = study.shards()
-    missing = [number for number in range(len(shards)) if not store.has(number) or _mended(study, store.records(number))]
+    missing = [
+        number for number in range(len(shards)) if not store.has(number) or _mended(study, store.records(number))
+    ]
     done = [record for number in range(len(shards)) if number not in missing for record in store.records(number)]
     for record in done:
         on_video(record["video"])
@@ -138,10 +140,18 @@ def collect(study: Study, store: Store, on_video: Callable[[str], None] = lambda
 def _mended(study: Study, records: Iterable[Record]) -> bool:
     """Whether a video that could not be read when its shard was made now can."""
     videos = {video.name: video for video in study.videos}
-    return any(isinstance(study.prepare(videos[record["video"]]), PreparedVideo) for record in records if record["problem"])
+    return any(
+        isinstance(study.prepare(videos[record["video"]]), PreparedVideo) for record in records if record["problem"]
+    )
 
 
-def _readable(prepared: Iterable[PreparedVideo | Record], records: list[Record], problems: list[str], study: Study, on_video: Callable[[str], None]) -> Iterator[PreparedVideo]:
+def _readable(
+    prepared: Iterable[PreparedVideo | Record],
+    records: list[Record],
+    problems: list[str],
+    study: Study,
+    on_video: Callable[[str], None],
+) -> Iterator[PreparedVideo]:
     """The videos that could be read; all of them are recorded, and too many bad ones end the run."""
     allowed = max(1, int(study.compute.max_bad * len(study.videos)))
     for video in prepared:
@@ -152,11 +162,16 @@ def _readable(prepared: Iterable[PreparedVideo | Record], records: list[Record],
             records.append(video)
             problems.append(video["problem"])
             if len(problems) > allowed:
-                raise UserError(f"{len(problems)} of {len(study.videos)} videos cannot be read, more than max_bad={study.compute.max_bad:g} allows. The last: {problems[-1]}")
+                raise UserError(
+                    f"{len(problems)} of {len(study.videos)} videos cannot be read, more than "
+                    f"max_bad={study.compute.max_bad:g} allows. The last: {problems[-1]}"
+                )
         on_video(records[-1]["video"])
 
 
-def _forward(recorder: Recorder, prepared: Iterable[PreparedVideo], batch_size: int, device: torch.device) -> tuple[list[Variant], dict[str, torch.Tensor]]:
+def _forward(
+    recorder: Recorder, prepared: Iterable[PreparedVideo], batch_size: int, device: torch.device
+) -> tuple[list[Variant], dict[str, torch.Tensor]]:
     """Keys and activations of all variants of some videos, ``batch_size`` variants a forward."""
     keys: list[Variant] = []
     parts: list[dict[str, torch.Tensor]] = []
@@ -173,7 +188,9 @@ def _activations(recorder: Recorder, inputs: torch.Tensor | list[torch.Tensor]) 
     except torch.OutOfMemoryError:
         raise UserError(f"The device is out of memory at {_shapes(inputs)}: lower batch_size.") from None
     except RuntimeError as error:
-        raise UserError(f"The model failed on an input of shape {_shapes(inputs)}: {str(error).splitlines()[0]}") from error
+        raise UserError(
+            f"The model failed on an input of shape {_shapes(inputs)}: {str(error).splitlines()[0]}"
+        ) from error
 
 
 def _shapes(inputs: torch.Tensor | list[torch.Tensor]) -> str:
@@ -210,15 +227,17 @@ def pick_device(name: str) -> torch.device:
     Raises:
         UserError: If the device does not exist here.
     """
-    available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if name == "auto":
-        return torch.device(next(kind for kind, there in available.items() if there))
-    kind = name.split(":")[0]
-    if kind not in available:
-        raise unknown("device", name, ["auto", *available])
-    if not available[kind] or (kind == "cuda" and ":" in name and int(name.split(":")[1]) >= torch.cuda.device_count()):
-        raise UserError(f"The device {name!r} is not there. Available: auto, {', '.join(kind for kind, there in available.items() if there)}.")
-    return torch.device(name)
+        return torch.device(next(kind for kind, count in there.items() if count))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise unknown("device", name, ["auto", *there]) from None
+    if (device.index or 0) >= there.get(device.type, 0):
+        found = ", ".join(kind for kind, count in there.items() if count)
+        raise UserError(f"The device {name!r} is not there. Available: auto, {found}.")
+    return device
 
 
 @contextmanager

@@ -2,7 +2,7 @@
 
 A layout names every axis of a tensor, in order, in the manner of einops: ``"N C T H W"`` for a 3-D convolution,
 ``"N T H W C"`` for channels last, ``"(N T) C H W"`` where frames are folded into the batch, ``"N (1 T H W) C"`` for
-tokens with one extra (class) token in front. ``N`` (clips) and ``C`` (units) must occur once; every other axis is pooled.
+tokens with one extra (class) token. ``N`` (clips) and ``C`` (units) must occur once; every other axis is pooled.
 """
 
 import re
@@ -85,7 +85,9 @@ def parse_layout(text: str) -> Layout:
     """
     words = re.findall(r"\([^()]*\)|[^\s()]+", text)
     if "".join(words).replace(" ", "") != text.replace(" ", "") or not words:
-        raise UserError(f'Layout "{text}" cannot be read: axes are names, or names in one pair of brackets. Examples: {EXAMPLES}.')
+        raise UserError(
+            f'Layout "{text}" cannot be read: axes are names, or names in one pair of brackets. Examples: {EXAMPLES}.'
+        )
     axes = tuple(_parse_axis(word, text) for word in words)
     names = [name for axis in axes for name in axis.names]
     if len(set(names)) < len(names):
@@ -94,7 +96,9 @@ def parse_layout(text: str) -> Layout:
         raise UserError(f'Layout "{text}" needs an axis C (units) that stands alone. Examples: {EXAMPLES}.')
     batch = next((axis for axis in axes if "N" in axis.names), None)
     if batch is None or batch.extra or "N" not in (batch.names[0], batch.names[-1]):
-        raise UserError(f'Layout "{text}" needs an axis N (clips), alone or at an end of its brackets. Examples: {EXAMPLES}.')
+        raise UserError(
+            f'Layout "{text}" needs an axis N (clips), alone or at an end of its brackets. Examples: {EXAMPLES}.'
+        )
     return Layout(text, axes)
 
 
@@ -103,7 +107,9 @@ def _parse_axis(word: str, text: str) -> Axis:
     extra = sum(int(part) for part in parts if part.isdigit())
     names = tuple(part for part in parts if not part.isdigit())
     if not all(re.fullmatch(r"[A-Z][A-Za-z]*", name) for name in names) or not names:
-        raise UserError(f'Layout "{text}" cannot be read at "{word}": axis names start with a capital. Examples: {EXAMPLES}.')
+        raise UserError(
+            f'Layout "{text}" cannot be read at "{word}": axis names start with a capital. Examples: {EXAMPLES}.'
+        )
     return Axis(names, extra)
 
 

@@ -23,7 +23,17 @@ from static_dynamic.sources import Source, open_source
 from static_dynamic.store import Store
 from static_dynamic.variants import Conditions
 
-VERSIONED = ("static-dynamic", "torch", "numpy", "scipy", "pandas", "opencv-python-headless", "av", "safetensors", "pyarrow")
+VERSIONED = (
+    "static-dynamic",
+    "torch",
+    "numpy",
+    "scipy",
+    "pandas",
+    "opencv-python-headless",
+    "av",
+    "safetensors",
+    "pyarrow",
+)
 
 
 def measure(
@@ -50,7 +60,7 @@ def measure(
     Args:
         model: Any module; it is left as it was found.
         videos: A video file, a folder of videos or of frame folders, ``"synthetic"``, or a source.
-        stages: Names, globs or ``{name: (module path, layout[, item])}``; ``None`` means every stage that the model declares.
+        stages: Names, globs or ``{name: (module path, layout[, item])}``; ``None`` means every declared stage.
         recipe: The model's input; ``None`` means the one that it declares.
         layout: Layout of stages named by module path.
         pool: How positions become one number per unit: ``avg``, ``max``, ``avgmax``, ``avgmaxc``.
@@ -84,9 +94,20 @@ def measure(
     scoring = scoring or Scoring(seed=seed)
     conditions = Conditions(_with_original(styles, scoring), tuple(scrambles), seed)
     conditions.check(source)
-    study = Study(Recorder(model, stages, layout, pool), source, chosen, declared_recipe(model, recipe), conditions, compute or Compute())
+    study = Study(
+        Recorder(model, stages, layout, pool),
+        source,
+        chosen,
+        declared_recipe(model, recipe),
+        conditions,
+        compute or Compute(),
+    )
     with ExitStack() as stack:
-        folder = Path(store) if store is not None else Path(stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
+        folder = (
+            Path(store)
+            if store is not None
+            else Path(stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
+        )
         activations = Store(folder, study.describe(), resume)
         collect(study, activations, on_video)
         scores = score(activations, scoring)
@@ -114,7 +135,9 @@ def declared_recipe(model: nn.Module, recipe: Recipe | Mapping[str, Any] | None 
     """
     given = recipe if recipe is not None else getattr(getattr(model, "spec", None), "recipe", None)
     if given is None:
-        raise UserError("This model declares no input: give its recipe, e.g. recipe=Recipe(frames=8, rate=8, crop=224).")
+        raise UserError(
+            "This model declares no input: give its recipe, e.g. recipe=Recipe(frames=8, rate=8, crop=224)."
+        )
     return given if isinstance(given, Recipe) else Recipe(**given)
 
 
@@ -136,4 +159,3 @@ def _with_original(styles: Sequence[str], scoring: Scoring) -> tuple[str, ...]:
 
 def _skipped(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return [f"Skipped {record['video']}: {record['problem']}" for record in records if record["problem"]]
-

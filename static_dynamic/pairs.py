@@ -1,7 +1,7 @@
 """Pairs: two variants, formed after the fact from the rows of a store.
 
-A dynamic pair shares the order and differs in style; a static pair shares the style and differs in order. Every style is paired
-with every other, and every scramble with the intact order, so few forwards give many pairs.
+A dynamic pair shares the order and differs in style; a static pair shares the style and differs in order. Every style
+is paired with every other, and every scramble with the intact order, so few forwards give many pairs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -88,7 +88,10 @@ def make_pairs(variants: Sequence[Variant], rule: PairRule, labels: Mapping[str,
     pairs = Pairs(*(np.array(found, np.intp).reshape(-1, 4).T))
     for factor, name in enumerate(rule.names):
         if name != "residual" and not (pairs.factor == factor).any():
-            raise UserError(f"There are no {name} pairs. Styles: {', '.join(styles)}; orders: {', '.join(orders)}; {pairing.advice(name)}.")
+            raise UserError(
+                f"There are no {name} pairs: {pairing.advice(name)}. "
+                f"Styles: {', '.join(styles)}; orders: {', '.join(orders)}."
+            )
     return pairs
 
 
@@ -137,7 +140,11 @@ class _Pairing:
     def _partner(self, video: str, same_class: bool) -> str | None:
         if self.labels.get(video) is None:
             raise UserError(f"Pairs across videos need the class of every video; {video!r} has none.")
-        others = [other for other in self.videos if other != video and (self.labels.get(other) == self.labels[video]) == same_class]
+        others = [
+            other
+            for other in self.videos
+            if other != video and (self.labels.get(other) == self.labels[video]) == same_class
+        ]
         return others[derive_seed(self.rule.seed, "partner", video, same_class) % len(others)] if others else None
 
     def advice(self, name: str) -> str:

@@ -1,7 +1,7 @@
 """The recorder: pooled activations of any stages of any model, from one forward, the model left as it was found.
 
-Hooks live only inside a ``with`` block. A stage is named either by the model itself (``model.spec.stages``, a mapping from
-stage name to ``(module path, layout, item)``), or by the caller in the same form.
+Hooks live only inside a ``with`` block. A stage is named either by the model itself (``model.spec.stages``, a mapping
+from stage name to ``(module path, layout, item)``), or by the caller in the same form.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -37,7 +37,9 @@ def declared_stages(model: nn.Module) -> dict[str, Tap]:
     return {name: Tap(*tap) for name, tap in stages.items()} if isinstance(stages, Mapping) else {}
 
 
-def resolve_stages(model: nn.Module, stages: Stages | None = None, layout: str | None = None) -> dict[str, tuple[Tap, ...]]:
+def resolve_stages(
+    model: nn.Module, stages: Stages | None = None, layout: str | None = None
+) -> dict[str, tuple[Tap, ...]]:
     """Stage names → the taps that make them (several for ``a+b``: units side by side).
 
     Args:
@@ -50,7 +52,7 @@ def resolve_stages(model: nn.Module, stages: Stages | None = None, layout: str |
         UserError: If a name fits nothing (the nearest are listed), or a module path or layout is wrong.
     """
     if isinstance(stages, Mapping):
-        wanted = {name: (Tap(*tap),) for name, tap in stages.items()}
+        wanted: dict[str, tuple[Tap, ...]] = {name: (Tap(*tap),) for name, tap in stages.items()}
     else:
         known = declared_stages(model)
         if stages is None and not known:
@@ -91,8 +93,8 @@ class _Enough(BaseException):
 class Recorder:
     """Records pooled activations while its ``with`` block is open.
 
-    Inside the block, calling the model yourself works as ever and fills :attr:`activations`; calling the recorder runs the
-    model no further than the last wanted stage.
+    Inside the block, calling the model yourself works as ever and fills :attr:`activations`; calling the recorder runs
+    the model no further than the last wanted stage.
 
     Args:
         model: Any module. Its mode, parameters, buffers and hooks, and the global random state, are left as they were.
@@ -110,7 +112,9 @@ class Recorder:
         torch.Size([2, 4])
     """
 
-    def __init__(self, model: nn.Module, stages: Stages | None = None, layout: str | None = None, pool: str = "avg") -> None:
+    def __init__(
+        self, model: nn.Module, stages: Stages | None = None, layout: str | None = None, pool: str = "avg"
+    ) -> None:
         self.model = model
         self.stages = resolve_stages(model, stages, layout)
         self.pool = pool
@@ -134,7 +138,9 @@ class Recorder:
             self._open = stack.pop_all()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._open.close()
 
     @property
@@ -172,12 +178,14 @@ class Recorder:
         def keep(_module: nn.Module, _args: Any, output: Any) -> None:
             self._calls[tap] = self._calls.get(tap, 0) + 1
             if self._calls[tap] > 1:
-                raise UserError(f"Stage {stage!r}: module {tap.module!r} runs more than once in a forward; name a module that runs once.")
+                raise UserError(
+                    f"Stage {stage!r}: module {tap.module!r} runs more than once in a forward; name one that runs once."
+                )
             tensor = select(output, tap.item, stage)
             if tap.layout is None:
                 raise UserError(
-                    f"Stage {stage!r} has no layout and none is guessed. Its output has shape {tuple(tensor.shape)} for "
-                    f"{self._clips} clips; give a layout such as {EXAMPLES}."
+                    f"Stage {stage!r} has no layout and none is guessed. Its output has shape {tuple(tensor.shape)} "
+                    f"for {self._clips} clips; give a layout such as {EXAMPLES}."
                 )
             try:
                 pooled = parse_layout(tap.layout).pool(tensor.detach(), self._clips, self.pool)
@@ -190,7 +198,9 @@ class Recorder:
         return self.model.get_submodule(tap.module).register_forward_hook(keep)
 
 
-def record(model: nn.Module, inputs: Inputs, stages: Stages | None = None, *, layout: str | None = None, pool: str = "avg") -> dict[str, torch.Tensor]:
+def record(
+    model: nn.Module, inputs: Inputs, stages: Stages | None = None, *, layout: str | None = None, pool: str = "avg"
+) -> dict[str, torch.Tensor]:
     """Pooled activations of some stages from one forward.
 
     Args:
@@ -233,13 +243,17 @@ def select(output: Any, item: int | None, stage: str) -> torch.Tensor:
     """The tensor of a module's output: itself, element ``item``, or the only tensor among several elements."""
     if isinstance(output, torch.Tensor):
         return output
-    parts: list[Any] = list(output.values()) if isinstance(output, Mapping) else list(output) if isinstance(output, Sequence) else []
+    parts: list[Any] = (
+        list(output.values()) if isinstance(output, Mapping) else list(output) if isinstance(output, Sequence) else []
+    )
     if item is not None:
         if item < len(parts) and isinstance(parts[item], torch.Tensor):
             return cast(torch.Tensor, parts[item])
     elif len(tensors := [part for part in parts if isinstance(part, torch.Tensor)]) == 1:
         return tensors[0]
-    seen = ", ".join(str(tuple(part.shape)) if isinstance(part, torch.Tensor) else type(part).__name__ for part in parts)
+    seen = ", ".join(
+        str(tuple(part.shape)) if isinstance(part, torch.Tensor) else type(part).__name__ for part in parts
+    )
     asked = "says not which is meant" if item is None else f"asks for element {item}"
     raise UserError(
         f"Stage {stage!r} {asked}; its module returns a {type(output).__name__} ({seen or 'no elements'}). "

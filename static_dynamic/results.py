@@ -9,8 +9,8 @@ from typing import Any
 import pandas as pd
 
 from static_dynamic.errors import UserError
+from static_dynamic.files import write_atomically, write_text
 from static_dynamic.functional.released import UNIT_CLASSES
-from static_dynamic.store import write_atomically, write_text
 
 
 @dataclass(frozen=True)
@@ -18,8 +18,8 @@ class Result:
     """What a measurement found.
 
     Attributes:
-        layers: One row per stage and factor: score, share (percent), their ``_low`` and ``_high`` ends, and the published
-            ``dims`` and ``percent``.
+        layers: One row per stage and factor: score, share (percent), their ``_low`` and ``_high`` ends, and the
+            published ``dims`` and ``percent``.
         units: One row per stage and unit: dynamic and static score with their intervals, class, and ``stability`` (the
             share of bootstrap replicates that keep the class).
         manifest: How it was made: versions, seed, model, weights, recipe, conditions, what was read of every video.
@@ -60,7 +60,9 @@ class Result:
         write_atomically(folder / "layers.parquet", lambda path: self.layers.to_parquet(path, index=False))
         write_atomically(folder / "layers.csv", lambda path: self.layers.to_csv(path, index=False))
         write_atomically(folder / "units.parquet", lambda path: self.units.to_parquet(path, index=False))
-        write_text(folder / "run.json", json.dumps({**self.manifest, "warnings": self.warnings}, indent=2, default=str) + "\n")
+        write_text(
+            folder / "run.json", json.dumps({**self.manifest, "warnings": self.warnings}, indent=2, default=str) + "\n"
+        )
         return folder
 
     def plot(self, folder: str | Path) -> list[Path]:

@@ -1,6 +1,6 @@
 """Scoring: a store of activations → scores per stage and per unit, with intervals; the model is not needed.
 
-Units are read in blocks, so memory depends on neither the number of units nor, beyond a few kB each, the number of videos.
+Units are read in blocks, so memory depends on neither their number nor, beyond a few kB each, that of the videos.
 """
 
 from collections.abc import Iterator
@@ -53,7 +53,10 @@ class Scoring:
         if not 0 <= self.threshold <= 1:
             raise UserError(f"The 'threshold' must be a float in the range [0, 1]. Got {self.threshold}.")
         if not 0 < self.confidence < 1 or self.replicates < 1:
-            raise UserError(f"The intervals need replicates ≥ 1 and confidence in (0, 1). Got {self.replicates} and {self.confidence}.")
+            raise UserError(
+                "The intervals need replicates ≥ 1 and confidence in (0, 1). "
+                f"Got {self.replicates} and {self.confidence}."
+            )
 
 
 @dataclass(frozen=True)
@@ -77,7 +80,11 @@ def score(store: Store, scoring: Scoring) -> Scores:
     pairs = make_pairs(variants, scoring.rule, labels)
     stages = [_score_stage(store, stage, units, pairs, scoring) for stage, units in store.units().items()]
     videos = len(np.unique(pairs.video))
-    few = [f"Only {videos} videos: under {ENOUGH_VIDEOS} the intervals tend to be too narrow."] if videos < ENOUGH_VIDEOS else []
+    few = (
+        [f"Only {videos} videos: under {ENOUGH_VIDEOS} the intervals tend to be too narrow."]
+        if videos < ENOUGH_VIDEOS
+        else []
+    )
     return Scores(
         pd.concat([stage.layers for stage in stages], ignore_index=True),
         pd.concat([stage.units for stage in stages], ignore_index=True),
@@ -120,7 +127,9 @@ def _finite(store: Store, stage: str, units: int, pairs: Pairs) -> tuple[Pairs, 
     keep = ~np.isin(pairs.video, broken)
     if not keep.any():
         raise UserError(f"Stage {stage}: every video gives activations that are NaN or infinite.")
-    return Pairs(*(column[keep] for column in pairs)), [f"Stage {stage}: {len(broken)} videos give NaN or infinite activations and are left out."]
+    return Pairs(*(column[keep] for column in pairs)), [
+        f"Stage {stage}: {len(broken)} videos give NaN or infinite activations and are left out."
+    ]
 
 
 def _blocks(units: int, pairs: int, rows: int) -> Iterator[slice]:
@@ -163,7 +172,11 @@ def _unit_table(
     """One row per unit; ``scores`` is ``(resamples, F, C)``."""
     low, high = resamples.interval(scores, scoring.confidence)
     classes = classify_units(scores, scoring.threshold)
-    columns: dict[str, object] = {"stage": stage, "unit": np.arange(first, first + scores.shape[-1]), "estimator": ESTIMATOR}
+    columns: dict[str, object] = {
+        "stage": stage,
+        "unit": np.arange(first, first + scores.shape[-1]),
+        "estimator": ESTIMATOR,
+    }
     for factor, name in ((DYNAMIC, "dynamic"), (STATIC, "static")):
         columns |= {name: scores[0, factor], f"{name}_low": low[factor], f"{name}_high": high[factor]}
     columns |= {"class": classes[0], "stability": (resamples.bootstrap(classes) == classes[0]).mean(0)}

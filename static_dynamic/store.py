@@ -9,9 +9,8 @@ A shard holds a fixed run of videos, so its bytes depend neither on the order in
 """
 
 import json
-import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +22,10 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 
 from static_dynamic.errors import UserError
+from static_dynamic.files import write_atomically, write_text
 from static_dynamic.variants import Variant
 
 Record = dict[str, Any]
-
-
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file so that it is either whole or absent, however the run ends.
-
-    Raises:
-        UserError: If the folder cannot be written, or the disk is full.
-    """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        os.replace(partial, path)
-    except OSError as error:
-        raise UserError(f"Cannot write {path}: {error.strerror or error}.") from None
-    finally:
-        partial.unlink(missing_ok=True) if os.access(path.parent, os.W_OK) else None
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically."""
-    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
 
 
 class Store:
@@ -69,7 +47,10 @@ class Store:
         study = json.loads(json.dumps(study))
         there = self._study()
         if there is not None and there != study:
-            raise UserError(f"The store {folder} belongs to another study: {_difference(there, study)}. Choose another folder, or start over with resume=False.")
+            raise UserError(
+                f"The store {folder} belongs to another study: {_difference(there, study)}. "
+                "Choose another folder, or start over with resume=False."
+            )
         if there is None:
             write_text(folder / "study.json", json.dumps(study, indent=2) + "\n")
 
@@ -84,7 +65,13 @@ class Store:
         """Whether a shard is there, whole."""
         return self._path(shard, "parquet").exists()
 
-    def write(self, shard: int, variants: Sequence[Variant], activations: Mapping[str, torch.Tensor], records: Sequence[Record]) -> None:
+    def write(
+        self,
+        shard: int,
+        variants: Sequence[Variant],
+        activations: Mapping[str, torch.Tensor],
+        records: Sequence[Record],
+    ) -> None:
         """Add a shard.
 
         Args:
@@ -114,7 +101,9 @@ class Store:
     def records(self, shard: int | None = None) -> list[Record]:
         """What was read of every video (of a shard), or why it was skipped."""
         shards = self.shards() if shard is None else [shard]
-        return [record for number in shards for record in json.loads(self._path(number, "json").read_text(encoding="utf-8"))]
+        return [
+            record for number in shards for record in json.loads(self._path(number, "json").read_text(encoding="utf-8"))
+        ]
 
     def stage(self, name: str, units: slice = slice(None)) -> npt.NDArray[np.float32]:
         """Activations of a stage, ``(rows, C)``; of some of its units only, if asked for."""

@@ -1,7 +1,7 @@
 """Variants: one clip under one style and one order; each is a pure function of its key and the study's seed.
 
-Frames are restyled and prepared once per style. An order is an index map over the frames that a pathway plays, so every order
-shows exactly the same frames, and costs nothing.
+Frames are restyled and prepared once per style. An order is an index map over the frames that a pathway plays, so every
+order shows exactly the same frames, and costs nothing.
 """
 
 from collections.abc import Iterator, Sequence
@@ -101,7 +101,10 @@ class PreparedVideo:
         """Key and model inputs, one ``(3, T, H, W)`` per pathway, of every variant in a fixed order."""
         for style, frames in self.frames.items():
             for order, kind in self.conditions.orders.items():
-                inputs = [frames[self._play(pathway, order, kind)].movedim(1, 0) for pathway in range(len(self.sample.pathways))]
+                inputs = [
+                    frames[self._play(pathway, order, kind)].movedim(1, 0)
+                    for pathway in range(len(self.sample.pathways))
+                ]
                 yield Variant(self.video.name, style, order), inputs
 
     def _play(self, pathway: int, order: str, kind: str | None) -> torch.Tensor:
@@ -154,6 +157,6 @@ def _restyled(frames: Frames, style: str, seed: int) -> Frames:
 
 
 def stack(inputs: Sequence[list[torch.Tensor]], device: torch.device) -> torch.Tensor | list[torch.Tensor]:
-    """Inputs of several variants → one batch: ``(N, 3, T, H, W)``, or a list of them for a model of several pathways."""
+    """Inputs of several variants → one batch ``(N, 3, T, H, W)``, or a list of them for a model of several pathways."""
     batch = [torch.stack(list(pathway)).to(device, non_blocking=True) for pathway in zip(*inputs, strict=True)]
     return batch[0] if len(batch) == 1 else batch

@@ -122,9 +122,7 @@ def write_stylized(
     template, first = naming or NAMING[dataset]
     for style, folder in enumerate(folders or [f"style_{style}" for style in styles], start=1):
         for name, length in lengths.items():
-            write_frames(
-                root / folder / FOLDERS[dataset].format(name), coded_frames(length, style), template, first
-            )
+            write_frames(root / folder / FOLDERS[dataset].format(name), coded_frames(length, style), template, first)
     root.mkdir(parents=True, exist_ok=True)
     written = annotate(dataset, lengths) if annotations is None else annotations
     (root / ANNOTATIONS[dataset]).write_text(written if isinstance(written, str) else json.dumps(written))
@@ -134,14 +132,9 @@ def write_stylized(
 def annotate(dataset: str, lengths: dict[str, int]) -> object:
     """The plain annotation: every video from its first to its last frame."""
     if dataset == "StylizedActivityNet":
-        segments = {
-            name: [{"label": "Surfing", "segment": [0.0, length / 5]}] for name, length in lengths.items()
-        }
+        segments = {name: [{"label": "Surfing", "segment": [0.0, length / 5]}] for name, length in lengths.items()}
         entries = {name: {"subset": "validation", "annotations": segments[name]} for name in lengths}
         return {"database": entries, "taxonomy": []}
     if dataset == "ssv2":
         return [{"id": name, "template": "Pushing [something] left"} for name in lengths]
-    return [
-        {"vid_name": name, "label": 7, "start_frame": 0, "end_frame": length}
-        for name, length in lengths.items()
-    ]
+    return [{"vid_name": name, "label": 7, "start_frame": 0, "end_frame": length} for name, length in lengths.items()]

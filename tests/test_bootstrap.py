@@ -34,7 +34,9 @@ def test_the_bca_interval_equals_scipys():
     values = weights.weights @ np.c_[x, x**2] / weights.weights.sum(1, keepdims=True)
     ours = weights.interval(values, 0.9)
     for i, statistic in enumerate((np.mean, lambda sample, axis: np.mean(sample**2, axis))):
-        theirs = scipy.stats.bootstrap((x,), statistic, n_resamples=20000, confidence_level=0.9, method="BCa", rng=4).confidence_interval
+        theirs = scipy.stats.bootstrap(
+            (x,), statistic, n_resamples=20000, confidence_level=0.9, method="BCa", rng=4
+        ).confidence_interval
         np.testing.assert_allclose([ours[0][i], ours[1][i]], theirs, rtol=0.02)
 
 

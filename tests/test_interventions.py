@@ -352,9 +352,7 @@ def test_apply_scramble_keeps_frames_exactly(kind):
 def test_styles_and_scrambles_commute(style):
     frames = scene(6)
     scrambled = apply_scramble(frames, "shuffle", 1)
-    np.testing.assert_array_equal(
-        restyle(scrambled, style), apply_scramble(restyle(frames, style), "shuffle", 1)
-    )
+    np.testing.assert_array_equal(restyle(scrambled, style), apply_scramble(restyle(frames, style), "shuffle", 1))
 
 
 def test_bad_scrambles():
@@ -382,9 +380,7 @@ def test_contact_sheet_has_a_row_for_everything():
     assert full.dtype == np.uint8
     assert full.shape[0] % rows == 0
     one = contact_sheet(frames[:1], styles=["ink"])
-    assert (
-        one.shape[0] == 3 * full.shape[0] // rows
-    )  # as filmed, ink, and the one scramble that one frame can have
+    assert one.shape[0] == 3 * full.shape[0] // rows  # as filmed, ink, and the one scramble that one frame can have
 
 
 def call(*arguments, capsys, monkeypatch):
@@ -438,8 +434,6 @@ def test_command_answers_a_slip_with_one_line(arguments, said, capsys, monkeypat
 def test_command_cannot_write(capsys, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "sheet.png"
-    code, _, complaint = call(
-        "synthetic", "--styles", "ink", "--out", out, capsys=capsys, monkeypatch=monkeypatch
-    )
+    code, _, complaint = call("synthetic", "--styles", "ink", "--out", out, capsys=capsys, monkeypatch=monkeypatch)
     assert code == 2
     assert complaint.count("\n") == 1

@@ -63,7 +63,9 @@ def test_tables_equal_a_slow_derivation_from_the_store(tmp_path):
         assert layer["dims"].tolist() == expected.dims.tolist()
         assert layer["pairs"].tolist() == [factor.count(0), factor.count(1), 0]
         units = result.units[result.units["stage"] == stage]
-        np.testing.assert_allclose(units[["dynamic", "static"]].T, released_unitwise(np.array(a), np.array(b), factor)[:2], rtol=1e-9)
+        np.testing.assert_allclose(
+            units[["dynamic", "static"]].T, released_unitwise(np.array(a), np.array(b), factor)[:2], rtol=1e-9
+        )
 
 
 def test_every_estimate_lies_in_its_interval_columns():
@@ -111,7 +113,9 @@ def test_a_stopped_run_goes_on_and_equals_an_uninterrupted_one(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         measure(PlantedVideos(20), store=tmp_path / "stopped", on_video=stop)
-    assert 0 < len(Store(tmp_path / "stopped", json.loads((tmp_path / "stopped" / "study.json").read_text())).shards()) < 3
+    assert (
+        0 < len(Store(tmp_path / "stopped", json.loads((tmp_path / "stopped" / "study.json").read_text())).shards()) < 3
+    )
     model = PlantedModel()
     resumed = measure(PlantedVideos(20), model, store=tmp_path / "stopped")
     assert model.forwards == (20 - 8) * 8  # the first shard of 8 videos is not measured again
@@ -168,13 +172,15 @@ def test_one_bad_video_is_recorded_and_skipped():
 
 
 def test_too_many_bad_videos_end_the_run_and_keep_what_is_done(tmp_path):
-    with pytest.raises(sd.UserError, match=r"3 of 40 videos cannot be read, more than max_bad=0.05 allows. The last: v022"):
+    with pytest.raises(
+        sd.UserError, match=r"3 of 40 videos cannot be read, more than max_bad=0.05 allows. The last: v022"
+    ):
         measure(PlantedVideos(40, bad=(20, 21, 22)), store=tmp_path)
     assert len(list(tmp_path.glob("*.parquet"))) == 2
 
 
 def test_no_readable_video_at_all_says_so():
-    with pytest.raises(sd.UserError, match="No video could be read. The first: v000"):
+    with pytest.raises(sd.UserError, match=r"No video could be read\. The first: v000"):
         measure(PlantedVideos(1, bad=(0,)))
 
 
@@ -213,7 +219,13 @@ def test_the_model_is_left_as_it_was_found():
 
 def test_a_model_that_fails_on_its_input_says_on_which():
     with pytest.raises(sd.UserError, match=r"failed on an input of shape \(8, 3, 6, 16, 16\)"):
-        sd.measure(torch.nn.Sequential(torch.nn.Conv3d(5, 2, 1)), PlantedVideos(), {"conv": ("0", "N C T H W")}, recipe=RECIPE, styles=("1", "2"))
+        sd.measure(
+            torch.nn.Sequential(torch.nn.Conv3d(5, 2, 1)),
+            PlantedVideos(),
+            {"conv": ("0", "N C T H W")},
+            recipe=RECIPE,
+            styles=("1", "2"),
+        )
 
 
 def test_saved_results_load_equal(tmp_path):
@@ -222,7 +234,12 @@ def test_saved_results_load_equal(tmp_path):
     pd.testing.assert_frame_equal(loaded.layers, result.layers)
     pd.testing.assert_frame_equal(loaded.units, result.units)
     assert loaded.warnings == result.warnings
-    assert {path.name for path in (tmp_path / "deep" / "run").iterdir()} == {"layers.parquet", "layers.csv", "units.parquet", "run.json"}
+    assert {path.name for path in (tmp_path / "deep" / "run").iterdir()} == {
+        "layers.parquet",
+        "layers.csv",
+        "units.parquet",
+        "run.json",
+    }
     manifest = json.loads((tmp_path / "deep" / "run" / "run.json").read_text())
     assert {"torch", "numpy", "python"} <= manifest["versions"].keys()
     assert manifest["study"]["styles"] == ["1", "2", "3", "4"]
@@ -232,7 +249,9 @@ def test_saved_results_load_equal(tmp_path):
 
 
 def test_pairs_across_videos():
-    result = measure(PlantedVideos(30), scoring=sd.Scoring(sd.PairRule(same_video=False, scrambled=False)), scrambles=())
+    result = measure(
+        PlantedVideos(30), scoring=sd.Scoring(sd.PairRule(same_video=False, scrambled=False)), scrambles=()
+    )
     units = result.units[result.units["stage"] == "planted"]
     assert units["class"].tolist()[:3] == ["residual"] * 3  # other videos share neither colour, course nor identity
 
@@ -251,9 +270,9 @@ def test_static_pairs_of_the_videos_as_filmed():
 
 
 def test_a_missing_factor_says_what_is_needed():
-    with pytest.raises(sd.UserError, match="no dynamic pairs.*two styles are needed"):
+    with pytest.raises(sd.UserError, match=r"no dynamic pairs: two styles are needed"):
         measure(styles=("1",))
-    with pytest.raises(sd.UserError, match="no static pairs.*a scramble is needed"):
+    with pytest.raises(sd.UserError, match=r"no static pairs: a scramble is needed"):
         measure(scrambles=())
 
 

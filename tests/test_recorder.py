@@ -119,7 +119,9 @@ def test_calling_the_model_within_runs_it_to_the_end(net, clip):
 
 
 def test_elements_of_tuples_and_channels_last(net, clip):
-    found = record(net, clip, {"map": ("pair", "N C T H W", 0), "vector": ("pair", "N C", 1), "last": ("last", "N T H W C")})
+    found = record(
+        net, clip, {"map": ("pair", "N C T H W", 0), "vector": ("pair", "N C", 1), "last": ("last", "N T H W C")}
+    )
     assert torch.allclose(found["map"], found["vector"], atol=1e-6)
     assert torch.allclose(found["map"], found["last"], atol=1e-6)
 

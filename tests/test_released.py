@@ -73,7 +73,11 @@ def test_equal_to_the_published_code(golden):
         np.testing.assert_allclose(units[int(f)], numbers(expected), atol=tolerance)
 
 
-@pytest.mark.parametrize("golden", [g for g in GOLDEN["results"] if g["case"]["residual_index"] > 1], ids=lambda golden: golden["case"]["name"])
+@pytest.mark.parametrize(
+    "golden",
+    [g for g in GOLDEN["results"] if g["case"]["residual_index"] > 1],
+    ids=lambda golden: golden["case"]["name"],
+)
 def test_unit_classes_equal_the_published_sets(golden):
     case = golden["case"]
     a, b, factor = make_pairs(case, GOLDEN["seed"])
@@ -121,7 +125,9 @@ def test_sums_over_videos_give_the_same_scores_and_weights_count_videos(drawn):
     times = weights[video].astype(int)
     a, b, factor = np.repeat(a, times, 0), np.repeat(b, times, 0), np.repeat(factor, times)
     expected = released_layerwise(a, b, factor)
-    np.testing.assert_allclose(layer_scores(cov.between.sum(-1), cov.total.sum(-1))[0], expected.scores, rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        layer_scores(cov.between.sum(-1), cov.total.sum(-1))[0], expected.scores, rtol=1e-6, atol=1e-9
+    )
     np.testing.assert_allclose(unit_scores(cov)[0], released_unitwise(a, b, factor), rtol=1e-5, atol=1e-7)
 
 

@@ -499,9 +499,7 @@ FIELDS = {
 }
 
 
-@pytest.mark.parametrize(
-    ("dataset", "field"), [(dataset, field) for dataset in DATASETS for field in FIELDS[dataset]]
-)
+@pytest.mark.parametrize(("dataset", "field"), [(dataset, field) for dataset in DATASETS for field in FIELDS[dataset]])
 def test_a_missing_field_is_named(tmp_path, dataset, field):
     write_stylized(tmp_path, dataset, {"a": 40}, without(dataset, field), styles=["1"])
     with pytest.raises(UserError, match=rf"{ANNOTATIONS[dataset]}.*no field '{field}'"):
@@ -661,9 +659,7 @@ def test_open_source_says_what_is_allowed(tmp_path):
 
 
 def test_importing_the_sources_loads_no_decoder():
-    code = (
-        "import sys, static_dynamic.sources; print([name for name in ('av', 'cv2') if name in sys.modules])"
-    )
+    code = "import sys, static_dynamic.sources; print([name for name in ('av', 'cv2') if name in sys.modules])"
     root = Path(__file__).parents[1]
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, cwd=root, env=os.environ, check=True

@@ -1,6 +1,6 @@
 """Uncertainty: resampling videos, which are the sample; the pairs of one video depend on each other.
 
-A resample is a row of weights, how often each video counts, so a statistic that is a function of weighted sums needs no loop.
+A resample is a row of weights, how often each video counts: a statistic of weighted sums needs no loop.
 """
 
 from typing import Any, NamedTuple
@@ -41,8 +41,8 @@ class Resamples(NamedTuple):
 def resample(videos: int, replicates: int = 1000, seed: int = 0, folds: int = 200) -> Resamples:
     """Bootstrap and jackknife weights.
 
-    A bootstrap row is how often each video comes up in n draws with replacement (Efron, 1979): a multinomial draw. A jackknife
-    row leaves out one video or, with more than ``folds`` videos, one of ``folds`` groups of them.
+    A bootstrap row is how often each video comes up in n draws with replacement (Efron, 1979): a multinomial draw. A
+    jackknife row leaves out one video or, with more than ``folds`` videos, one of ``folds`` groups of them.
 
     Args:
         videos: Number of videos.
@@ -57,10 +57,13 @@ def resample(videos: int, replicates: int = 1000, seed: int = 0, folds: int = 20
     return Resamples(np.concatenate([np.ones((1, videos)), drawn, ~left_out]), replicates)
 
 
-def bca_interval(estimate: npt.ArrayLike, bootstrap: npt.ArrayLike, jackknife: npt.ArrayLike, confidence: float = 0.95) -> tuple[Array, Array]:
+def bca_interval(
+    estimate: npt.ArrayLike, bootstrap: npt.ArrayLike, jackknife: npt.ArrayLike, confidence: float = 0.95
+) -> tuple[Array, Array]:
     """Bias-corrected and accelerated bootstrap interval, elementwise.
 
-        z0 = Φ⁻¹(share of replicates under the estimate);   a = Σ d³ / 6 (Σ d²)^1.5,   d = mean of the jackknife - jackknife
+        z0 = Φ⁻¹(share of replicates under the estimate)
+        a = Σ d³ / 6 (Σ d²)^1.5,   d = mean of the jackknife - jackknife
         end at level α: the replicates' quantile at Φ(z0 + (z0 + z_α) / (1 - a (z0 + z_α)))
 
     Args:

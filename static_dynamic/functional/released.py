@@ -1,7 +1,8 @@
 """The measure of the published code, as pure functions of pairs (Kowal et al., CVPR 2022).
 
-Notation: ``A``, ``B`` ``(n, C)`` are the pooled activations of the first and second elements of the pairs; every pair has a
-factor, 0 dynamic (same order, other style) or 1 static (same style, other order); ``m_f = (mean A_f + mean B_f) / 2``.
+Notation: ``A``, ``B`` ``(n, C)`` are the pooled activations of the first and second elements of the pairs; every pair
+has a factor, 0 dynamic (same order, other style) or 1 static (same style, other order);
+``m_f = (mean A_f + mean B_f) / 2``.
 
 Everything here follows from three sums per factor, which add up over videos: ``Σ (A + B) / 2``, ``Σ A B`` and
 ``Σ (A² + B²) / 2``. A bootstrap over videos is therefore the same formula with other weights.
@@ -71,7 +72,9 @@ class PairMoments:
         return PairMoments(total(self.count), total(self.mean), total(self.cross), total(self.square), self.size)
 
 
-def pair_moments(a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike, n_factors: int = 3, group: npt.ArrayLike | None = None) -> PairMoments:
+def pair_moments(
+    a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike, n_factors: int = 3, group: npt.ArrayLike | None = None
+) -> PairMoments:
     """The sums from which every released score follows.
 
     Args:
@@ -84,25 +87,31 @@ def pair_moments(a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike, n_fa
     Raises:
         UserError: If the shapes do not fit.
     """
-    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
-    factor, n = np.asarray(factor, np.intp), len(a)
-    group = np.zeros(n, np.intp) if group is None else np.asarray(group, np.intp)
-    if a.ndim != 2 or a.shape != b.shape or factor.shape != (n,) or group.shape != (n,) or not n:
-        raise UserError(f"Pairs need a and b of one shape (n, C), and n factors and groups. Got {a.shape}, {b.shape}, {factor.shape}, {group.shape}.")
-    if factor.min() < 0 or factor.max() >= n_factors:
-        raise UserError(f"A pair's factor must lie in 0..{n_factors - 1}. Got {factor.min()}..{factor.max()}.")
-    shift = (a.mean(0) + b.mean(0)) / 2
-    size = ((a**2).mean(0) + (b**2).mean(0)) / 2
-    a, b = a - shift, b - shift
-    groups = int(group.max()) + 1
-    cell = group * n_factors + factor
-
-    membership = csr_array((np.ones(n), (cell, np.arange(n))), shape=(groups * n_factors, n))
+    first, second, factors = np.asarray(a, np.float64), np.asarray(b, np.float64), np.asarray(factor, np.intp)
+    n = len(first)
+    groups = np.zeros(n, np.intp) if group is None else np.asarray(group, np.intp)
+    shapes = first.shape, second.shape, factors.shape, groups.shape
+    if first.ndim != 2 or not n or shapes != (first.shape, first.shape, (n,), (n,)):
+        given = ", ".join(map(str, shapes))
+        raise UserError(f"Pairs need a and b of one shape (n, C), and n factors and groups. Got {given}.")
+    if factors.min() < 0 or factors.max() >= n_factors:
+        raise UserError(f"A pair's factor must lie in 0..{n_factors - 1}. Got {factors.min()}..{factors.max()}.")
+    shift = (first.mean(0) + second.mean(0)) / 2
+    size = ((first**2).mean(0) + (second**2).mean(0)) / 2
+    first, second = first - shift, second - shift
+    cells = (int(groups.max()) + 1) * n_factors
+    membership = csr_array((np.ones(n), (groups * n_factors + factors, np.arange(n))), shape=(cells, n))
 
     def summed(values: Array) -> Array:
-        return (membership @ values).reshape(groups, n_factors, *values.shape[1:])
+        return (membership @ values).reshape(-1, n_factors, *values.shape[1:])
 
-    return PairMoments(summed(np.ones(n)), summed((a + b) / 2), summed(a * b), summed((a**2 + b**2) / 2), size)
+    return PairMoments(
+        count=summed(np.ones(n)),
+        mean=summed((first + second) / 2),
+        cross=summed(first * second),
+        square=summed((first**2 + second**2) / 2),
+        size=size,
+    )
 
 
 @dataclass(frozen=True)
@@ -150,15 +159,17 @@ def allocate(scores: Array, units: int) -> Layerwise:
     return Layerwise(scores, shares, dims, np.round(100 * dims / units, 1))
 
 
-def released_layerwise(a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike, n_factors: int = 3, residual_index: int = RESIDUAL) -> Layerwise:
+def released_layerwise(
+    a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike, n_factors: int = 3, residual_index: int = RESIDUAL
+) -> Layerwise:
     """Layer scores of the published code.
 
         s_f = Σ_i mean_n[(A_f - m_f)_i (B_f - m_f)_i] / Σ_i Var_i(A and B of all factors);   s_residual = 1
         p = softmax(s);   N_f = int(p_f · C), the last factor takes the remainder
 
-    With scores in 0..1 a factor's share lies in 15.5-42.2 %, and the residual's is never under 33.3 %: it does not count
-    units that encode nothing. The total variance pools the factors, so a score can pass 1 where their pairs come from
-    different videos.
+    With scores in 0..1 a factor's share lies in 15.5-42.2 %, and the residual's is never under 33.3 %: it does not
+    count units that encode nothing. The total variance pools the factors, so a score can pass 1 where their pairs come
+    from different videos. With K styles, all paired, a stage that follows the style alone scores -1/(K-1).
 
     Args:
         a: First elements of the pairs, ``(n, C)``.
@@ -182,7 +193,9 @@ def released_layerwise(a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike
     return allocate(scores[0], cov.total.shape[-1])
 
 
-def released_unitwise(a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike, n_factors: int = 3, residual_index: int = RESIDUAL) -> Array:
+def released_unitwise(
+    a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike, n_factors: int = 3, residual_index: int = RESIDUAL
+) -> Array:
     """Unit scores of the published code: Fisher's intraclass correlation of the pairs of each factor.
 
         u_f,i = mean_n[(A_f - m_f)_i (B_f - m_f)_i] / Var_i(A_f and B_f);   u_residual = 1
@@ -231,7 +244,9 @@ def classify_units(scores: npt.ArrayLike, threshold: float = 0.5) -> npt.NDArray
         UserError: If the threshold lies outside [0, 1].
     """
     if not 0 <= threshold <= 1:
-        raise UserError(f"The 'threshold' parameter of classify_units must be a float in the range [0, 1]. Got {threshold}.")
+        raise UserError(
+            f"The 'threshold' parameter of classify_units must be a float in the range [0, 1]. Got {threshold}."
+        )
     scores = np.asarray(scores, np.float64)
     dynamic, static = scores[..., DYNAMIC, :], scores[..., STATIC, :]
     names = np.array(["residual", "dynamic", "static", "joint"])
@@ -242,4 +257,7 @@ def classify_units(scores: npt.ArrayLike, threshold: float = 0.5) -> npt.NDArray
 def _require_pairs(count: Array, residual_index: int) -> None:
     for factor, pairs in enumerate(count):
         if factor != residual_index and not pairs:
-            raise UserError(f"Factor {factor} has no pairs. Every factor but the residual ({residual_index}) needs some; got counts {count.astype(int).tolist()}.")
+            raise UserError(
+                f"Factor {factor} has no pairs. Every factor but the residual ({residual_index}) needs some. "
+                f"Got counts {count.astype(int).tolist()}."
+            )

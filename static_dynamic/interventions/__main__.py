@@ -40,8 +40,7 @@ def parser() -> Parser:
 def catalogue() -> str:
     """Every style and scramble with its summary; a star marks the default conditions of a measurement."""
     styles = [
-        f"  {entry.name:15}{'*' if entry.name in STRONG else ' '} {entry.summary}"
-        for entry in style.entries.values()
+        f"  {entry.name:15}{'*' if entry.name in STRONG else ' '} {entry.summary}" for entry in style.entries.values()
     ]
     scrambles = [f"  {entry.name:16} {entry.summary}" for entry in scrambling.entries.values()]
     return "\n".join(["styles (* = default of a measurement)", *styles, "scrambles", *scrambles])
@@ -71,9 +70,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     styles = None if options.styles is None else [name.strip() for name in options.styles.split(",")]
     for name in styles or []:
         check_style(name)
-    write_png(
-        contact_sheet(read_frames(options.video, options.frames), styles, seed=options.seed), options.out
-    )
+    write_png(contact_sheet(read_frames(options.video, options.frames), styles, seed=options.seed), options.out)
     print(options.out)
 
 

@@ -134,9 +134,7 @@ def random_filter(clip: Census, rng: Rng, branches: int = 4) -> Paint:
 
     def respond(frame: Frame) -> Frame:
         white = cv2.transform(frame.astype(np.float32), whiten)
-        branch = (
-            cv2.transform(cv2.filter2D(white, -1, tap), mix) for tap, mix in zip(taps, mixes, strict=True)
-        )
+        branch = (cv2.transform(cv2.filter2D(white, -1, tap), mix) for tap, mix in zip(taps, mixes, strict=True))
         return np.clip(128 + 127 / branches * sum(map(np.tanh, branch)), 0, 255).astype(np.uint8)
 
     recolour = colour.transfer(clip.after(respond).moments, _random_colours(rng))

@@ -85,9 +85,7 @@ def chalk(clip: Census, rng: Rng) -> Paint:
     def paint(frame: Frame) -> Frame:
         tone = texture.blur(colour.tones(frame, curve), sigma)
         edge = cv2.magnitude(cv2.Sobel(tone, -1, 1, 0), cv2.Sobel(tone, -1, 0, 1))
-        return between(
-            slate, dust, np.minimum(rough * (np.sqrt(sigma * edge) - 0.1 + 0.25 * tone).clip(0), 1)
-        )
+        return between(slate, dust, np.minimum(rough * (np.sqrt(sigma * edge) - 0.1 + 0.25 * tone).clip(0), 1))
 
     return paint
 

@@ -35,9 +35,7 @@ def shuffle(length: int, rng: np.random.Generator) -> Indices:
     return _disorder(length, rng)
 
 
-@scrambling(
-    "block_shuffle", "Contiguous blocks in random order, each played as it was; block_shuffle:8 has 8."
-)
+@scrambling("block_shuffle", "Contiguous blocks in random order, each played as it was; block_shuffle:8 has 8.")
 def block_shuffle(length: int, rng: np.random.Generator, blocks: int = 4) -> Indices:
     """Blocks differ by at most one frame in length; a clip shorter than ``blocks`` has one frame in each."""
     if blocks < 2:

@@ -1,8 +1,6 @@
 """A contact sheet: one clip in every style and scramble, for eyes to judge whether it stayed readable."""
 
-import os
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import cv2
@@ -10,6 +8,7 @@ import numpy as np
 
 from static_dynamic.clip import Frames
 from static_dynamic.errors import UserError
+from static_dynamic.files import write_atomically
 from static_dynamic.interventions.census import Frame
 from static_dynamic.interventions.scrambles import list_scrambles, scramble
 from static_dynamic.interventions.styles import ORIGINAL, list_styles, restyle
@@ -57,15 +56,7 @@ def write_png(image: Frame, path: Path) -> None:
     if path.suffix.lower() != ".png":
         raise UserError(f"A contact sheet is a PNG: its name must end in .png. Got {str(path)!r}.")
     _, data = cv2.imencode(".png", image[..., ::-1])
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        part.write_bytes(data.tobytes())
-        part.replace(path)
-    except OSError as error:
-        with suppress(OSError):
-            part.unlink()
-        raise UserError(f"Cannot write {str(path)!r}: {error.strerror}.") from error
+    write_atomically(path, lambda partial: partial.write_bytes(data.tobytes()))
 
 
 def _row(label: str, frames: Frames) -> Frame:

@@ -4,8 +4,8 @@ from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from static_dynamic.files import write_text
 from static_dynamic.report.plots import plot_layers, plot_units
-from static_dynamic.store import write_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -21,7 +21,9 @@ def save_page(result: "Result", path: Path) -> Path:
     """
     from jinja2 import Environment, PackageLoader
 
-    environment = Environment(loader=PackageLoader("static_dynamic.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("static_dynamic.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     page = environment.get_template("page.html").render(
         result=result,
         study=result.manifest.get("study", {}),

@@ -1,12 +1,13 @@
 """Plots of a result: share of every factor per stage, with intervals, and classes of units per stage."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from static_dynamic.store import write_atomically
+from static_dynamic.files import write_atomically
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -86,7 +87,7 @@ def _per_stream(result: "Result", panel: Callable[["Axes", list[str]], None], la
         stream = stage.rpartition(".")[0] if "+" not in stage else "side by side"
         streams.setdefault(stream, []).append(stage)
     widths = [max(2, len(stages)) for stages in streams.values()]
-    style: dict[str, Any] = {**sns.axes_style("whitegrid"), **sns.plotting_context("notebook")}
+    style = {**sns.axes_style("whitegrid"), **sns.plotting_context("notebook")}
     with _rc(style):
         figure = Figure(figsize=(2.4 + 0.8 * sum(widths), 4.2), layout="constrained")
         all_axes = figure.subplots(1, len(streams), sharey=True, squeeze=False, width_ratios=widths)[0]
@@ -103,8 +104,8 @@ def _per_stream(result: "Result", panel: Callable[["Axes", list[str]], None], la
     return figure
 
 
-def _rc(style: dict[str, Any]) -> Any:
+def _rc(style: Any) -> AbstractContextManager[None]:
     import matplotlib
 
     # Text stays text in SVG, and the ids of its elements do not change from run to run.
-    return matplotlib.rc_context({**style, "svg.fonttype": "none", "svg.hashsalt": "static-dynamic"})
+    return matplotlib.rc_context(style | {"svg.fonttype": "none", "svg.hashsalt": "static-dynamic"})

@@ -44,8 +44,7 @@ def open_source(where: str | Path | Source, **options: Any) -> Source:
     if root.is_dir() and frame_folders(root):
         return FrameFolders(root, **options)
     raise UserError(
-        f"No videos in {root}: neither video files ({' '.join(VIDEOS)}) "
-        f"nor folders of frames ({' '.join(IMAGES)})."
+        f"No videos in {root}: neither video files ({' '.join(VIDEOS)}) nor folders of frames ({' '.join(IMAGES)})."
     )
 
 

@@ -65,9 +65,7 @@ def sampled(recipe: Recipe, total: int, where: object, start: int | None = None)
         raise BadClip(f"{where}: a video needs at least two frames to have an order. Got {total}.")
     sample = recipe.sample(total, start)
     if len(sample.numbers) == 1 < max(recipe.frame_counts):
-        raise BadClip(
-            f"{where}: too short, every frame sampled from its {total} is number {sample.numbers[0]}."
-        )
+        raise BadClip(f"{where}: too short, every frame sampled from its {total} is number {sample.numbers[0]}.")
     return sample
 
 

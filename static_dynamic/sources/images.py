@@ -57,9 +57,7 @@ def read_images(paths: Iterable[Path], short_side: int | None = None) -> Frames:
         image = read_image(path)
         first = first or image.shape
         if image.shape != first:
-            raise BadClip(
-                f"{path}: this frame is {_size(image.shape)}, the first one is {_size(first)} pixels."
-            )
+            raise BadClip(f"{path}: this frame is {_size(image.shape)}, the first one is {_size(first)} pixels.")
         frames.append(reduced(image, short_side) if short_side else image)
     return np.stack(frames)
 

@@ -90,9 +90,7 @@ class Layout:
 
         Frames that count from 1 where the loader counts from 0, or the reverse, are taken as they are.
         """
-        first_video = min(
-            (item.path for item in os.scandir(style_folder) if item.is_dir()), default=style_folder
-        )
+        first_video = min((item.path for item in os.scandir(style_folder) if item.is_dir()), default=style_folder)
         for naming in (self.naming, README_NAMING):
             if numbers := naming.numbers(Path(first_video)):
                 lowest = min(numbers) + naming.first
@@ -137,9 +135,7 @@ def _frames_between(segment: Record) -> range:
     """Seconds to 0-based frames: the published ``⌊5·start⌋ + 1 … ⌊5·end⌋`` counts from 1."""
     times = [time.number() for _, time in segment.items()]
     if len(times) != 2:
-        raise UserError(
-            f"The annotation {segment.where} must be [start, end] in seconds. Got {segment.value}."
-        )
+        raise UserError(f"The annotation {segment.where} must be [start, end] in seconds. Got {segment.value}.")
     start, end = (math.floor(ACTIVITYNET_FPS * time) for time in times)
     return range(start, end)
 

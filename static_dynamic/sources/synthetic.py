@@ -39,8 +39,7 @@ class SyntheticVideos:
         self.count, self.seed, self.size, self.frames = count, seed, size, frames
         self._factors = {f"synthetic_{index:04d}": _draw(seed, index) for index in range(count)}
         self.videos = [
-            Video(name, str(FACTORS["pattern"][levels["pattern"]]), levels)
-            for name, levels in self._factors.items()
+            Video(name, str(FACTORS["pattern"][levels["pattern"]]), levels) for name, levels in self._factors.items()
         ]
 
     def read(self, video: Video, recipe: Recipe, style: str | None = None) -> Clip:
@@ -72,9 +71,7 @@ class SyntheticVideos:
 def factors(levels: dict[str, int]) -> tuple[Appearance, Motion]:
     """The factors that ``Video.details`` stands for."""
     values = {factor: FACTORS[factor][level] for factor, level in levels.items()}
-    appearance, motion = (
-        {field.name: values[field.name] for field in fields(kind)} for kind in (Appearance, Motion)
-    )
+    appearance, motion = ({field.name: values[field.name] for field in fields(kind)} for kind in (Appearance, Motion))
     return Appearance(**appearance), Motion(**motion)  # type: ignore[arg-type]
 
 
