@@ -94,6 +94,11 @@ class Study:
             "device": pick_device(self.compute.device).type,
         }
 
+    def variants(self) -> list[Variant]:
+        """The key of every variant, if all videos can be read."""
+        styles, orders = self.conditions.styles, self.conditions.orders
+        return [Variant(video.name, style, order) for video in self.videos for style in styles for order in orders]
+
     def shards(self) -> list[Sequence[Video]]:
         """The videos of every shard."""
         return [self.videos[i : i + VIDEOS_PER_SHARD] for i in range(0, len(self.videos), VIDEOS_PER_SHARD)]

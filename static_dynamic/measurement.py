@@ -16,6 +16,7 @@ from static_dynamic.clip import Recipe
 from static_dynamic.collect import Compute, Study, collect
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import STRONG
+from static_dynamic.pairs import make_pairs
 from static_dynamic.recorder import Recorder, Stages
 from static_dynamic.results import Result
 from static_dynamic.score import Scoring, score
@@ -89,32 +90,22 @@ def measure(
         ['relu']
     """
     started = time.perf_counter()
-    source = open_source(videos)
-    chosen = list(source.videos)[:max_videos]
-    scoring = scoring or Scoring(seed=seed)
+    source, scoring = open_source(videos), scoring or Scoring(seed=seed)
     conditions = Conditions(_with_original(styles, scoring), tuple(scrambles), seed)
     conditions.check(source)
-    study = Study(
-        Recorder(model, stages, layout, pool),
-        source,
-        chosen,
-        declared_recipe(model, recipe),
-        conditions,
-        compute or Compute(),
-    )
+    recorder, input_recipe = Recorder(model, stages, layout, pool), declared_recipe(model, recipe)
+    study = Study(recorder, source, list(source.videos)[:max_videos], input_recipe, conditions, compute or Compute())
+    # Pairs that cannot be formed are found now rather than after hours of forwards.
+    make_pairs(study.variants(), scoring.rule, {video.name: video.label for video in study.videos})
+    described = study.describe()
     with ExitStack() as stack:
-        folder = (
-            Path(store)
-            if store is not None
-            else Path(stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
-        )
-        activations = Store(folder, study.describe(), resume)
+        folder = store or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-"))
+        activations = Store(Path(folder), described, resume)
         collect(study, activations, on_video)
-        scores = score(activations, scoring)
-        records = activations.records()
+        scores, records = score(activations, scoring), activations.records()
     manifest = {
         **(provenance or {}),
-        "study": study.describe(),
+        "study": described,
         "compute": asdict(study.compute),
         "scoring": asdict(scoring),
         "versions": versions(),

@@ -1,15 +1,12 @@
 """The HTML page of a result: one file, no network, fit to be sent to a colleague."""
 
-from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from static_dynamic.files import write_text
-from static_dynamic.report.plots import plot_layers, plot_units
+from static_dynamic.report.plots import plot_layers, plot_units, svg
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from static_dynamic.results import Result
 
 
@@ -35,10 +32,3 @@ def save_page(result: "Result", path: Path) -> Path:
     )
     write_text(path, page)
     return path
-
-
-def svg(figure: "Figure") -> str:
-    """A figure as an inline SVG element."""
-    text = StringIO()
-    figure.savefig(text, format="svg", metadata={"Date": None})
-    return text.getvalue()[text.getvalue().index("<svg") :]

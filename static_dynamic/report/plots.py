@@ -1,9 +1,9 @@
 """Plots of a result: share of every factor per stage, with intervals, and classes of units per stage."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 
@@ -72,9 +72,22 @@ def save_plots(result: "Result", folder: Path) -> list[Path]:
 
 def save_figure(figure: "Figure", path: Path) -> None:
     """Write a figure atomically, in the format of the file's name."""
-    kind = path.suffix[1:]
-    metadata = {"Date": None} if kind == "svg" else None
-    write_atomically(path, lambda partial: figure.savefig(partial, format=kind, dpi=150, metadata=metadata))
+    write_atomically(path, lambda partial: _render(figure, partial, path.suffix[1:]))
+
+
+def svg(figure: "Figure") -> str:
+    """A figure as an SVG element, to stand in a page."""
+    text = StringIO()
+    _render(figure, text, "svg")
+    return text.getvalue()[text.getvalue().index("<svg") :]
+
+
+def _render(figure: "Figure", target: Path | StringIO, kind: str) -> None:
+    import matplotlib
+
+    # Text stays text in SVG, and neither a date nor random ids make two equal figures differ.
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "static-dynamic"}):
+        figure.savefig(target, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
 
 
 def _per_stream(result: "Result", panel: Callable[["Axes", list[str]], None], label: str) -> "Figure":
@@ -87,8 +100,7 @@ def _per_stream(result: "Result", panel: Callable[["Axes", list[str]], None], la
         stream = stage.rpartition(".")[0] if "+" not in stage else "side by side"
         streams.setdefault(stream, []).append(stage)
     widths = [max(2, len(stages)) for stages in streams.values()]
-    style = {**sns.axes_style("whitegrid"), **sns.plotting_context("notebook")}
-    with _rc(style):
+    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
         figure = Figure(figsize=(2.4 + 0.8 * sum(widths), 4.2), layout="constrained")
         all_axes = figure.subplots(1, len(streams), sharey=True, squeeze=False, width_ratios=widths)[0]
         for axes, (stream, stages) in zip(all_axes, streams.items(), strict=True):
@@ -102,10 +114,3 @@ def _per_stream(result: "Result", panel: Callable[["Axes", list[str]], None], la
         handles, labels = all_axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper", frameon=False)
     return figure
-
-
-def _rc(style: Any) -> AbstractContextManager[None]:
-    import matplotlib
-
-    # Text stays text in SVG, and the ids of its elements do not change from run to run.
-    return matplotlib.rc_context(style | {"svg.fonttype": "none", "svg.hashsalt": "static-dynamic"})

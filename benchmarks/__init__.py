@@ -1,0 +1,1 @@
+"""Measured speed and memory; the tables beside the scripts are their output."""

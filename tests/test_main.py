@@ -1,0 +1,308 @@
+"""The entry point: the published commands verbatim, every flag, and one clear line for every slip."""
+
+import csv
+import json
+import re
+import stat
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from media import write_frames, write_stylized, write_video
+from PIL import Image
+
+import main
+import static_dynamic as sd
+from config import Config, read_config
+
+SHARED = Path(__file__).parents[2] / "shared" / "data" / "videos"
+SMALL = ["--image_size", "32", "--replicates", "50"]
+LENGTHS = {"StylizedActivityNet": 70, "ssv2": 40, "Diving48": 66}
+
+
+@pytest.fixture
+def work(tmp_path, monkeypatch):
+    """An empty folder to work in: runs/ is made there."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def moving(frames=20, height=48, width=64, seed=0):
+    """A textured square that moves over a textured ground."""
+    g = np.random.default_rng(seed)
+    ground, patch = (
+        g.integers(0, 255, (height, width, 3), dtype=np.uint8),
+        g.integers(0, 255, (16, 16, 3), dtype=np.uint8),
+    )
+    clip = np.repeat(ground[None], frames, 0)
+    for t in range(frames):
+        x = (3 * t) % (width - 16)
+        clip[t, 8:24, x : x + 16] = patch
+    return clip
+
+
+@pytest.fixture
+def videos(work):
+    for i in range(3):
+        write_video(work / "videos" / f"clip{i}.mp4", moving(seed=i))
+    return work / "videos"
+
+
+def succeeds(*arguments):
+    assert main.main([str(argument) for argument in arguments]) == 0
+
+
+def fails(capsys, *arguments):
+    """Exit code 2 and one line on stderr, which is returned."""
+    code = main.main([str(argument) for argument in arguments])
+    captured = capsys.readouterr()
+    lines = [line for line in captured.err.splitlines() if line.startswith("error: ")]
+    assert code == 2
+    assert len(lines) == 1, captured.err
+    assert "Traceback" not in captured.err + captured.out
+    return lines[0]
+
+
+def test_a_run_on_video_files_writes_everything(videos, capsys):
+    succeeds("--model", "i3d", "--videos", videos, *SMALL)
+    folder = Path("runs/i3d_videos")
+    written = {path.name for path in folder.iterdir()}
+    assert written == {
+        "layers.parquet", "layers.csv", "units.parquet", "run.json", "layers.svg", "layers.png", "units.svg", "units.png",
+        "report.html", "i3d_dim_est.csv", "store",
+    }  # fmt: skip
+    assert sd.load(folder).stages == [f"stage{i}" for i in range(1, 6)]
+    manifest = json.loads((folder / "run.json").read_text())
+    assert manifest["checkpoint"] is None
+    assert [video["video"] for video in manifest["videos"]] == ["clip0.mp4", "clip1.mp4", "clip2.mp4"]
+    assert "random" in manifest["warnings"][0]
+    shown = capsys.readouterr().out
+    assert re.search(r"stage5 .*\[.*\]", shown)
+    assert "weights of i3d are random" in shown
+
+
+@pytest.mark.parametrize("dataset", LENGTHS)
+@pytest.mark.parametrize("more", [[], ["--joint_encoding", "True"]])
+def test_the_published_commands_verbatim(work, dataset, more):
+    """Only the size of the images is added, to be quick."""
+    write_stylized(
+        work / "D", dataset, {f"video{i}": LENGTHS[dataset] + i for i in range(2)}, styles=("1", "2", "3", "4")
+    )
+    succeeds("--stylized_data_dir", "D", "--dataset", dataset, "--model", "i3d", "--stg", "5", *more, *SMALL)
+    folder = Path("runs") / f"i3d_{dataset}"
+    dims, percent = csv.reader((folder / "i3d_dim_est.csv").open())
+    assert sum(map(int, dims)) == 2048
+    assert [round(100 * int(d) / 2048, 1) for d in dims] == [float(p) for p in percent]
+    assert (folder / "joint_encoding.csv").exists() == bool(more)
+    result = sd.load(folder)
+    assert result.manifest["study"]["styles"] == ["1", "2", "3", "4"]
+    assert result.layers["pairs"].tolist() == [12, 8, 0]  # 2 videos x (6 pairs of styles, 4 styles scrambled)
+
+
+def test_every_published_flag_is_accepted(work):
+    write_stylized(work / "D", "Diving48", {f"v{i}": 66 for i in range(4)}, styles=("0", "1", "2"))
+    flags = {
+        "save_dir": "out", "random_seed": 7, "stylized_data_dir": "D", "dataset": "Diving48", "app_shuffle": "True",
+        "use_normal_app": "True", "m_same": "True", "model": "slowfast_r50_4x16", "stg": 3, "path": "cat", "fuse": "False",
+        "gp": "avg", "trained_on": "diving48", "n_factors": 3, "styles": "1,2", "residual_index": 2, "joint_encoding": "False",
+        "joint_encoding_thresh": 0.4, "batch_size": 3, "image_size": 32, "n_sample_frames": 40, "n_examples": 2,
+        "device": "cpu", "num_workers": 2,
+    }  # fmt: skip
+    Path("options.yaml").write_text("replicates: 20\n")
+    succeeds("--cfg_file", "options.yaml", *[part for name, value in flags.items() for part in (f"--{name}", value)])
+    result = sd.load("out")
+    assert result.stages == ["slow.stage3+fast.stage3"]
+    assert result.layers["units"].unique().tolist() == [512 + 64]
+    assert result.manifest["study"]["styles"] == ["1", "2", "original"]
+    assert result.manifest["study"]["recipe"]["span"] == 40
+    assert result.manifest["scoring"]["threshold"] == 0.4
+    assert len(result.manifest["videos"]) == 2
+    assert not Path("out/joint_encoding.csv").exists()
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("False", False), ("false", False), ("0", False), ("True", True), ("1", True)]
+)
+def test_booleans_parse_as_booleans(text, value):
+    names = [name for name, field in Config.model_fields.items() if field.annotation is bool]
+    assert {"app_shuffle", "use_normal_app", "m_same", "fuse", "joint_encoding"} <= set(names)
+    for name in names:
+        assert getattr(read_config(["--videos", "x", f"--{name}", text]), name) is value
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--stg", "5"], ["fast.stage5"]),
+        (["--stg", "5", "--path", "slow"], ["slow.stage5"]),
+        (["--stg", "2", "--path", "slow"], ["fused.stage2"]),
+        (["--stg", "2", "--path", "slow", "--fuse", "False"], ["slow.stage2"]),
+        (["--stg", "2", "--path", "cat"], ["fused.stage2+fast.stage2"]),
+        (["--stage", "2"], ["fast.stage2"]),
+        (["--stg", "1,2"], ["fast.stage1", "fast.stage2"]),
+        (["--stg", "slow.*"], ["slow.*"]),
+    ],
+)
+def test_stages_are_named_as_published(flags, expected):
+    declared = [f"{stream}.stage{i}" for stream in ("slow", "fast") for i in range(1, 6)]
+    declared += [f"fused.stage{i}" for i in range(1, 5)]
+    assert main.stage_names(declared, read_config(["--videos", "x", *flags])) == expected
+
+
+def test_flags_go_before_the_file_of_options(work):
+    Path("o.yaml").write_text("model: slow_r50_8x8\nvideos: synthetic:2\nstyles: [ink, neon]\n")
+    Path("o.json").write_text(json.dumps({"model": "c2d", "videos": "synthetic", "fuse": False}))
+    config = read_config(["--cfg_file", "o.yaml", "--model", "i3d"])
+    assert (config.model, config.videos, config.styles) == ("i3d", "synthetic:2", ("ink", "neon"))
+    assert read_config(["--cfg_file", "o.json"]).fuse is False
+
+
+def test_a_checkpoint_is_loaded_and_its_digest_kept(videos):
+    import models
+
+    model = models.create_model("i3d", seed=5)
+    torch.save({"model_state": model.state_dict(), "epoch": 3}, "i3d.pyth")
+    succeeds("--model", "i3d", "--checkpoint", "i3d.pyth", "--videos", videos, "--stg", "1", *SMALL)
+    manifest = json.loads(Path("runs/i3d_videos/run.json").read_text())
+    assert len(manifest["checkpoint"]["sha256"]) == 64
+    assert not any("random" in warning for warning in manifest["warnings"])
+
+
+def test_going_on_with_a_run_and_scoring_it_anew(videos):
+    command = ["--model", "i3d", "--videos", videos, "--stg", "1", *SMALL]
+    succeeds(*command)
+    first = {path.name: path.read_bytes() for path in Path("runs/i3d_videos/store").iterdir()}
+    succeeds(*command, "--joint_encoding_thresh", "0.9")
+    assert {path.name: path.read_bytes() for path in Path("runs/i3d_videos/store").iterdir()} == first
+    assert sd.load("runs/i3d_videos").manifest["scoring"]["threshold"] == 0.9
+
+
+def test_one_bad_video_among_many_is_recorded_and_skipped(videos):
+    (videos / "text.mp4").write_text("not a video")
+    succeeds("--model", "i3d", "--videos", videos, "--stg", "1", *SMALL)
+    result = sd.load("runs/i3d_videos")
+    assert result.layers["videos"].eq(3).all()
+    assert any("Skipped text.mp4" in warning for warning in result.warnings)
+
+
+def test_frame_folders(work):
+    for i in range(2):
+        write_frames(work / "frames" / f"v{i}", moving(seed=i), "{:05d}.jpg")
+    write_frames(work / "frames" / "v9", moving(frames=1), "{:05d}.jpg")
+    succeeds("--model", "i3d", "--videos", "frames", "--stg", "1", "--max_bad", "0.5", *SMALL)
+    assert sd.load("runs/i3d_frames").layers["videos"].eq(2).all()
+
+
+def test_the_look_of_an_image_is_a_style(videos):
+    Image.fromarray(moving()[0]).save("my.png")
+    succeeds("--model", "i3d", "--videos", videos, "--stg", "1", "--styles", "original,my.png", *SMALL)
+    assert sd.load("runs/i3d_videos").layers["pairs"].tolist() == [3, 6, 0]
+
+
+@pytest.mark.skipif(not SHARED.exists(), reason="real clips are not there")
+def test_real_clips(work):
+    """The same run on real video; without the clips, generated ones above go the same way."""
+    succeeds("--model", "i3d", "--videos", SHARED, "--n_examples", "3", "--stg", "5", *SMALL)
+    assert sd.load("runs/i3d_videos").layers["videos"].eq(3).all()
+
+
+SLIPS = {
+    "no arguments": ([], "Give either --videos"),
+    "two sources": (["--videos", "v", "--stylized_data_dir", "d"], "Give either --videos"),
+    "no data set": (["--stylized_data_dir", "d"], "needs --dataset"),
+    "unknown data set": (
+        ["--stylized_data_dir", "d", "--dataset", "Diving84"],
+        "--dataset does not fit.*'Diving48'.*'Diving84'",
+    ),
+    "unknown option": (["--vidoes", "v"], "Unknown option '--vidoes'.*Nearest: --videos"),
+    "unknown model": (["--videos", "synthetic", "--model", "i4d"], "Unknown model 'i4d'.*Nearest: i3d"),
+    "unknown stage": (["--videos", "synthetic", "--stg", "stage9"], "Unknown stage 'stage9'.*Nearest: stage"),
+    "no such stage": (["--videos", "synthetic", "--stg", "9"], "Unknown stage '9' in --stg.*stage5"),
+    "unknown style": (["--videos", "synthetic", "--styles", "inck,neon"], "Unknown style 'inck'.*Nearest: ink"),
+    "unknown scramble": (["--videos", "synthetic", "--scrambles", "shufle"], "'shufle'.*Nearest: shuffle"),
+    "one style": (["--videos", "synthetic:2", "--styles", "ink"], "two styles are needed"),
+    "unknown device": (["--videos", "synthetic", "--device", "gpu"], "Unknown device 'gpu'.*Allowed: auto"),
+    "a GPU that is not there": (["--videos", "synthetic", "--device", "77"], "'cuda:77' is not there"),
+    "not a number": (["--videos", "synthetic", "--batch_size", "two"], "--batch_size does not fit: .*integer.*'two'"),
+    "out of range": (["--videos", "synthetic", "--joint_encoding_thresh", "3"], "less than or equal to 1. Got '3'"),
+    "no boolean": (["--videos", "synthetic", "--fuse", "perhaps"], "--fuse does not fit.*'perhaps'"),
+    "wrong factors": (["--videos", "synthetic", "--n_factors", "9"], "n_factors in 3..5"),
+    "missing folder": (["--videos", "nowhere"], "nowhere"),
+    "empty folder": (["--videos", "empty"], "No videos in empty"),
+    "no such file of options": (["--cfg_file", "no.yaml"], "Cannot read the options in no.yaml"),
+    "unknown field": (["--cfg_file", "unknown.yaml"], "Unknown option 'modell' in unknown.yaml.*Nearest: model"),
+    "no mapping": (["--cfg_file", "list.yaml"], "must be a mapping"),
+    "no YAML": (["--cfg_file", "broken.yaml"], "neither YAML nor JSON"),
+    "no annotations": (["--stylized_data_dir", "styled", "--dataset", "ssv2"], "something-something"),
+    "missing checkpoint": (["--videos", "synthetic", "--checkpoint", "no.pyth"], "no.pyth"),
+    "a checkpoint that is text": (["--videos", "synthetic", "--checkpoint", "text.pyth"], "text.pyth"),
+    "synthetic how many": (["--videos", "synthetic:many"], "whole number"),
+    "no class for pairs": (["--videos", "frames", "--m_same", "False"], "need the class of every video"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_slip_is_one_clear_line(work, capsys, slip):
+    arguments, says = SLIPS[slip]
+    Path("empty").mkdir()
+    for style in "1234":
+        Path(f"styled/style_{style}").mkdir(parents=True)
+    Path("unknown.yaml").write_text("modell: i3d\nvideos: synthetic\n")
+    Path("list.yaml").write_text("- i3d\n")
+    Path("broken.yaml").write_text("{model: [i3d\n")
+    Path("text.pyth").write_text("hello")
+    if slip == "no class for pairs":
+        for i in range(2):
+            write_frames(work / "frames" / f"v{i}", moving(seed=i), "{:05d}.jpg")
+    before = {path for path in work.rglob("*") if path.is_file()}
+    line = fails(capsys, *SMALL, *arguments)
+    assert re.search(says, line), line
+    kept = {path for path in work.rglob("*") if path.is_file()}
+    assert kept == before  # nothing half-written, nothing lost
+
+
+def test_a_checkpoint_of_another_model_and_of_other_classes(work, capsys):
+    import models
+
+    torch.save({"model_state": models.create_model("slow_r50_8x8").state_dict()}, "slow.pyth")
+    torch.save({"model_state": models.create_model("i3d", num_classes=48).state_dict()}, "d48.pyth")
+    assert "keys" in fails(capsys, "--model", "slowfast_r50_8x8", "--videos", "synthetic", "--checkpoint", "slow.pyth")
+    assert re.search("48.*400", fails(capsys, "--videos", "synthetic", "--checkpoint", "d48.pyth"))
+    succeeds("--videos", "synthetic:2", "--checkpoint", "d48.pyth", "--strict", "False", "--stg", "1", *SMALL)
+
+
+def test_a_pickle_that_tries_to_run_code_does_not(work, capsys):
+    import pickle
+
+    class Hostile:
+        def __reduce__(self):
+            return open, (str(work / "ran"), "w")
+
+    Path("hostile.pkl").write_bytes(pickle.dumps({"blobs": Hostile()}))
+    assert re.search("open.*trust", fails(capsys, "--videos", "synthetic", "--checkpoint", "hostile.pkl"))
+    assert not (work / "ran").exists()
+
+
+def test_a_store_of_another_study_is_refused_and_kept(videos, capsys):
+    command = ["--videos", videos, "--stg", "1", *SMALL]
+    succeeds(*command)
+    before = {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()}
+    assert "seed is 1 there, 2 here" in fails(capsys, *command, "--random_seed", "2")
+    assert {path: path.read_bytes() for path in Path("runs").rglob("*") if path.is_file()} == before
+    succeeds(*command, "--random_seed", "2", "--resume", "False")
+
+
+def test_a_folder_that_cannot_be_written(work, capsys):
+    Path("file").write_text("in the way")
+    assert "Cannot write" in fails(capsys, "--videos", "synthetic:2", "--save_dir", "file/run", *SMALL)
+
+
+def test_the_table_of_a_finished_run_can_be_read_without_the_model(videos):
+    succeeds("--videos", videos, "--stg", "1", *SMALL)
+    pd.testing.assert_frame_equal(
+        pd.read_csv("runs/i3d_videos/layers.csv"), pd.read_parquet("runs/i3d_videos/layers.parquet"), check_dtype=False
+    )
+    assert Path("runs/i3d_videos/layers.csv").stat().st_mode & stat.S_IRUSR

@@ -1,0 +1,122 @@
+"""The promises of the repository itself: what the README says works, and nothing happens at import."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+README = (ROOT / "README.md").read_text()
+PACKAGES = ("static_dynamic", "models")
+MODULES = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+    if path.stem != "__main__"
+)
+
+
+def run(code, *arguments):
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def test_requirements_are_those_of_the_project():
+    listed = [
+        line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")
+    ]
+    assert listed == PROJECT["dependencies"]
+    assert {"torch", "torchvision", "numpy", "scipy", "pandas", "seaborn", "fvcore", "pycocotools", "timm"} <= {
+        re.match(r"[\w-]+", line)[0] for line in listed
+    }
+
+
+def test_the_readme_shows_the_two_commands():
+    assert "make demo" in README
+    assert "make test" in README
+    targets = re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    assert {"demo", "test"} <= set(targets)
+    assert "make test" in (ROOT / ".ci" / "run").read_text()
+
+
+@pytest.mark.parametrize(
+    "block", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=lambda block: block.split("\n")[0][:40]
+)
+def test_every_python_block_of_the_readme_runs(block, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(ROOT)
+    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
+
+
+def test_the_readme_names_only_options_that_exist():
+    from config import Config
+
+    command_lines = "\n".join(re.findall(r"```(?:sh|bash)\n(.*?)```", README, re.DOTALL))
+    for line in re.findall(r"main\.py.*", command_lines):
+        assert set(re.findall(r"--(\w+)", line)) <= set(Config.model_fields)
+
+
+def test_links_between_documents_lead_somewhere():
+    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text()):
+            assert (document.parent / target).exists(), f"{document.name} links to {target}"
+
+
+QUIET_IMPORT = """
+import random, sys, importlib
+import numpy, torch
+before = torch.get_rng_state(), random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_num_threads(), torch.is_grad_enabled()
+sys.argv = ["odd", "--nonsense", "--help"]
+for name in MODULES:
+    importlib.import_module(name)
+after = torch.get_rng_state(), random.getstate(), numpy.random.get_state()[1].tolist(), torch.get_num_threads(), torch.is_grad_enabled()
+assert torch.equal(before[0], after[0]) and before[1:] == after[1:]
+"""
+
+
+def test_nothing_happens_at_import():
+    """No parsing, printing, seeding, or thread setting, whatever the command line says."""
+    assert run(QUIET_IMPORT.replace("MODULES", repr([*MODULES, "main", "config"]))) == ""
+
+
+def test_importing_the_package_is_cheap():
+    heavy = ("torch", "pandas", "cv2", "av", "matplotlib", "seaborn", "timm", "pyarrow")
+    assert run(f"import sys, static_dynamic; print([name for name in {heavy} if name in sys.modules])").strip() == "[]"
+
+
+def test_nothing_needs_detectron2():
+    run(
+        f"import sys; sys.modules['detectron2'] = None; import importlib; [importlib.import_module(name) for name in {MODULES}]"
+    )
+
+
+def test_public_names_are_there():
+    import static_dynamic as sd
+
+    for name in sd.__all__:
+        assert getattr(sd, name) is not None
+    sd.measure  # noqa: B018 - importing the module of that function must not hide it
+    assert callable(sd.measure)
+    with pytest.raises(AttributeError, match="no attribute 'mesure'"):
+        sd.mesure  # noqa: B018
+
+
+def test_examples_in_docstrings_run():
+    import doctest
+    import importlib
+
+    results = [doctest.testmod(importlib.import_module(name)) for name in [*MODULES, "main"]]
+    assert sum(result.failed for result in results) == 0
+    assert sum(result.attempted for result in results) > 10
+
+
+def test_no_file_is_too_long_to_hold_in_mind():
+    lengths = {
+        path.name: len(path.read_text().splitlines()) for package in PACKAGES for path in (ROOT / package).rglob("*.py")
+    }
+    assert {name: length for name, length in lengths.items() if length > 420} == {}
