@@ -10,6 +10,11 @@ import torch.nn.functional as F
 
 from static_dynamic.errors import UserError
 
+ORIGINAL = "original"
+"""The style of a video as it was filmed."""
+INTACT = "intact"
+"""The order of a video as it was filmed."""
+
 Frames = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.intp]
 

@@ -1,12 +1,11 @@
 """What a model costs: parameters, and multiply-accumulates (MACs) per clip, in all and up to each stage.
 
-A MAC is one multiplication and one addition: 1 MAC = 2 FLOPs. "GFLOPs" in the video literature are GMACs. Two counters are
-used side by side: torch's (convolutions, matrix products, attention) and fvcore's, which also counts normalisation and
-pooling by its own rules, and names the operators that it does not know.
+A MAC is one multiplication and one addition: 1 MAC = 2 FLOPs. "GFLOPs" in the video literature are GMACs. Two counters
+are used side by side: torch's (convolutions, matrix products, attention) and fvcore's, which also counts normalisation
+and some pooling by its own rules, and names the operators that it does not know.
 """
 
 import copy
-import logging
 import warnings
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -85,7 +84,9 @@ def measure_cost(model: nn.Module, recipe: Recipe, stages: Stages | None = None,
 
             hooks.callback(shadow.get_submodule(module).register_forward_hook(reach).remove)
         shadow(_example(recipe, "meta"))
-    by_stage = {stage: max((reached[tap.module] for tap in parts), key=lambda cost: cost.macs) for stage, parts in taps.items()}
+    by_stage = {
+        stage: max((reached[tap.module] for tap in parts), key=lambda cost: cost.macs) for stage, parts in taps.items()
+    }
     counted, uncounted = _count_with_fvcore(model, recipe) if fvcore else (None, {})
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
@@ -118,12 +119,12 @@ def _parameters_that_ran(model: nn.Module) -> Iterator[dict[int, int]]:
 
 
 def _count_with_fvcore(model: nn.Module, recipe: Recipe) -> tuple[float | None, dict[str, int]]:
-    from fvcore.nn import FlopCountAnalysis
-
-    logging.getLogger("fvcore").setLevel(logging.ERROR)
     with warnings.catch_warnings(), eval_mode(model), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer's own advice, meant for its authors
+        from fvcore.nn import FlopCountAnalysis
+
         analysis = FlopCountAnalysis(model, (_example(recipe, "cpu"),))
+        analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)  # they are returned instead
         try:
             return float(analysis.total()), dict(analysis.unsupported_ops())
         except (RuntimeError, TypeError):

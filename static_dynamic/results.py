@@ -10,7 +10,7 @@ import pandas as pd
 
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically, write_text
-from static_dynamic.functional.released import UNIT_CLASSES
+from static_dynamic.tables import class_shares, factor_shares, in_order
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,20 @@ class Result:
     @property
     def stages(self) -> list[str]:
         """Stages, in the order of the study."""
-        return list(dict.fromkeys(self.layers["stage"]))
+        return in_order(self.layers, "stage")
 
     @property
     def factors(self) -> list[str]:
         """Factors, in their published order."""
-        return list(dict.fromkeys(self.layers["factor"]))
+        return in_order(self.layers, "factor")
 
     def shares(self) -> pd.DataFrame:
         """Share of every factor, in percent: one row per stage."""
-        return self.layers.pivot(index="stage", columns="factor", values="share").loc[self.stages, self.factors]
+        return factor_shares(self.layers)
 
     def classes(self) -> pd.DataFrame:
         """Share of the units of every class, in percent: one row per stage."""
-        counts = pd.crosstab(self.units["stage"], self.units["class"], normalize="index") * 100
-        return counts.reindex(index=self.stages, columns=list(UNIT_CLASSES), fill_value=0.0)
+        return class_shares(self.units)
 
     def save(self, folder: str | Path) -> Path:
         """Write ``layers.parquet``, ``layers.csv``, ``units.parquet`` and ``run.json``; each file is whole or absent.
@@ -69,13 +68,13 @@ class Result:
         """Write ``layers`` (share per stage, with intervals) and ``units`` (classes per stage) as SVG and PNG."""
         from static_dynamic.report.plots import save_plots
 
-        return save_plots(self, Path(folder))
+        return save_plots(self.layers, self.units, Path(folder))
 
     def report(self, path: str | Path) -> Path:
         """Write one HTML page with tables, plots and how to read them; it needs no network and no other file."""
         from static_dynamic.report.page import save_page
 
-        return save_page(self, Path(path))
+        return save_page(self.layers, self.units, self.manifest, self.warnings, Path(path))
 
 
 def load(folder: str | Path) -> Result:

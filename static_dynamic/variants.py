@@ -11,13 +11,10 @@ from typing import NamedTuple
 
 import torch
 
-from static_dynamic.clip import Clip, Frames, Recipe, Sample, Video
+from static_dynamic.clip import INTACT, Clip, Frames, Recipe, Sample, Video
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import check_style, list_scrambles, restyle, scramble
 from static_dynamic.sources import Source
-
-INTACT = "intact"
-ORIGINAL = "original"
 
 
 class Variant(NamedTuple):

@@ -30,13 +30,13 @@ def renamed(result, names):
 
 
 def test_the_bars_of_a_stage_add_up_to_all_its_units(result):
-    axes = plot_units(result).axes[0]
+    axes = plot_units(result.units).axes[0]
     heights = pd.Series([bar.get_height() for bar in axes.patches]).to_numpy().reshape(-1, len(result.stages))
     assert heights.sum(0) == pytest.approx([100, 100])
 
 
 def test_error_bars_are_the_intervals(result):
-    axes = plot_layers(result).axes[0]
+    axes = plot_layers(result.layers).axes[0]
     drawn = {container.get_label(): container for container in axes.containers}
     rows = result.layers[result.layers["factor"] == "static"]
     segments = drawn["static"].lines[2][0].get_segments()
@@ -46,7 +46,7 @@ def test_error_bars_are_the_intervals(result):
 
 def test_streams_get_a_panel_each(result):
     two = renamed(result, {"planted": "slow.stage1", "frames": "fast.stage1"})
-    assert [axes.get_title() for axes in plot_layers(two).axes] == ["slow", "fast"]
+    assert [axes.get_title() for axes in plot_layers(two.layers).axes] == ["slow", "fast"]
 
 
 def test_plots_are_written_the_same_twice(result, tmp_path):

@@ -83,3 +83,7 @@ class Census:
         for plane in planes:
             counts += np.bincount(plane.ravel(), minlength=256)
         return counts
+
+
+Style = Callable[[Census, np.random.Generator], Paint]
+"""Fitted once to a clip and to random numbers, it gives the operator that paints every frame."""

@@ -8,8 +8,7 @@ import numpy.typing as npt
 
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import colour, texture
-from static_dynamic.interventions.census import Census, Frame, Paint, luminance
-from static_dynamic.interventions.styles import Style
+from static_dynamic.interventions.census import Census, Frame, Paint, Style, luminance
 
 Rng = np.random.Generator
 Plane = npt.NDArray[np.float32]

@@ -6,12 +6,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from static_dynamic.clip import Frames
+from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically
 from static_dynamic.interventions.census import Frame
 from static_dynamic.interventions.scrambles import list_scrambles, scramble
-from static_dynamic.interventions.styles import ORIGINAL, list_styles, restyle
+from static_dynamic.interventions.styles import list_styles, restyle
 
 HEIGHT = 128
 """Height of a row, pixels."""

@@ -5,20 +5,17 @@ numbers; what it returns is one operator that paints every frame. So it can neit
 construction.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from static_dynamic.clip import Frames
+from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.interventions.census import Census, Paint
+from static_dynamic.interventions.census import Census, Style
 from static_dynamic.interventions.registry import Registry, generator
 
-Style = Callable[[Census, np.random.Generator], Paint]
 style: Registry[Style] = Registry("style")
 
-ORIGINAL = "original"
 STRONG = ("ink", "neon", "solarise", "random_filter")
 """The default static conditions of a measurement: strong, readable, and far from each other."""
 

@@ -1,16 +1,19 @@
 """The HTML page of a result: one file, no network, fit to be sent to a colleague."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
+
+import pandas as pd
 
 from static_dynamic.files import write_text
 from static_dynamic.report.plots import plot_layers, plot_units, svg
-
-if TYPE_CHECKING:
-    from static_dynamic.results import Result
+from static_dynamic.tables import class_shares, in_order
 
 
-def save_page(result: "Result", path: Path) -> Path:
+def save_page(
+    layers: pd.DataFrame, units: pd.DataFrame, manifest: Mapping[str, Any], warnings: Sequence[str], path: Path
+) -> Path:
     """Write the page.
 
     Raises:
@@ -18,17 +21,17 @@ def save_page(result: "Result", path: Path) -> Path:
     """
     from jinja2 import Environment, PackageLoader
 
-    environment = Environment(
-        loader=PackageLoader("static_dynamic.report"), autoescape=True, trim_blocks=True, lstrip_blocks=True
-    )
+    loader = PackageLoader("static_dynamic.report")
+    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
     page = environment.get_template("page.html").render(
-        result=result,
-        study=result.manifest.get("study", {}),
-        manifest=result.manifest,
-        stages=[(stage, rows.to_dict("records")) for stage, rows in result.layers.groupby("stage", sort=False)],
-        classes=result.classes().round(1).reset_index().to_dict("records"),
-        layers_svg=svg(plot_layers(result)),
-        units_svg=svg(plot_units(result)),
+        study=manifest.get("study", {}),
+        manifest=manifest,
+        warnings=warnings,
+        factors=in_order(layers, "factor"),
+        stages=[(stage, rows.to_dict("records")) for stage, rows in layers.groupby("stage", sort=False)],
+        classes=class_shares(units).round(1).reset_index().to_dict("records"),
+        layers_svg=svg(plot_layers(layers)),
+        units_svg=svg(plot_units(units)),
     )
     write_text(path, page)
     return path

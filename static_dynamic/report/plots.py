@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from static_dynamic.files import write_atomically
+from static_dynamic.tables import class_shares, in_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
-
-    from static_dynamic.results import Result
 
 # Okabe & Ito (2008): told apart by colour-blind readers and, by their lightness, in grey.
 COLOURS = {
@@ -27,22 +26,23 @@ COLOURS = {
 }
 
 
-def plot_layers(result: "Result") -> "Figure":
+def plot_layers(layers: pd.DataFrame) -> "Figure":
     """Share of every factor per stage, with intervals; a panel per stream."""
+    factors = in_order(layers, "factor")
 
     def panel(axes: "Axes", stages: list[str]) -> None:
-        for offset, factor in enumerate(result.factors):
-            rows = result.layers[result.layers["factor"] == factor].set_index("stage").loc[stages]
-            x = [i + 0.08 * (offset - (len(result.factors) - 1) / 2) for i in range(len(stages))]
+        for offset, factor in enumerate(factors):
+            rows = layers[layers["factor"] == factor].set_index("stage").loc[stages]
+            x = [i + 0.08 * (offset - (len(factors) - 1) / 2) for i in range(len(stages))]
             spread = [rows["share"] - rows["share_low"], rows["share_high"] - rows["share"]]
             axes.errorbar(x, rows["share"], yerr=spread, color=COLOURS[factor], marker="o", capsize=3, label=factor)
 
-    return _per_stream(result, panel, "share of the layer, percent")
+    return _per_stream(in_order(layers, "stage"), panel, "share of the layer, percent")
 
 
-def plot_units(result: "Result") -> "Figure":
+def plot_units(units: pd.DataFrame) -> "Figure":
     """Share of the units of every class per stage, stacked to 100 percent; a panel per stream."""
-    classes = result.classes()
+    classes = class_shares(units)
 
     def panel(axes: "Axes", stages: list[str]) -> None:
         base = pd.Series(0.0, index=stages)
@@ -52,18 +52,17 @@ def plot_units(result: "Result") -> "Figure":
             base += heights
         axes.set_ylim(0, 100)
 
-    return _per_stream(result, panel, "units, percent")
+    return _per_stream(list(classes.index), panel, "units, percent")
 
 
-def save_plots(result: "Result", folder: Path) -> list[Path]:
+def save_plots(layers: pd.DataFrame, units: pd.DataFrame, folder: Path) -> list[Path]:
     """Write ``layers`` and ``units`` as SVG and PNG.
 
     Raises:
         UserError: If the folder cannot be written.
     """
     paths = []
-    for name, draw in (("layers", plot_layers), ("units", plot_units)):
-        figure = draw(result)
+    for name, figure in (("layers", plot_layers(layers)), ("units", plot_units(units))):
         for kind in ("svg", "png"):
             paths.append(folder / f"{name}.{kind}")
             save_figure(figure, paths[-1])
@@ -90,13 +89,13 @@ def _render(figure: "Figure", target: Path | StringIO, kind: str) -> None:
         figure.savefig(target, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
 
 
-def _per_stream(result: "Result", panel: Callable[["Axes", list[str]], None], label: str) -> "Figure":
+def _per_stream(all_stages: list[str], panel: Callable[["Axes", list[str]], None], label: str) -> "Figure":
     """A figure with one panel per stream (``slow.stage1`` and ``slow.stage2`` share one), sharing the vertical axis."""
     import seaborn as sns
     from matplotlib.figure import Figure
 
     streams: dict[str, list[str]] = {}
-    for stage in result.stages:
+    for stage in all_stages:
         stream = stage.rpartition(".")[0] if "+" not in stage else "side by side"
         streams.setdefault(stream, []).append(stage)
     widths = [max(2, len(stages)) for stages in streams.values()]

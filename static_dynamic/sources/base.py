@@ -4,13 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol, TypeVar, runtime_checkable
 
-from static_dynamic.clip import Clip, Frames, Recipe, Sample, Video
+from static_dynamic.clip import ORIGINAL, Clip, Frames, Recipe, Sample, Video
 from static_dynamic.errors import BadClip, UserError, unknown
 
 T = TypeVar("T")
-
-ORIGINAL = "original"
-"""The style that means *as filmed*; ``None`` means the same."""
 
 
 @runtime_checkable

@@ -9,9 +9,9 @@ from zlib import crc32
 
 import numpy as np
 
-from static_dynamic.clip import Clip, Recipe, Video
+from static_dynamic.clip import ORIGINAL, Clip, Recipe, Video
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.sources.base import ORIGINAL, known, sampled
+from static_dynamic.sources.base import known, sampled
 from static_dynamic.sources.images import read_images
 from static_dynamic.sources.stylized_layouts import LAYOUTS, Entry
 

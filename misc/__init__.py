@@ -1,0 +1,1 @@
+"""The published analysis scripts, each a thin door to ``static_dynamic``."""
