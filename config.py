@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, Self
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from static_dynamic.commands import Parser
 from static_dynamic.errors import UserError, unknown
 
 
@@ -29,10 +30,13 @@ class Config(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     # What is measured
-    model: str = Field("i3d", description="model to measure; `python -m models list` names them")
+    model: str = Field(
+        "i3d", description="model to measure: a name (`python -m models list`), library:model, or module:function"
+    )
     checkpoint: Path | None = Field(
         None, description="checkpoint file, in any published format; without it the weights are random"
     )
+    pretrained: bool = Field(False, description="fetch the published weights, where there is a network")
     strict: bool = Field(True, description="refuse a checkpoint whose keys do not all fit")
     trust_checkpoint: bool = Field(False, description="load a checkpoint even if it could run code")
     trained_on: str | None = Field(None, description="data set that the checkpoint was trained on, for the record")
@@ -43,7 +47,10 @@ class Config(BaseModel):
         None, description="SlowFast pathway of a numbered stage (default: fast)"
     )
     fuse: bool = Field(True, description="SlowFast: the slow pathway after lateral fusion")
-    gp: Literal["fast", "avg", "max", "avgmax", "avgmaxc"] = Field("avg", description="pooling of positions")
+    gp: Literal["fast", "avg", "max", "avgmax", "avgmaxc", "patch", "cls", "frame"] = Field(
+        "avg", description="pooling of positions"
+    )
+    layout: str | None = Field(None, description="layout of stages named by module path, e.g. 'N C T H W'")
 
     # Videos
     videos: str | None = Field(
@@ -53,6 +60,8 @@ class Config(BaseModel):
     dataset: Dataset | None = Field(None, description="which data set --stylized_data_dir holds")
     subset: str | None = Field(None, description="split of the annotations (default: the published one)")
     n_examples: int = Field(3000, ge=1, description="use the first so many videos")
+    frames: int | None = Field(None, ge=1, description="frames of a clip")
+    rate: int | None = Field(None, ge=1, description="source frames per frame of a clip")
     n_sample_frames: int | None = Field(None, ge=1, description="consecutive frames that a clip spans")
     image_size: int | None = Field(None, ge=16, description="side of the centre crop, pixels")
 
@@ -95,13 +104,17 @@ class Config(BaseModel):
     @property
     def run_name(self) -> str:
         """Name of the run: as given, else model and data."""
-        data = self.dataset or Path(str(self.videos).replace(":", "-")).name
-        return self.name or f"{self.model}_{data}".replace("/", "-").replace(":", "-")
+        return self.name or plain(f"{self.model}_{self.dataset or Path(str(self.videos)).resolve().name}")
 
     @property
     def folder(self) -> Path:
         """Folder of the run."""
         return self.save_dir or Path("runs") / self.run_name
+
+
+def plain(name: str) -> str:
+    """A name that can be that of a file."""
+    return name.replace("/", "-").replace(":", "-")
 
 
 def read_config(arguments: Sequence[str]) -> Config:
@@ -124,10 +137,8 @@ def read_config(arguments: Sequence[str]) -> Config:
         raise _as_user_error(error, flags.get("cfg_file")) from None
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        "main.py", description="Measure how static and how dynamic a video model is.", allow_abbrev=False
-    )
+def _parser() -> Parser:
+    parser = Parser("main.py", "Measure how static and how dynamic a video model is.")
     for name, option in Config.model_fields.items():
         default = "" if option.default is None else f" (default: {_shown(option.default)})"
         # A switch may stand alone, or take True or False as in the published commands.

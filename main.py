@@ -6,14 +6,17 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from config import Config, read_config
+from config import Config, plain, read_config
+from static_dynamic.commands import command
 from static_dynamic.errors import UserError, unknown
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from torch.nn import Module
 
+    from models import ModelSpec
     from static_dynamic import Recipe, Result
     from static_dynamic.sources import Source
 
@@ -23,19 +26,11 @@ NUM_CLASSES = {"StylizedActivityNet": 400, "ssv2": 174, "Diving48": 48}
 
 def run(config: Config) -> "Result":
     """Measure what the options say, and write everything into the run's folder."""
-    import models
     import static_dynamic as sd
     from static_dynamic.interventions import STRONG
 
-    source, spec = open_data(config), models.describe(config.model)
-    model = models.create_model(
-        config.model,
-        checkpoint=config.checkpoint,
-        num_classes=NUM_CLASSES.get(config.dataset or ""),
-        seed=config.random_seed,
-        strict=config.strict,
-        trust_checkpoint=config.trust_checkpoint,
-    )
+    source = open_data(config)
+    model, spec, report = open_model(config)
     rule = sd.PairRule(
         config.n_factors,
         config.residual_index,
@@ -49,7 +44,8 @@ def run(config: Config) -> "Result":
             model,
             source,
             stage_names(list(spec.stages), config),
-            recipe=adapt_recipe(sd.Recipe(**spec.recipe), config),
+            layout=config.layout,
+            recipe=input_recipe(spec, config),
             pool="avg" if config.gp == "fast" else config.gp,
             styles=config.styles or source.styles or STRONG,
             scrambles=config.scrambles if config.app_shuffle else (),
@@ -63,16 +59,35 @@ def run(config: Config) -> "Result":
             resume=config.resume,
             provenance={
                 "options": config.model_dump(mode="json"),
-                "checkpoint": asdict(report) if (report := getattr(model, "checkpoint", None)) else None,
+                "summary": spec.summary,
+                "checkpoint": report,
             },
             on_video=on_video,
         )
-    if config.checkpoint is None:
-        result.warnings.insert(
-            0, f"The weights of {config.model} are random (no --checkpoint): this describes an untrained network."
-        )
+    if report is None:
+        result.warnings.insert(0, no_checkpoint(spec))
     save(result, config)
     return result
+
+
+def open_model(config: Config) -> "tuple[Module, ModelSpec, dict[str, Any] | None]":
+    """The model that the options name, what it declares, and what its checkpoint was (``None``: random weights)."""
+    import models
+
+    try:
+        model = models.create_model(
+            config.model,
+            checkpoint=config.checkpoint,
+            num_classes=NUM_CLASSES.get(config.dataset or ""),
+            seed=config.random_seed,
+            strict=config.strict,
+            trust_checkpoint=config.trust_checkpoint,
+            pretrained=config.pretrained,
+        )
+    except models.ModelError as error:
+        raise UserError(str(error)) from None
+    declared = vars(model)  # the zoo sets both
+    return model, declared["spec"], declared["checkpoint"] and asdict(declared["checkpoint"])
 
 
 def open_data(config: Config) -> "Source":
@@ -92,7 +107,14 @@ def open_data(config: Config) -> "Source":
     )
 
 
-def stage_names(declared: Sequence[str], config: Config) -> list[str]:
+def no_checkpoint(spec: "ModelSpec") -> str:
+    """What must be said of weights that no checkpoint gave."""
+    if spec.own:
+        return f"No --checkpoint: the weights of {spec.name} are as your function made them."
+    return f"The weights of {spec.name} are random (no --checkpoint): this describes an untrained network."
+
+
+def stage_names(declared: Sequence[str], config: Config) -> list[str] | None:
     """Stages that ``--stg``, ``--path`` and ``--fuse`` name, in the published sense for numbers.
 
     Example:
@@ -101,13 +123,13 @@ def stage_names(declared: Sequence[str], config: Config) -> list[str]:
         ['fused.stage3+fast.stage3']
     """
     if config.stg is None:
-        return list(declared)
-    return [_numbered(int(name), declared, config) if name.isdigit() else name for name in config.stg]
+        return None
+    return [_numbered(int(name), declared, config) if name.isdigit() and declared else name for name in config.stg]
 
 
 def _numbered(number: int, declared: Sequence[str], config: Config) -> str:
-    fused = f"fused.stage{number}"
-    slow = fused if config.fuse and fused in declared else f"slow.stage{number}"
+    forms = [f"fused.stage{number}", f"slow.stage{number}"]  # some models and stages have only one of them
+    slow = next((form for form in (forms if config.fuse else forms[::-1]) if form in declared), forms[1])
     pathways = {"slow": slow, "fast": f"fast.stage{number}", "cat": f"{slow}+fast.stage{number}"}
     for name in (f"stage{number}", f"block{number}", pathways[config.path or "fast"]):
         if set(name.split("+")) <= set(declared):
@@ -115,8 +137,21 @@ def _numbered(number: int, declared: Sequence[str], config: Config) -> str:
     raise unknown("stage", number, declared, where="--stg")
 
 
-def adapt_recipe(recipe: "Recipe", config: Config) -> "Recipe":
-    """The model's recipe with the span and the crop that the options ask for; the short side keeps its proportion."""
+def input_recipe(spec: "ModelSpec", config: Config) -> "Recipe":
+    """The model's recipe with what the options ask for; the short side keeps its proportion to the crop.
+
+    Raises:
+        UserError: If neither the model nor the options say what the input is.
+    """
+    from static_dynamic import Recipe
+
+    if spec.recipe is None and None in (config.frames, config.rate, config.image_size):
+        raise UserError(f"{spec.name} declares no input: give --frames, --rate and --image_size.")
+    recipe = Recipe(**spec.recipe) if spec.recipe else Recipe()
+    if config.frames:
+        recipe = replace(recipe, frames=config.frames)
+    if config.rate:
+        recipe = replace(recipe, rate=config.rate)
     if config.n_sample_frames:
         recipe = replace(recipe, span=config.n_sample_frames)
     if config.image_size:
@@ -135,7 +170,7 @@ def save(result: "Result", config: Config) -> None:
     from static_dynamic.files import write_text
 
     folder = result.save(config.folder)
-    write_text(folder / f"{config.model}_dim_est.csv", published_csv(result))
+    write_text(folder / f"{plain(config.model)}_dim_est.csv", published_csv(result))
     if config.joint_encoding:
         write_text(folder / "joint_encoding.csv", result.classes().round(1).to_csv())
     result.plot(folder)
@@ -214,18 +249,12 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 if it went well, 2 after a user's slip, 130 if it was stopped."""
-    from models.errors import ModelError
+    return command(lambda: _main(sys.argv[1:] if arguments is None else arguments))
 
-    try:
-        config = read_config(sys.argv[1:] if arguments is None else arguments)
-        show(run(config), config)
-    except (UserError, ModelError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("Stopped. What is measured is kept: the same command goes on from here.", file=sys.stderr)
-        return 130
-    return 0
+
+def _main(arguments: Sequence[str]) -> None:
+    config = read_config(arguments)
+    show(run(config), config)
 
 
 if __name__ == "__main__":

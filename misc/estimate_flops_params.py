@@ -3,7 +3,6 @@
 python misc/estimate_flops_params.py --model 'slow*' [--per_stage] [--out costs.csv]
 """
 
-import argparse
 import sys
 from pathlib import Path
 
@@ -12,11 +11,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 import pandas as pd
 
 import models
-from models.errors import ModelError
-from static_dynamic.clip import Recipe
+from static_dynamic.commands import Parser, command
 from static_dynamic.cost import measure_cost
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically
+from static_dynamic.measurement import declared_recipe
 
 GIGA, MEGA = 1e9, 1e6
 
@@ -26,7 +25,7 @@ def cost_table(names: list[str], per_stage: bool) -> pd.DataFrame:
     rows = []
     for name in names:
         model = models.create_model(name)
-        cost = measure_cost(model, Recipe(**models.describe(name).recipe), fvcore=not per_stage)
+        cost = measure_cost(model, declared_recipe(model), fvcore=not per_stage)
         if per_stage:
             rows += [
                 {"model": name, "stage": s.stage, "params_m": s.parameters / MEGA, "gmacs": s.macs / GIGA}
@@ -47,27 +46,29 @@ def cost_table(names: list[str], per_stage: bool) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def main() -> int:
-    """Print the table; 2 after a user's slip."""
-    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+def run() -> None:
+    """Print the table.
+
+    Raises:
+        UserError: For a model that does not exist, or a file that cannot be written.
+    """
+    options = Parser("estimate_flops_params.py", __doc__)
     options.add_argument("--model", default="i3d", help="name, alias or glob")
     options.add_argument("--per_stage", action="store_true", help="cost up to every stage")
     options.add_argument("--out", type=Path, help="CSV file to write")
     chosen = options.parse_args()
     try:
         names = models.list_models(chosen.model) or [models.describe(chosen.model).name]
-        table = cost_table(names, chosen.per_stage).round(3)
-        if chosen.out:
-            write_atomically(chosen.out, lambda path: table.to_csv(path, index=False))
-    except (UserError, ModelError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    except models.ModelError as error:
+        raise UserError(str(error)) from None
+    table = cost_table(names, chosen.per_stage).round(3)
+    if chosen.out:
+        write_atomically(chosen.out, lambda path: table.to_csv(path, index=False))
     print(
         "GMACs per clip: 1 MAC is a multiplication and an addition, 2 FLOPs; papers on video print GMACs as 'GFLOPs'."
     )
     print(table.to_string(index=False))
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(run))

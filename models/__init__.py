@@ -8,10 +8,10 @@ Example:
     Stage(module='s5', layout='N C T H W', item=0)
 """
 
-from models import resnet3d, slowfast  # noqa: F401  their import registers the models
 from models.checkpoints import LoadReport, load_checkpoint
 from models.errors import ModelError
-from models.registry import ModelSpec, Recipe, Stage, create_model, describe, list_models, register_model
+from models.registry import create_model, describe, list_models, register_model
+from models.spec import ModelSpec, Recipe, Stage
 
 __all__ = [
     "LoadReport",

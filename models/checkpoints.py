@@ -1,7 +1,8 @@
 """One reader for every published checkpoint format, that runs no code from the file.
 
 The format is told from the content: safetensors; ``torch.save`` files, new and old, with a state dict bare or
-wrapped (PySlowFast ``.pyth``, Lightning, DataParallel, …); pickled arrays of the Caffe2 zoo.
+wrapped (PySlowFast ``.pyth``, Lightning, DataParallel, …); pickled arrays of the Caffe2 zoo. The names of the
+weights may be in any style of ``models.keys``.
 """
 
 import hashlib
@@ -11,20 +12,19 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from models.errors import ModelError
+from models.keys import State, translate
 from models.unpickling import HARMLESS, HarmlessUnpickler, PlainArray, RefusedError
 
-State = dict[str, Tensor]
 Shape = tuple[int, ...]
 
 WRAPPERS = ("blobs", "model_state", "model_state_dict", "state_dict", "model")
-PREFIXES = ("", "module.", "model.", "module.model.", "model.module.")
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number, pickled
 
 
@@ -39,6 +39,7 @@ class LoadReport:
         missing: Keys of the model that the file does not have.
         unexpected: Keys of the file that the model does not have.
         mismatched: Key → shape in the file, shape in the model.
+        adapted: Keys whose weights the model made from those of the file, as published: stretched embeddings, say.
     """
 
     path: str
@@ -47,6 +48,16 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     mismatched: Mapping[str, tuple[Shape, Shape]] = field(default_factory=dict)
+    adapted: tuple[str, ...] = ()
+
+
+@runtime_checkable
+class Adapting(Protocol):
+    """A model that has its own way with a checkpoint."""
+
+    def adapt_checkpoint(self, state: State) -> State:
+        """Weights under the model's own names → those to load; a ``ModelError`` says why they cannot be."""
+        ...
 
 
 def load_checkpoint(
@@ -55,7 +66,7 @@ def load_checkpoint(
     """Load weights into a model, in place; on an error the model is left as it was.
 
     Args:
-        model: Any module.
+        model: Any module; if it is ``Adapting``, it sees the weights first.
         path: A file in one of the formats above.
         strict: Whether every key must fit. If not, those that fit are loaded and the report names the others.
         trust: Whether the file may run code while it is read.
@@ -66,7 +77,8 @@ def load_checkpoint(
     file = Path(path)
     kind = _kind(file)
     own = _shapes(model.state_dict())
-    state = _without_prefix(_weights(_read(file, kind, trust), file), own)
+    named = translate(_weights(_read(file, kind, trust), file), own)
+    state = _adapted(model, named, file)
     given = _shapes(state)
     report = LoadReport(
         path=str(file),
@@ -75,6 +87,7 @@ def load_checkpoint(
         missing=tuple(key for key in own if key not in given and not _is_counter(key)),
         unexpected=tuple(key for key in given if key not in own),
         mismatched={key: (given[key], own[key]) for key in own if given.get(key, own[key]) != own[key]},
+        adapted=tuple(key for key in state if state[key] is not named.get(key)),
     )
     fitting = {key: value for key, value in state.items() if own.get(key) == given[key]}
     _check(report, fitting.keys(), own, given, strict)
@@ -152,15 +165,12 @@ def _sha256(path: Path) -> str:
 
 
 def _weights(content: Any, path: Path) -> State:
-    """The tensors in a file, under PyTorch's names."""
-    caffe2 = False
+    """The tensors in a file, under the names they have there."""
     while isinstance(content, Mapping) and (wrapper := next((w for w in WRAPPERS if w in content), None)):
-        content, caffe2 = content[wrapper], wrapper == "blobs"
+        content = content[wrapper]
     if isinstance(content, nn.Module):  # a whole model was saved; only a trusted file gets here
         content = content.state_dict()
-    named = dict(content) if isinstance(content, Mapping) else {}
-    if caffe2:
-        named = {key: value for blob, value in named.items() if (key := caffe2_key(str(blob)))}
+    named = content if isinstance(content, Mapping) else {}
     tensors = {str(key): _tensor(value) for key, value in named.items()}
     state = {key: tensor for key, tensor in tensors.items() if tensor is not None}
     if not state:
@@ -175,46 +185,11 @@ def _tensor(value: Any) -> Tensor | None:
     return value if isinstance(value, Tensor) else None
 
 
-def _without_prefix(state: State, own: Mapping[str, Shape]) -> State:
-    """Drop what a wrapper (DataParallel, Lightning, …) put before every key, where that makes keys fit."""
-    for prefix in PREFIXES:
-        stripped = {key.removeprefix(prefix): value for key, value in state.items()}
-        if stripped.keys() & own.keys():
-            return stripped
-    return state
-
-
-_SUFFIXES = {"w": "weight", "b": "bias", "s": "weight", "rm": "running_mean", "riv": "running_var"}
-_BLOBS = (  # name without "t_" and suffix → module; @ is the pathway
-    (r"conv1", r"s1.pathway@_stem.conv"),
-    (r"res_conv1_bn", r"s1.pathway@_stem.bn"),
-    (r"res(\d)_(\d+)_branch1(_bn)?", r"s\1.pathway@_res\2.branch1\3"),
-    (r"res(\d)_(\d+)_branch2([abc](?:_bn)?)", r"s\1.pathway@_res\2.branch2.\3"),
-    (r"nonlocal_conv(\d)_(\d+)_(theta|phi|g|out)", r"s\1.pathway@_nonlocal\2.conv_\3"),
-    (r"nonlocal_conv(\d)_(\d+)_bn", r"s\1.pathway@_nonlocal\2.bn"),
-    (r"pool1_subsample", r"s1_fuse.conv_f2s"),
-    (r"pool1_subsample_bn", r"s1_fuse.bn"),
-    (r"res(\d)_\d+_branch2c_bn_subsample", r"s\1_fuse.conv_f2s"),
-    (r"res(\d)_\d+_branch2c_bn_subsample_bn", r"s\1_fuse.bn"),
-    (r"pred", r"head.projection"),
-)
-
-
-def caffe2_key(blob: str) -> str | None:
-    """The PyTorch key of a Caffe2 blob; ``None`` for what only training needs; an unknown name as it is.
-
-    Example:
-        >>> caffe2_key("t_res4_5_branch2c_bn_riv")
-        's4.pathway1_res5.branch2.c_bn.running_var'
-    """
-    if blob in ("lr", "model_iter") or blob.endswith("momentum"):
-        return None
-    pathway = "1" if blob.startswith("t_") else "0"
-    name, _, suffix = blob.removeprefix("t_").rpartition("_")
-    for pattern, module in _BLOBS:
-        if suffix in _SUFFIXES and (match := re.fullmatch(pattern, name)):
-            return f"{match.expand(module).replace('@', pathway)}.{_SUFFIXES[suffix]}"
-    return blob
+def _adapted(model: nn.Module, state: State, path: Path) -> State:
+    try:
+        return model.adapt_checkpoint(state) if isinstance(model, Adapting) else state
+    except ModelError as error:
+        raise ModelError(f"{path} does not fit the model: {error}") from None
 
 
 # Whether it fits

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from static_dynamic.results import Result, load
     from static_dynamic.score import Scoring
     from static_dynamic.sources import open_source
+    from static_dynamic.testing import check_model
 
 __version__ = "0.1.0"
 
@@ -36,6 +37,7 @@ _HOMES = {
     "Scoring": "score",
     "UserError": "errors",
     "Video": "clip",
+    "check_model": "testing",
     "load": "results",
     "measure": "measurement",
     "open_source": "sources",
@@ -53,6 +55,7 @@ __all__ = [
     "Scoring",
     "UserError",
     "Video",
+    "check_model",
     "functional",
     "load",
     "measure",

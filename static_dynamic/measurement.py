@@ -64,7 +64,7 @@ def measure(
         stages: Names, globs or ``{name: (module path, layout[, item])}``; ``None`` means every declared stage.
         recipe: The model's input; ``None`` means the one that it declares.
         layout: Layout of stages named by module path.
-        pool: How positions become one number per unit: ``avg``, ``max``, ``avgmax``, ``avgmaxc``.
+        pool: How positions become one number per unit; see :meth:`static_dynamic.layout.Layout.pool`.
         styles: Static conditions: built-in styles, image files, ``"original"``, styles on disk.
         scrambles: Dynamic conditions beside the intact order.
         max_videos: Use the first so many videos.

@@ -103,7 +103,7 @@ class Recorder:
         pool: See :meth:`static_dynamic.layout.Layout.pool`.
 
     Raises:
-        UserError: On entering, if a stage is unknown; in a forward, if an output does not fit its layout.
+        UserError: At once, if a stage is unknown or cannot be pooled so; in a forward, if an output does not fit.
 
     Example:
         >>> model = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU())
@@ -118,7 +118,7 @@ class Recorder:
         self.model = model
         self.stages = resolve_stages(model, stages, layout)
         self.pool = pool
-        pooling(pool)
+        self._check_pooling()
         self._taps = list(dict.fromkeys(tap for taps in self.stages.values() for tap in taps))
         self._pooled: dict[Tap, torch.Tensor] = {}
         self._calls: dict[Tap, int] = {}
@@ -167,6 +167,15 @@ class Recorder:
             self._stopping = False
         return self.activations
 
+    def _check_pooling(self) -> None:
+        pooling(self.pool)
+        for stage, taps in self.stages.items():
+            for layout in (tap.layout for tap in taps if tap.layout is not None):
+                try:
+                    parse_layout(layout).check_pooling(self.pool)
+                except UserError as error:
+                    raise UserError(f"Stage {stage!r}: {error}") from None
+
     def _begin(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._clips = batch_size((args, kwargs))
         self._pooled.clear()
@@ -208,10 +217,11 @@ def record(
         inputs: What the model takes, clips along the first axis.
         stages: Names, globs or ``{name: (module path, layout[, item])}``; ``None`` means every declared stage.
         layout: Layout of stages named by module path.
-        pool: ``avg``, ``max``, ``avgmax`` or ``avgmaxc``.
+        pool: ``avg``, ``max``, ``avgmax``, ``avgmaxc``, ``patch``, ``cls`` or ``frame``; see
+            :meth:`static_dynamic.layout.Layout.pool`.
 
     Returns:
-        Stage → float32 ``(N, C)`` on the CPU.
+        Stage → float32 ``(N, units)`` on the CPU.
 
     Raises:
         UserError: If a stage is unknown, its layout is missing or does not fit.

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from static_dynamic.commands import command
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import (
     STRONG,
@@ -24,7 +25,7 @@ from static_dynamic.interventions import (
     restyle,
     scramble,
 )
-from static_dynamic.interventions.__main__ import catalogue, main
+from static_dynamic.interventions.__main__ import catalogue, run
 from static_dynamic.interventions.census import Census
 from static_dynamic.interventions.colour import tone_curve, transfer
 
@@ -385,7 +386,7 @@ def test_contact_sheet_has_a_row_for_everything():
 
 def call(*arguments, capsys, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["interventions", *map(str, arguments)])
-    code = main()
+    code = command(run)
     return code, *capsys.readouterr()
 
 

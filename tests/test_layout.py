@@ -91,3 +91,83 @@ def test_a_layout_that_does_not_fit_says_what_it_saw(text, shape, says):
 def test_an_unknown_pooling_lists_the_others():
     with pytest.raises(UserError, match=f"Nearest: avgmax.*Allowed: {', '.join(POOLINGS)}"):
         parse_layout("N C").pool(torch.zeros(1, 1), 1, "avgmx")
+
+
+# ---------------------------------------------------------------- extra tokens, lengths, frames
+
+
+@pytest.mark.parametrize("text", ["N (2 T H W) C", "N (T H W 2) C", "N (1 T H W 1) C"])
+def test_extra_tokens_in_front_behind_or_both(text):
+    axis = parse_layout(text).axes[1]
+    patches, extra = torch.rand(3, 24, 5), torch.rand(3, 2, 5)
+    tokens = torch.cat((extra[:, : axis.before], patches, extra[:, axis.before :]), 1)
+    assert torch.equal(parse_layout(text).pool(tokens, 3, "cls"), extra[:, 0])
+    assert torch.allclose(parse_layout(text).pool(tokens, 3, "patch"), patches.mean(1))
+    assert torch.allclose(parse_layout(text).pool(tokens, 3, "avg"), tokens.mean(1))
+
+
+def test_frames_folded_into_the_batch_keep_their_extra_tokens():
+    tokens = torch.rand(2 * 3, 1 + 4, 5)  # two clips of three frames
+    layout = parse_layout("(N T) (1 H W) C")
+    frames = tokens.unflatten(0, (2, 3))
+    assert torch.allclose(layout.pool(tokens, 2, "cls"), frames[:, :, 0].mean(1))
+    assert torch.allclose(layout.pool(tokens, 2, "patch"), frames[:, :, 1:].mean((1, 2)))
+    assert torch.allclose(layout.pool(tokens, 2, "frame"), frames[:, :, 1:].mean(2).flatten(1))
+
+
+WITH_LENGTH = {
+    "N (T H W) C": "N (T={t} H W) C",
+    "N (H W T) C": "N (H={h} W={w} T) C",
+    "N (1 T H W) C": "N (1 T={t} H W) C",
+}
+
+
+@pytest.mark.parametrize("text", [text for text in ARRANGED if text not in WITH_LENGTH] + list(WITH_LENGTH.values()))
+@given(st.tuples(*[st.integers(1, 4)] * 5), st.integers(0, 99))
+def test_every_arrangement_gives_the_same_frames(text, shape, seed):
+    x = np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+    n, c, t, h, w = shape
+    plain = next((plain for plain, written in WITH_LENGTH.items() if written == text), text)
+    arranged = ARRANGED.get(
+        plain, lambda x: np.concatenate((np.full((n, 1, c), 9, np.float32), ARRANGED["N (T H W) C"](x)), 1)
+    )
+    output = torch.from_numpy(np.ascontiguousarray(arranged(x)))
+    pooled = parse_layout(text.format(t=t, h=h, w=w)).pool(output, n, "frame")
+    np.testing.assert_allclose(pooled.unflatten(1, (t, c)), x.mean((3, 4)).transpose(0, 2, 1), atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("text", "how", "says"),
+    [
+        ("N C T H W", "cls", "takes an extra token"),
+        ("N C H W", "frame", "needs an axis T"),
+        ("N (1 T H W) C", "frame", r'needs the length of T.*write e\.g\. "N \(1 T=8 H W\) C"'),
+        ("(N T H) C W", "frame", "needs the length of T"),
+        ("N C", "avgg", "Unknown pooling 'avgg'"),
+    ],
+)
+def test_a_pooling_that_the_layout_does_not_allow(text, how, says):
+    with pytest.raises(UserError, match=says) as error:
+        parse_layout(text).check_pooling(how)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "shape", "says"),
+    [
+        ("N (T=2 H=3 W=3) C", (2, 19, 4), "axis 1 should hold T=2 x H=3 x W=3"),
+        ("N (T=2 H=3 W=3) C", (2, 36, 4), "axis 1 should hold T=2 x H=3 x W=3"),
+        ("N (1 T=4 H W) C", (2, 12, 4), "axis 1 should hold T=4"),
+        ("(N T=3) C", (8, 4), "axis 0 should hold 2 clips x T=3"),
+        ("N C=5", (2, 4), "axis 1 should hold C=5"),
+    ],
+)
+def test_a_length_that_does_not_fit(text, shape, says):
+    with pytest.raises(UserError, match=says):
+        parse_layout(text).pool(torch.zeros(shape), 2)
+
+
+@pytest.mark.parametrize("text", ["N (T 1 H) C", "N (T=0 H) C", "N (T= H) C", "N (1) C", "N 1 C"])
+def test_a_malformed_axis_is_shown(text):
+    with pytest.raises(UserError, match="cannot be read at"):
+        parse_layout(text)

@@ -80,7 +80,7 @@ def test_a_run_on_video_files_writes_everything(videos, capsys):
     assert "random" in manifest["warnings"][0]
     shown = capsys.readouterr().out
     assert re.search(r"stage5 .*\[.*\]", shown)
-    assert "weights of i3d are random" in shown
+    assert "weights of i3d_r50_8x8 are random" in shown
 
 
 @pytest.mark.parametrize("dataset", LENGTHS)
@@ -209,8 +209,29 @@ def test_real_clips(work):
     assert sd.load("runs/i3d_videos").layers["videos"].eq(3).all()
 
 
+def test_models_of_other_libraries(videos):
+    succeeds("--model", "torchvision:r3d_18", "--stg", "5", "--videos", videos, *SMALL)
+    folder = Path("runs/torchvision-r3d_18_videos")
+    assert (folder / "torchvision-r3d_18_dim_est.csv").exists()
+    assert sd.load(folder).layers["units"].tolist() == [512] * 3
+
+
+def test_a_module_of_ones_own(videos, capsys):
+    Path("mine.py").write_text("from torch import nn\ndef build():\n    return nn.Sequential(nn.Conv3d(3, 4, 3))\n")
+    given = ["--model", "mine:build", "--videos", videos, "--stg", "0", "--layout", "N C T H W"]
+    assert "declares no input: give --frames, --rate and --image_size" in fails(capsys, *given)
+    succeeds(*given, "--frames", "4", "--rate", "2", *SMALL)
+    result = sd.load("runs/mine-build_videos")
+    assert result.manifest["study"]["recipe"]["frames"] == 4
+    assert "as your function made them" in result.warnings[0]
+    assert "declares no stages" in fails(capsys, *given[:4], "--frames", "4", "--rate", "2", *SMALL)
+
+
 SLIPS = {
     "no arguments": ([], "Give either --videos"),
+    "no value": (["--videos"], "Argument --videos: expected one argument"),
+    "unknown library": (["--videos", "synthetic", "--model", "torchvison:r3d_18"], "torchvison.*Nearest: torchvision"),
+    "unknown model of a library": (["--videos", "synthetic", "--model", "torchvision:r3d_81"], "Nearest: r3d_18"),
     "two sources": (["--videos", "v", "--stylized_data_dir", "d"], "Give either --videos"),
     "no data set": (["--stylized_data_dir", "d"], "needs --dataset"),
     "unknown data set": (

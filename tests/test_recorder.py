@@ -193,3 +193,16 @@ def test_lists_and_dicts_of_inputs(clip):
     expected = 2 * clip.mean((2, 3, 4))
     for inputs in ([clip, clip], {"Image": clip, "Flow": clip}):
         assert torch.allclose(record(TwoStreams(), inputs, stages)["sum"], expected, atol=1e-6)
+
+
+def test_a_pooling_that_a_stage_does_not_allow_is_refused_at_once(net):
+    with pytest.raises(UserError, match=r"Stage 'early': Pooling \"cls\" takes an extra token"):
+        Recorder(net, STAGES, pool="cls")
+    with pytest.raises(UserError, match="Nearest: frame"):
+        Recorder(net, STAGES, pool="frames")
+
+
+def test_a_profile_over_frames(net, clip):
+    profile = record(net, clip, {"early": STAGES["early"]}, pool="frame")["early"]
+    net.eval()
+    assert torch.allclose(profile.unflatten(1, (4, 4)), net.conv(clip).mean((3, 4)).transpose(1, 2), atol=1e-6)

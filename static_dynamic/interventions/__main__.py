@@ -1,12 +1,11 @@
 """See what styles and scrambles do to a video: writes a PNG with a row for each."""
 
-import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
 from static_dynamic.clip import Frames, Recipe
+from static_dynamic.commands import Parser, command
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import check_style, contact_sheet
 from static_dynamic.interventions.scrambles import scrambling
@@ -17,17 +16,9 @@ RATE = 8
 """Source frames from one column to the next."""
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors take one line, like all others here."""
-
-    def error(self, message: str) -> NoReturn:
-        """Leave with the form of every other slip."""
-        raise UserError(f"{message[0].upper()}{message[1:]}.")
-
-
 def parser() -> Parser:
     """The options of the command."""
-    options = Parser(prog="python -m static_dynamic.interventions", description=__doc__)
+    options = Parser("python -m static_dynamic.interventions", __doc__)
     options.add_argument("video", nargs="?", help="a video, a folder of frames, or 'synthetic'")
     options.add_argument("--out", type=Path, default=Path("sheet.png"), help="the PNG to write (%(default)s)")
     options.add_argument("--styles", help="names or image files, with commas between; all if not given")
@@ -74,15 +65,5 @@ def run(arguments: Sequence[str] | None = None) -> None:
     print(options.out)
 
 
-def main() -> int:
-    """Exit code 0, or 2 and one line on stderr."""
-    try:
-        run()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(command(run))

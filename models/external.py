@@ -1,0 +1,124 @@
+"""Models of other libraries and of your own, under names with a colon: ``library:model`` or ``package.module:factory``.
+
+``torchvision:r3d_18``, ``timm:resnet50`` (frame by frame), ``hf:videomae`` (a model type, folder or hub id; see
+``models.hubs``), ``pytorchvideo:slowfast_r50``, and ``mypackage.mymodule:build`` for a function of your own that
+returns an ``nn.Module``. Weights are random unless the name stands for some (a hub id, a folder that holds them, your
+function) or a checkpoint is given.
+"""
+
+import importlib
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass, replace
+from typing import Any, cast
+
+from torch import nn
+
+from models.errors import ModelError, unknown
+from models.hubs import pytorchvideo_model, transformers_model
+from models.spec import ModelSpec, Stage
+from models.vision import timm_model, torchvision_model
+
+
+def describe_external(name: str) -> ModelSpec:
+    """What is known about a model of another library, or of the user's own.
+
+    Raises:
+        ModelError: If the library or the model is not there.
+
+    Example:
+        >>> describe_external("torchvision:r3d_18").stages["stage5"]
+        Stage(module='layer4', layout='N C T H W', item=None)
+    """
+    library, _, model = name.partition(":")
+    libraries: dict[str, Callable[[str], ModelSpec]] = {
+        "torchvision": torchvision_model,
+        "timm": timm_model,
+        "hf": transformers_model,
+        "pytorchvideo": pytorchvideo_model,
+    }
+    if library in libraries:
+        return libraries[library](model)
+    return own_model(library, model, [*libraries])
+
+
+def own_model(module: str, factory: str, libraries: list[str]) -> ModelSpec:
+    """A function or class of the user's own that returns an ``nn.Module``; the current folder is searched too.
+
+    Where the module it returns has a ``spec``, its ``stages`` and ``recipe`` are used.
+    """
+    build = _find(module, factory, libraries)
+    parameters = inspect.signature(build).parameters
+    takes_classes = "num_classes" in parameters
+    default = parameters["num_classes"].default if takes_classes else None
+    spec = ModelSpec(
+        name=f"{module}:{factory}",
+        summary=f"Your own module, as {module}:{factory} returns it.",
+        build=lambda num_classes: _own(spec, build, {"num_classes": num_classes} if takes_classes else {}),
+        stages={},
+        recipe=None,
+        own=True,
+        paper="-",
+        num_classes=default if isinstance(default, int) else 400,
+    )
+    return spec
+
+
+def _own(spec: ModelSpec, build: Callable[..., object], options: Mapping[str, int]) -> nn.Module:
+    try:
+        model = build(**options)
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        reason = (str(error) or "no message").splitlines()[0]
+        raise ModelError(
+            f"{spec.name} failed with {type(error).__name__}: {reason} ({where.filename}, line {where.lineno})."
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"The function {spec.name} must return an nn.Module. Got {type(model).__name__}.")
+    brought = getattr(model, "spec", None)
+    stages = {stage: Stage(*place) for stage, place in (getattr(brought, "stages", None) or {}).items()}
+    recipe: Any = getattr(brought, "recipe", None) or None
+    if is_dataclass(recipe):  # the measurement's Recipe, which has the same names
+        recipe = asdict(cast(Any, recipe))
+    vars(model)["spec"] = replace(spec, stages=stages, recipe=recipe)
+    return model
+
+
+def _find(module: str, factory: str, libraries: list[str]) -> Callable[..., object]:
+    no_module = unknown("library", module, [*libraries, "a module of yours that can be imported from here"])
+    if not module:
+        raise no_module
+    try:
+        with _current_folder():
+            home = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            raise no_module from None
+        raise ModelError(f"The module {module!r} cannot be imported: {error}.") from error
+    except Exception as error:
+        first = (str(error) or "no message").splitlines()[0]
+        raise ModelError(f"The module {module!r} cannot be imported: {type(error).__name__}: {first}") from error
+    found = getattr(home, factory, None)
+    if found is None:
+        own = [name for name, value in vars(home).items() if callable(value) and not name.startswith("_")]
+        raise unknown(f"function of {module!r}", factory, own)
+    if not callable(found) or isinstance(found, nn.Module):
+        raise ModelError(
+            f"{module}:{factory} must be a function that returns an nn.Module. Got {type(found).__name__}."
+        )
+    return cast(Callable[..., object], found)
+
+
+@contextmanager
+def _current_folder() -> Iterator[None]:
+    """The current folder in front of the import path."""
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)

@@ -1,0 +1,113 @@
+"""A look inside a model: which modules a forward runs, what they return, and which of them would make stages."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from models.errors import ModelError
+
+
+@dataclass(frozen=True)
+class Module:
+    """A module that ran.
+
+    Attributes:
+        path: Its dotted path; empty for the model itself.
+        kind: Name of its class.
+        output: Shape of what it returned, element by element.
+        runs: How often it ran.
+    """
+
+    path: str
+    kind: str
+    output: str
+    runs: int
+
+    @property
+    def depth(self) -> int:
+        """0 for the model itself."""
+        return self.path.count(".") + bool(self.path)
+
+
+def probe(model: nn.Module, frames: Sequence[int], size: int) -> list[Module]:
+    """One forward of one clip; every module that ran, in the order of the module tree.
+
+    It runs on the meta device, which knows shapes alone and takes no time; where the model cannot, on its own.
+
+    Args:
+        model: Any module.
+        frames: Frames per pathway.
+        size: Height and width, pixels.
+
+    Raises:
+        ModelError: If the model does not take such an input.
+    """
+    seen: dict[str, list[str]] = {}
+    hooks = [module.register_forward_hook(_note(seen, path)) for path, module in model.named_modules()]
+    shapes = [(1, 3, count, size, size) for count in frames]
+    try:
+        _forward(model, shapes, seen)
+    except Exception as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        given = " and ".join(map(str, shapes))
+        raise ModelError(f"The model failed on an input of shape {given}: {reason}") from error
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return [
+        Module(path, type(module).__name__, seen[path][0], len(seen[path]))
+        for path, module in model.named_modules()
+        if path in seen
+    ]
+
+
+def _forward(model: nn.Module, shapes: Sequence[tuple[int, ...]], seen: dict[str, list[str]]) -> None:
+    def inputs(device: str) -> Any:
+        clips = [torch.zeros(shape, device=device) for shape in shapes]
+        return clips[0] if len(clips) == 1 else clips
+
+    tensors = [*model.named_parameters(), *model.named_buffers()]
+    with torch.no_grad():
+        try:
+            functional_call(model, {name: tensor.to("meta") for name, tensor in tensors}, (inputs("meta"),))
+        except Exception:  # whatever a model does that needs numbers; a true error comes again below
+            seen.clear()
+            model(inputs("cpu"))
+
+
+def _note(seen: dict[str, list[str]], path: str) -> Callable[[nn.Module, Any, Any], None]:
+    def hook(_module: nn.Module, _args: Any, output: Any) -> None:
+        seen.setdefault(path, []).append(show(output))
+
+    return hook
+
+
+def show(output: Any) -> str:
+    """The shape of a tensor, or of every element of a tuple, list or dict.
+
+    Example:
+        >>> show((torch.zeros(2, 3), [8, 14]))
+        'tuple[0: (2, 3), 1: list[0: 8, 1: 14]]'
+    """
+    if isinstance(output, Tensor):
+        return str(tuple(output.shape))
+    if isinstance(output, Mapping):
+        return f"{type(output).__name__}[{', '.join(f'{key}: {show(value)}' for key, value in output.items())}]"
+    if isinstance(output, (list, tuple)):
+        return f"{type(output).__name__}[{', '.join(f'{i}: {show(value)}' for i, value in enumerate(output))}]"
+    return str(output) if isinstance(output, (int, float, str, type(None))) else type(output).__name__
+
+
+def suggest(modules: Iterable[Module]) -> list[Module]:
+    """Modules that would make stages: top-level children and numbered blocks that hold others, if they run once."""
+    once = [module for module in modules if module.path and module.runs == 1]
+    parents = {module.path.rpartition(".")[0] for module in once}
+    return [
+        module
+        for module in once
+        if module.depth == 1 or (module.path.rpartition(".")[2].isdigit() and module.path in parents)
+    ]

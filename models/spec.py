@@ -1,0 +1,71 @@
+"""What a model says of itself, in plain data, so that any measurement can read it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import NamedTuple, TypedDict
+
+from torch import nn
+
+Builder = Callable[[int], nn.Module]
+
+
+class Stage(NamedTuple):
+    """A named place in a model.
+
+    Attributes:
+        module: Dotted path of the module whose output is the stage.
+        layout: The axes of that output, e.g. ``"N C T H W"``.
+        item: Which element to take, where the module returns a tuple.
+    """
+
+    module: str
+    layout: str
+    item: int | None = None
+
+
+class Recipe(TypedDict):
+    """How a model wants its input, in plain data.
+
+    Keys: ``frames`` per pathway; ``rate``, source frames per sampled frame of the first pathway; ``crop``
+    and ``short_side``, pixels; ``mean`` and ``std`` per channel, for RGB in 0..1.
+    """
+
+    frames: int | tuple[int, ...]
+    rate: int
+    crop: int
+    short_side: int
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What is known about a model before it is built.
+
+    Attributes:
+        name: Its name in the registry.
+        summary: One line.
+        build: Number of classes → the module with random weights.
+        stages: Stage name → place, from the input to the output.
+        recipe: How it wants its input; ``None`` if it does not say.
+        paper: What to cite.
+        num_classes: Classes of the published checkpoint.
+        aliases: Other names, those of the published ``--model`` option among them.
+        url: The published checkpoint, where there is a public one.
+        licence: Under which that checkpoint is released.
+        sha256: Its digest, or the beginning of it, where it is known.
+        own: Whether a function of the user's builds it: only then its weights may be other than random at first.
+    """
+
+    name: str
+    summary: str
+    build: Builder
+    stages: Mapping[str, Stage]
+    recipe: Recipe | None
+    paper: str
+    num_classes: int = 400
+    aliases: tuple[str, ...] = ()
+    url: str | None = None
+    licence: str | None = None
+    sha256: str | None = None
+    own: bool = False

@@ -1,0 +1,222 @@
+"""The public checks: every model of the zoo passes them, and each of them can fail."""
+
+import numpy as np
+import pytest
+import torch
+from test_external import tiny_torchvision
+from torch import nn
+
+import models
+from models.vision import TORCHVISION
+from static_dynamic.clip import Clip, Recipe
+from static_dynamic.errors import UserError
+from static_dynamic.testing import CHECKS, CheckFailed, check_model
+
+LAYOUT = "N C T H W"
+
+
+class Net(nn.Module):
+    """A sound model; the broken ones below change one thing."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv3d(3, 4, 3, padding=1)
+        self.last = nn.Identity()
+        self.register_buffer("count", torch.zeros(()))
+        self.calls = 0
+
+    def between(self, x):
+        return x
+
+    def forward(self, x):
+        return self.last(self.between(self.conv(x)))
+
+
+class Noisy(Net):
+    def between(self, x):
+        return x + torch.rand_like(x)
+
+
+class Infinite(Net):
+    def between(self, x):
+        return x / (x - x)
+
+
+class Counting(Net):
+    def between(self, x):
+        self.count += 1
+        return x
+
+
+class Hooking(Net):
+    def forward(self, x):
+        self.conv.register_forward_hook(lambda *_: None)
+        return super().forward(x)
+
+
+class Watched(Net):
+    """Sees that it is being recorded."""
+
+    def forward(self, x):
+        return super().forward(x) + bool(self.last._forward_hooks)
+
+
+class Mixing(Net):
+    """Clips look at one another, as with batch norm that is never switched to evaluation."""
+
+    def between(self, x):
+        return x - x.mean(0)
+
+
+class Echo(nn.Module):
+    """Every whole forward wipes what the stage left behind; a forward that stops early does not."""
+
+    def __init__(self):
+        super().__init__()
+        self.left = None
+        self.stage = nn.Identity()
+
+    def forward(self, x):
+        seen, self.left = self.left, x
+        out = self.stage(x if seen is None else x + seen)
+        self.left = None
+        return out
+
+
+STAGES = {"last": ("last", LAYOUT)}
+CLIPS = torch.rand(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
+
+BROKEN = {
+    "check_layouts": (Net, CLIPS[:, :, :2], {"last": ("last", "T C N H W")}),  # fits, as long as T = N
+    "check_finite": (Infinite, CLIPS, STAGES),
+    "check_determinism": (Noisy, CLIPS, STAGES),
+    "check_state": (Counting, CLIPS, STAGES),
+    "check_outputs": (Watched, CLIPS, STAGES),
+    "check_batch_size": (Mixing, CLIPS, STAGES),
+    "check_early_stop": (Echo, CLIPS, {"last": ("stage", LAYOUT)}),
+}
+
+
+def test_every_check_has_a_name_and_one_line():
+    assert [check.__name__ for check in CHECKS] == list(BROKEN)
+    assert all(check.__doc__.endswith(".") and "\n" not in check.__doc__ for check in CHECKS)
+
+
+@pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.__name__)
+def test_a_sound_model_passes(check):
+    check(Net(), CLIPS, STAGES)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_every_check_can_fail(name):
+    build, clips, stages = BROKEN[name]
+    check = next(check for check in CHECKS if check.__name__ == name)
+    with pytest.raises(CheckFailed, match=f"^{name}: ") as error:
+        check(build(), clips, stages)
+    assert "\n" not in str(error.value)
+    assert isinstance(error.value, AssertionError)
+    with pytest.raises(CheckFailed, match=r"^check_"):
+        check_model(build(), clips, stages)
+
+
+def test_what_a_recording_changes_is_named():
+    with pytest.raises(CheckFailed, match="changes the buffer count"):
+        check_model(Counting(), CLIPS, STAGES)
+    with pytest.raises(CheckFailed, match="changes the hooks of conv"):
+        check_model(Hooking(), CLIPS, STAGES)
+
+
+def test_a_layout_with_swapped_order_of_clips_and_frames_is_found():
+    """``(T N)`` instead of ``(N T)`` fits every shape; only the numbers tell."""
+
+    class Folding(Net):
+        def between(self, x):
+            return x.transpose(1, 2).flatten(0, 1)
+
+    check_model(Folding(), CLIPS, {"last": ("last", "(N T) C H W")})
+    with pytest.raises(CheckFailed, match=r"check_batch_size.*Is N where the layout says"):
+        check_model(Folding(), CLIPS, {"last": ("last", "(T N) C H W")})
+
+
+def test_slips_stay_slips():
+    with pytest.raises(UserError, match="Unknown module"):
+        check_model(Net(), CLIPS, {"last": ("lats", LAYOUT)})
+    with pytest.raises(UserError, match="has no layout"):
+        check_model(Net(), CLIPS, {"last": ("last", None)})
+    with pytest.raises(UserError, match="declares no input"):
+        check_model(Net(), stages=STAGES)
+
+
+def test_a_clip_or_nothing_serves_as_input():
+    net = Net()
+    net.spec = models.ModelSpec(
+        "net", "", Net, {"last": models.Stage("last", LAYOUT)}, {"frames": 4, "rate": 1, "crop": 8}, ""
+    )
+    check_model(net)
+    sample = Recipe(**net.spec.recipe).sample(6)
+    frames = np.random.default_rng(0).integers(0, 256, (len(sample.numbers), 10, 12, 3), np.uint8)
+    check_model(net, Clip(frames, sample))
+
+
+def test_several_inputs_and_outputs():
+    class Streams(Net):
+        def forward(self, x):
+            image, flow = x.values() if isinstance(x, dict) else x
+            return {"sum": super().forward(image + flow), "name": "x"}
+
+    for inputs in ([CLIPS, CLIPS], {"image": CLIPS, "flow": CLIPS}):
+        check_model(Streams(), inputs, STAGES)
+
+
+# ---------------------------------------------------------------- the zoo
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+def noise(*shapes):
+    draw = torch.Generator().manual_seed(0)
+    clips = [torch.randn(shape, generator=draw) for shape in shapes]
+    return clips[0] if len(clips) == 1 else clips
+
+
+@pytest.mark.parametrize("name", TORCHVISION)
+def test_torchvision(name):
+    side = 64 if name.startswith("mvit") else 32
+    check_model(tiny_torchvision(name), noise((2, 3, 16, side, side)))
+
+
+@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "convnext_atto"])
+def test_timm(name):
+    check_model(models.create_model(f"timm:{name}"), noise((2, 3, 2, 224, 224)))
+
+
+# One of every kind that takes small pictures; the published numbers of all of them are tests/test_models.py's.
+ZOO = [
+    "c2d_r50_8x8",
+    "i3d_nln_r50_8x8",
+    "i3d_r18_8x8",
+    "fast_r50_8x8",
+    "slow_r50_4x16",
+    "slowfast_r18_4x16",
+    "tsm_r50_8f",
+]
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_zoo(name):
+    model = models.create_model(name)
+    check_model(model, noise(*((2, 3, count, 32, 32) for count in Recipe(**model.spec.recipe).frame_counts)))
+
+
+def test_x3d():
+    check_model(models.create_model("x3d_xs"), noise((2, 3, 4, 160, 160)), ["stage1", "stage5"])
+
+
+@pytest.mark.parametrize("attention", ["k400", "joint_space_time", "space_only"])
+def test_timesformer(attention):
+    model = models.create_model(f"timesformer_{attention}")
+    del next(module for module in model.modules() if isinstance(module, nn.ModuleList))[2:]
+    check_model(model, noise((2, 3, 8, 64, 64)), ["block0", "block1"])
