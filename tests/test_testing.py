@@ -191,32 +191,3 @@ def test_torchvision(name):
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "convnext_atto"])
 def test_timm(name):
     check_model(models.create_model(f"timm:{name}"), noise((2, 3, 2, 224, 224)))
-
-
-# One of every kind that takes small pictures; the published numbers of all of them are tests/test_models.py's.
-ZOO = [
-    "c2d_r50_8x8",
-    "i3d_nln_r50_8x8",
-    "i3d_r18_8x8",
-    "fast_r50_8x8",
-    "slow_r50_4x16",
-    "slowfast_r18_4x16",
-    "tsm_r50_8f",
-]
-
-
-@pytest.mark.parametrize("name", ZOO)
-def test_zoo(name):
-    model = models.create_model(name)
-    check_model(model, noise(*((2, 3, count, 32, 32) for count in Recipe(**model.spec.recipe).frame_counts)))
-
-
-def test_x3d():
-    check_model(models.create_model("x3d_xs"), noise((2, 3, 4, 160, 160)), ["stage1", "stage5"])
-
-
-@pytest.mark.parametrize("attention", ["k400", "joint_space_time", "space_only"])
-def test_timesformer(attention):
-    model = models.create_model(f"timesformer_{attention}")
-    del next(module for module in model.modules() if isinstance(module, nn.ModuleList))[2:]
-    check_model(model, noise((2, 3, 8, 64, 64)), ["block0", "block1"])
