@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from static_dynamic import functional
     from static_dynamic.clip import Clip, Recipe, Video
-    from static_dynamic.collect import Compute
+    from static_dynamic.compute import Compute
     from static_dynamic.errors import BadClip, UserError
     from static_dynamic.measurement import measure
     from static_dynamic.pairs import PairRule
@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "BadClip": "errors",
     "Clip": "clip",
-    "Compute": "collect",
+    "Compute": "compute",
     "PairRule": "pairs",
     "Recipe": "clip",
     "Recorder": "recorder",

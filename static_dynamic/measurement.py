@@ -13,7 +13,8 @@ from typing import Any
 from torch import nn
 
 from static_dynamic.clip import Recipe
-from static_dynamic.collect import Compute, Study, collect
+from static_dynamic.collect import Study, collect
+from static_dynamic.compute import Compute
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import STRONG
 from static_dynamic.pairs import make_pairs
