@@ -76,7 +76,7 @@ class Config(BaseModel):
     joint_encoding: bool = Field(False, description="also print and save the unit classes")
     joint_encoding_thresh: float = Field(0.5, ge=0, le=1, description="a unit encodes a factor above this score")
     replicates: int = Field(1000, ge=1, description="bootstrap replicates over videos")
-    random_seed: int = Field(1, description="seed of styles, scrambles, bootstrap and random weights")
+    random_seed: int = Field(1, ge=0, description="seed of styles, scrambles, bootstrap and random weights")
 
     # Running
     batch_size: int = Field(8, ge=1, description="variants per forward")

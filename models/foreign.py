@@ -11,7 +11,8 @@ from torch import nn
 from models.errors import ModelError
 from models.spec import Stage
 
-EXTRAS = {"hf": "transformers", "pytorchvideo": "pytorchvideo"}
+EXTRAS = {"hf": "transformers>=5.0", "pytorchvideo": "pytorchvideo>=0.1.5"}
+"""What to install for names of a library; the extras of pyproject.toml say the same."""
 
 
 class Wrapped(nn.Module):
@@ -41,7 +42,7 @@ def need(library: str, module: str) -> ModuleType:
     except ImportError as error:
         extra = EXTRAS[library]
         raise ModelError(
-            f"Models named '{library}:…' need {extra} ({error}): pip install 'static-dynamic[{extra}]'."
+            f"Models named '{library}:…' need another package ({error}): pip install '{extra}'."
         ) from None
 
 

@@ -52,10 +52,10 @@ class Scoring:
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise UserError(f"The 'threshold' must be a float in the range [0, 1]. Got {self.threshold}.")
-        if not 0 < self.confidence < 1 or self.replicates < 1:
+        if not 0 < self.confidence < 1 or self.replicates < 1 or self.seed < 0:
             raise UserError(
-                "The intervals need replicates ≥ 1 and confidence in (0, 1). "
-                f"Got {self.replicates} and {self.confidence}."
+                "The intervals need replicates ≥ 1, confidence in (0, 1) and seed ≥ 0. "
+                f"Got {self.replicates}, {self.confidence} and {self.seed}."
             )
 
 

@@ -64,6 +64,8 @@ class Conditions:
         Raises:
             UserError: Naming the first that is wrong.
         """
+        if self.seed < 0:
+            raise UserError(f"The 'seed' must be a non-negative integer. Got {self.seed}.")
         if len(set(self.styles)) < len(self.styles):
             raise UserError(f"A style is named twice: {', '.join(self.styles)}.")
         if not self.styles:

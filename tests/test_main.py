@@ -248,6 +248,10 @@ SLIPS = {
     "unknown device": (["--videos", "synthetic", "--device", "gpu"], "Unknown device 'gpu'.*Allowed: auto"),
     "a GPU that is not there": (["--videos", "synthetic", "--device", "77"], "'cuda:77' is not there"),
     "not a number": (["--videos", "synthetic", "--batch_size", "two"], "--batch_size does not fit: .*integer.*'two'"),
+    "negative seed": (
+        ["--videos", "synthetic", "--random_seed", "-1"],
+        "--random_seed does not fit.*greater than or equal to 0",
+    ),
     "out of range": (["--videos", "synthetic", "--joint_encoding_thresh", "3"], "less than or equal to 1. Got '3'"),
     "no boolean": (["--videos", "synthetic", "--fuse", "perhaps"], "--fuse does not fit.*'perhaps'"),
     "wrong factors": (["--videos", "synthetic", "--n_factors", "9"], "n_factors in 3..5"),

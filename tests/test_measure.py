@@ -284,6 +284,7 @@ def test_a_missing_factor_says_what_is_needed():
         ({"styles": ()}, "At least one style"),
         ({"scrambles": ("shufle",)}, "shufle.*shuffle"),
         ({"recipe": None}, "declares no input"),
+        ({"seed": -1}, "seed"),
         ({"pool": "mean"}, "Unknown pooling 'mean'"),
     ],
 )
