@@ -67,7 +67,8 @@ def load_checkpoint(
 
     Args:
         model: Any module; if it is ``Adapting``, it sees the weights first.
-        path: A file in one of the formats above.
+        path: A file in one of the formats above, or MATNet's folder of ``encoder_<epoch>.pt`` and
+            ``decoder_<epoch>.pt``, of which the last epoch is taken.
         strict: Whether every key must fit. If not, those that fit are loaded and the report names the others.
         trust: Whether the file may run code while it is read.
 
@@ -75,15 +76,16 @@ def load_checkpoint(
         ModelError: If the file cannot be read, wants to run code or does not fit, or if nothing fits at all.
     """
     file = Path(path)
-    kind = _kind(file)
+    parts = _parts(file)
+    kind = _kind(next(iter(parts.values())))
     own = _shapes(model.state_dict())
-    named = translate(_weights(_read(file, kind, trust), file), own)
+    named = translate(_joined(parts, trust), own)
     state = _adapted(model, named, file)
     given = _shapes(state)
     report = LoadReport(
         path=str(file),
         format=kind,
-        sha256=_sha256(file),
+        sha256=_sha256(*parts.values()),
         missing=tuple(key for key in own if key not in given and not _is_counter(key)),
         unexpected=tuple(key for key in given if key not in own),
         mismatched={key: (given[key], own[key]) for key in own if given.get(key, own[key]) != own[key]},
@@ -96,6 +98,24 @@ def load_checkpoint(
 
 
 # The file
+
+
+def _parts(path: Path) -> dict[str, Path]:
+    """The prefix of its keys → a file: the path itself or, in a folder, the pair of the last epoch that is complete."""
+    epochs = [int(match[1]) for file in path.glob("encoder_*.pt") if (match := re.search(r"_(\d+)$", file.stem))]
+    for epoch in sorted(epochs, reverse=True):
+        pair = {f"{part}.": path / f"{part}_{epoch}.pt" for part in ("encoder", "decoder")}
+        if all(file.exists() for file in pair.values()):
+            return pair
+    return {"": path}
+
+
+def _joined(parts: Mapping[str, Path], trust: bool) -> State:
+    """The tensors of all parts; those of one of several lose a wrapper's prefix before they get their own."""
+    states = {prefix: _weights(_read(file, _kind(file), trust), file) for prefix, file in parts.items()}
+    if len(states) == 1:
+        return states[""]
+    return {prefix + key.removeprefix("module."): x for prefix, state in states.items() for key, x in state.items()}
 
 
 def _kind(path: Path) -> str:
@@ -156,9 +176,12 @@ def _read_pickle(path: Path, trust: bool) -> Any:
         return unpickler(stream, encoding="latin1").load()  # the Caffe2 zoo was written by Python 2
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _sha256(*paths: Path) -> str:
+    digest = hashlib.sha256()
+    for path in paths:
+        with path.open("rb") as stream:
+            hashlib.file_digest(stream, lambda: digest)
+    return digest.hexdigest()
 
 
 # What is in it

@@ -19,7 +19,19 @@ from models.downloads import fetch
 from models.errors import ModelError, unknown
 from models.spec import Builder, ModelSpec, Recipe, Stage
 
-FAMILIES = ("resnet3d", "slowfast", "x3d", "mvit", "timesformer", "tsm", "detection")
+FAMILIES = (
+    "resnet3d",
+    "slowfast",
+    "x3d",
+    "mvit",
+    "timesformer",
+    "tsm",
+    "dyreg_tsm",
+    "detection",
+    "fusionseg",
+    "matnet",
+    "rtnet",
+)
 """Modules that register models. They are imported when a model is asked for, since some load large libraries."""
 
 _BY_NAME: dict[str, ModelSpec] = {}  # aliases too

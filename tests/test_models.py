@@ -26,9 +26,11 @@ from static_dynamic.testing import check_model
 # ---------------------------------------------------------------- every model
 
 
-def tiny_input(spec, seed=0):
+def tiny_input(spec, seed=0, axes=None):
     frames = spec.recipe["frames"]
     draw = torch.Generator().manual_seed(seed)
+    if axes:  # several inputs by name, and what stands between clips and pixels in each
+        return {name: torch.randn(2, *middle, 32, 32, generator=draw) for name, middle in axes.items()}
     if isinstance(frames, int):  # some want 96 frames, but take fewer
         return torch.randn(2, 3, min(frames, 16), 32, 32, generator=draw)
     return [torch.randn(2, 3, count, 32, 32, generator=draw) for count in frames]
@@ -49,9 +51,13 @@ def test_every_model(name):
     assert Recipe(**spec.recipe).frame_counts
     assert not any(module.training for module in model.modules())
 
-    inputs = tiny_input(spec)
+    axes = getattr(model, "inputs", None)
+    inputs = tiny_input(spec, axes=axes)
+    expected = (2, spec.num_classes)
+    if axes:  # masks, one for every frame
+        expected = (inputs["Image"].shape[:-3].numel(), spec.num_classes, 32, 32)
     with torch.no_grad():
-        assert model(inputs).shape == (2, spec.num_classes)
+        assert model(inputs).shape == expected
     check_model(model, inputs)
 
 

@@ -1,0 +1,406 @@
+"""DyReg: the published numbers, where regions may lie, and that every choice of a module counts."""
+
+import hashlib
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from golden import filler
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import models
+from models.dyreg import DynamicGraph, Options, ResidualGraph
+from models.dyreg_regions import masks, windows
+from models.dyreg_tsm import CONSTANTS, PLACES, UNUSED, DyRegTSM
+from static_dynamic.recorder import Recorder
+
+COPIED = Path(__file__).parent / "golden"  # dyreg.json, dyreg.npz: parts of some arrays
+SHARED = Path(__file__).parents[2] / "shared" / "golden" / "dyreg"  # only where the goldens were made
+
+MODULES = [
+    "dg_big_center_h14_lstm",
+    "dg_big_center_h32_gru",
+    "dg_big_center_h7_proj_gru",
+    "dg_big_grid_h28_gru",
+    "dg_big_grid_h8_proj_lstm",
+    "dg_concat_send2_update2_dot",
+    "dg_fullres_h16_gru",
+    "dg_fullres_h32_grid_gru",
+    "dg_fullres_h8_proj_lstm",
+    "dg_readme_h16_lstm",
+    "dg_small_center_h14_lstm",
+    "dg_small_grid_h14_gru",
+    "dg_sum_send2_update1",
+    "dg_wrapper_plus_h14_gru",
+    "dg_wrapper_plus_h7_proj_gru",
+]
+COPIED_MODULES = [
+    "dg_big_center_h7_proj_gru",
+    "dg_big_grid_h28_gru",
+    "dg_concat_send2_update2_dot",
+    "dg_fullres_h8_proj_lstm",
+    "dg_small_center_h14_lstm",
+    "dg_sum_send2_update1",
+    "dg_wrapper_plus_h7_proj_gru",
+]
+NETWORKS = {  # file → model
+    "tsm_dyreg_l3": "tsm_dyreg_l3",
+    "tsm_dyreg_l2l3l4_fullres": "tsm_dyreg_l2l3l4_fullres",
+    "tsm_r50_original_t8": "tsm_r50_8f",
+}
+
+
+# ---------------------------------------------------------------- golden numbers
+
+
+def parameter(key, shape, seed):
+    """The filler's value, and the value of what only these networks have."""
+    last, noise = key.rpartition(".")[2], filler.stream(seed, key).standard_normal(shape)
+    if last in ("scale", "offset_alpha"):
+        return np.float32(1 + 0.1 * noise)
+    return np.float32(0.1 * noise) if last.endswith("bias") and len(shape) > 1 else filler.parameter(key, shape, seed)
+
+
+def filled(module, seed=101):
+    state = {key: np.asarray(parameter(key, x.shape, seed)) for key, x in module.state_dict().items()}
+    return {key: torch.from_numpy(value) for key, value in state.items()}
+
+
+def fill(module, seed=101):
+    module.load_state_dict(filled(module, seed))
+    return module.eval()
+
+
+def names_digest(state):
+    """Of the names that a published file has for what is used; the test of them when the file is not there."""
+    names = sorted(key for key in state if not key.endswith(CONSTANTS) and UNUSED not in key)
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:16]
+
+
+def thin(name, array):
+    """The part of an array that is copied: of the first clip, of maps some positions."""
+    stride = array.shape[-1] // 2
+    return array[:1, ..., ::stride, ::stride] if name == "out" else array[: len(array) // 2]
+
+
+def copied(name):
+    """Configuration, digest of the names, expected arrays."""
+    facts = json.loads((COPIED / "dyreg.json").read_text())[name]
+    with np.load(COPIED / "dyreg.npz") as arrays:
+        return (
+            facts["config"],
+            facts["names"],
+            {k.split("/")[1]: v for k, v in arrays.items() if k.startswith(f"{name}/")},
+        )
+
+
+def shared(name):
+    if not (SHARED / f"{name}.json").exists():
+        pytest.skip("no golden numbers here")
+    facts = json.loads((SHARED / f"{name}.json").read_text())
+    with np.load(SHARED / f"{name}.npz") as arrays:
+        return facts["config"], names_digest(key for key, *_ in facts["keys"]), dict(arrays)
+
+
+def module_of(config):
+    params = config["params_full"]
+    options = Options(
+        anchors=params["init_regions"],
+        generator=params["offset_generator"],
+        offset_dim=params["offset_lstm_dim"],
+        cell="lstm" if "LSTM" in config["flags"] else "gru",
+        combine="sum" if params["combine_by_sum"] else "concat",
+        aggregation={"dot": "dot", "sum": "mean"}[params["aggregation_type"]],
+        send_layers=params["send_layers"],
+        update_layers=params["update_layers"],
+    )
+    side = config["iH" if params["full_res"] else "H"]
+    width = config["node_dim"] if config["project_i3d"] else None
+    graph = DynamicGraph(config["backbone_dim"], (side, side), width, options)
+    return graph if config["kind"] == "graph" else ResidualGraph(graph)
+
+
+def frames(name, *shape):
+    """``(B, T, C, H, W)``."""
+    batch, time, channels, *size = shape
+    return torch.from_numpy(filler.clip(name, (batch, channels, time, *size), 101)).transpose(1, 2).contiguous()
+
+
+def arrays_of(module, x):
+    """Everything that the published module returns."""
+    graph = getattr(module, "dynamic_graph", module)
+    seen = {}
+    graph.rstg.register_forward_hook(lambda _, args, output: seen.update(nodes=args[0].mT, rstg_out=output.mT))
+    with torch.no_grad():
+        out, regions = module(x, return_regions=True)
+        features = graph.project(x)
+    background = torch.einsum("btchw,bthw->btc", features, regions.background)
+    return seen | {
+        "out": out if module is graph else out.flatten(0, 1),
+        "kernel": regions.kernels.flatten(0, 1).unflatten(1, (3, 3)),
+        "regions": torch.cat([regions.half_size, regions.centre], -1).flatten(0, 1),
+        "nodes_wo_position": torch.einsum("btchw,btnhw->btcn", features, regions.kernels),
+        "nodes_foreground": seen["nodes"].mean(-1),
+        "nodes_background": background.flatten(0, 1),
+        "global_mean_features": features.mean((-2, -1)).flatten(0, 1),
+    }
+
+
+def errors_of(given, expected):
+    """Array → largest deviation over the array's largest value."""
+    return {name: np.abs(given[name] - x).max() / np.abs(x).max() for name, x in expected.items()}
+
+
+@pytest.mark.parametrize(("source", "name"), [*[(copied, n) for n in COPIED_MODULES], *[(shared, n) for n in MODULES]])
+def test_modules_equal_the_published_code(source, name):
+    config, names, expected = source(name)
+    module = module_of(config)
+    assert names_digest(module.state_dict()) == names
+    size = [config[key] for key in ("B", "T", "backbone_dim", "H", "W")]
+    given = {key: x.numpy() for key, x in arrays_of(fill(module), frames("features", *size)).items()}
+    if source is copied:
+        given = {key: thin(key, x) for key, x in given.items()}
+    errors = errors_of(given, expected)
+    assert max(errors.values()) < 1e-4, errors
+
+
+def network_arrays(model, clip):
+    with torch.no_grad(), Recorder(model) as recorder:
+        logits, regions = model.with_regions(clip) if isinstance(model, DyRegTSM) else (model(clip), {})
+    given = {"logits": logits, "feat_maxpool": recorder.activations["stage1"]}
+    given |= {f"feat_layer{level}": recorder.activations[f"stage{level + 1}"] for level in (1, 2, 3, 4)}
+    for place, found in regions.items():
+        sizes_first = torch.cat([found.half_size, found.centre], -1)
+        name = place.replace(".", "_block")
+        given |= {
+            f"{name}.regions": sizes_first.flatten(0, 1),
+            f"{name}.kernel_t0": found.kernels[:, 0].unflatten(1, (3, 3)),
+        }
+    return {key: x.numpy() for key, x in given.items()}
+
+
+@pytest.mark.parametrize(
+    ("source", "name", "model"),
+    [(copied, "tsm_dyreg_l2l3l4", "tsm_dyreg_l2l3l4"), *[(shared, *names) for names in NETWORKS.items()]],
+)
+def test_networks_equal_the_published_code(source, name, model, tmp_path):
+    config, names, expected = source(name)
+    spec = models.describe(model)
+    with torch.device("meta"):
+        state = spec.build(spec.num_classes).state_dict()
+    assert names_digest(state) == names
+    published = {
+        f"module.{key}": torch.from_numpy(np.asarray(parameter(key, x.shape, 101))) for key, x in state.items()
+    }
+    published |= {f"module.base_model.layer3.4.conv2.1.dynamic_graph.{key}": torch.ones(1) for key in CONSTANTS}
+    path = tmp_path / "best.pth.tar"
+    torch.save({"epoch": 1, "arch": "resnet50", "state_dict": published, "best_prec1": 1.0}, path)
+    if "dyreg" not in name:  # there are no constants in a TSM file
+        torch.save({"state_dict": {key: x for key, x in published.items() if "graph" not in key}}, path)
+    network = models.create_model(model, checkpoint=path)
+    path.unlink()
+    clip = filler.clip("frames", (config["B"], 3, config["T"], config["size"], config["size"]), 101)[:1]
+    given = network_arrays(network, torch.from_numpy(clip))
+    first = {
+        key: expected[key][: len(array)] for key, array in given.items() if key in expected
+    }  # for time's sake one clip
+    errors = errors_of(given, first)
+    assert max(errors.values()) < 1e-4, errors
+
+
+@pytest.mark.parametrize(("placement", "count"), [("layer3.4", 25_700_598), ("layer2.2_layer3.4_layer4.1", 28_701_830)])
+def test_sizes(placement, count):
+    with torch.device("meta"):
+        model = DyRegTSM(174, 8, placement)
+    assert sum(parameter.numel() for parameter in model.parameters()) == count
+
+
+def test_older_names():
+    with torch.device("meta"):
+        model = DyRegTSM(5, 8, "layer3.4")
+    conv2 = "base_model.layer3.4.conv2"
+    state = {key: key for key in model.state_dict()}
+    older = {key.replace("conv2.0.", "conv2.").replace("conv2.1.", "conv2."): key for key in state}
+    assert older.keys() >= {f"{conv2}.block.weight", f"{conv2}.norm_dict.residual_norm.scale"}
+    assert model.adapt_checkpoint(older) == model.adapt_checkpoint(state) == state
+
+
+# ---------------------------------------------------------------- at initialisation
+
+
+def test_a_new_module_is_the_identity():
+    x = torch.randn(2, 3, 8, 9, 10)
+    for options in (Options(), Options(regions="semantic", cell="lstm")):
+        assert torch.equal(ResidualGraph(DynamicGraph(8, (7, 7), options=options))(x), x)
+
+
+def test_a_new_network_is_tsm():
+    ours, plain = models.create_model("tsm_dyreg_l2l3l4_8f"), models.create_model("tsm_r50_8f", seed=1)
+    state = {key.replace("conv2.0.block", "conv2"): x for key, x in ours.state_dict().items()}
+    plain.load_state_dict({key: x for key, x in state.items() if ".conv2.1." not in key})
+    clip = torch.randn(1, 3, 8, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(ours(clip), plain(clip))
+
+
+@pytest.mark.parametrize(("side", "half"), [(28, 20 / 3), (14, 13 / 3), (7, 19 / 6)])
+def test_new_windows_lie_in_the_centre(side, half):
+    regions = DynamicGraph(4, (side, side)).locate(torch.randn(1, 2, 4, side, side))
+    assert torch.equal(regions.centre, torch.full((1, 2, 9, 2), side / 2))
+    torch.testing.assert_close(regions.half_size, torch.full((1, 2, 9, 2), half))
+
+
+# ---------------------------------------------------------------- regions
+
+
+def test_windows_are_their_definition():
+    centre, half = torch.tensor([[2.3, 4.0]]), torch.tensor([[1.5, 3.2]])
+    tents = [[max(1.5 - abs(y - 2.3), 0) * max(3.2 - abs(x - 4), 0) for x in range(7)] for y in range(5)]
+    expected = torch.tensor(tents)
+    torch.testing.assert_close(windows(centre, half, (5, 7)).kernels[0], expected / expected.sum())
+
+
+def test_masks_have_the_place_of_a_window():
+    """A tent of half-size a has, on whole cells, the variance (a² − 1) / 6."""
+    centre, half = torch.tensor([[[[8.0, 11.0]]]]), torch.tensor([[[[5.0, 7.0]]]])
+    seen = masks(windows(centre, half, (20, 24)).kernels)
+    torch.testing.assert_close(seen.centre, centre, rtol=1e-4, atol=0)
+    torch.testing.assert_close(seen.half_size, (half**2 - 1).sqrt(), rtol=1e-3, atol=0)
+
+
+SIDES = st.integers(7, 24)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    clips=st.integers(1, 2),
+    time=st.integers(1, 5),
+    channels=st.integers(3, 6),
+    made_for=st.tuples(SIDES, SIDES),
+    size=st.tuples(st.integers(1, 30), st.integers(1, 30)),
+    options=st.builds(
+        Options,
+        regions=st.sampled_from(["dynamic", "fixed", "semantic"]),
+        grid=st.tuples(st.integers(1, 4), st.integers(1, 4)),
+        anchors=st.sampled_from(["center", "grid"]),
+        generator=st.sampled_from(["big", "small"]),
+        offset_dim=st.just(6),
+        cell=st.sampled_from(["gru", "lstm"]),
+    ),
+)
+def test_any_number_of_frames_nodes_and_positions(clips, time, channels, made_for, size, options):
+    graph = fill(DynamicGraph(channels, made_for, options=options))
+    x = torch.randn(clips, time, channels, *size)
+    with torch.no_grad():
+        out, regions = graph(x, return_regions=True)
+    assert out.shape == x.shape
+    assert out.isfinite().all()
+    assert regions.kernels.shape == (clips, time, options.nodes, *size)
+    sums = [regions.kernels.sum((-2, -1)), regions.foreground.sum((-2, -1))]
+    assert all(torch.allclose(total, torch.ones(())) for total in sums)
+    assert regions.centre.shape == regions.half_size.shape == (clips, time, options.nodes, 2)
+    assert (regions.centre >= 0).all()
+    assert (regions.centre <= torch.tensor(size) - 1 + 1e-4).all()
+    assert (regions.half_size >= 0).all()
+
+
+@pytest.mark.parametrize("size", [(7, 7), (10, 11), (20, 21), (50, 51), (56, 24)])
+def test_every_stride(size):
+    assert fill(DynamicGraph(3, size, options=Options(offset_dim=2)))(torch.randn(1, 1, 3, *size)).isfinite().all()
+
+
+# ---------------------------------------------------------------- options
+
+
+BASE = Options(offset_dim=8, send_layers=1, update_layers=1)
+CHANGES = [
+    {"regions": "fixed"},
+    {"regions": "semantic"},
+    {"grid": (2, 4)},
+    {"anchors": "grid"},
+    {"generator": "small"},
+    {"offset_dim": 9},
+    {"cell": "lstm"},
+    {"combine": "concat"},
+    {"aggregation": "mean"},
+    {"send_layers": 0},
+    {"send_layers": 2},
+    {"update_layers": 0},
+    {"update_layers": 2},
+    {"steps": 1},
+]
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
+def test_every_option_takes_effect(change):
+    x = frames("features", 1, 3, 6, 7, 7)
+    with torch.no_grad():
+        before, after = (
+            fill(DynamicGraph(6, (7, 7), options=options))(x) for options in (BASE, replace(BASE, **change))
+        )
+    assert (after - before).abs().max() > 1e-3 * before.abs().max()
+
+
+def test_every_layer_learns():
+    graph = fill(DynamicGraph(6, (7, 7), 4, BASE))
+    graph(frames("features", 1, 3, 6, 7, 7)).square().sum().backward()
+    idle = [name for name, x in graph.named_parameters() if x.grad is None or not x.grad.any()]
+    assert {*idle} <= {"rstg.att_k.bias"}  # it moves all scores of a receiver alike: but for rounding, nothing
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"regions": "dyreg"}, r"Unknown 'regions' of a graph 'dyreg'.*Allowed: dynamic, fixed, semantic"),
+        ({"generator": "bigger"}, r"Nearest: big\."),
+        ({"combine": "concat"}, r"With combine='concat', layers must be at least 1\. Got 1 and 0"),
+        ({"send_layers": -1}, "must be at least 0"),
+        ({"grid": (0, 3)}, "must be positive"),
+    ],
+)
+def test_impossible_options(options, message):
+    with pytest.raises(models.ModelError, match=message):
+        Options(**options)
+
+
+def test_impossible_shapes():
+    with pytest.raises(models.ModelError, match=r"at least 7 x 7\. Got \(6, 7\)"):
+        DynamicGraph(4, (6, 7))
+    with pytest.raises(models.ModelError, match=r"must be \(B, T, 4, H, W\)\. Got \(2, 3, 5, 7, 7\)"):
+        DynamicGraph(4, (7, 7))(torch.zeros(2, 3, 5, 7, 7))
+
+
+# ---------------------------------------------------------------- networks
+
+
+@pytest.mark.parametrize("place", ["layer3.9", "layer5.0", "3.4", ""])
+def test_places_that_do_not_exist(place):
+    with pytest.raises(
+        models.ModelError, match=rf"Unknown placement '{place}'.*Allowed: layer1\.0, .*layer4\.2"
+    ) as error:
+        DyRegTSM(5, 8, f"layer2.2_{place}")
+    assert all(place in str(error.value) for place in PLACES)
+
+
+def test_stages_lie_in_the_order_of_the_network():
+    spec = models.describe("dyreg_tsm_r50")
+    assert spec.name == "tsm_dyreg_l2l3l4"
+    assert [name for name in spec.stages if "." not in name] == [f"stage{level}" for level in (1, 2, 3, 4, 5)]
+    assert list(spec.stages)[2:6] == ["layer2.2.before", "layer2.2.nodes", "layer2.2.after", "stage3"]
+
+
+def test_a_graph_anywhere_for_any_crop():
+    network = DyRegTSM(
+        5, 2, "_".join(("layer1.0", "layer3.0", "layer4.0")), replace(BASE, grid=(1, 2)), crop=256
+    ).eval()
+    _, found = network.with_regions(torch.randn(1, 3, 2, 224, 224))
+    assert {place: tuple(regions.kernels.shape) for place, regions in found.items()} == {
+        "layer1.0": (1, 2, 2, 56, 56),
+        "layer3.0": (1, 2, 2, 14, 14),
+        "layer4.0": (1, 2, 2, 7, 7),
+    }
+    assert not any(module._forward_pre_hooks for module in network.modules())
