@@ -41,9 +41,7 @@ def need(library: str, module: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         extra = EXTRAS[library]
-        raise ModelError(
-            f"Models named '{library}:…' need another package ({error}): pip install '{extra}'."
-        ) from None
+        raise ModelError(f"Models named '{library}:…' need another package ({error}): pip install '{extra}'.") from None
 
 
 def no_such(kind: str, given: str, allowed: Iterable[str], listing: str) -> ModelError:

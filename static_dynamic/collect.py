@@ -11,7 +11,8 @@ from torch import nn
 from static_dynamic.clip import Recipe, Video
 from static_dynamic.compute import Compute, autocast, on_device, pick_device, prefetch
 from static_dynamic.errors import BadClip, UserError
-from static_dynamic.recorder import Recorder, tensors_of
+from static_dynamic.inputs import tensors_of
+from static_dynamic.recorder import Recorder
 from static_dynamic.sources import Source
 from static_dynamic.store import Record, Store
 from static_dynamic.variants import Conditions, PreparedVideo, Variant, prepare_video, stack

@@ -17,7 +17,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from static_dynamic.clip import Recipe
-from static_dynamic.recorder import Inputs, Stages, eval_mode, resolve_stages
+from static_dynamic.inputs import example_inputs
+from static_dynamic.recorder import Stages, eval_mode, resolve_stages
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def measure_cost(model: nn.Module, recipe: Recipe, stages: Stages | None = None,
     """Parameters and MACs of a model on one clip; its weights and mode are left alone.
 
     Args:
-        model: Any module that takes ``(N, 3, T, H, W)``, or a list of them.
+        model: Any module whose input :func:`static_dynamic.inputs.example_inputs` can make.
         recipe: Frames and crop of the clip.
         stages: Which stages; ``None`` means those that the model declares.
         fvcore: Whether to count with fvcore too, which runs a real forward.
@@ -83,7 +84,7 @@ def measure_cost(model: nn.Module, recipe: Recipe, stages: Stages | None = None,
                 reached[name] = StageCost(name, sum(ran.values()), counter.get_total_flops() / 2)
 
             hooks.callback(shadow.get_submodule(module).register_forward_hook(reach).remove)
-        shadow(_example(recipe, "meta"))
+        shadow(example_inputs(shadow, recipe, device="meta"))
     by_stage = {
         stage: max((reached[tap.module] for tap in parts), key=lambda cost: cost.macs) for stage, parts in taps.items()
     }
@@ -95,11 +96,6 @@ def measure_cost(model: nn.Module, recipe: Recipe, stages: Stages | None = None,
         uncounted=uncounted,
         stages=tuple(StageCost(stage, cost.parameters, cost.macs) for stage, cost in by_stage.items()),
     )
-
-
-def _example(recipe: Recipe, device: str) -> Inputs:
-    clips = [torch.zeros(1, 3, frames, recipe.crop, recipe.crop, device=device) for frames in recipe.frame_counts]
-    return clips[0] if len(clips) == 1 else clips
 
 
 @contextmanager
@@ -123,7 +119,7 @@ def _count_with_fvcore(model: nn.Module, recipe: Recipe) -> tuple[float | None, 
         warnings.simplefilter("ignore")  # the tracer's own advice, meant for its authors
         from fvcore.nn import FlopCountAnalysis
 
-        analysis = FlopCountAnalysis(model, (_example(recipe, "cpu"),))
+        analysis = FlopCountAnalysis(model, (example_inputs(model, recipe),))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)  # they are returned instead
         try:
             return float(analysis.total()), dict(analysis.unsupported_ops())

@@ -16,6 +16,7 @@ from static_dynamic.clip import Recipe
 from static_dynamic.collect import Study, collect
 from static_dynamic.compute import Compute
 from static_dynamic.errors import UserError
+from static_dynamic.inputs import named_axes
 from static_dynamic.interventions import STRONG
 from static_dynamic.pairs import make_pairs
 from static_dynamic.recorder import Recorder, Stages
@@ -91,6 +92,11 @@ def measure(
         ['relu']
     """
     started = time.perf_counter()
+    if names := named_axes(model):
+        raise UserError(
+            f"This model takes {' and '.join(names)}, not clips, which no source gives yet: "
+            "record its stages with sd.record(model, {name: tensor, ...})."
+        )
     source, scoring = open_source(videos), scoring or Scoring(seed=seed)
     conditions = Conditions(_with_original(styles, scoring), tuple(scrambles), seed)
     conditions.check(source)

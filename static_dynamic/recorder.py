@@ -4,7 +4,7 @@ Hooks live only inside a ``with`` block. A stage is named either by the model it
 from stage name to ``(module path, layout, item)``), or by the caller in the same form.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from fnmatch import fnmatchcase
 from types import TracebackType
@@ -14,10 +14,8 @@ import torch
 from torch import nn
 
 from static_dynamic.errors import UserError, unknown
+from static_dynamic.inputs import Inputs, batch_size
 from static_dynamic.layout import EXAMPLES, parse_layout, pooling
-
-Inputs = Any
-"""What a model takes: a tensor, or a list, tuple or dict of tensors, clips along the first axis."""
 
 Stages = Sequence[str] | Mapping[str, Sequence[Any]] | str
 """Names and globs (``"stage*"``, ``"slow.stage3+fast.stage3"``), or ``{name: (module path, layout[, item])}``."""
@@ -269,21 +267,3 @@ def select(output: Any, item: int | None, stage: str) -> torch.Tensor:
         f"Stage {stage!r} {asked}; its module returns a {type(output).__name__} ({seen or 'no elements'}). "
         f"Give the element, e.g. ('module', 'N C T H W', 0)."
     )
-
-
-def batch_size(inputs: Inputs) -> int:
-    """Clips in a batch: the first axis of the first tensor found."""
-    for tensor in tensors_of(inputs):
-        return int(tensor.shape[0])
-    raise UserError("The inputs hold no tensor. Give a tensor, or a list, tuple or dict of tensors, clips first.")
-
-
-def tensors_of(inputs: Inputs) -> Iterable[torch.Tensor]:
-    """Every tensor of nested lists, tuples and dicts, in order."""
-    if isinstance(inputs, torch.Tensor):
-        yield inputs
-    elif isinstance(inputs, Mapping):
-        yield from tensors_of(list(inputs.values()))
-    elif isinstance(inputs, Sequence) and not isinstance(inputs, str):
-        for part in inputs:
-            yield from tensors_of(part)

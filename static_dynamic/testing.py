@@ -18,14 +18,12 @@ from torch import nn
 
 from static_dynamic.clip import Clip, Recipe
 from static_dynamic.errors import UserError
+from static_dynamic.inputs import Inputs, batch_size, example_inputs, tensors_of
 from static_dynamic.recorder import (
-    Inputs,
     Recorder,
     Stages,
-    batch_size,
     eval_mode,
     record,
-    tensors_of,
     untouched_randomness,
 )
 
@@ -154,12 +152,10 @@ def _prepare(model: nn.Module, clip: Clip | None) -> Inputs:
         raise UserError("This model declares no input: give inputs, e.g. torch.rand(2, 3, 8, 224, 224).")
     recipe = declared if isinstance(declared, Recipe) else Recipe(**declared)
     if clip is None:
-        draw = torch.Generator().manual_seed(0)
-        inputs = [torch.randn(2, 3, count, recipe.crop, recipe.crop, generator=draw) for count in recipe.frame_counts]
-    else:
-        frames = recipe.prepare(clip.frames)
-        played = [frames[torch.from_numpy(path)].movedim(1, 0) for path in clip.sample.pathways]
-        inputs = [torch.stack((path, path.flip(1))) for path in played]
+        return example_inputs(model, recipe, clips=2)
+    frames = recipe.prepare(clip.frames)
+    played = [frames[torch.from_numpy(path)].movedim(1, 0) for path in clip.sample.pathways]
+    inputs = [torch.stack((path, path.flip(1))) for path in played]
     return inputs[0] if len(inputs) == 1 else inputs
 
 

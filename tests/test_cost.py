@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
@@ -32,6 +33,22 @@ def test_macs_and_parameters_counted_by_hand():
     assert [stage.parameters for stage in cost.stages] == [4 * 3 * 27, 4 * 3 * 27 + 5 * 4 + 5]
     assert cost.parameters == 4 * 3 * 27 + 25 + 7 * 5 * positions + 7
     assert cost.uncounted == {}
+
+
+def test_a_model_of_named_inputs():
+    class TwoStreams(nn.Module):
+        inputs: ClassVar = {"Image": (3,), "Flow": (2, 3)}
+
+        def __init__(self):
+            super().__init__()
+            self.image, self.flow = nn.Conv2d(3, 4, 1, bias=False), nn.Conv2d(3, 5, 1, bias=False)
+
+        def forward(self, inputs):
+            return self.image(inputs["Image"]).mean() + self.flow(inputs["Flow"].flatten(0, 1)).mean()
+
+    cost = measure_cost(TwoStreams(), RECIPE, {"image": ("image", "N C H W"), "flow": ("flow", "(N T) C H W")})
+    assert [stage.macs for stage in cost.stages] == [100 * 12, 100 * 12 + 2 * 100 * 15]
+    assert cost.fvcore_macs == cost.macs
 
 
 def test_the_model_is_left_as_it_was_found():

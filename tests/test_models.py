@@ -21,19 +21,17 @@ from models.__main__ import main
 from models.keys import caffe2_key
 from static_dynamic.clip import Recipe
 from static_dynamic.collect import weights_digest
+from static_dynamic.inputs import example_inputs
 from static_dynamic.testing import check_model
 
 # ---------------------------------------------------------------- every model
 
 
-def tiny_input(spec, seed=0, axes=None):
-    frames = spec.recipe["frames"]
-    draw = torch.Generator().manual_seed(seed)
-    if axes:  # several inputs by name, and what stands between clips and pixels in each
-        return {name: torch.randn(2, *middle, 32, 32, generator=draw) for name, middle in axes.items()}
-    if isinstance(frames, int):  # some want 96 frames, but take fewer
-        return torch.randn(2, 3, min(frames, 16), 32, 32, generator=draw)
-    return [torch.randn(2, 3, count, 32, 32, generator=draw) for count in frames]
+def tiny_input(model):
+    """Two clips of 32 pixels, and of 16 frames where the model has one pathway: some want 96, but take fewer."""
+    recipe = Recipe(**model.spec.recipe)
+    frames = min(recipe.frames, 16) if isinstance(recipe.frames, int) else recipe.frames
+    return example_inputs(model, replace(recipe, frames=frames, crop=32, short_side=32), clips=2)
 
 
 @pytest.mark.parametrize("name", models.list_models())
@@ -51,10 +49,9 @@ def test_every_model(name):
     assert Recipe(**spec.recipe).frame_counts
     assert not any(module.training for module in model.modules())
 
-    axes = getattr(model, "inputs", None)
-    inputs = tiny_input(spec, axes=axes)
+    inputs = tiny_input(model)
     expected = (2, spec.num_classes)
-    if axes:  # masks, one for every frame
+    if isinstance(inputs, dict):  # masks, one for every frame
         expected = (inputs["Image"].shape[:-3].numel(), spec.num_classes, 32, 32)
     with torch.no_grad():
         assert model(inputs).shape == expected
@@ -64,7 +61,7 @@ def test_every_model(name):
 @pytest.mark.parametrize("name", ["i3d_nln", "slowfast_r50_4x16", "x3d_xs", "tsm_r50_8f"])
 def test_stages_and_inputs_are_not_changed_later(name):
     model = models.create_model(name)
-    inputs = tiny_input(model.spec)
+    inputs = tiny_input(model)
     given = list(inputs)
     seen = []
 
