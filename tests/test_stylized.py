@@ -1,0 +1,243 @@
+"""The published stylized data sets: which videos, which frames, and what is wrong with an annotation."""
+
+import json
+from itertools import cycle, islice
+
+import numpy as np
+import pytest
+from media import (
+    ANNOTATIONS,
+    annotate,
+    numbers,
+    read_code,
+    write_stylized,
+)
+
+from static_dynamic.clip import Recipe
+from static_dynamic.errors import BadClip, UserError
+from static_dynamic.sources import (
+    Stylized,
+)
+
+SMALL = Recipe(frames=8, rate=2, crop=16)
+DATASETS = tuple(ANNOTATIONS)
+
+
+def only(source):
+    (video,) = source.videos
+    return video
+
+
+def slow_clip(total, start, length, counts):
+    """The published steps, one after the other: loop, take consecutive frames, subsample each pathway."""
+    opened = list(islice(cycle(range(start, total)), length))
+    return [[opened[int(step)] for step in np.linspace(0, length - 1, count)] for count in counts]
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("naming", [None, ("frame_{:05d}.jpg", 1)])
+def test_every_layout_reads_the_same_frames_in_every_style(tmp_path, dataset, naming):
+    write_stylized(tmp_path, dataset, {"a1": 40, "b2": 50}, naming=naming)
+    source = Stylized(tmp_path, dataset, styles=["1", "2"])
+    assert source.describe()["frames"].endswith(naming[0] if naming else str(source.layout.naming.template))
+    for video in source.videos:
+        one, two = (source.read(video, SMALL, style) for style in source.styles)
+        assert one.sample.numbers == two.sample.numbers
+        assert numbers(one.frames) == numbers(two.frames) == list(one.sample.numbers)
+        assert [read_code(clip.frames[0])[1] for clip in (one, two)] == [1, 2]
+        assert one.frames.shape[1:] == (32, 96, 3)
+        assert one.total == video.details["frames"]
+    labels = {"StylizedActivityNet": "Surfing", "ssv2": "Pushing something left", "Diving48": "7"}
+    assert {video.label for video in source.videos} == {labels[dataset]}
+    json.dumps(source.describe())
+
+
+def test_frames_that_count_from_one_in_diving48_are_found(tmp_path):
+    write_stylized(tmp_path, "Diving48", {"a": 20}, naming=("image_{:05d}.jpg", 1))
+    source = Stylized(tmp_path, "Diving48", styles=["1"])
+    clip = source.read(only(source), SMALL, "1")
+    assert numbers(clip.frames) == list(clip.sample.numbers)
+
+
+def test_starts_are_drawn_once_per_video_over_the_whole_range_and_zero_is_one(tmp_path):
+    lengths = {f"{index}": 18 for index in range(24)}
+    write_stylized(tmp_path, "ssv2", lengths)
+    starts = {}
+    for seed in (1, 2):
+        source = Stylized(tmp_path, "ssv2", styles=["1", "2"], seed=seed)
+        starts[seed] = [source.read(video, SMALL, "1").sample.numbers[0] for video in source.videos]
+        assert (
+            starts[seed]
+            == [source.read(video, SMALL, "2").sample.numbers[0] for video in reversed(source.videos)][::-1]
+        )
+    assert set(starts[1]) == {0, 1, 2}
+    assert starts[1] != starts[2]
+    part = Stylized(tmp_path, "ssv2", styles=["2"], limit=5)
+    assert [part.read(video, SMALL, "2").sample.numbers[0] for video in part.videos] == starts[1][:5]
+
+
+def test_short_videos_loop_from_their_start_and_too_short_ones_are_named(tmp_path):
+    write_stylized(tmp_path, "ssv2", {"long": 30, "short": 9, "tiny": 7})
+    source = Stylized(tmp_path, "ssv2", styles=["1", "2"])
+    assert [video.name for video in source.videos] == ["long", "short"]
+    assert source.left_out == [("tiny", "7 frames, fewer than 8")]
+    clip = source.read(source.videos[1], SMALL, "1")
+    assert numbers(clip.frames[clip.sample.pathways[0]]) == slow_clip(9, 0, 16, [8])[0]
+
+
+def test_frames_are_counted_in_all_styles(tmp_path):
+    write_stylized(tmp_path, "ssv2", {"a": 30, "b": 30, "c": 30})
+    for number in range(21, 31):
+        (tmp_path / "style_2" / "a" / f"{number:06d}.jpg").unlink()
+    for path in (tmp_path / "style_2" / "b").iterdir():
+        path.unlink()
+    (tmp_path / "style_2" / "b").rmdir()
+    source = Stylized(tmp_path, "ssv2", styles=["1", "2"])
+    assert {video.name: video.details["frames"] for video in source.videos} == {"a": 20, "c": 30}
+    assert source.left_out == [("b", "no folder in style 2")]
+
+
+def test_diving48_honours_its_start_frame(tmp_path):
+    entries = [
+        {"vid_name": "a", "label": 3, "start_frame": 10, "end_frame": 26},
+        {"vid_name": "b", "label": 3, "start_frame": 30, "end_frame": 99},
+        {"vid_name": "c", "label": 3, "start_frame": 36, "end_frame": 40},
+    ]
+    write_stylized(tmp_path, "Diving48", {"a": 40, "b": 40, "c": 40}, entries, styles=["1"])
+    source = Stylized(tmp_path, "Diving48", styles=["1"])
+    first, second = (source.read(video, SMALL, "1") for video in source.videos)
+    assert numbers(first.frames) == slow_clip(26, 10, 16, [8])[0]
+    assert numbers(second.frames[second.sample.pathways[0]]) == slow_clip(40, 30, 16, [8])[0]
+    assert source.left_out == [("c", "a segment of 4 frames, fewer than 8")]
+
+
+def test_activitynet_takes_the_start_of_the_first_segment_and_filters(tmp_path):
+    def entry(*segments, subset="validation", **more):
+        annotations = [{"label": f"class {start:g}", "segment": [start, end]} for start, end in segments]
+        return {"subset": subset, "annotations": annotations, **more}
+
+    database = {
+        "good": entry((2.3, 6.1), (7, 11), num_frames=60),
+        "looped": entry((6.5, 20), num_frames=50),
+        "brief": entry((0, 5), num_frames=31),
+        "blink": entry((0, 8), (9, 11.9)),
+        "train": entry((0, 5), subset="training"),
+        "empty": entry(),
+    }
+    lengths = dict.fromkeys(database, 60)
+    write_stylized(tmp_path, "StylizedActivityNet", lengths, {"database": database}, styles=["1"])
+    source = Stylized(tmp_path, "StylizedActivityNet", styles=["1"])
+    assert [(video.name, video.label) for video in source.videos] == [
+        ("good", "class 2.3"),
+        ("looped", "class 6.5"),
+    ]
+    assert source.left_out == [
+        ("brief", "31 frames, fewer than 32"),
+        ("blink", "a segment of 14 frames, fewer than 16"),
+        ("empty", "no annotated segment"),
+    ]
+    recipe = Recipe(frames=8, rate=8, crop=16)
+    for video, (start, stop) in zip(source.videos, [(11, 30), (32, 50)], strict=True):
+        clip = source.read(video, recipe, "1")
+        # Published: files ⌊5s⌋ + 1 … min(⌊5e⌋, num_frames), counted from 1.
+        assert numbers(clip.frames[clip.sample.pathways[0]]) == slow_clip(stop, start, 64, [8])[0]
+        assert clip.fps == 5
+    training = Stylized(tmp_path, "StylizedActivityNet", styles=["1"], split="training")
+    assert only(training).name == "train"
+
+
+@pytest.mark.parametrize("folder", ["style_0", "original", "normal"])
+def test_videos_as_filmed_are_read_where_they_are(tmp_path, folder):
+    write_stylized(tmp_path, "ssv2", {"a": 20}, folders=["style_1", folder])
+    source = Stylized(tmp_path, "ssv2", styles=["1"], use_normal_app=True)
+    for style in (None, "original"):
+        assert read_code(source.read(only(source), SMALL, style).frames[0])[1] == 2
+    assert source.styles == ("1",)
+
+
+def test_missing_originals_say_what_was_looked_for(tmp_path):
+    write_stylized(tmp_path, "ssv2", {"a": 20})
+    source = Stylized(tmp_path, "ssv2", styles=["1"])
+    with pytest.raises(UserError, match="style_0, original, normal"):
+        source.read(only(source), SMALL)
+    with pytest.raises(UserError, match="style_0, original, normal"):
+        Stylized(tmp_path, "ssv2", styles=["1"], use_normal_app=True)
+
+
+def test_a_missing_frame_is_a_bad_clip_with_its_path(tmp_path):
+    write_stylized(tmp_path, "ssv2", {"a": 16})
+    (tmp_path / "style_1" / "a" / "000003.jpg").unlink()
+    source = Stylized(tmp_path, "ssv2", styles=["1"])
+    with pytest.raises(BadClip, match=r"000003.jpg: this frame is missing"):
+        source.read(only(source), Recipe(frames=16, rate=1, crop=16), "1")
+
+
+def without(dataset, field):
+    text = json.dumps(annotate(dataset, {"a": 40}))
+    return text.replace(f'"{field}"', '"other"')
+
+
+FIELDS = {
+    "StylizedActivityNet": ["database", "subset", "annotations", "label", "segment"],
+    "ssv2": ["id", "template"],
+    "Diving48": ["vid_name", "label", "start_frame", "end_frame"],
+}
+
+
+@pytest.mark.parametrize(("dataset", "field"), [(dataset, field) for dataset in DATASETS for field in FIELDS[dataset]])
+def test_a_missing_field_is_named(tmp_path, dataset, field):
+    write_stylized(tmp_path, dataset, {"a": 40}, without(dataset, field), styles=["1"])
+    with pytest.raises(UserError, match=rf"{ANNOTATIONS[dataset]}.*no field '{field}'"):
+        Stylized(tmp_path, dataset, styles=["1"])
+
+
+BAD_ANNOTATIONS = {
+    "no JSON": ("ssv2", "{", "not valid JSON"),
+    "no list": ("ssv2", "3", "must be a list or an object"),
+    "no video": ("ssv2", "[]", "name no video"),
+    "no object": ("ssv2", "[5]", "entry 0 has no field"),
+    "no number": (
+        "Diving48",
+        [{"vid_name": "a", "label": 1, "start_frame": "first", "end_frame": 9}],
+        "entry 0, field 'start_frame' must be a number",
+    ),
+    "no text": ("ssv2", [{"id": "a", "template": None}], "'template' must be text"),
+    "three times": (
+        "StylizedActivityNet",
+        {"database": {"a": {"subset": "validation", "annotations": [{"label": "x", "segment": [0, 1, 2]}]}}},
+        r"entry a.*must be \[start, end\]",
+    ),
+    "no number of frames": (
+        "StylizedActivityNet",
+        {"database": {"a": {"subset": "validation", "annotations": [], "num_frames": "many"}}},
+        "'num_frames' must be a number",
+    ),
+}
+
+
+@pytest.mark.parametrize("fault", BAD_ANNOTATIONS)
+def test_a_wrong_annotation_is_named(tmp_path, fault):
+    dataset, written, expected = BAD_ANNOTATIONS[fault]
+    write_stylized(tmp_path, dataset, {"a": 40}, written, styles=["1"])
+    with pytest.raises(UserError, match=expected):
+        Stylized(tmp_path, dataset, styles=["1"])
+
+
+def test_what_the_user_got_wrong_is_said(tmp_path):
+    write_stylized(tmp_path, "StylizedActivityNet", {"a": 40, "b": 20, "c": 21})
+    with pytest.raises(UserError, match="Nearest: StylizedActivityNet"):
+        Stylized(tmp_path, "ActivityNet", styles=["1"])
+    with pytest.raises(UserError, match=r"Unknown style '3'.*Allowed: 1, 2"):
+        Stylized(tmp_path, "StylizedActivityNet", styles=["1", "3"])
+    with pytest.raises(UserError, match="Unknown split 'test'"):
+        Stylized(tmp_path, "StylizedActivityNet", styles=["1"], split="test")
+    with pytest.raises(UserError, match=r"something-something-v2-validation\.json.*activitynet_v13\.json"):
+        Stylized(tmp_path, "ssv2", styles=["1"])
+    source = Stylized(tmp_path, "StylizedActivityNet", styles=["1", "2"])
+    with pytest.raises(UserError, match="Unknown style '4'"):
+        source.read(only(source), SMALL, "4")
+    for path in (tmp_path / "style_1" / "v_a").glob("00003*"):
+        path.unlink()
+    (tmp_path / "style_1" / "v_a" / "000040.jpg").unlink()
+    with pytest.raises(UserError, match=r"Commonest reason \(3 of 3\), here of a: 29 frames, fewer than 32"):
+        Stylized(tmp_path, "StylizedActivityNet", styles=["1"])
