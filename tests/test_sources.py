@@ -16,7 +16,6 @@ from av.stream import Disposition
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from media import (
-    ANNOTATIONS,
     coded_frames,
     cut,
     noisy_frames,
@@ -43,7 +42,6 @@ from static_dynamic.sources.images import natural_key
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "videos"
 SMALL = Recipe(frames=8, rate=2, crop=16)
-DATASETS = tuple(ANNOTATIONS)
 
 
 def only(source):
