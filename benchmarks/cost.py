@@ -15,7 +15,7 @@ import torch
 
 import models
 from static_dynamic.cost import measure_cost
-from static_dynamic.measurement import declared_recipe
+from static_dynamic.inputs import declared_recipe
 
 # Model → (testing crop of the published figure, GMACs, parameters in M).
 PUBLISHED = {

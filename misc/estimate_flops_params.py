@@ -15,7 +15,7 @@ from static_dynamic.commands import Parser, command
 from static_dynamic.cost import measure_cost
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically
-from static_dynamic.measurement import declared_recipe
+from static_dynamic.inputs import declared_recipe
 
 GIGA, MEGA = 1e9, 1e6
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from models.errors import ModelError
 from models.keys import State
 from models.registry import register_model
-from models.spec import Recipe, Stage
+from models.spec import Recipe, Stage, require_clip
 
 PAPER = "Fan et al., Multiscale Vision Transformers, ICCV 2021, arXiv:2104.11227"
 
@@ -145,8 +145,7 @@ class MViT(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """``(N, 3, T, H, W)`` → ``(N, num_classes)``, before the softmax."""
-        if clip.ndim != 5 or clip.shape[1] != 3:
-            raise ModelError(f"The input must be (N, 3, T, H, W). Got {tuple(clip.shape)}.")
+        require_clip(clip)
         tokens, size = self.embed(clip)
         for block in self.blocks:
             tokens, size = block(tokens, size)

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypedDict
 
-from torch import nn
+from torch import Tensor, nn
+
+from models.errors import ModelError
 
 Builder = Callable[[int], nn.Module]
 
@@ -69,3 +71,9 @@ class ModelSpec:
     licence: str | None = None
     sha256: str | None = None
     own: bool = False
+
+
+def require_clip(clip: Tensor, frames: int | None = None) -> None:
+    """Raise a ModelError if the input of a model is not ``(N, 3, T, H, W)``, or T is not ``frames``."""
+    if clip.ndim != 5 or clip.shape[1] != 3 or frames not in (None, clip.shape[2]):
+        raise ModelError(f"The input must be (N, 3, {frames or 'T'}, H, W). Got {tuple(clip.shape)}.")

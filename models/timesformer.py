@@ -16,10 +16,9 @@ from timm.models.vision_transformer import Attention
 from timm.models.vision_transformer import Block as ImageBlock
 from torch import Tensor, nn
 
-from models.errors import ModelError
 from models.keys import State
 from models.registry import register_model
-from models.spec import Builder, Recipe, Stage
+from models.spec import Builder, Recipe, Stage, require_clip
 
 PAPER = "Bertasius et al., Is Space-Time Attention All You Need for Video Understanding?, ICML 2021, arXiv:2102.05095"
 ZOO = "https://www.dropbox.com/s/"
@@ -117,8 +116,7 @@ class TimeSformer(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """``(N, 3, T, H, W)`` → ``(N, num_classes)``, before the softmax."""
-        if clip.ndim != 5 or clip.shape[1] != 3:
-            raise ModelError(f"The input must be (N, 3, T, H, W). Got {tuple(clip.shape)}.")
+        require_clip(clip)
         count = len(clip)
         if not self.over_frames:
             clip = clip.transpose(1, 2).flatten(0, 1).unsqueeze(2)  # clips of one frame

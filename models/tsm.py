@@ -10,9 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from models.errors import ModelError
 from models.registry import register_model
-from models.spec import Recipe, Stage
+from models.spec import Recipe, Stage, require_clip
 
 PAPER = "Lin et al., TSM: Temporal Shift Module for Efficient Video Understanding, ICCV 2019, arXiv:1811.08383"
 ZOO = "https://file.lzhu.me/projects/tsm/models/TSM_somethingv2_RGB_resnet50_shift8_blockres_avg_"
@@ -56,8 +55,7 @@ class TSM(nn.Module):
 
     def forward(self, clip: Tensor) -> Tensor:
         """``(N, 3, T, H, W)`` → ``(N, num_classes)``, before the softmax."""
-        if clip.ndim != 5 or clip.shape[1:3] != (3, self.frames):
-            raise ModelError(f"The input must be (N, 3, {self.frames}, H, W). Got {tuple(clip.shape)}.")
+        require_clip(clip, self.frames)
         features = self.base_model(clip.transpose(1, 2).flatten(0, 1))
         return self.new_fc(features).unflatten(0, (-1, self.frames)).mean(1)
 

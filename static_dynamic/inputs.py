@@ -31,6 +31,20 @@ def tensors_of(inputs: Inputs) -> Iterable[torch.Tensor]:
             yield from tensors_of(part)
 
 
+def declared_recipe(model: nn.Module, recipe: Recipe | Mapping[str, Any] | None = None) -> Recipe:
+    """The recipe given, or the one that the model declares in ``model.spec.recipe``.
+
+    Raises:
+        UserError: If there is neither.
+    """
+    given = recipe if recipe is not None else getattr(getattr(model, "spec", None), "recipe", None)
+    if given is None:
+        raise UserError(
+            "This model declares no input: give its recipe, e.g. recipe=Recipe(frames=8, rate=8, crop=224)."
+        )
+    return given if isinstance(given, Recipe) else Recipe(**given)
+
+
 def named_axes(model: nn.Module) -> Mapping[str, tuple[int, ...]]:
     """The inputs of a model that takes a dict: name → axes between clips and height; empty if it takes clips."""
     declared = getattr(model, "inputs", None)

@@ -12,11 +12,11 @@ from typing import Any
 
 from torch import nn
 
-from static_dynamic.clip import Recipe
+from static_dynamic.clip import ORIGINAL, Recipe
 from static_dynamic.collect import Study, collect
 from static_dynamic.compute import Compute
 from static_dynamic.errors import UserError
-from static_dynamic.inputs import named_axes
+from static_dynamic.inputs import declared_recipe, named_axes
 from static_dynamic.interventions import STRONG
 from static_dynamic.pairs import make_pairs
 from static_dynamic.recorder import Recorder, Stages
@@ -125,20 +125,6 @@ def measure(
     return Result(scores.layers, scores.units, manifest, _skipped(records) + scores.warnings)
 
 
-def declared_recipe(model: nn.Module, recipe: Recipe | Mapping[str, Any] | None = None) -> Recipe:
-    """The recipe given, or the one that the model declares in ``model.spec.recipe``.
-
-    Raises:
-        UserError: If there is neither.
-    """
-    given = recipe if recipe is not None else getattr(getattr(model, "spec", None), "recipe", None)
-    if given is None:
-        raise UserError(
-            "This model declares no input: give its recipe, e.g. recipe=Recipe(frames=8, rate=8, crop=224)."
-        )
-    return given if isinstance(given, Recipe) else Recipe(**given)
-
-
 def versions() -> dict[str, str]:
     """Versions of what decides the numbers."""
     found = {"python": platform.python_version()}
@@ -152,7 +138,7 @@ def versions() -> dict[str, str]:
 
 def _with_original(styles: Sequence[str], scoring: Scoring) -> tuple[str, ...]:
     """The styles, and the video as filmed if the static pairs are made of it."""
-    return (*styles, *(["original"] if scoring.rule.normal_static and "original" not in styles else []))
+    return (*styles, *([ORIGINAL] if scoring.rule.normal_static and ORIGINAL not in styles else []))
 
 
 def _skipped(records: Sequence[Mapping[str, Any]]) -> list[str]:

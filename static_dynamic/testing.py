@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from static_dynamic.clip import Clip, Recipe
+from static_dynamic.clip import Clip
 from static_dynamic.errors import UserError
-from static_dynamic.inputs import Inputs, batch_size, example_inputs, tensors_of
+from static_dynamic.inputs import Inputs, batch_size, declared_recipe, example_inputs, tensors_of
 from static_dynamic.recorder import (
     Recorder,
     Stages,
@@ -147,10 +147,7 @@ CHECKS: tuple[Check, ...] = (
 
 def _prepare(model: nn.Module, clip: Clip | None) -> Inputs:
     """A clip and its reverse, or noise, as the model's declared recipe wants them."""
-    declared = getattr(getattr(model, "spec", None), "recipe", None)
-    if declared is None:
-        raise UserError("This model declares no input: give inputs, e.g. torch.rand(2, 3, 8, 224, 224).")
-    recipe = declared if isinstance(declared, Recipe) else Recipe(**declared)
+    recipe = declared_recipe(model)
     if clip is None:
         return example_inputs(model, recipe, clips=2)
     frames = recipe.prepare(clip.frames)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from itertools import cycle, islice
 from pathlib import Path
 
 import numpy as np
@@ -138,3 +139,15 @@ def annotate(dataset: str, lengths: dict[str, int]) -> object:
     if dataset == "ssv2":
         return [{"id": name, "template": "Pushing [something] left"} for name in lengths]
     return [{"vid_name": name, "label": 7, "start_frame": 0, "end_frame": length} for name, length in lengths.items()]
+
+
+def only(source):
+    """The one video of a source."""
+    (video,) = source.videos
+    return video
+
+
+def slow_clip(total, start, length, counts):
+    """The published steps, one after the other: loop, take consecutive frames, subsample each pathway."""
+    opened = list(islice(cycle(range(start, total)), length))
+    return [[opened[int(step)] for step in np.linspace(0, length - 1, count)] for count in counts]

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from itertools import cycle, islice
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -20,7 +19,9 @@ from media import (
     cut,
     noisy_frames,
     numbers,
+    only,
     read_code,
+    slow_clip,
     write_frames,
     write_stylized,
     write_video,
@@ -42,17 +43,6 @@ from static_dynamic.sources.images import natural_key
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "videos"
 SMALL = Recipe(frames=8, rate=2, crop=16)
-
-
-def only(source):
-    (video,) = source.videos
-    return video
-
-
-def slow_clip(total, start, length, counts):
-    """The published steps, one after the other: loop, take consecutive frames, subsample each pathway."""
-    opened = list(islice(cycle(range(start, total)), length))
-    return [[opened[int(step)] for step in np.linspace(0, length - 1, count)] for count in counts]
 
 
 def full_decode(path, short_side):

@@ -1,15 +1,15 @@
 """The published stylized data sets: which videos, which frames, and what is wrong with an annotation."""
 
 import json
-from itertools import cycle, islice
 
-import numpy as np
 import pytest
 from media import (
     ANNOTATIONS,
     annotate,
     numbers,
+    only,
     read_code,
+    slow_clip,
     write_stylized,
 )
 
@@ -21,17 +21,6 @@ from static_dynamic.sources import (
 
 SMALL = Recipe(frames=8, rate=2, crop=16)
 DATASETS = tuple(ANNOTATIONS)
-
-
-def only(source):
-    (video,) = source.videos
-    return video
-
-
-def slow_clip(total, start, length, counts):
-    """The published steps, one after the other: loop, take consecutive frames, subsample each pathway."""
-    opened = list(islice(cycle(range(start, total)), length))
-    return [[opened[int(step)] for step in np.linspace(0, length - 1, count)] for count in counts]
 
 
 @pytest.mark.parametrize("dataset", DATASETS)
