@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, get_args
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
@@ -21,7 +21,24 @@ def _text(value: object) -> object:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
-Dataset = Literal["StylizedActivityNet", "ssv2", "Diving48"]
+
+
+def _numbers(value: object) -> object:
+    return tuple(int(part) for part in value.lower().replace("x", ",").split(",")) if isinstance(value, str) else value
+
+
+ClipDataset = Literal["StylizedActivityNet", "ssv2", "Diving48"]
+FlowDataset = Literal["DAVIS", "MoCA", "StylizedDAVIS", "StylizedDAVISCinematograms", "StylizedDAVISStereograms"]
+
+
+# Fields of the published configurations of segmentation models. They say which model is meant, or have no effect here:
+# every frame is measured once (nreps), the device is that of --device (gpu_id), and nothing is trained.
+PUBLISHED = {"split", "nreps", "gpu_id", "variant", "sampling_method", "num_classes", "output_stride", "fuse_early"}
+PUBLISHED |= {"fuse_bnorm", "fwbwflow", "extra_args", "pretrain_motionstream"}
+ONLY = {
+    "variant": ("img_flow", "the models take image and flow"),
+    "sampling_method": ("noisy_flow", "the published code never ran with another"),
+}
 
 
 class Config(BaseModel):
@@ -57,17 +74,29 @@ class Config(BaseModel):
         None, description="video file, folder of videos or of frame folders, or `synthetic[:count]`"
     )
     stylized_data_dir: Path | None = Field(None, description="stylized data set in the published layout")
-    dataset: Dataset | None = Field(None, description="which data set --stylized_data_dir holds")
+    original_data_root: Path | None = Field(
+        None, description="DAVIS, or a data set in its layout, for models of image and flow"
+    )
+    stylized_data_root: Path | None = Field(None, description="the restyled images of --original_data_root")
+    dataset: ClipDataset | FlowDataset | None = Field(
+        None, description="which data set --stylized_data_dir or --original_data_root holds"
+    )
     subset: str | None = Field(None, description="split of the annotations (default: the published one)")
     n_examples: int = Field(3000, ge=1, description="use the first so many videos")
     frames: int | None = Field(None, ge=1, description="frames of a clip")
     rate: int | None = Field(None, ge=1, description="source frames per frame of a clip")
     n_sample_frames: int | None = Field(None, ge=1, description="consecutive frames that a clip spans")
+    frame_step: int = Field(1, ge=1, description="image and flow: use every n-th frame of a sequence")
     image_size: int | None = Field(None, ge=16, description="side of the centre crop, pixels")
+    crop_size: Annotated[tuple[int, int] | None, BeforeValidator(_numbers)] = Field(
+        None, description="image and flow: height and width, pixels, e.g. 480x854"
+    )
 
     # Conditions and pairs
     styles: Names | None = Field(None, description="built-in styles or image files, or ids of styles on disk")
-    scrambles: Names = Field(("shuffle",), description="scrambles of the frame order")
+    scrambles: Names | None = Field(
+        None, description="scrambles of the frame order, or changes of the flow (default: shuffle, or jitter)"
+    )
     app_shuffle: bool = Field(True, description="static pairs differ in order; else they are videos of two classes")
     use_normal_app: bool = Field(False, description="static pairs are made of the videos as filmed")
     m_same: bool = Field(True, description="dynamic pairs come from one video; else from two of a class")
@@ -76,6 +105,7 @@ class Config(BaseModel):
     joint_encoding: bool = Field(False, description="also print and save the unit classes")
     joint_encoding_thresh: float = Field(0.5, ge=0, le=1, description="a unit encodes a factor above this score")
     replicates: int = Field(1000, ge=1, description="bootstrap replicates over videos")
+    evaluate: bool = Field(False, description="image and flow: also compare the masks with the annotated ones (J, F)")
     random_seed: int = Field(1, ge=0, description="seed of styles, scrambles, bootstrap and random weights")
 
     # Running
@@ -89,22 +119,35 @@ class Config(BaseModel):
     resume: bool = Field(True, description="go on with a run that was stopped; else start over")
     save_dir: Path | None = Field(None, description="folder of this run (default: runs/<name>)")
     name: str | None = Field(None, description="name of this run (default: model and data)")
+    dim_outputs: Path | None = Field(None, description="also write the published files, below this folder")
     cfg_file: Path | None = Field(None, description="file with these options; flags go first")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
-        if (self.videos is None) == (self.stylized_data_dir is None):
+        given = [self.videos, self.stylized_data_dir, self.original_data_root]
+        if sum(place is not None for place in given) != 1:
             raise ValueError(
-                "give either --videos (e.g. --videos synthetic needs no data) or --stylized_data_dir with --dataset"
+                "give either --videos (e.g. --videos synthetic needs no data), --stylized_data_dir with --dataset, "
+                "or --original_data_root"
             )
-        if self.stylized_data_dir is not None and self.dataset is None:
-            raise ValueError("--stylized_data_dir needs --dataset (StylizedActivityNet, ssv2 or Diving48)")
+        if self.stylized_data_dir is not None and self.dataset not in get_args(ClipDataset):
+            raise ValueError(f"--stylized_data_dir needs --dataset ({', '.join(get_args(ClipDataset))})")
+        if self.original_data_root is not None and self.dataset not in (None, *get_args(FlowDataset)):
+            raise ValueError(f"--original_data_root needs --dataset ({', '.join(get_args(FlowDataset))})")
+        if self.stylized_data_root is not None and self.original_data_root is None:
+            raise ValueError("--stylized_data_root needs --original_data_root, which holds the lists and the flow")
         return self
+
+    @property
+    def flow_dataset(self) -> str:
+        """The data set of ``original_data_root``: as given, else by whether there are restyled images."""
+        return self.dataset or ("StylizedDAVIS" if self.stylized_data_root else "DAVIS")
 
     @property
     def run_name(self) -> str:
         """Name of the run: as given, else model and data."""
-        return self.name or plain(f"{self.model}_{self.dataset or Path(str(self.videos)).resolve().name}")
+        place = self.flow_dataset if self.original_data_root else Path(str(self.videos)).resolve().name
+        return self.name or plain(f"{self.model}_{self.dataset or place}")
 
     @property
     def folder(self) -> Path:
@@ -128,7 +171,7 @@ def read_config(arguments: Sequence[str]) -> Config:
     if rest:
         raise unknown("option", rest[0].split("=")[0], [f"--{name}" for name in Config.model_fields])
     flags = {name: value for name, value in vars(known).items() if value is not None}
-    options = {**_read_file(flags["cfg_file"]), **flags} if "cfg_file" in flags else flags
+    options = _published({**_read_file(flags["cfg_file"]), **flags}) if "cfg_file" in flags else flags
     if options.pop("stage", None) is not None and "stg" not in options:
         options["stg"] = known.stage
     try:
@@ -164,6 +207,30 @@ def _read_file(path: str) -> dict[str, Any]:
     if not isinstance(options, dict):
         raise UserError(f"The options in {path} must be a mapping of names to values. Got {type(options).__name__}.")
     return options
+
+
+def _published(options: dict[str, Any]) -> dict[str, Any]:
+    """Options of a published configuration of a segmentation model → those of this project; others as they are.
+
+    Raises:
+        UserError: If it asks for a model or a way of sampling that was never there.
+    """
+    if not options.keys() & PUBLISHED:
+        return options
+    from models import ModelError
+    from models.published import published_name, segmentation_model
+
+    for name, (allowed, why) in ONLY.items():
+        if options.get(name, allowed) != allowed:
+            raise UserError(f"The field '{name}' can only be {allowed!r}: {why}. Got {options[name]!r}.")
+    fields = {"model": None, **options}
+    try:
+        options = {"name": published_name(fields), **options, "model": segmentation_model(fields)}
+    except ModelError as error:
+        raise UserError(f"{options['cfg_file']}: {error}") from None
+    if "split" in options:
+        options["subset"] = options.pop("split")
+    return {name: value for name, value in options.items() if name not in PUBLISHED}
 
 
 def _as_user_error(error: ValidationError, file: str | None) -> UserError:

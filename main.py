@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from models import ModelSpec
-    from static_dynamic import Recipe, Result
+    from static_dynamic import FlowRecipe, Recipe, Result
     from static_dynamic.sources import Source
 
+WIDTH = 140
+"""Columns of the tables in a log."""
+CLIP_OPTIONS = ("frames", "rate", "n_sample_frames", "image_size")
+FLOW_OPTIONS = ("crop_size",)
 NUM_CLASSES = {"StylizedActivityNet": 400, "ssv2": 174, "Diving48": 48}
 """Classes of the models that the published study measured on each data set."""
 
@@ -28,9 +32,11 @@ def run(config: Config) -> "Result":
     """Measure what the options say, and write everything into the run's folder."""
     import static_dynamic as sd
     from static_dynamic.interventions import STRONG
+    from static_dynamic.quality import MaskJudge
 
-    source = open_data(config)
     model, spec, report = open_model(config)
+    recipe = input_recipe(spec, config)
+    source = open_data(config, recipe)
     rule = sd.PairRule(
         config.n_factors,
         config.residual_index,
@@ -45,10 +51,11 @@ def run(config: Config) -> "Result":
             source,
             stage_names(list(spec.stages), config),
             layout=config.layout,
-            recipe=input_recipe(spec, config),
+            recipe=recipe,
             pool="avg" if config.gp == "fast" else config.gp,
             styles=config.styles or source.styles or STRONG,
             scrambles=config.scrambles if config.app_shuffle else (),
+            judge=MaskJudge(source) if config.evaluate else None,
             max_videos=config.n_examples,
             seed=config.random_seed,
             compute=sd.Compute(
@@ -90,10 +97,25 @@ def open_model(config: Config) -> "tuple[Module, ModelSpec, dict[str, Any] | Non
     return model, declared["spec"], declared["checkpoint"] and asdict(declared["checkpoint"])
 
 
-def open_data(config: Config) -> "Source":
+def open_data(config: Config, recipe: "Recipe | FlowRecipe") -> "Source":
     """The videos that the options name."""
-    from static_dynamic.sources import Stylized, open_source
+    from static_dynamic import FlowRecipe
+    from static_dynamic.sources import Davis, Stylized, open_source
 
+    if config.original_data_root is not None:
+        if not isinstance(recipe, FlowRecipe):
+            images = f"{config.original_data_root}/JPEGImages/480p"
+            raise UserError(f"{config.model} takes clips, not image and flow: give --videos {images} instead.")
+        return Davis(
+            config.original_data_root,
+            config.flow_dataset,
+            config.stylized_data_root,
+            styles=config.styles,
+            split=config.subset or "val",
+            flows=recipe.flows,
+            seed=config.random_seed,
+            every=config.frame_step,
+        )
     if config.stylized_data_dir is None:
         return open_source(str(config.videos))
     return Stylized(
@@ -137,17 +159,25 @@ def _numbered(number: int, declared: Sequence[str], config: Config) -> str:
     raise unknown("stage", number, declared, where="--stg")
 
 
-def input_recipe(spec: "ModelSpec", config: Config) -> "Recipe":
+def input_recipe(spec: "ModelSpec", config: Config) -> "Recipe | FlowRecipe":
     """The model's recipe with what the options ask for; the short side keeps its proportion to the crop.
 
     Raises:
         UserError: If neither the model nor the options say what the input is.
     """
-    from static_dynamic import Recipe
+    from static_dynamic import FlowRecipe, Recipe
+    from static_dynamic.inputs import make_recipe
 
     if spec.recipe is None and None in (config.frames, config.rate, config.image_size):
         raise UserError(f"{spec.name} declares no input: give --frames, --rate and --image_size.")
-    recipe = Recipe(**spec.recipe) if spec.recipe else Recipe()
+    recipe = make_recipe(spec.recipe) if spec.recipe else Recipe()
+    other = CLIP_OPTIONS if isinstance(recipe, FlowRecipe) else FLOW_OPTIONS
+    for name in other:
+        if getattr(config, name) is not None:
+            input_form = "image and flow" if other is CLIP_OPTIONS else "clips"
+            raise UserError(f"{spec.name} takes {input_form}, for which --{name} means nothing.")
+    if isinstance(recipe, FlowRecipe):
+        return replace(recipe, size=config.crop_size) if config.crop_size else recipe
     if config.frames:
         recipe = replace(recipe, frames=config.frames)
     if config.rate:
@@ -173,6 +203,11 @@ def save(result: "Result", config: Config) -> None:
     write_text(folder / f"{plain(config.model)}_dim_est.csv", published_csv(result))
     if config.joint_encoding:
         write_text(folder / "joint_encoding.csv", result.classes().round(1).to_csv())
+    if config.dim_outputs:
+        from static_dynamic.published import write_published
+
+        published = config.dim_outputs / "vos_models"
+        write_published(result.layers, result.units, published, config.run_name, config.random_seed)
     result.plot(folder)
     result.report(folder / "report.html")
 
@@ -209,9 +244,18 @@ def progress(videos: int) -> "Iterator[Callable[[str], None]]":
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=videos)
-        yield lambda name: bar.update(task, advance=1, description=name)
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task("", total=videos)
+
+    def advance(name: str) -> None:
+        bar.start()  # only now: a slip is one line
+        bar.update(task, advance=1, description=name)
+
+    try:
+        yield advance
+    finally:
+        if bar.live.is_started:
+            bar.stop()
 
 
 def show(result: "Result", config: Config) -> None:
@@ -219,6 +263,8 @@ def show(result: "Result", config: Config) -> None:
     from rich.console import Console
 
     console = Console()
+    if not console.is_terminal:
+        console = Console(width=WIDTH)  # a log has room for whole rows
     shares = [
         [stage, *(f"{row.share:.1f} [{row.share_low:.1f}, {row.share_high:.1f}]" for row in rows.itertuples())]
         for stage, rows in result.layers.groupby("stage", sort=False)
@@ -231,6 +277,12 @@ def show(result: "Result", config: Config) -> None:
             for stage, row in zip(classes.index, classes.to_numpy(), strict=True)
         ]
         console.print(_table("Units of every class, percent", ["stage", *classes.columns], rows))
+    if result.quality is not None:
+        from static_dynamic.tables import quality_means
+
+        means = quality_means(result.quality).drop(columns=[f"success_{percent}" for percent in range(50, 100, 10)])
+        rows = [[str(row[0]), str(row[1]), *(f"{value:.3g}" for value in row[2:])] for row in means.to_numpy()]
+        console.print(_table("Quality of the masks, 0..1", list(means.columns), rows))
     for warning in result.warnings:
         console.print(f"Note: {warning}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Tables, plots and report.html: {config.folder}/", markup=False, soft_wrap=True)
@@ -253,6 +305,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str]) -> None:
+    if list(arguments) == ["doctor"]:
+        from misc.doctor import show as examine
+
+        examine()
+        return
     config = read_config(arguments)
     show(run(config), config)
 

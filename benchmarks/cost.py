@@ -5,6 +5,10 @@
 Published figures: PySlowFast's MODEL_ZOO.md (GFLOPs there are GMACs, one view at the testing crop; parameters in M).
 Those of Slow 8x8 and SlowFast 8x8 count convolutions and matrix products, as torch does. All others also count every
 normalised element as 2.5 MACs; fvcore today counts it as 1: "with_norms" is torch + 2.5 (fvcore - torch).
+
+Of segmentation models, the published figures are convolutions and matrix products that the published code runs on
+240 x 427 pixels, per clip (RTNet: two frames). It computes some of them without use: MATNet one branch of its decoder
+three times over, and, unless it is reciprocal, attention in a direction that nothing reads.
 """
 
 from dataclasses import replace
@@ -14,6 +18,7 @@ import pandas as pd
 import torch
 
 import models
+from static_dynamic.clip import FlowRecipe
 from static_dynamic.cost import measure_cost
 from static_dynamic.inputs import declared_recipe
 
@@ -31,18 +36,40 @@ PUBLISHED = {
     "x3d_l": (356, 26.64, 6.15),
 }
 
+SEGMENTATION_SIZE = (240, 427)
+# Model → (GMACs per clip, parameters in M).
+SEGMENTATION = {
+    "fusionseg_os16": (55.853, 112.394),
+    "fusionseg_os8_bnorm": (183.494, 112.402),
+    "fusionseg_late_os16": (58.588, 101.512),
+    "matnet_gated": (85.302, 142.692),
+    "matnet_convex_gated": (85.303, 141.992),
+    "matnet_coatt_gated": (85.332, 142.706),
+    "matnet_coatt_recip": (85.302, 142.692),
+    "matnet_coatt_gated_recip": (85.332, 142.706),
+    "rtnet": (169.870, 277.237),
+    "rtnet34": (61.384, 105.550),
+}
+
 
 def row(name: str) -> dict[str, object]:
     """One model, at the crop of the published figure where there is one."""
     model = models.create_model(name)
     recipe = declared_recipe(model)
-    crop, gmacs, params = PUBLISHED.get(name, (recipe.crop, None, None))
-    cost = measure_cost(model, replace(recipe, crop=crop, short_side=crop), fvcore=name in PUBLISHED)
+    if isinstance(recipe, FlowRecipe):
+        gmacs, params = SEGMENTATION.get(name, (None, None))
+        recipe = replace(recipe, size=SEGMENTATION_SIZE)
+        size = "x".join(map(str, recipe.size))
+    else:
+        crop, gmacs, params = PUBLISHED.get(name, (recipe.crop, None, None))
+        recipe = replace(recipe, crop=crop, short_side=crop)
+        size = str(crop)
+    cost = measure_cost(model, recipe, fvcore=name in PUBLISHED)
     torch_gmacs, fvcore_gmacs = cost.macs / 1e9, None if cost.fvcore_macs is None else cost.fvcore_macs / 1e9
     with_norms = None if fvcore_gmacs is None else torch_gmacs + 2.5 * (fvcore_gmacs - torch_gmacs)
     return {
         "model": name,
-        "crop": crop,
+        "pixels": size,
         "params_m": cost.parameters / 1e6,
         "published_params_m": params,
         "gmacs_torch": torch_gmacs,

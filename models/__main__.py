@@ -11,15 +11,23 @@ from torch import nn
 
 import models
 from models.errors import ModelError
-from models.probe import probe, suggest
+from models.probe import Shapes, listed, probe, suggest
 
 
 def _times(spec: models.ModelSpec) -> str:
     if spec.recipe is None:
         return "not declared"
-    frames = spec.recipe["frames"]
-    counts = (frames,) if isinstance(frames, int) else frames
-    return f"{'+'.join(map(str, counts))} x {spec.recipe['rate']}"
+    recipe: Mapping[str, Any] = spec.recipe
+    if "flows" in recipe:
+        return f"{recipe['frames']} + {'/'.join(recipe['flows'])} flow"
+    counts = (recipe["frames"],) if isinstance(recipe["frames"], int) else recipe["frames"]
+    return f"{'+'.join(map(str, counts))} x {recipe['rate']}"
+
+
+def _size(recipe: Mapping[str, Any]) -> str:
+    if "size" in recipe:
+        return f"{' x '.join(map(str, recipe['size']))} pixels"
+    return f"short side {recipe.get('short_side') or recipe['crop']}, crop {recipe['crop']} pixels"
 
 
 def _shapes_only(spec: models.ModelSpec) -> nn.Module:
@@ -69,12 +77,11 @@ def details(name: str) -> str:
     else:
         model = _shapes_only(spec)
     recipe: Mapping[str, Any] = spec.recipe or {}
-    size = f"short side {recipe.get('short_side') or recipe['crop']}, crop {recipe['crop']} pixels" if recipe else ""
     colours = f"mean {recipe.get('mean', '-')}, std {recipe.get('std', '-')}" if recipe else ""
     facts = [
         ("name", ", ".join((spec.name, *spec.aliases))),
         ("summary", spec.summary),
-        ("input", f"{_times(spec)} frames; {size}" if recipe else _times(spec)),
+        ("input", f"{_times(spec)}; {_size(recipe)}" if recipe else _times(spec)),
         ("", colours),
         ("params", f"{_millions(model)} M"),
         ("classes", str(spec.num_classes)),
@@ -95,8 +102,8 @@ def tree(name: str, size: int | None, frames: str | None, depth: int) -> str:
     declared: dict[str, list[str]] = {}
     for stage, (path, _, item) in spec.stages.items():
         declared.setdefault(path, []).append(stage if item is None else f"{stage} (element {item})")
-    counts, side = _input(spec.recipe, size, frames)
-    modules = probe(model, counts, side)
+    shapes = _input(spec.recipe or {}, size, frames)
+    modules = probe(model, shapes)
     could = set() if declared else {module.path for module in suggest(modules)}
     rows = [("module", "class", "output", "stage" if declared else "suggested")]
     for module in modules:
@@ -104,24 +111,28 @@ def tree(name: str, size: int | None, frames: str | None, depth: int) -> str:
             times = f" x {module.runs}" if module.runs > 1 else ""
             stage = ", ".join(declared.get(module.path, ["*"] if module.path in could else []))
             rows.append((module.path or "(the model)", module.kind, module.output + times, stage))
-    shapes = " and ".join(str((1, 3, count, side, side)) for count in counts)
-    return f"{name} on an input of shape {shapes}\n\n{_table(rows)}\n\n{_advice(declared, spec.stages)}"
+    return f"{name} on an input of shape {listed(shapes)}\n\n{_table(rows)}\n\n{_advice(declared, spec.stages)}"
 
 
-def _input(recipe: Mapping[str, Any] | None, size: int | None, frames: str | None) -> tuple[tuple[int, ...], int]:
-    """Frames per pathway, and pixels: as asked for, else as the model declares."""
-    if recipe is None and (size is None or frames is None):
+def _input(recipe: Mapping[str, Any], size: int | None, frames: str | None) -> Shapes:
+    """Shapes of an input: as asked for, else as the model declares."""
+    if not recipe and (size is None or frames is None):
         raise ModelError("This model declares no input: give --frames (e.g. 8, or 8,32 for two pathways) and --size.")
-    known: Mapping[str, Any] = recipe or {}
     try:
-        asked = [int(count) for count in frames.split(",")] if frames else known["frames"]
+        asked = [int(count) for count in frames.split(",")] if frames else recipe["frames"]
     except ValueError:
         raise ModelError(f"--frames takes numbers, e.g. 8 or 8,32. Got {frames!r}.") from None
     counts = (asked,) if isinstance(asked, int) else tuple(asked)
-    side = int(size or known["crop"])
-    if min(*counts, side) < 1:
-        raise ModelError(f"--frames and --size must be positive. Got {counts} and {side}.")
-    return counts, side
+    height, width = (size, size) if size else recipe.get("size") or (recipe["crop"],) * 2
+    if min(*counts, height, width) < 1:
+        raise ModelError(f"--frames and --size must be positive. Got {counts} and {height}.")
+    if "flows" not in recipe:
+        return [(1, 3, count, height, width) for count in counts]
+    time = () if counts == (1,) else counts
+    return {
+        "Image": (1, *time, 3, height, width),
+        "Flow": (1, *time, 3 * len(recipe["flows"]), height, width),
+    }
 
 
 def _advice(declared: Mapping[str, object], stages: Iterable[str]) -> str:

@@ -80,6 +80,7 @@ def load_checkpoint(
     kind = _kind(next(iter(parts.values())))
     own = _shapes(model.state_dict())
     named = translate(_joined(parts, trust), own)
+    published = {id(tensor) for tensor in named.values()}
     state = _adapted(model, named, file)
     given = _shapes(state)
     report = LoadReport(
@@ -89,7 +90,7 @@ def load_checkpoint(
         missing=tuple(key for key in own if key not in given and not _is_counter(key)),
         unexpected=tuple(key for key in given if key not in own),
         mismatched={key: (given[key], own[key]) for key in own if given.get(key, own[key]) != own[key]},
-        adapted=tuple(key for key in state if state[key] is not named.get(key)),
+        adapted=tuple(key for key, tensor in state.items() if id(tensor) not in published),
     )
     fitting = {key: value for key, value in state.items() if own.get(key) == given[key]}
     _check(report, fitting.keys(), own, given, strict)

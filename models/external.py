@@ -1,9 +1,9 @@
 """Models of other libraries and of your own, under names with a colon: ``library:model`` or ``package.module:factory``.
 
 ``torchvision:r3d_18``, ``timm:resnet50`` (frame by frame), ``hf:videomae`` (a model type, folder or hub id; see
-``models.hubs``), ``pytorchvideo:slowfast_r50``, and ``mypackage.mymodule:build`` for a function of your own that
-returns an ``nn.Module``. Weights are random unless the name stands for some (a hub id, a folder that holds them, your
-function) or a checkpoint is given.
+``models.hubs``), ``pytorchvideo:slowfast_r50``, ``detectron2:config.yaml`` (frame by frame; see ``models.detectron``),
+and ``mypackage.mymodule:build`` for a function of your own that returns an ``nn.Module``. Weights are random unless the
+name stands for some (a hub id, a folder or a configuration that has them, your function) or a checkpoint is given.
 """
 
 import importlib
@@ -18,6 +18,7 @@ from typing import Any, cast
 
 from torch import nn
 
+from models.detectron import detectron2_model
 from models.errors import ModelError, unknown
 from models.hubs import pytorchvideo_model, transformers_model
 from models.spec import ModelSpec, Stage
@@ -40,6 +41,7 @@ def describe_external(name: str) -> ModelSpec:
         "timm": timm_model,
         "hf": transformers_model,
         "pytorchvideo": pytorchvideo_model,
+        "detectron2": detectron2_model,
     }
     if library in libraries:
         return libraries[library](model)

@@ -1,18 +1,13 @@
 """What the adapters to other libraries share."""
 
-import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from types import ModuleType
 from typing import Any
 
 from torch import nn
 
 from models.errors import ModelError
 from models.spec import Stage
-
-EXTRAS = {"hf": "transformers>=5.0", "pytorchvideo": "pytorchvideo>=0.1.5"}
-"""What to install for names of a library; the extras of pyproject.toml say the same."""
 
 
 class Wrapped(nn.Module):
@@ -31,25 +26,17 @@ class Wrapped(nn.Module):
         return self.net.load_state_dict(*args, **kwargs)
 
 
-def need(library: str, module: str) -> ModuleType:
-    """Import a module of an optional library.
-
-    Raises:
-        ModelError: With the line that installs it.
-    """
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        extra = EXTRAS[library]
-        raise ModelError(f"Models named '{library}:…' need another package ({error}): pip install '{extra}'.") from None
-
-
 def no_such(kind: str, given: str, allowed: Iterable[str], listing: str) -> ModelError:
     """The error for a name that is not among too many to print."""
     names = list(allowed)
     close = get_close_matches(given, names, n=3, cutoff=0.5)
     nearest = f" Nearest: {', '.join(close)}." if close else ""
     return ModelError(f"Unknown {kind} {given!r}.{nearest} Allowed: one of {len(names)}, which {listing} lists.")
+
+
+def lacking(missing: Sequence[str]) -> str:
+    """What must be added to the summary of a model whose file lacks some of its weights."""
+    return f" {len(missing)} tensors were not in it and are random: {', '.join(missing[:3])}." if missing else ""
 
 
 def numbered(name: str, modules: Iterable[str], layout: str, first: int, item: int | None = None) -> dict[str, Stage]:

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from models.checkpoints import LoadReport
 from models.errors import ModelError, unknown
-from models.foreign import Wrapped, blocks, need, triple
+from models.foreign import Wrapped, blocks, lacking, triple
+from models.optional import need
 from models.spec import ModelSpec, Recipe, Stage
 
 Colour = tuple[float, float, float]
@@ -104,7 +105,7 @@ def transformers_model(model: str) -> ModelSpec:
 
     A type (``videomae``) or a folder with nothing but a ``config.json`` gives random weights; the summary says so.
     """
-    library: Any = need("hf", "transformers")
+    library: Any = need("transformers")
     config = _config(library, model)
     family = FAMILIES[config.model_type]
     has_weights = model not in FAMILIES and (not Path(model).exists() or _holds_weights(Path(model)))
@@ -213,11 +214,10 @@ def _pretrained(library: Any, model: str, config: Any, side: int, spec: ModelSpe
     net, info = _read(library.AutoModelForVideoClassification, model, **options)
     missing = tuple(sorted({*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])}))
     wrapped = FramesFirst(net, side)
-    lacks = f" {len(missing)} tensors were not in it and are random: {', '.join(missing[:3])}." if missing else ""
     unexpected = tuple(sorted(info["unexpected_keys"]))
     file = _file(library, model, "model.safetensors")
     vars(wrapped).update(
-        spec=replace(spec, summary=f"{spec.summary}{lacks}", num_classes=config.num_labels),
+        spec=replace(spec, summary=spec.summary + lacking(missing), num_classes=config.num_labels),
         checkpoint=LoadReport(str(file or model), "transformers", _sha256(file), missing, unexpected),
     )
     return wrapped
@@ -270,7 +270,7 @@ PYTORCHVIDEO: dict[str, tuple[Mapping[str, Stage], int | tuple[int, int], int, i
 
 def pytorchvideo_model(model: str) -> ModelSpec:
     """One of the video classifiers of ``pytorchvideo.models.hub``."""
-    hub: Any = need("pytorchvideo", "pytorchvideo.models.hub")
+    hub: Any = need("pytorchvideo.models.hub")
     if model not in PYTORCHVIDEO:
         raise unknown("pytorchvideo model", model, PYTORCHVIDEO)
     stages, frames, rate, crop, short_side = PYTORCHVIDEO[model]

@@ -10,6 +10,9 @@ from torch.func import functional_call
 
 from models.errors import ModelError
 
+Shapes = Sequence[tuple[int, ...]] | Mapping[str, tuple[int, ...]]
+"""Of a model's input: one per pathway, or by name."""
+
 
 @dataclass(frozen=True)
 class Module:
@@ -33,28 +36,25 @@ class Module:
         return self.path.count(".") + bool(self.path)
 
 
-def probe(model: nn.Module, frames: Sequence[int], size: int) -> list[Module]:
+def probe(model: nn.Module, shapes: Shapes) -> list[Module]:
     """One forward of one clip; every module that ran, in the order of the module tree.
 
     It runs on the meta device, which knows shapes alone and takes no time; where the model cannot, on its own.
 
     Args:
         model: Any module.
-        frames: Frames per pathway.
-        size: Height and width, pixels.
+        shapes: Of its input; one clip.
 
     Raises:
         ModelError: If the model does not take such an input.
     """
     seen: dict[str, list[str]] = {}
     hooks = [module.register_forward_hook(_note(seen, path)) for path, module in model.named_modules()]
-    shapes = [(1, 3, count, size, size) for count in frames]
     try:
         _forward(model, shapes, seen)
     except Exception as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        given = " and ".join(map(str, shapes))
-        raise ModelError(f"The model failed on an input of shape {given}: {reason}") from error
+        raise ModelError(f"The model failed on an input of shape {listed(shapes)}: {reason}") from error
     finally:
         for hook in hooks:
             hook.remove()
@@ -65,8 +65,17 @@ def probe(model: nn.Module, frames: Sequence[int], size: int) -> list[Module]:
     ]
 
 
-def _forward(model: nn.Module, shapes: Sequence[tuple[int, ...]], seen: dict[str, list[str]]) -> None:
+def listed(shapes: Shapes) -> str:
+    """Shapes in words."""
+    if isinstance(shapes, Mapping):
+        return " and ".join(f"{name} {shape}" for name, shape in shapes.items())
+    return " and ".join(map(str, shapes))
+
+
+def _forward(model: nn.Module, shapes: Shapes, seen: dict[str, list[str]]) -> None:
     def inputs(device: str) -> Any:
+        if isinstance(shapes, Mapping):
+            return {name: torch.zeros(shape, device=device) for name, shape in shapes.items()}
         clips = [torch.zeros(shape, device=device) for shape in shapes]
         return clips[0] if len(clips) == 1 else clips
 

@@ -17,7 +17,7 @@ from torch import nn
 from models.checkpoints import load_checkpoint
 from models.downloads import fetch
 from models.errors import ModelError, unknown
-from models.spec import Builder, ModelSpec, Recipe, Stage
+from models.spec import Builder, FlowRecipe, ModelSpec, Recipe, Stage
 
 FAMILIES = (
     "resnet3d",
@@ -31,6 +31,7 @@ FAMILIES = (
     "fusionseg",
     "matnet",
     "rtnet",
+    "sam",
 )
 """Modules that register models. They are imported when a model is asked for, since some load large libraries."""
 
@@ -46,7 +47,7 @@ def _registered() -> dict[str, ModelSpec]:
 def register_model(
     *,
     stages: Mapping[str, Stage],
-    recipe: Recipe,
+    recipe: Recipe | FlowRecipe,
     paper: str,
     num_classes: int = 400,
     aliases: tuple[str, ...] = (),

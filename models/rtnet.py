@@ -271,7 +271,7 @@ def places(stem: str) -> dict[str, dict[str, str]]:
 
 
 LAYOUT = "(N T) C H W"
-family = partial(register_model, recipe=recipe(FRAMES), paper=PAPER, num_classes=1)
+family = partial(register_model, recipe=recipe(FRAMES, ("forward", "backward")), paper=PAPER, num_classes=1)
 
 
 @family(stages=stages(places("inconv.0"), LAYOUT))

@@ -40,6 +40,21 @@ class Recipe(TypedDict):
     std: tuple[float, float, float]
 
 
+class FlowRecipe(TypedDict):
+    """How a model of images and their optical flow wants its input, in plain data.
+
+    Keys: ``frames``, images of a clip; ``flows``, the directions (``forward``, ``backward``) of the flow that comes
+    with every image; ``size``, height and width in pixels; ``mean`` and ``std`` per channel, of images and of drawn
+    flow, for RGB in 0..1.
+    """
+
+    frames: int
+    flows: tuple[str, ...]
+    size: tuple[int, int]
+    mean: tuple[float, float, float]
+    std: tuple[float, float, float]
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """What is known about a model before it is built.
@@ -63,7 +78,7 @@ class ModelSpec:
     summary: str
     build: Builder
     stages: Mapping[str, Stage]
-    recipe: Recipe | None
+    recipe: Recipe | FlowRecipe | None
     paper: str
     num_classes: int = 400
     aliases: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from models.errors import ModelError
-from models.spec import Recipe, Stage
+from models.spec import FlowRecipe, Stage
 
 Size = tuple[int, int]
 
@@ -122,7 +122,7 @@ def stages(places: Mapping[str, Mapping[str, str]], layout: str = "N C H W") -> 
     return found
 
 
-def recipe(frames: int = 1) -> Recipe:
-    """The centre of the published 480 × 854 pixels, since crops are square here; flow is normalised like the image."""
+def recipe(frames: int = 1, flows: tuple[str, ...] = ("forward",)) -> FlowRecipe:
+    """The published input; flow is drawn as an image and normalised like one."""
     mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-    return Recipe(frames=frames, rate=1, crop=480, short_side=480, mean=mean, std=std)
+    return FlowRecipe(frames=frames, flows=flows, size=(480, 854), mean=mean, std=std)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from static_dynamic import functional
-    from static_dynamic.clip import Clip, Recipe, Video
+    from static_dynamic.clip import Clip, FlowRecipe, Recipe, Video
     from static_dynamic.compute import Compute
     from static_dynamic.errors import BadClip, UserError
     from static_dynamic.measurement import measure
@@ -30,6 +30,7 @@ _HOMES = {
     "BadClip": "errors",
     "Clip": "clip",
     "Compute": "compute",
+    "FlowRecipe": "clip",
     "PairRule": "pairs",
     "Recipe": "clip",
     "Recorder": "recorder",
@@ -48,6 +49,7 @@ __all__ = [
     "BadClip",
     "Clip",
     "Compute",
+    "FlowRecipe",
     "PairRule",
     "Recipe",
     "Recorder",

@@ -1,5 +1,6 @@
 """A clip: the frames of one video that a model will see, and how its recipe picked and prepares them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -7,13 +8,17 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
+from PIL import Image
 
-from static_dynamic.errors import UserError
+from static_dynamic.errors import UserError, unknown
 
 ORIGINAL = "original"
 """The style of a video as it was filmed."""
 INTACT = "intact"
 """The order of a video as it was filmed."""
+
+FLOWS = ("forward", "backward")
+"""Directions of optical flow: to the next frame of a video, and to the one before."""
 
 Frames = npt.NDArray[np.uint8]
 Indices = npt.NDArray[np.intp]
@@ -24,7 +29,7 @@ class Sample:
     """Which frames of a video to read, and which of those every pathway takes.
 
     Attributes:
-        numbers: Frame numbers to read, 0-based, ascending, each once.
+        numbers: Frame numbers to read, 0-based, each once; ascending, for a clip that plays.
         pathways: For every pathway, positions in ``numbers`` in playing order.
     """
 
@@ -42,6 +47,8 @@ class Clip:
         source: The file or folder that was read.
         total: Frames in the video (or in its annotated segment).
         fps: Frames per second of the source, where it says so.
+        flows: Direction → the optical flow of every frame, drawn as colour-wheel images ``(T, H, W, 3)``, from a
+            source that gives them.
     """
 
     frames: Frames
@@ -49,6 +56,7 @@ class Clip:
     source: str = ""
     total: int = 0
     fps: float | None = None
+    flows: Mapping[str, Frames] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -148,9 +156,66 @@ def centre_crop(clip: torch.Tensor, side: int) -> torch.Tensor:
 
 
 @dataclass(frozen=True)
+class FlowRecipe:
+    """How a model of images and their optical flow wants its input.
+
+    Attributes:
+        frames: Images of a clip, of one video.
+        flows: Directions of the flow that comes with every image, of ``FLOWS``; their channels lie side by side.
+        size: Height and width, pixels; images are resized to it, whatever their proportions.
+        mean: Per-channel mean of images and of drawn flow, for RGB in 0..1.
+        std: Per-channel standard deviation, likewise.
+
+    Raises:
+        UserError: If a number is not positive, or a direction is unknown.
+    """
+
+    frames: int = 1
+    flows: tuple[str, ...] = FLOWS[:1]
+    size: tuple[int, int] = (480, 854)
+    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
+    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+
+    def __post_init__(self) -> None:
+        if self.frames < 1 or len(self.size) != 2 or min(self.size) < 1:
+            raise UserError(
+                f"A recipe of images needs 1 or more frames, and a height and width. Got {self.frames}, {self.size}."
+            )
+        for direction in self.flows:
+            if direction not in FLOWS:
+                raise unknown("direction of flow", direction, FLOWS)
+
+    def resized(self, frames: Frames) -> Frames:
+        """``(T, H, W, 3)`` → ``(T, *size, 3)``, bilinear with antialiasing, as the published transform (PIL)."""
+        if frames.shape[1:3] == tuple(self.size):
+            return frames
+        return resize_images(frames, self.size, Image.Resampling.BILINEAR)
+
+    def normalised(self, frames: Frames) -> torch.Tensor:
+        """Uint8 ``(T, H, W, 3)`` → float32 ``(T, 3, H, W)``, less the mean, over the standard deviation."""
+        clip = torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 255
+        return (clip - torch.tensor(self.mean).view(3, 1, 1)) / torch.tensor(self.std).view(3, 1, 1)
+
+
+def resize_images(frames: Frames, size: tuple[int, int], method: Image.Resampling) -> Frames:
+    """``(T, H, W, 3)`` uint8 → ``(T, *size, 3)``."""
+    height, width = size
+    return np.stack([np.asarray(Image.fromarray(frame).resize((width, height), method)) for frame in frames])
+
+
+@dataclass(frozen=True)
 class Video:
-    """One entry of a source: a unique name and, where the data say so, a class."""
+    """One entry of a source: a unique name and, where the data say so, a class.
+
+    Attributes:
+        name: Its name.
+        label: Its class.
+        details: What else the data say.
+        sequence: The video that it is a moment of, where a source has several moments of one: they depend on each
+            other, so intervals are over sequences.
+    """
 
     name: str
     label: str | None = None
     details: dict[str, int] = field(default_factory=dict)
+    sequence: str | None = None

@@ -8,16 +8,19 @@ from itertools import islice
 import torch
 from torch import nn
 
-from static_dynamic.clip import Recipe, Video
+from static_dynamic.clip import FlowRecipe, Recipe, Video
 from static_dynamic.compute import Compute, autocast, on_device, pick_device, prefetch
 from static_dynamic.errors import BadClip, UserError
-from static_dynamic.inputs import tensors_of
+from static_dynamic.inputs import Inputs, tensors_of
 from static_dynamic.recorder import Recorder
 from static_dynamic.sources import Source
 from static_dynamic.store import Record, Store
 from static_dynamic.variants import Conditions, PreparedVideo, Variant, prepare_video, stack
 
 VIDEOS_PER_SHARD = 8
+
+Judge = Callable[[Video, torch.Tensor], dict[str, float]]
+"""What a model's output is worth: video and output, clips left out → measure → value."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,16 @@ class Study:
         recipe: The model's input.
         conditions: Styles and orders.
         compute: How forwards are run.
+        judge: Also judges the model's output on every variant.
     """
 
     recorder: Recorder
     source: Source
     videos: Sequence[Video]
-    recipe: Recipe
+    recipe: Recipe | FlowRecipe
     conditions: Conditions
     compute: Compute
+    judge: Judge | None = None
 
     def describe(self) -> dict[str, object]:
         """Everything that decides the activations, as plain data: equal descriptions mean equal bytes in the store."""
@@ -49,6 +54,7 @@ class Study:
             "weights": weights_digest(model),
             "stages": {name: [list(tap) for tap in taps] for name, taps in self.recorder.stages.items()},
             "pool": self.recorder.pool,
+            **({"judge": repr(self.judge)} if self.judge else {}),
             "recipe": asdict(self.recipe),
             "source": self.source.describe(),
             "videos": [video.name for video in self.videos],
@@ -77,6 +83,28 @@ class Study:
             return {"video": video.name, "label": video.label, "problem": str(error)}
 
 
+class Judgements:
+    """What the outputs of some variants are worth, row by row, and of which videos that cannot be said."""
+
+    def __init__(self, study: Study) -> None:
+        self.rows: list[dict[str, float]] = []
+        self.problems: dict[str, dict[str, str]] = {}
+        self._judge = study.judge
+        self._videos = {video.name: video for video in study.videos}
+
+    def add(self, keys: Sequence[Variant], output: torch.Tensor | None) -> None:
+        """Judge the output of a forward: ``(N · frames, …)`` for ``N`` variants."""
+        if self._judge is None or output is None:
+            self.rows += [{}] * len(keys)
+            return
+        for key, part in zip(keys, output.float().cpu().unflatten(0, (len(keys), -1)), strict=True):
+            try:
+                self.rows.append(self._judge(self._videos[key.video], part))
+            except BadClip as error:
+                self.rows.append({})
+                self.problems[key.video] = {"unjudged": str(error)}
+
+
 def collect(study: Study, store: Store, on_video: Callable[[str], None] = lambda name: None) -> None:
     """Fill the store: every variant that is not there yet is forwarded, once.
 
@@ -102,8 +130,10 @@ def collect(study: Study, store: Store, on_video: Callable[[str], None] = lambda
         for number in missing:
             records: list[Record] = []
             prepared = _readable(islice(upcoming, len(shards[number])), records, problems, study, on_video)
-            keys, activations = _forward(study.recorder, prepared, study.compute.batch_size, device)
-            store.write(number, keys, activations, records)
+            keys, activations, judgements = _forward(study, prepared, device)
+            for record in records:
+                record.update(judgements.problems.get(record["video"], {}))
+            store.write(number, keys, activations, records, judgements.rows)
     if len(problems) == len(study.videos):
         raise UserError(f"No video could be read. The first: {problems[0]}")
 
@@ -141,21 +171,30 @@ def _readable(
 
 
 def _forward(
-    recorder: Recorder, prepared: Iterable[PreparedVideo], batch_size: int, device: torch.device
-) -> tuple[list[Variant], dict[str, torch.Tensor]]:
-    """Keys and activations of all variants of some videos, ``batch_size`` variants a forward."""
+    study: Study, prepared: Iterable[PreparedVideo], device: torch.device
+) -> tuple[list[Variant], dict[str, torch.Tensor], Judgements]:
+    """Keys, activations and judgements of all variants of some videos, ``batch_size`` variants a forward."""
     keys: list[Variant] = []
     parts: list[dict[str, torch.Tensor]] = []
+    judgements = Judgements(study)
     variants = (variant for video in prepared for variant in video.variants())
-    while batch := list(islice(variants, batch_size)):
-        keys += [key for key, _ in batch]
-        parts.append(_activations(recorder, stack([inputs for _, inputs in batch], device)))
-    return keys, {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}
+    while batch := list(islice(variants, study.compute.batch_size)):
+        names = [key for key, _ in batch]
+        activations, output = _run(study.recorder, stack([inputs for _, inputs in batch], device), bool(study.judge))
+        keys += names
+        parts.append(activations)
+        judgements.add(names, output)
+    return keys, {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}, judgements
 
 
-def _activations(recorder: Recorder, inputs: torch.Tensor | list[torch.Tensor]) -> dict[str, torch.Tensor]:
+def _run(recorder: Recorder, inputs: Inputs, to_the_end: bool) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:
+    """Activations and, if the forward goes to the end, the output."""
     try:
-        return recorder(inputs)
+        if not to_the_end:
+            return recorder(inputs), None
+        with torch.no_grad():
+            output = recorder.model(inputs)
+        return recorder.activations, output
     except torch.OutOfMemoryError:
         raise UserError(f"The device is out of memory at {_shapes(inputs)}: lower batch_size.") from None
     except RuntimeError as error:
@@ -164,7 +203,7 @@ def _activations(recorder: Recorder, inputs: torch.Tensor | list[torch.Tensor]) 
         ) from error
 
 
-def _shapes(inputs: torch.Tensor | list[torch.Tensor]) -> str:
+def _shapes(inputs: Inputs) -> str:
     return " and ".join(str(tuple(tensor.shape)) for tensor in tensors_of(inputs))
 
 

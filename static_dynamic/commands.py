@@ -1,6 +1,7 @@
 """What every command line of the project has in common: a slip is one line on stderr and exit code 2."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -24,10 +25,13 @@ def command(run: Callable[[], object]) -> int:
     """Run a command; the exit code is 0, 2 after a user's slip, 130 if it was stopped by hand."""
     try:
         run()
+        sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped. What is done is kept: the same command goes on from here.", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
     return 0

@@ -16,7 +16,7 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from static_dynamic.clip import Recipe
+from static_dynamic.clip import FlowRecipe, Recipe
 from static_dynamic.inputs import example_inputs
 from static_dynamic.recorder import Stages, eval_mode, resolve_stages
 
@@ -55,12 +55,14 @@ class Cost:
     stages: tuple[StageCost, ...]
 
 
-def measure_cost(model: nn.Module, recipe: Recipe, stages: Stages | None = None, fvcore: bool = True) -> Cost:
+def measure_cost(
+    model: nn.Module, recipe: Recipe | FlowRecipe, stages: Stages | None = None, fvcore: bool = True
+) -> Cost:
     """Parameters and MACs of a model on one clip; its weights and mode are left alone.
 
     Args:
         model: Any module whose input :func:`static_dynamic.inputs.example_inputs` can make.
-        recipe: Frames and crop of the clip.
+        recipe: Frames and size of the clip.
         stages: Which stages; ``None`` means those that the model declares.
         fvcore: Whether to count with fvcore too, which runs a real forward.
 
@@ -84,7 +86,7 @@ def measure_cost(model: nn.Module, recipe: Recipe, stages: Stages | None = None,
                 reached[name] = StageCost(name, sum(ran.values()), counter.get_total_flops() / 2)
 
             hooks.callback(shadow.get_submodule(module).register_forward_hook(reach).remove)
-        shadow(example_inputs(shadow, recipe, device="meta"))
+        shadow(example_inputs(recipe, device="meta"))
     by_stage = {
         stage: max((reached[tap.module] for tap in parts), key=lambda cost: cost.macs) for stage, parts in taps.items()
     }
@@ -114,12 +116,12 @@ def _parameters_that_ran(model: nn.Module) -> Iterator[dict[int, int]]:
             handle.remove()
 
 
-def _count_with_fvcore(model: nn.Module, recipe: Recipe) -> tuple[float | None, dict[str, int]]:
+def _count_with_fvcore(model: nn.Module, recipe: Recipe | FlowRecipe) -> tuple[float | None, dict[str, int]]:
     with warnings.catch_warnings(), eval_mode(model), torch.no_grad():
         warnings.simplefilter("ignore")  # the tracer's own advice, meant for its authors
         from fvcore.nn import FlopCountAnalysis
 
-        analysis = FlopCountAnalysis(model, (example_inputs(model, recipe),))
+        analysis = FlopCountAnalysis(model, (example_inputs(recipe),))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)  # they are returned instead
         try:
             return float(analysis.total()), dict(analysis.unsupported_ops())

@@ -1,12 +1,12 @@
 """What models take: a tensor, or lists, tuples and dicts of tensors, clips along the first axis."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import nn
 
-from static_dynamic.clip import Recipe
+from static_dynamic.clip import FlowRecipe, Recipe
 from static_dynamic.errors import UserError
 
 Inputs = Any
@@ -31,8 +31,12 @@ def tensors_of(inputs: Inputs) -> Iterable[torch.Tensor]:
             yield from tensors_of(part)
 
 
-def declared_recipe(model: nn.Module, recipe: Recipe | Mapping[str, Any] | None = None) -> Recipe:
+def declared_recipe(
+    model: nn.Module, recipe: Recipe | FlowRecipe | Mapping[str, Any] | None = None
+) -> Recipe | FlowRecipe:
     """The recipe given, or the one that the model declares in ``model.spec.recipe``.
+
+    A mapping that names ``flows`` is a :class:`FlowRecipe`.
 
     Raises:
         UserError: If there is neither.
@@ -42,30 +46,36 @@ def declared_recipe(model: nn.Module, recipe: Recipe | Mapping[str, Any] | None 
         raise UserError(
             "This model declares no input: give its recipe, e.g. recipe=Recipe(frames=8, rate=8, crop=224)."
         )
-    return given if isinstance(given, Recipe) else Recipe(**given)
+    return make_recipe(given) if isinstance(given, Mapping) else given
 
 
-def named_axes(model: nn.Module) -> Mapping[str, tuple[int, ...]]:
-    """The inputs of a model that takes a dict: name → axes between clips and height; empty if it takes clips."""
-    declared = getattr(model, "inputs", None)
-    is_one = isinstance(declared, Mapping) and all(isinstance(axes, tuple) for axes in declared.values())
-    return cast(Mapping[str, tuple[int, ...]], declared) if is_one else {}
+def make_recipe(fields: Mapping[str, Any]) -> Recipe | FlowRecipe:
+    """The recipe of these fields: of images and flow where it names ``flows``, else of clips."""
+    return FlowRecipe(**fields) if "flows" in fields else Recipe(**fields)
 
 
-def example_inputs(model: nn.Module, recipe: Recipe, clips: int = 1, device: str = "cpu") -> Inputs:
+def example_inputs(recipe: Recipe | FlowRecipe, clips: int = 1, device: str = "cpu") -> Inputs:
     """Noise of the form and size that a model takes, always the same.
 
     Returns:
-        ``(N, 3, T, H, W)``, a list of them for several pathways, or a dict for a model that declares its ``inputs``.
+        ``(N, 3, T, H, W)``, a list of them for several pathways, or image and flow by name.
     """
     # Drawn on the CPU, so that every device gets the same; shapes alone need no numbers.
     draw = None if device == "meta" else torch.Generator().manual_seed(0)
 
-    def noise(*middle: int) -> torch.Tensor:
-        size = (clips, *middle, recipe.crop, recipe.crop)
+    def noise(*shape: int) -> torch.Tensor:
+        size = (clips, *shape)
         return torch.empty(size, device=device) if draw is None else torch.randn(size, generator=draw).to(device)
 
-    if axes := named_axes(model):
-        return {name: noise(*middle) for name, middle in axes.items()}
-    pathways = [noise(3, frames) for frames in recipe.frame_counts]
+    if isinstance(recipe, FlowRecipe):
+        return image_and_flow(
+            noise(recipe.frames, 3, *recipe.size), noise(recipe.frames, 3 * len(recipe.flows), *recipe.size)
+        )
+    pathways = [noise(3, frames, recipe.crop, recipe.crop) for frames in recipe.frame_counts]
     return pathways[0] if len(pathways) == 1 else pathways
+
+
+def image_and_flow(images: torch.Tensor, flows: torch.Tensor) -> dict[str, torch.Tensor]:
+    """``(..., T, C, H, W)`` of both → the dict that models of image and flow take; one frame has no axis of its own."""
+    pair = {"Image": images, "Flow": flows}
+    return {name: x.squeeze(-4) if x.shape[-4] == 1 else x for name, x in pair.items()}

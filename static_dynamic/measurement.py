@@ -12,11 +12,11 @@ from typing import Any
 
 from torch import nn
 
-from static_dynamic.clip import ORIGINAL, Recipe
-from static_dynamic.collect import Study, collect
+from static_dynamic.clip import ORIGINAL, FlowRecipe, Recipe
+from static_dynamic.collect import Judge, Study, collect
 from static_dynamic.compute import Compute
 from static_dynamic.errors import UserError
-from static_dynamic.inputs import declared_recipe, named_axes
+from static_dynamic.inputs import declared_recipe
 from static_dynamic.interventions import STRONG
 from static_dynamic.pairs import make_pairs
 from static_dynamic.recorder import Recorder, Stages
@@ -44,17 +44,18 @@ def measure(
     videos: str | Path | Source,
     stages: Stages | None = None,
     *,
-    recipe: Recipe | Mapping[str, Any] | None = None,
+    recipe: Recipe | FlowRecipe | Mapping[str, Any] | None = None,
     layout: str | None = None,
     pool: str = "avg",
     styles: Sequence[str] = STRONG,
-    scrambles: Sequence[str] = ("shuffle",),
+    scrambles: Sequence[str] | None = None,
     max_videos: int | None = None,
     seed: int = 0,
     compute: Compute | None = None,
     scoring: Scoring | None = None,
     store: str | Path | None = None,
     resume: bool = True,
+    judge: Judge | None = None,
     provenance: Mapping[str, Any] | None = None,
     on_video: Callable[[str], None] = lambda name: None,
 ) -> Result:
@@ -68,13 +69,14 @@ def measure(
         layout: Layout of stages named by module path.
         pool: How positions become one number per unit; see :meth:`static_dynamic.layout.Layout.pool`.
         styles: Static conditions: built-in styles, image files, ``"original"``, styles on disk.
-        scrambles: Dynamic conditions beside the intact order.
+        scrambles: Dynamic conditions beside the intact order; ``None`` means ``shuffle``, or ``jitter`` of the flow.
         max_videos: Use the first so many videos.
         seed: Draws styles and scrambles.
         compute: Batch size, device, precision, workers.
         scoring: Pairs, threshold, intervals.
         store: Folder for the activations, which can be resumed; a temporary one if ``None``.
         resume: Go on with what the store holds; otherwise start over.
+        judge: Also judges the model's output on every variant, e.g. :class:`static_dynamic.quality.MaskJudge`.
         provenance: What else the manifest should say, e.g. the checkpoint.
         on_video: Called with the name of every video that is done.
 
@@ -92,16 +94,14 @@ def measure(
         ['relu']
     """
     started = time.perf_counter()
-    if names := named_axes(model):
-        raise UserError(
-            f"This model takes {' and '.join(names)}, not clips, which no source gives yet: "
-            "record its stages with sd.record(model, {name: tensor, ...})."
-        )
-    source, scoring = open_source(videos), scoring or Scoring(seed=seed)
-    conditions = Conditions(_with_original(styles, scoring), tuple(scrambles), seed)
-    conditions.check(source)
-    recorder, input_recipe = Recorder(model, stages, layout, pool), declared_recipe(model, recipe)
-    study = Study(recorder, source, list(source.videos)[:max_videos], input_recipe, conditions, compute or Compute())
+    source, scoring, input_recipe = open_source(videos), scoring or Scoring(seed=seed), declared_recipe(model, recipe)
+    _check_flow(source, input_recipe)
+    conditions = Conditions(
+        _with_original(styles, scoring), usual_scrambles(input_recipe) if scrambles is None else tuple(scrambles), seed
+    )
+    conditions.check(source, input_recipe)
+    recorder, chosen = Recorder(model, stages, layout, pool), list(source.videos)[:max_videos]
+    study = Study(recorder, source, chosen, input_recipe, conditions, compute or Compute(), judge)
     # Pairs that cannot be formed are found now rather than after hours of forwards.
     make_pairs(study.variants(), scoring.rule, {video.name: video.label for video in study.videos})
     described = study.describe()
@@ -109,7 +109,7 @@ def measure(
         folder = store or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-"))
         activations = Store(Path(folder), described, resume)
         collect(study, activations, on_video)
-        scores, records = score(activations, scoring), activations.records()
+        scores, records, quality = score(activations, scoring), activations.records(), activations.judgements()
     manifest = {
         **(provenance or {}),
         "study": described,
@@ -122,7 +122,7 @@ def measure(
         "left_out": [list(entry) for entry in getattr(source, "left_out", [])],
         "videos": records,
     }
-    return Result(scores.layers, scores.units, manifest, _skipped(records) + scores.warnings)
+    return Result(scores.layers, scores.units, manifest, _skipped(records) + scores.warnings, quality)
 
 
 def versions() -> dict[str, str]:
@@ -142,4 +142,26 @@ def _with_original(styles: Sequence[str], scoring: Scoring) -> tuple[str, ...]:
 
 
 def _skipped(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    return [f"Skipped {record['video']}: {record['problem']}" for record in records if record["problem"]]
+    skipped = [f"Skipped {record['video']}: {record['problem']}" for record in records if record["problem"]]
+    unjudged = [f"Not judged {record['video']}: {record['unjudged']}" for record in records if "unjudged" in record]
+    return skipped + unjudged
+
+
+def _check_flow(source: Source, recipe: Recipe | FlowRecipe) -> None:
+    """Models of clips need a source of clips, models of image and flow one of images and flow."""
+    there = tuple(getattr(source, "flows", ()))
+    if isinstance(recipe, FlowRecipe):
+        for direction in recipe.flows:
+            if direction not in there:
+                given = f"its flow is {' and '.join(there)}" if there else "it has no optical flow"
+                raise UserError(
+                    f"This model takes images with their {' and '.join(recipe.flows)} flow; {source.name}: {given}. "
+                    "A data set in the layout of DAVIS gives both; python -m static_dynamic.flow computes the flow."
+                )
+    elif there:
+        raise UserError(f"This model takes clips; {source.name} gives images and their flow. Open the frames as clips.")
+
+
+def usual_scrambles(recipe: Recipe | FlowRecipe) -> tuple[str, ...]:
+    """The published dynamic condition of such a model."""
+    return ("jitter",) if isinstance(recipe, FlowRecipe) else ("shuffle",)

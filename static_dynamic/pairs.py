@@ -26,7 +26,7 @@ class PairRule:
 
     Attributes:
         n_factors: Number of factors, the residual included: 3, or 4 or 5 with ``differ`` and ``same`` pairs.
-        residual_index: Which factor is the residual, which has no pairs.
+        residual_index: Which factor is the residual, which has no pairs; -1 if all four factors have pairs.
         same_video: Dynamic pairs come from one video; otherwise from two videos of one class (``m_same``).
         scrambled: Static pairs differ in order; otherwise they are two videos of different classes (``app_shuffle``).
         normal_static: Static pairs come from the videos as filmed (``use_normal_app``).
@@ -41,9 +41,11 @@ class PairRule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 3 <= self.n_factors <= 5 or not 2 <= self.residual_index < self.n_factors:
+        has_residual = 3 <= self.n_factors <= 5 and 2 <= self.residual_index < self.n_factors
+        if not has_residual and (self.n_factors, self.residual_index) != (len(FACTORS), -1):
             raise UserError(
-                "The factors need n_factors in 3..5 and residual_index in 2..n_factors-1 (0 is dynamic, 1 is static). "
+                "The factors need n_factors in 3..5 and residual_index in 2..n_factors-1 (0 is dynamic, 1 is static), "
+                "or 4 and -1: no residual. "
                 f"Got n_factors={self.n_factors}, residual_index={self.residual_index}."
             )
 
@@ -60,16 +62,22 @@ class Pairs(NamedTuple):
     b: npt.NDArray[np.intp]
     factor: npt.NDArray[np.intp]
     video: npt.NDArray[np.intp]
-    """Number of the first element's video: pairs of one video depend on each other."""
+    """Number of the first element's video, or of its sequence: pairs of one sequence depend on each other."""
 
 
-def make_pairs(variants: Sequence[Variant], rule: PairRule, labels: Mapping[str, str | None] | None = None) -> Pairs:
+def make_pairs(
+    variants: Sequence[Variant],
+    rule: PairRule,
+    labels: Mapping[str, str | None] | None = None,
+    sequences: Mapping[str, str] | None = None,
+) -> Pairs:
     """All pairs among the rows of a store.
 
     Args:
         variants: Key of every row.
         rule: Which variants make pairs.
         labels: Video → class, for pairs across videos.
+        sequences: Video → the sequence that it is a moment of.
 
     Raises:
         UserError: If a factor has no pairs, and what would give it some.
@@ -79,11 +87,13 @@ def make_pairs(variants: Sequence[Variant], rule: PairRule, labels: Mapping[str,
     styles = list(dict.fromkeys(key.style for key in variants))
     orders = list(dict.fromkeys(key.order for key in variants))
     pairing = _Pairing(videos, styles, orders, rule, labels or {})
+    whole = [(sequences or {}).get(video, video) for video in videos]
+    number = {sequence: i for i, sequence in enumerate(dict.fromkeys(whole))}
     found = [
-        (row[first], row[second], factor, i)
+        (row[first], row[second], factor, number[sequence])
         for factor, name in enumerate(rule.names)
         if name != "residual"
-        for i, video in enumerate(videos)
+        for video, sequence in zip(videos, whole, strict=True)
         for first, second in getattr(pairing, name)(video)
     ]
     pairs = Pairs(*(np.array(found, np.intp).reshape(-1, 4).T))

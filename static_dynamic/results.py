@@ -10,7 +10,7 @@ import pandas as pd
 
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically, write_text
-from static_dynamic.tables import class_shares, factor_shares, in_order
+from static_dynamic.tables import class_shares, factor_shares, in_order, quality_means
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,14 @@ class Result:
             share of bootstrap replicates that keep the class).
         manifest: How it was made: versions, seed, model, weights, recipe, conditions, what was read of every video.
         warnings: What a reader must know before quoting a number.
+        quality: What the model's outputs were worth, one row per variant; ``None`` if they were not judged.
     """
 
     layers: pd.DataFrame
     units: pd.DataFrame
     manifest: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
+    quality: pd.DataFrame | None = None
 
     @property
     def stages(self) -> list[str]:
@@ -52,6 +54,8 @@ class Result:
     def save(self, folder: str | Path) -> Path:
         """Write ``layers.parquet``, ``layers.csv``, ``units.parquet`` and ``run.json``; each file is whole or absent.
 
+        Where outputs were judged, ``quality.csv`` too.
+
         Raises:
             UserError: If the folder cannot be written.
         """
@@ -59,6 +63,8 @@ class Result:
         write_atomically(folder / "layers.parquet", lambda path: self.layers.to_parquet(path, index=False))
         write_atomically(folder / "layers.csv", lambda path: self.layers.to_csv(path, index=False))
         write_atomically(folder / "units.parquet", lambda path: self.units.to_parquet(path, index=False))
+        if (quality := self.quality) is not None:
+            write_atomically(folder / "quality.csv", lambda path: quality.to_csv(path, index=False))
         write_text(
             folder / "run.json", json.dumps({**self.manifest, "warnings": self.warnings}, indent=2, default=str) + "\n"
         )
@@ -74,7 +80,8 @@ class Result:
         """Write one HTML page with tables, plots and how to read them; it needs no network and no other file."""
         from static_dynamic.report.page import save_page
 
-        return save_page(self.layers, self.units, self.manifest, self.warnings, Path(path))
+        means = None if self.quality is None else quality_means(self.quality)
+        return save_page(self.layers, self.units, self.manifest, self.warnings, Path(path), means)
 
 
 def load(folder: str | Path) -> Result:
@@ -87,6 +94,7 @@ def load(folder: str | Path) -> Result:
     try:
         manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
         layers, units = (pd.read_parquet(folder / f"{name}.parquet") for name in ("layers", "units"))
+        quality = pd.read_csv(folder / "quality.csv") if (folder / "quality.csv").exists() else None
     except (OSError, ValueError) as error:
         raise UserError(f"No result can be read from {folder}: {error}.") from None
-    return Result(layers, units, manifest, manifest.pop("warnings", []))
+    return Result(layers, units, manifest, manifest.pop("warnings", []), quality)

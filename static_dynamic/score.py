@@ -76,8 +76,10 @@ def score(store: Store, scoring: Scoring) -> Scores:
     """
     index = store.index()
     variants = [Variant(*row) for row in index[list(Variant._fields)].itertuples(index=False)]
-    labels = {record["video"]: record["label"] for record in store.records()}
-    pairs = make_pairs(variants, scoring.rule, labels)
+    records = {record["video"]: record for record in store.records()}
+    labels = {video: record["label"] for video, record in records.items()}
+    sequences = {video: record.get("sequence") or video for video, record in records.items()}
+    pairs = make_pairs(variants, scoring.rule, labels, sequences)
     stages = [_score_stage(store, stage, units, pairs, scoring) for stage, units in store.units().items()]
     videos = len(np.unique(pairs.video))
     few = (

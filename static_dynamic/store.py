@@ -3,7 +3,8 @@
     store/study.json           what decides the activations; a store of another study is refused
     store/00003.safetensors    stage → (rows, C) float32
     store/00003.json           what was read of every video of the shard, or why it was skipped
-    store/00003.parquet        video, style, order of every row; written last: its presence makes the shard count
+    store/00003.parquet        video, style, order of every row, and what the output was worth if that was judged;
+                               written last: its presence makes the shard count
 
 A shard holds a fixed run of videos, so its bytes depend neither on the order in which shards are made nor on by whom.
 """
@@ -71,6 +72,7 @@ class Store:
         variants: Sequence[Variant],
         activations: Mapping[str, torch.Tensor],
         records: Sequence[Record],
+        judgements: Sequence[Mapping[str, float]] = (),
     ) -> None:
         """Add a shard.
 
@@ -79,8 +81,11 @@ class Store:
             variants: The key of every row.
             activations: Stage → ``(rows, C)`` float32.
             records: One per video of the shard, the skipped ones too.
+            judgements: What the model's output was worth, row by row.
         """
         index = pd.DataFrame(variants, columns=list(Variant._fields), dtype="str")
+        worth = pd.DataFrame(list(judgements), index=index.index if judgements else None, dtype="float64")
+        index = index.join(worth)
         tensors = {stage: tensor.contiguous() for stage, tensor in activations.items()}
         write_atomically(self._path(shard, "safetensors"), lambda path: save_file(tensors, path))
         write_text(self._path(shard, "json"), json.dumps(list(records)) + "\n")
@@ -94,9 +99,18 @@ class Store:
         return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.parquet"))
 
     def index(self) -> pd.DataFrame:
-        """Key of every row, in the order of :meth:`stage`."""
+        """Key of every row, in the order of :meth:`stage`, and the judgements of its output."""
         tables = [pd.read_parquet(self._path(shard, "parquet")) for shard in self.shards()]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(Variant._fields))
+
+    def judgements(self) -> pd.DataFrame | None:
+        """Video, its sequence, style, order and every measure of the output; ``None`` if none was judged."""
+        index = self.index()
+        if len(index.columns) == len(Variant._fields):
+            return None
+        sequences = {record["video"]: record.get("sequence") for record in self.records()}
+        index.insert(1, "sequence", index["video"].map(sequences))
+        return index
 
     def records(self, shard: int | None = None) -> list[Record]:
         """What was read of every video (of a shard), or why it was skipped."""

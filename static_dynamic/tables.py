@@ -2,7 +2,11 @@
 
 import pandas as pd
 
+from static_dynamic.functional import segmentation as seg
 from static_dynamic.functional.released import UNIT_CLASSES
+
+KEYS = ("video", "sequence", "style", "order")
+"""What says which variant a row of the quality table is about."""
 
 
 def in_order(table: pd.DataFrame, column: str) -> list[str]:
@@ -20,3 +24,32 @@ def class_shares(units: pd.DataFrame) -> pd.DataFrame:
     """Share of the units of every class, percent, ``(stages, classes)``."""
     counts = pd.crosstab(units["stage"], units["class"], normalize="index") * 100
     return counts.reindex(index=in_order(units, "stage"), columns=list(UNIT_CLASSES), fill_value=0.0)
+
+
+def quality_means(quality: pd.DataFrame) -> pd.DataFrame:
+    """Mean over sequences of the mean over frames, of every measure under every condition; so are J and F published.
+
+    Beside the boxes' overlap stand the success rates: shares of all frames whose overlap is above .5, .6, … .9, and
+    their mean.
+
+    Args:
+        quality: One row per variant: ``video``, ``sequence``, ``style``, ``order`` and the measures.
+
+    Returns:
+        One row per style and order.
+    """
+    return pd.DataFrame([_means(key, rows) for key, rows in quality.groupby(["style", "order"], sort=False)])
+
+
+def _means(key: tuple[str, ...], rows: pd.DataFrame) -> dict[str, object]:
+    means: dict[str, object] = dict(zip(("style", "order"), key, strict=True))
+    for measure in [column for column in rows.columns if column not in KEYS]:
+        judged = rows[rows[measure].notna()]
+        if len(judged):
+            means[measure] = seg.mean_over_sequences(judged[measure], list(judged["sequence"].fillna(judged["video"])))
+    if "box" in means:
+        success = seg.success_rates(rows["box"].dropna())
+        names = [f"success_{round(100 * threshold)}" for threshold in seg.SUCCESS_THRESHOLDS]
+        means |= dict(zip(names, success.rates.tolist(), strict=True)) | {"success": success.mean}
+    means["frames"] = int(rows.drop(columns=list(KEYS)).notna().any(axis=1).sum())
+    return means

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from static_dynamic.clip import Clip
+from static_dynamic.clip import Clip, FlowRecipe
 from static_dynamic.errors import UserError
 from static_dynamic.inputs import Inputs, batch_size, declared_recipe, example_inputs, tensors_of
 from static_dynamic.recorder import (
@@ -149,7 +149,9 @@ def _prepare(model: nn.Module, clip: Clip | None) -> Inputs:
     """A clip and its reverse, or noise, as the model's declared recipe wants them."""
     recipe = declared_recipe(model)
     if clip is None:
-        return example_inputs(model, recipe, clips=2)
+        return example_inputs(recipe, clips=2)
+    if isinstance(recipe, FlowRecipe):
+        raise UserError("This model takes image and flow, not clips: give its inputs, or none for noise.")
     frames = recipe.prepare(clip.frames)
     played = [frames[torch.from_numpy(path)].movedim(1, 0) for path in clip.sample.pathways]
     inputs = [torch.stack((path, path.flip(1))) for path in played]

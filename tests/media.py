@@ -151,3 +151,43 @@ def slow_clip(total, start, length, counts):
     """The published steps, one after the other: loop, take consecutive frames, subsample each pathway."""
     opened = list(islice(cycle(range(start, total)), length))
     return [[opened[int(step)] for step in np.linspace(0, length - 1, count)] for count in counts]
+
+
+def write_davis(
+    root: Path,
+    lengths: dict[str, int],
+    size: tuple[int, int] = (32, 48),
+    styles: Sequence[str] = (),
+    lines: Sequence[str] = (),
+) -> Path:
+    """A data set in the layout of DAVIS: a square that moves, its flow both ways, its masks, and restyled images.
+
+    The square of frame ``t`` has its left edge at ``2 t``; sequences differ in the square's row. Flow is drawn red where the
+    square moves forward and cyan backward. ``lines`` are added to the list.
+    """
+    height, width = size
+    listed = []
+    for row, (name, length) in enumerate(lengths.items()):
+        for t in range(length):
+            inside = np.zeros(size, bool)
+            inside[4 + 4 * row : 16 + 4 * row, 2 * t : 2 * t + 12] = True
+            image = np.full((height, width, 3), 60 + 10 * t, np.uint8)
+            image[inside] = (200, 120, 40)
+            flows = [np.where(inside[..., None], colour, (255, 255, 255)) for colour in ((255, 40, 40), (40, 255, 255))]
+            pictures = {
+                f"JPEGImages/480p/{name}/{t:05d}.jpg": image,
+                f"Annotations/480p/{name}/{t:05d}.png": 255 * inside.astype(np.uint8),
+                **{f"FlowImages_gap1/{name}/{t:05d}.png": flows[0] for _ in range(t + 1 < length)},
+                **{f"FlowImages_gap-1/{name}/{t:05d}.png": flows[1] for _ in range(t > 0)},
+            }
+            for i, style in enumerate(styles, start=1):
+                pictures[f"stylized/JPEGImages/{style}/{name}/{t:05d}.jpg"] = (image // (i + 1)).astype(np.uint8)
+            for place, picture in pictures.items():
+                path = root / place
+                path.parent.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(picture.astype(np.uint8)).save(path)
+            listed.append(f"/JPEGImages/480p/{name}/{t:05d}.jpg /Annotations/480p/{name}/{t:05d}.png")
+    path = root / "ImageSets" / "480p" / "val.txt"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([*listed, *lines]) + "\n")
+    return root

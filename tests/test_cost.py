@@ -3,14 +3,13 @@
 import subprocess
 import sys
 from pathlib import Path
-from typing import ClassVar
 
 import pytest
 import torch
 from torch import nn
 
 import models
-from static_dynamic import Recipe
+from static_dynamic import FlowRecipe, Recipe
 from static_dynamic.cost import measure_cost
 
 ROOT = Path(__file__).parents[1]
@@ -35,19 +34,20 @@ def test_macs_and_parameters_counted_by_hand():
     assert cost.uncounted == {}
 
 
-def test_a_model_of_named_inputs():
+def test_a_model_of_image_and_flow():
     class TwoStreams(nn.Module):
-        inputs: ClassVar = {"Image": (3,), "Flow": (2, 3)}
-
         def __init__(self):
             super().__init__()
-            self.image, self.flow = nn.Conv2d(3, 4, 1, bias=False), nn.Conv2d(3, 5, 1, bias=False)
+            self.image, self.flow = nn.Conv2d(3, 4, 1, bias=False), nn.Conv2d(6, 5, 1, bias=False)
 
         def forward(self, inputs):
-            return self.image(inputs["Image"]).mean() + self.flow(inputs["Flow"].flatten(0, 1)).mean()
+            image, flow = (inputs[name].flatten(0, 1) for name in ("Image", "Flow"))
+            return self.image(image).mean() + self.flow(flow).mean()
 
-    cost = measure_cost(TwoStreams(), RECIPE, {"image": ("image", "N C H W"), "flow": ("flow", "(N T) C H W")})
-    assert [stage.macs for stage in cost.stages] == [100 * 12, 100 * 12 + 2 * 100 * 15]
+    stages = {"image": ("image", "(N T) C H W"), "flow": ("flow", "(N T) C H W")}
+    recipe = FlowRecipe(frames=2, flows=("forward", "backward"), size=(10, 20))
+    cost = measure_cost(TwoStreams(), recipe, stages)
+    assert [stage.macs for stage in cost.stages] == [2 * 200 * 12, 2 * 200 * (12 + 30)]
     assert cost.fvcore_macs == cost.macs
 
 

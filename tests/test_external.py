@@ -480,7 +480,7 @@ class Needy(nn.Module):
 def test_a_model_that_needs_numbers_runs_for_real():
     model = Needy()
     weights = copy.deepcopy(model.state_dict())
-    found = probe(model, (2, 4), 8)
+    found = probe(model, [(1, 3, 2, 8, 8), (1, 3, 4, 8, 8)])
     assert found[0].output == "tuple[0: (1, 3, 2, 8, 8), 1: dict[mean: (), size: tuple[0: 1, 1: None]]]"
     assert {module.path: module.runs for module in found}["twice"] == 2
     assert [module.path for module in suggest(found)] == ["blocks.0", "blocks.1"]

@@ -228,11 +228,9 @@ def test_a_model_that_fails_on_its_input_says_on_which():
         )
 
 
-def test_a_model_of_several_named_inputs_says_what_to_do():
-    model = PlantedModel()
-    model.inputs = {"Image": (3,), "Flow": (3,)}
-    with pytest.raises(sd.UserError, match=r"takes Image and Flow, not clips.*sd\.record"):
-        measure(model=model)
+def test_a_model_of_image_and_flow_needs_a_source_of_both():
+    with pytest.raises(sd.UserError, match=r"takes images with their forward flow; Planted: it has no optical flow"):
+        measure(recipe=sd.FlowRecipe())
 
 
 def test_saved_results_load_equal(tmp_path):

@@ -143,14 +143,20 @@ def layer_scores(between: Array, total: Array, residual_index: int = RESIDUAL) -
     """Scores ``(R, F)`` from unit sums of covariance ``(R, F)`` and of total variance ``(R,)``; 1 for the residual."""
     with np.errstate(invalid="ignore", divide="ignore"):
         scores = between / total[:, None]
-    scores[:, residual_index] = 1.0
+    scores[:, _residual(residual_index)] = 1.0
     return scores
+
+
+def _residual(index: int) -> slice:
+    """The residual among the factors; nothing where there is none, which is written -1."""
+    return slice(index, index + 1) if index >= 0 else slice(0)
 
 
 def allocate(scores: Array, units: int) -> Layerwise:
     """Scores ``(…, F)`` → shares, dims and percent, with the published softmax and truncation."""
-    powers = np.exp(scores - scores.max(-1, keepdims=True))
-    shares = powers / powers.sum(-1, keepdims=True)
+    with np.errstate(invalid="ignore"):  # scores of a stage that never varies are undefined, and so are its shares
+        powers = np.exp(scores - scores.max(-1, keepdims=True))
+        shares = powers / powers.sum(-1, keepdims=True)
     if not np.isfinite(shares).all():
         dims = np.zeros(shares.shape, np.intp)
     else:
@@ -176,7 +182,7 @@ def released_layerwise(
         b: Second elements, ``(n, C)``.
         factor: Factor of each pair, ``(n,)``.
         n_factors: Number of factors, the residual included.
-        residual_index: Which factor is the residual; it has no pairs.
+        residual_index: Which factor is the residual, which has no pairs; -1 if none is.
 
     Returns:
         Scores, shares, dims and percent, each ``(n_factors,)``.
@@ -205,7 +211,7 @@ def released_unitwise(
         b: Second elements, ``(n, C)``.
         factor: Factor of each pair, ``(n,)``.
         n_factors: Number of factors, the residual included.
-        residual_index: Which factor is the residual.
+        residual_index: Which factor is the residual; -1 if none is.
 
     Returns:
         ``(n_factors, C)``, in -1..1; NaN for a unit without variance.
@@ -222,7 +228,7 @@ def unit_scores(cov: Covariances, residual_index: int = RESIDUAL) -> Array:
     """Intraclass correlations ``(R, F, C)``; NaN without variance, 1 for the residual."""
     with np.errstate(invalid="ignore", divide="ignore"):
         scores = np.where(cov.within > 0, cov.between / cov.within, np.nan)
-    scores[:, residual_index] = 1.0
+    scores[:, _residual(residual_index)] = 1.0
     return scores
 
 

@@ -8,9 +8,10 @@ from static_dynamic.clip import Frames, Recipe
 from static_dynamic.commands import Parser, command
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import check_style, contact_sheet
+from static_dynamic.interventions.flow_changes import flow_change
 from static_dynamic.interventions.scrambles import scrambling
-from static_dynamic.interventions.sheet import write_png
 from static_dynamic.interventions.styles import STRONG, style
+from static_dynamic.pictures import write_png
 
 RATE = 8
 """Source frames from one column to the next."""
@@ -29,12 +30,15 @@ def parser() -> Parser:
 
 
 def catalogue() -> str:
-    """Every style and scramble with its summary; a star marks the default conditions of a measurement."""
+    """Every style, scramble and change of flow with its summary; a star marks the defaults of a measurement."""
     styles = [
         f"  {entry.name:15}{'*' if entry.name in STRONG else ' '} {entry.summary}" for entry in style.entries.values()
     ]
     scrambles = [f"  {entry.name:16} {entry.summary}" for entry in scrambling.entries.values()]
-    return "\n".join(["styles (* = default of a measurement)", *styles, "scrambles", *scrambles])
+    changes = [f"  {entry.name:16} {entry.summary}" for entry in flow_change.entries.values()]
+    return "\n".join(
+        ["styles (* = default of a measurement)", *styles, "scrambles", *scrambles, "changes of optical flow", *changes]
+    )
 
 
 def read_frames(video: str, count: int) -> Frames:

@@ -88,6 +88,11 @@ def scramble(kind: str, length: int, seed: int = 0) -> Indices:
     return scrambling[name].function(length, generator(seed, name), *arguments)
 
 
+def check_scramble(kind: str) -> None:
+    """Raise now what `scramble` would raise for this kind later."""
+    scramble(kind, 2)
+
+
 def apply_scramble(frames: Frames, kind: str, seed: int = 0) -> Frames:
     """The frames of a clip, ``(T, ...)``, in the order that `scramble` gives."""
     return frames[scramble(kind, len(frames), seed)]

@@ -3,22 +3,13 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from static_dynamic.clip import ORIGINAL, Frames
-from static_dynamic.errors import UserError
-from static_dynamic.files import write_atomically
 from static_dynamic.interventions.census import Frame
 from static_dynamic.interventions.scrambles import list_scrambles, scramble
 from static_dynamic.interventions.styles import list_styles, restyle
-
-HEIGHT = 128
-"""Height of a row, pixels."""
-MARGIN = 4
-LABEL = 190
-"""Width of the labels, pixels."""
-INK, PAPER = (30, 30, 30), (255, 255, 255)
+from static_dynamic.pictures import labelled_row
 
 
 def contact_sheet(
@@ -40,41 +31,8 @@ def contact_sheet(
     """
     kinds = list_scrambles("*" if len(frames) > 1 else "freeze") if scrambles is None else scrambles
     names = [ORIGINAL, *(list_styles() if styles is None else styles)]
-    rows = [_row(Path(name).stem, restyle(frames, name, seed)) for name in names]
+    rows = [labelled_row(Path(name).stem, restyle(frames, name, seed)) for name in names]
     for kind in kinds:
         order = scramble(kind, len(frames), seed)
-        rows.append(_row(f"{kind}\n{' '.join(str(i + 1) for i in order)}", frames[order]))
+        rows.append(labelled_row(f"{kind}\n{' '.join(str(i + 1) for i in order)}", frames[order]))
     return np.concatenate(rows)
-
-
-def write_png(image: Frame, path: Path) -> None:
-    """Write an RGB image as PNG: whole or not at all. Missing parent folders are made.
-
-    Raises:
-        UserError: If the name does not end in ``.png``, or the place cannot be written.
-    """
-    if path.suffix.lower() != ".png":
-        raise UserError(f"A contact sheet is a PNG: its name must end in .png. Got {str(path)!r}.")
-    _, data = cv2.imencode(".png", image[..., ::-1])
-    write_atomically(path, lambda partial: partial.write_bytes(data.tobytes()))
-
-
-def _row(label: str, frames: Frames) -> Frame:
-    height, width = frames.shape[1:3]
-    size = (max(1, round(width * HEIGHT / height)), HEIGHT)
-    shown = [_framed(np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA))) for frame in frames]
-    return np.concatenate([_card(label), *shown], axis=1)
-
-
-def _framed(image: Frame) -> Frame:
-    border = (MARGIN, MARGIN, MARGIN, MARGIN)
-    return np.asarray(cv2.copyMakeBorder(image, *border, cv2.BORDER_CONSTANT, value=PAPER))
-
-
-def _card(text: str) -> Frame:
-    """The label of a row, with its line breaks."""
-    card = np.full((HEIGHT + 2 * MARGIN, LABEL, 3), PAPER, dtype=np.uint8)
-    for number, line in enumerate(text.splitlines()):
-        place = (10, HEIGHT // 2 + 18 * number)
-        cv2.putText(card, line, place, cv2.FONT_HERSHEY_SIMPLEX, 0.45, INK, 1, cv2.LINE_AA)
-    return card

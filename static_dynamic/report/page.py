@@ -12,9 +12,14 @@ from static_dynamic.tables import class_shares, in_order
 
 
 def save_page(
-    layers: pd.DataFrame, units: pd.DataFrame, manifest: Mapping[str, Any], warnings: Sequence[str], path: Path
+    layers: pd.DataFrame,
+    units: pd.DataFrame,
+    manifest: Mapping[str, Any],
+    warnings: Sequence[str],
+    path: Path,
+    quality: pd.DataFrame | None = None,
 ) -> Path:
-    """Write the page.
+    """Write the page; ``quality`` is what the outputs were worth under every condition.
 
     Raises:
         UserError: If the folder cannot be written.
@@ -30,6 +35,7 @@ def save_page(
         factors=in_order(layers, "factor"),
         stages=[(stage, rows.to_dict("records")) for stage, rows in layers.groupby("stage", sort=False)],
         classes=class_shares(units).round(1).reset_index().to_dict("records"),
+        quality=[] if quality is None else quality.round(3).to_dict("records"),
         layers_svg=svg(plot_layers(layers)),
         units_svg=svg(plot_units(units)),
     )

@@ -37,7 +37,7 @@ def plot_layers(layers: pd.DataFrame) -> "Figure":
             spread = [rows["share"] - rows["share_low"], rows["share_high"] - rows["share"]]
             axes.errorbar(x, rows["share"], yerr=spread, color=COLOURS[factor], marker="o", capsize=3, label=factor)
 
-    return _per_stream(in_order(layers, "stage"), panel, "share of the layer, percent")
+    return per_stream(in_order(layers, "stage"), panel, "share of the layer, percent")
 
 
 def plot_units(units: pd.DataFrame) -> "Figure":
@@ -52,7 +52,7 @@ def plot_units(units: pd.DataFrame) -> "Figure":
             base += heights
         axes.set_ylim(0, 100)
 
-    return _per_stream(list(classes.index), panel, "units, percent")
+    return per_stream(list(classes.index), panel, "units, percent")
 
 
 def save_plots(layers: pd.DataFrame, units: pd.DataFrame, folder: Path) -> list[Path]:
@@ -89,7 +89,7 @@ def _render(figure: "Figure", target: Path | StringIO, kind: str) -> None:
         figure.savefig(target, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
 
 
-def _per_stream(all_stages: list[str], panel: Callable[["Axes", list[str]], None], label: str) -> "Figure":
+def per_stream(all_stages: list[str], panel: Callable[["Axes", list[str]], None], label: str) -> "Figure":
     """A figure with one panel per stream (``slow.stage1`` and ``slow.stage2`` share one), sharing the vertical axis."""
     import seaborn as sns
     from matplotlib.figure import Figure

@@ -5,6 +5,7 @@ from typing import Any
 
 from static_dynamic.errors import UserError
 from static_dynamic.sources.base import Source
+from static_dynamic.sources.davis import Davis
 from static_dynamic.sources.frame_folders import FrameFolders, frame_folders
 from static_dynamic.sources.images import EXTENSIONS as IMAGES
 from static_dynamic.sources.stylized import Stylized
@@ -12,7 +13,7 @@ from static_dynamic.sources.synthetic import SyntheticVideos
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from static_dynamic.sources.video_files import VideoFiles, video_paths
 
-__all__ = ["FrameFolders", "Source", "Stylized", "SyntheticVideos", "VideoFiles", "open_source"]
+__all__ = ["Davis", "FrameFolders", "Source", "Stylized", "SyntheticVideos", "VideoFiles", "open_source"]
 
 
 def open_source(where: str | Path | Source, **options: Any) -> Source:

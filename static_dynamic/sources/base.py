@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from static_dynamic.clip import ORIGINAL, Clip, Frames, Recipe, Sample, Video
 from static_dynamic.errors import BadClip, UserError, unknown
@@ -29,12 +29,13 @@ class Source(Protocol):
     def videos(self) -> Sequence[Video]:
         """Every video, in a fixed order, each with a unique name."""
 
-    def read(self, video: Video, recipe: Recipe, style: str | None = None) -> Clip:
+    def read(self, video: Video, recipe: Any, style: str | None = None) -> Clip:
         """The frames of one video that the recipe asks for.
 
         Args:
             video: One of ``videos``.
-            recipe: Which frames the model wants, and at what size.
+            recipe: Which frames the model wants, and at what size: a ``Recipe`` where this is a source of clips, a
+                ``FlowRecipe`` where it is one of images with flow, which then names its directions in ``flows``.
             style: One of ``styles``; ``None`` or ``"original"`` is the video as filmed.
 
         Raises:

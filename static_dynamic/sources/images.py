@@ -25,20 +25,30 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
-def read_image(path: Path) -> Frames:
-    """One image as ``(H, W, 3)`` uint8 RGB, read as the published loaders read it, with PIL.
+def open_image(path: Path, kind: str = "frame") -> Image.Image:
+    """An image, whole in memory; ``kind`` is what a message calls it.
 
     Raises:
         BadClip: If the file is missing, empty, cut short or no image.
     """
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            image.load()
+            return image
     except FileNotFoundError:
-        raise BadClip(f"{path}: this frame is missing.") from None
+        raise BadClip(f"{path}: this {kind} is missing.") from None
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         reason = "the file is empty" if not path.stat().st_size else " ".join(str(error).split())
-        raise BadClip(f"{path}: this frame cannot be read ({reason}).") from error
+        raise BadClip(f"{path}: this {kind} cannot be read ({reason}).") from error
+
+
+def read_image(path: Path) -> Frames:
+    """One image as ``(H, W, 3)`` uint8 RGB, read as the published loaders read it, with PIL.
+
+    Raises:
+        BadClip: If the file is missing, empty, cut short or no image.
+    """
+    return np.asarray(open_image(path).convert("RGB"))
 
 
 def read_images(paths: Iterable[Path], short_side: int | None = None) -> Frames:

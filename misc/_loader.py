@@ -1,0 +1,56 @@
+"""What both loader scripts do: prepare some videos as `main.py` would with these options, and draw their variants."""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from config import Config, read_config
+from main import input_recipe, open_data
+from static_dynamic.errors import BadClip, UserError
+from static_dynamic.interventions import STRONG
+from static_dynamic.measurement import usual_scrambles
+from static_dynamic.pictures import write_png
+from static_dynamic.report.variants import draw_variants
+from static_dynamic.variants import Conditions, prepare_video
+
+COUNT = 4
+"""Videos that are drawn."""
+
+
+def run_loader(arguments: Sequence[str]) -> list[Path]:
+    """Write a contact sheet for some videos, spread over all; one that cannot be read is named and skipped.
+
+    Args:
+        arguments: Options of `main.py`; ``--n_examples`` says how many videos (4), ``--save_dir`` where to (tmp).
+
+    Raises:
+        UserError: As `main.py`, or if no video could be read.
+    """
+    from models import ModelError, describe
+
+    config: Config = read_config(arguments)
+    try:
+        recipe = input_recipe(describe(config.model), config)
+    except ModelError as error:
+        raise UserError(str(error)) from None
+    source = open_data(config, recipe)
+    scrambles = usual_scrambles(recipe) if config.scrambles is None else config.scrambles
+    conditions = Conditions(tuple(config.styles or source.styles or STRONG), scrambles, config.random_seed)
+    conditions.check(source, recipe)
+    count = config.n_examples if "n_examples" in config.model_fields_set else COUNT
+    chosen = np.unique(np.linspace(0, len(source.videos) - 1, count).round().astype(int))
+    folder, written = config.save_dir or Path("tmp"), []
+    for video in (source.videos[i] for i in chosen):
+        try:
+            sheet = draw_variants(prepare_video(source, video, recipe, conditions), recipe)
+        except BadClip as error:
+            print(f"Skipped {error}", file=sys.stderr)
+            continue
+        written.append(folder / f"{video.name.replace('/', '_')}.png")
+        write_png(sheet, written[-1])
+        print(written[-1])
+    if not written:
+        raise UserError(f"None of {count} videos of {source.name} could be read.")
+    return written

@@ -1,0 +1,203 @@
+"""What the scripts of this folder read: published result files and the runs of ours, in one form."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from static_dynamic.errors import UserError, unknown
+from static_dynamic.published import FACTORS, SCORES, read_final, stage_name
+from static_dynamic.results import load
+
+Array = npt.NDArray[np.float64]
+
+PICTURES = (".png", ".svg", ".pdf")
+
+
+# Layers
+
+
+def read_layers(places: Iterable[Path]) -> dict[str, pd.DataFrame]:
+    """Layer tables: one per seed, under the name of the file or folder that it comes from.
+
+    Args:
+        places: Published texts, folders of them, runs of ours, or folders of these.
+
+    Raises:
+        UserError: If a place holds none, or one cannot be read.
+    """
+    sources = [source for place in places for source in _layer_sources(place)]
+    return {str(source): load(source).layers if source.is_dir() else _final(source) for source in sources}
+
+
+def _layer_sources(place: Path) -> list[Path]:
+    if place.is_file() or (place / "layers.parquet").exists():
+        return [place]
+    if not place.exists():
+        raise UserError(f"There is no file or folder {str(place)!r}.")
+    texts = sorted(place.glob("[!.]*.txt"))
+    runs = sorted(table.parent for table in place.glob("[!.]*/layers.parquet"))
+    if not texts + runs:
+        raise UserError(f"{place} holds neither published texts (*.txt) nor runs (layers.parquet).")
+    return texts or runs
+
+
+def _final(path: Path) -> pd.DataFrame:
+    final = read_final(path)
+    if final.repeated:
+        note(f"{path}: {len(final.repeated)} stages stand there more than once; the last lines count.")
+    return final.layers
+
+
+# Units
+
+
+def read_units(place: Path) -> pd.DataFrame:
+    """Unit scores of every stage: columns ``stage``, ``unit``, ``dynamic``, ``static``; NaN for a dead unit.
+
+    Args:
+        place: A run of ours, or a published folder: ``joint_encoding/<model>`` or ``idv_scores/<model>``. Both give
+            the same scores, as a softmax with one score known can be undone.
+
+    Raises:
+        UserError: If there are none, or a file cannot be read or is not of that form.
+    """
+    require_folder(place)
+    if (place / "units.parquet").exists():
+        units: pd.DataFrame = load(place).units[["stage", "unit", "dynamic", "static"]]
+        return units
+    files = [path for path in place.glob("[!.]*") if path.suffix in (".pkl", ".safetensors")]
+    files = [path for path in files if path.name.startswith("raw_")] or files
+    if not files:
+        raise UserError(f"{place} holds neither published scores (*.pkl, *.safetensors) nor a run (units.parquet).")
+    return pd.concat([_unit_table(path) for path in _by_stage(files)], ignore_index=True)
+
+
+def read_scores(path: Path) -> Array:
+    """The array in a published pickle or in a safetensors file of ours, ``(C, 3)`` or, if raw, ``(3, C)``.
+
+    A pickle can name nothing but arrays of numbers, so it runs no code.
+
+    Raises:
+        UserError: If the file cannot be read or holds anything else.
+    """
+    try:
+        values = _read_pickle(path) if path.suffix == ".pkl" else _read_safetensors(path)
+    except UserError:
+        raise
+    except Exception as error:  # a damaged pickle can raise anything
+        reason = (str(error) or type(error).__name__).partition("\n")[0]
+        raise UserError(f"{path} cannot be read: {reason}.") from error
+    if not isinstance(values, np.ndarray) or values.ndim != 2 or values.dtype.kind not in "fiu":
+        raise UserError(f"{path} must hold the scores of units, a (C, 3) or (3, C) array. Got {type(values).__name__}.")
+    return values.astype(np.float64)
+
+
+def _read_pickle(path: Path) -> Any:
+    from models.unpickling import HarmlessUnpickler, PlainArray, RefusedError
+
+    try:
+        with path.open("rb") as stream:
+            content = HarmlessUnpickler(stream, encoding="latin1").load()
+    except RefusedError as refused:
+        raise UserError(f"{path} was not read: it names '{refused}', which may run code.") from None
+    return content.values if isinstance(content, PlainArray) else content
+
+
+def _read_safetensors(path: Path) -> Any:
+    from safetensors.numpy import load_file
+
+    return load_file(path)[SCORES]
+
+
+def _by_stage(files: Iterable[Path]) -> list[Path]:
+    """Files in the order of their stages, of which each must have one."""
+    from static_dynamic.sources.images import natural_key
+
+    found: dict[str, Path] = {}
+    for path in files:
+        if (other := found.setdefault(_stage_of(path), path)) != path:
+            raise UserError(f"Stage {_stage_of(path)} lies in two files: {other} and {path.name}.")
+    return [found[stage] for stage in sorted(found, key=natural_key)]
+
+
+def _stage_of(path: Path) -> str:
+    return stage_name(path.stem.removeprefix("raw_"))
+
+
+def _unit_table(path: Path) -> pd.DataFrame:
+    values = read_scores(path)
+    raw = path.name.startswith("raw_")
+    scores = values if raw else values.T
+    if len(scores) not in FACTORS:
+        wanted = "(3, C)" if raw else "(C, 3)"
+        raise UserError(f"{path} must hold the scores of units, {wanted}. Got {values.shape}.")
+    dynamic, static = scores[:2] if raw else 1 + np.log(scores[:2] / scores[2])
+    return pd.DataFrame({"stage": _stage_of(path), "unit": range(len(dynamic)), "dynamic": dynamic, "static": static})
+
+
+# What the command lines share
+
+
+def require_folder(place: Path) -> None:
+    """Raise a UserError if there is no such folder."""
+    if not place.is_dir():
+        raise UserError(f"There is no folder {str(place)!r}.")
+
+
+def pick(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
+    """Rows of the stages that names or globs, ours or published, stand for.
+
+    Raises:
+        UserError: If one stands for none.
+    """
+    stages = list(dict.fromkeys(table["stage"]))
+    chosen: set[str] = set()
+    for name in names:
+        matching = [stage for stage in stages if fnmatchcase(stage, stage_name(name))]
+        if not matching:
+            raise unknown("stage", name, stages, where="--stages")
+        chosen.update(matching)
+    return table[table["stage"].isin(chosen)]
+
+
+def picture(out: Path, name: str) -> Path:
+    """Where the picture of a stage or stream goes: its name stands for ``%s``, or at the end.
+
+    Raises:
+        UserError: If the file is of no kind that can be drawn.
+
+    Example:
+        >>> picture(Path("plots/a_%s.png"), "layer1").as_posix(), picture(Path("b.pdf"), "layer1").as_posix()
+        ('plots/a_layer1.png', 'b_layer1.pdf')
+    """
+    out = picture_kind(out)
+    return Path(str(out).replace("%s", name)) if "%s" in str(out) else out.with_stem(f"{out.stem}_{name}")
+
+
+def picture_kind(out: Path) -> Path:
+    """The same path, if it is that of a picture.
+
+    Raises:
+        UserError: If the file is of no kind that can be drawn.
+    """
+    if out.suffix not in PICTURES:
+        raise UserError(f"A picture is one of {', '.join(PICTURES)}. Got {str(out)!r}.")
+    return out
+
+
+def streams(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of every stream; one without a name is called ``model``."""
+    names = table["stage"].str.rpartition(".")[0].replace("", "model")
+    for stream, rows in table.groupby(names, sort=False):
+        yield str(stream), rows
+
+
+def note(text: str) -> None:
+    """Tell something on stderr that does not stop the script."""
+    print(f"note: {text}", file=sys.stderr)

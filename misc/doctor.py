@@ -1,0 +1,110 @@
+"""What works on this machine: Python, torch, devices, video, and the optional libraries.
+
+python misc/doctor.py, or python main.py doctor
+"""
+
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
+
+from static_dynamic.commands import Parser, command
+from static_dynamic.errors import UserError
+
+if TYPE_CHECKING:
+    from models.optional import Finding
+
+CORE = {
+    "torch": ("All models", "pip install torch torchvision", ("torch:ones",)),
+    "torchvision": ("Most models", "pip install torch torchvision", ("torchvision.ops:roi_align",)),
+    "timm": ("Models named 'timm:…'", "pip install timm", ("timm:create_model",)),
+    "av": ("Video files", "pip install av", ("av:open", "av.codec:codecs_available")),
+    "opencv": ("Styles and flow", "pip install opencv-python-headless", ("cv2:DISOpticalFlow_create",)),
+}
+"""Name → what nearly every run uses: the fields of a ``Library``."""
+
+CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4")
+COLOURS = {"usable": "green", "broken": "red"}
+
+
+def doctor() -> "list[Finding]":
+    """What was found, from Python to the optional libraries.
+
+    Raises:
+        UserError: If not even the zoo can be imported.
+    """
+    try:
+        from models.optional import Finding, Library, check, check_optional
+    except Exception as error:  # NumPy or torch is missing, or one does not fit the other
+        lines = str(error).splitlines() or [type(error).__name__]
+        raise UserError(f"Nothing runs here: {lines[0]}. Try: pip install -r requirements.txt") from None
+    python = Finding("python", "usable", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
+    core = [_with_codecs(check(name, Library(*facts))) for name, facts in CORE.items()]
+    return [python, *core, _cuda(), _mps(), *check_optional()]
+
+
+def show() -> None:
+    """Print all findings, a line each.
+
+    Raises:
+        UserError: If something does not work that nearly every run uses.
+    """
+    from rich.console import Console
+    from rich.text import Text
+
+    findings = doctor()
+    console = Console()
+    for name, state, detail in findings:
+        line = Text.assemble(f"{name:14}", (f"{state:15}", COLOURS.get(state, "yellow")), detail)
+        console.print(line, soft_wrap=True)  # a command to copy stays in one piece
+    if bad := [name for name, state, _ in findings if name in CORE and state != "usable"]:
+        raise UserError(f"Nearly every run needs {' and '.join(bad)}: see above.")
+
+
+def _with_codecs(finding: "Finding") -> "Finding":
+    """PyAV brings an FFmpeg of its own: which of the usual codecs it can decode."""
+    if finding.name != "av" or finding.state != "usable":
+        return finding
+    import av.codec
+
+    known = [codec for codec in CODECS if codec in av.codec.codecs_available]
+    return finding._replace(detail=f"{finding.detail}, FFmpeg with {' '.join(known)}")
+
+
+def _cuda() -> "Finding":
+    import torch
+
+    return _device("cuda", [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())])
+
+
+def _mps() -> "Finding":
+    import torch
+
+    return _device("mps", ["Apple GPU"] if torch.backends.mps.is_available() else [])
+
+
+def _device(kind: str, names: list[str]) -> "Finding":
+    """A kind of GPU, tried with a sum."""
+    import torch
+
+    from models.optional import Finding, first_line
+
+    if not names:
+        return Finding(kind, "not there", "no GPU of this kind: runs use what there is, or the CPU")
+    try:
+        torch.ones(2, device=kind).sum().item()
+    except Exception as error:  # a driver that is too old, or a GPU that this torch was not built for
+        return Finding(kind, "broken", first_line(error))
+    return Finding(kind, "usable", ", ".join(names))
+
+
+def run() -> None:
+    """The command."""
+    Parser("doctor.py", __doc__).parse_args()
+    show()
+
+
+if __name__ == "__main__":
+    sys.exit(command(run))

@@ -1,0 +1,89 @@
+"""Where the objects of a segmentation data set lie: how often each position is foreground.
+
+python misc/estimate_dataset_centerbias.py --davis DAVIS/Annotations/480p --taovos TAO-VOS/annotations/val
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from misc._tables import note, require_folder
+from static_dynamic.commands import Parser, command
+from static_dynamic.errors import BadClip, UserError
+from static_dynamic.files import write_atomically
+from static_dynamic.sources.masks import foreground, read_mask
+
+SIZE = (480, 854)
+MASKS = {"davis": "*/*.png", "taovos": "*/*/*.png"}
+"""Where the masks of a data set lie below its root."""
+
+
+def find_masks(root: Path, pattern: str) -> list[Path]:
+    """The masks below a root, in a fixed order.
+
+    Raises:
+        UserError: If there are none.
+    """
+    require_folder(root)
+    masks = sorted(root.glob(pattern))
+    if not masks:
+        raise UserError(f"{root} holds no masks {pattern}.")
+    return masks
+
+
+def centre_bias(masks: Sequence[Path]) -> tuple[npt.NDArray[np.float64], int]:
+    """Share of the masks in which each position is foreground, ``(480, 854)`` in 0..1, and how many masks were read.
+
+    Raises:
+        UserError: If none can be read.
+    """
+    from rich.console import Console
+    from rich.progress import track
+
+    total, count = np.zeros(SIZE), 0
+    for path in track(masks, "masks", console=Console(stderr=True)):
+        try:
+            total += foreground(read_mask(path, SIZE))
+            count += 1
+        except BadClip as bad:
+            note(f"skipped {bad}")
+    if not count:
+        raise UserError(f"None of {len(masks)} masks can be read.")
+    return total / count, count
+
+
+def write_prior(prior: npt.NDArray[np.float64], path: Path) -> None:
+    """Write a map of shares as a grey picture, white where it is largest."""
+    grey = np.rint(255 * prior / max(prior.max(), 1e-12)).astype(np.uint8)
+    write_atomically(path, lambda partial: Image.fromarray(grey).save(partial, format="png"))
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Write ``saliency_prior_<dataset>.png`` for every root that is given.
+
+    Raises:
+        UserError: If no root is given, or one holds no masks that can be read.
+    """
+    options = Parser("estimate_dataset_centerbias.py", __doc__)
+    for dataset, pattern in MASKS.items():
+        options.add_argument(f"--{dataset}", type=Path, help=f"folder whose {pattern} are masks")
+    options.add_argument("--out", type=Path, default=Path(), help="folder to write into (this one)")
+    chosen = options.parse_args(arguments)
+    masks = {dataset: find_masks(root, MASKS[dataset]) for dataset in MASKS if (root := getattr(chosen, dataset))}
+    if not masks:
+        raise UserError("Which data set? Give --davis or --taovos with the folder of its masks.")
+    for dataset, paths in masks.items():
+        prior, count = centre_bias(paths)
+        path = chosen.out / f"saliency_prior_{dataset}.png"
+        write_prior(prior, path)
+        print(f"{path}: {count} masks; a position is foreground in up to {100 * prior.max():.1f} % of them.")
+
+
+if __name__ == "__main__":
+    sys.exit(command(run))

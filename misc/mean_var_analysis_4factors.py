@@ -1,0 +1,29 @@
+"""Mean share of every stage over seeds, with 95 % intervals, for four factors: a pair that differs in both, or in none.
+
+python misc/mean_var_analysis_4factors.py [DIR …]
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
+
+from misc.mean_var_analysis import analyse
+from static_dynamic.commands import command
+
+PLACE = "dim_outputs/vos_models/results_final_4pairs/tatt_matnet"
+"""Where the published script looks."""
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Print the means.
+
+    Raises:
+        UserError: If nothing can be read, or the seeds do not fit each other.
+    """
+    analyse(arguments, "mean_var_analysis_4factors.py", __doc__, factors=4, place=PLACE)
+
+
+if __name__ == "__main__":
+    sys.exit(command(run))

@@ -1,0 +1,42 @@
+"""How the units of every stage spread: part of the dynamic and of the static factor in their softmax.
+
+python misc/plot_histogram.py dim_outputs/vos_models/idv_scores/rtnet --out histograms
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
+
+from misc._tables import pick, picture, read_units
+from static_dynamic.commands import Parser, command
+from static_dynamic.published import published_name, raw_scores, unit_softmax
+from static_dynamic.report.plots import save_figure
+from static_dynamic.report.scores import plot_histogram
+
+PLACE = Path("dim_outputs/vos_models/idv_scores/twostream_deeplabv3plus_resnet101_davis")
+"""Where the published protocol leaves FusionSeg's."""
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Draw ``<stage>_mot_hist.png`` and ``<stage>_app_hist.png`` for every stage.
+
+    Raises:
+        UserError: If nothing can be read, or a stage is unknown.
+    """
+    options = Parser("plot_histogram.py", __doc__)
+    options.add_argument("dir", type=Path, nargs="?", default=PLACE, help="scores of one model, or a run (%(default)s)")
+    options.add_argument("--out", type=Path, default=Path(), help="folder to write into (this one)")
+    options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
+    chosen = options.parse_args(arguments)
+    for stage, units in pick(read_units(chosen.dir), chosen.stages).groupby("stage", sort=False):
+        dynamic, static, _ = 100 * unit_softmax(raw_scores(units))
+        for short, factor, percent in (("mot", "dynamic", dynamic), ("app", "static", static)):
+            path = picture(chosen.out / f"%s_{short}_hist.png", published_name(str(stage)))
+            save_figure(plot_histogram(percent, factor, str(stage)), path)
+            print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(command(run))

@@ -1,0 +1,86 @@
+"""Mean and standard deviation of the unit scores of every stage.
+
+python misc/plot_stats_fromtable.py dim_outputs/vos_models/stats_tables/matnet
+python misc/plot_stats_fromtable.py runs/matnet_1 --out matnet.pdf
+
+A table is `<stage>,<stream>_<seed>.csv` with five columns: a unit's number and its scores for the factors 0 to 3.
+"""
+
+import csv
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
+
+import pandas as pd
+
+from misc._tables import pick, picture_kind, read_units, require_folder
+from static_dynamic.commands import Parser, command
+from static_dynamic.errors import UserError
+from static_dynamic.published import FACTORS, stage_name
+from static_dynamic.report.plots import save_figure
+from static_dynamic.report.scores import plot_scores
+from static_dynamic.tables import in_order
+
+COLUMNS = ("unit", *FACTORS[4])
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Scores of the units of one stage and seed; a first line of words is a heading.
+
+    Raises:
+        UserError: If a line has not five numbers; it is named.
+    """
+    rows = []
+    try:
+        lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(f"Cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}.") from None
+    for number, line in enumerate(lines, 1):
+        try:
+            unit, *scores = map(float, line)
+        except ValueError:
+            unit, scores = 0, []
+        if len(scores) == len(FACTORS[4]):
+            rows.append((unit, *scores))
+        elif line and not (number == 1 and len(line) == len(COLUMNS)):
+            raise UserError(f"{path}:{number}: a line must be {', '.join(COLUMNS)}. Got {','.join(line)!r}.")
+    name = path.stem.rpartition("_")[0] or path.stem
+    return pd.DataFrame(rows, columns=COLUMNS).assign(stage=stage_name(name))
+
+
+def statistics(scores: pd.DataFrame) -> pd.DataFrame:
+    """Mean and population standard deviation over the units, of all seeds, that are not dead."""
+    factors = [factor for factor in FACTORS[4] if factor in scores]
+    tall = scores.melt(id_vars="stage", value_vars=factors, var_name="factor", value_name="score")
+    groups = tall.groupby(["stage", "factor"])["score"]
+    table = pd.DataFrame({"mean": groups.mean(), "std": groups.std(ddof=0), "units": groups.count()})
+    return table.loc[[(stage, factor) for stage in in_order(scores, "stage") for factor in factors]].reset_index()
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Print the statistics and draw them.
+
+    Raises:
+        UserError: If nothing can be read, or a stage is unknown.
+    """
+    options = Parser("plot_stats_fromtable.py", __doc__)
+    options.add_argument(
+        "dir", type=Path, help="folder of the tables of one model, or of its published scores, or a run"
+    )
+    options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
+    options.add_argument("--out", type=Path, help="picture to write (plots_stats/<name of DIR>.png)")
+    chosen = options.parse_args(arguments)
+    out = picture_kind(chosen.out or Path("plots_stats") / f"{chosen.dir.resolve().name}.png")
+    require_folder(chosen.dir)
+    tables = sorted(chosen.dir.glob("[!.]*,*.csv"))
+    scores = pd.concat(map(read_table, tables)) if tables else read_units(chosen.dir)
+    found = statistics(pick(scores, chosen.stages))
+    save_figure(plot_scores(found), out)
+    print(found.round(3).to_string(index=False))
+    print(out)
+
+
+if __name__ == "__main__":
+    sys.exit(command(run))

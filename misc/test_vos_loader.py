@@ -1,0 +1,28 @@
+"""What a model of image and flow is shown: a contact sheet of all variants of some videos, as they enter the model.
+
+python misc/test_vos_loader.py --cfg_file configs/rtnet_davis.json --original_data_root DAVIS [--n_examples 4]
+
+Takes the options of main.py; sheets go to tmp/, or to the folder of --save_dir.
+"""
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
+
+from misc._loader import run_loader
+from static_dynamic.commands import command
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Draw the sheets.
+
+    Raises:
+        UserError: As main.py.
+    """
+    run_loader(sys.argv[1:] if arguments is None else arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(command(run))

@@ -1,0 +1,194 @@
+"""Flow of a whole data set, written in the published layout.
+
+``ROOT/JPEGImages/480p/<sequence>/00007.jpg`` has its flow to the next frame in
+``OUT/FlowImages_gap1/<sequence>/00007.png``, and to the one before in ``OUT/FlowImages_gap-1/<sequence>/00007.png``.
+The last frame has no next one and the first none before: nothing is written there, and the published loaders leave
+these frames out.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from static_dynamic.compute import prefetch
+from static_dynamic.errors import BadClip, UserError
+from static_dynamic.files import write_atomically, write_text
+from static_dynamic.flow.colour_wheel import Frame, draw
+from static_dynamic.flow.estimators import Dis, Estimator
+from static_dynamic.sources.davis_layouts import image_root
+from static_dynamic.sources.frame_folders import frame_folders
+from static_dynamic.sources.images import is_image, natural_key, read_image
+
+GAPS = (1, -1)
+SMALLEST = 16
+NOTE = "made_by.txt"
+"""Beside the flows: the name of their estimator."""
+
+
+@dataclass
+class FlowReport:
+    """What `compute_flow` did.
+
+    Attributes:
+        written: Flows that were computed.
+        kept: Flows that were there already.
+        problems: A line for each frame that could not be used; flow from and to it is left out.
+        too_short: Sequences without a pair of frames.
+    """
+
+    written: int = 0
+    kept: int = 0
+    problems: list[str] = field(default_factory=list)
+    too_short: list[str] = field(default_factory=list)
+
+    def add(self, outcome: bool | BadClip) -> None:
+        """Count a flow that was written (true) or kept (false), or note what is wrong with its frames."""
+        if isinstance(outcome, BadClip):
+            self.problems += [] if str(outcome) in self.problems else [str(outcome)]
+        else:
+            self.written += outcome
+            self.kept += not outcome
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two frames of a sequence, and the image that will show the flow from one to the other."""
+
+    sequence: str
+    start: Path
+    end: Path
+    image: Path
+
+
+def compute_flow(
+    root: str | Path,
+    out: str | Path | None = None,
+    gaps: Sequence[int] = GAPS,
+    estimator: Estimator | None = None,
+    workers: int = 2,
+    on_done: Callable[[int, int, str], object] | None = None,
+    frames: str | None = None,
+) -> FlowReport:
+    """Draw the flow between the frames of every sequence as colour-wheel PNGs; go on where an earlier run stopped.
+
+    Args:
+        root: The data set; a folder for each sequence holds its frames, in natural order.
+        out: Where ``FlowImages_gap<gap>/<sequence>/`` are written; ``root`` if not given.
+        gaps: 1 for the flow to the next frame, -1 to the one before, 2 to the next but one.
+        estimator: What computes flow; `Dis` if not given.
+        workers: Threads; with 0 there are none.
+        on_done: Called after every flow with the number of those done, of all, and the name of the sequence.
+        frames: The folder of the sequences below ``root``; ``JPEGImages/480p`` or ``JPEGImages`` if not given.
+
+    Raises:
+        UserError: If an option is not valid, there are no sequences, the flows that are there are another
+            estimator's, a file cannot be written, or not a single flow can be computed.
+    """
+    if not gaps or 0 in gaps or workers < 0:
+        raise UserError(f"Flow needs gaps other than 0 and workers ≥ 0. Got gaps {list(gaps)}, {workers} workers.")
+    gaps = list(dict.fromkeys(gaps))
+    estimator = estimator or Dis()
+    sequences, target = read_sequences(root, frames), Path(out or root)
+    pairs = [pair for name, paths in sequences.items() for pair in _pairs(name, paths, target, gaps)]
+    if not pairs:
+        raise UserError(f"Every sequence in {root} is too short for gaps {gaps}.")
+    for gap in gaps:
+        _claim(target / folder_name(gap), estimator.name)
+    paired = {pair.sequence for pair in pairs}
+    report = FlowReport(too_short=[name for name in sequences if name not in paired])
+    outcomes = prefetch(partial(_write_flow, estimator), pairs, workers)
+    for done, (pair, outcome) in enumerate(zip(pairs, outcomes, strict=True), start=1):
+        report.add(outcome)
+        if on_done:
+            on_done(done, len(pairs), pair.sequence)
+    if not report.written + report.kept:
+        raise UserError(f"Not a single flow in {root} could be computed. {report.problems[0]}")
+    return report
+
+
+def read_sequences(root: str | Path, frames: str | None = None) -> dict[str, list[Path]]:
+    """Name → frames in natural order, of every folder of images below ``root/frames``, or where DAVIS has them.
+
+    Raises:
+        UserError: If there is none.
+    """
+    place = image_root(Path(root)) if frames is None else Path(root) / frames
+    folders = [folder for folder in frame_folders(place) if folder != place]
+    if not folders:
+        raise UserError(f"No sequences in {place}: each has a folder of frames there, e.g. {place}/bear/00000.jpg.")
+    return {folder.relative_to(place).as_posix(): _frames(folder) for folder in folders}
+
+
+def folder_name(gap: int) -> str:
+    """Where flows of a gap lie, below the root of the data set."""
+    return f"FlowImages_gap{gap}"
+
+
+def flow_path(out: str | Path, gap: int, sequence: str, frame: Path) -> Path:
+    """Where the flow from a frame lies."""
+    return Path(out) / folder_name(gap) / sequence / f"{frame.stem}.png"
+
+
+def _frames(folder: Path) -> list[Path]:
+    return sorted(filter(is_image, folder.iterdir()), key=lambda path: natural_key(path.name))
+
+
+def _pairs(name: str, frames: Sequence[Path], target: Path, gaps: Sequence[int]) -> Iterator[Pair]:
+    for number, start in enumerate(frames):
+        for gap in gaps:
+            if 0 <= number + gap < len(frames):
+                yield Pair(name, start, frames[number + gap], flow_path(target, gap, name, start))
+
+
+def _claim(folder: Path, maker: str) -> None:
+    """Note whose flows a new folder will hold; refuse to add to those of another estimator."""
+    note = folder / NOTE
+    if not folder.exists():
+        write_text(note, f"{maker}\n")
+    elif note.exists() and (found := note.read_text(encoding="utf-8").strip()) != maker:
+        raise UserError(f"{folder} holds flows of {found}: remove them, or write those of {maker} to another --out.")
+
+
+def _write_flow(estimator: Estimator, pair: Pair) -> bool | BadClip:
+    """True if the flow was written, false if it was there already, what is wrong if its frames are bad."""
+    import cv2
+
+    if _is_whole(pair.image):
+        return False
+    try:
+        image = _flow_image(estimator, pair)
+    except BadClip as problem:
+        return problem
+    _, png = cv2.imencode(".png", image[..., ::-1])
+    write_atomically(pair.image, lambda partial: partial.write_bytes(png.tobytes()))
+    return True
+
+
+def _flow_image(estimator: Estimator, pair: Pair) -> Frame:
+    start, end = read_image(pair.start), read_image(pair.end)
+    if start.shape != end.shape:
+        raise BadClip(f"{pair.start}: this frame is {_size(start)}, {pair.end.name} is {_size(end)} pixels.")
+    if min(start.shape[:2]) < SMALLEST:
+        raise BadClip(f"{pair.start}: flow needs {SMALLEST} pixels or more on each side, this frame is {_size(start)}.")
+    flow = estimator(start, end)
+    if not np.isfinite(flow).all():
+        raise BadClip(f"{pair.start}: the flow to {pair.end.name} is not finite.")
+    return draw(flow)
+
+
+def _size(frame: Frame) -> str:
+    return f"{frame.shape[1]}x{frame.shape[0]}"
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether an image is there and not cut short."""
+    try:
+        with Image.open(path) as image:
+            image.verify()
+    except (OSError, SyntaxError):
+        return False
+    return True

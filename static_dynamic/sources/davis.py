@@ -1,0 +1,204 @@
+"""DAVIS and the data sets made from it: single frames with their optical flow, in several styles, and their masks."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from static_dynamic.clip import FLOWS, ORIGINAL, Clip, FlowRecipe, Frames, Recipe, Sample, Video, resize_images
+from static_dynamic.errors import BadClip, UserError, unknown
+from static_dynamic.functional.segmentation import Box
+from static_dynamic.sources import davis_layouts as layouts
+from static_dynamic.sources.base import known
+from static_dynamic.sources.images import read_image, read_images
+from static_dynamic.sources.masks import foreground, read_boxes, read_mask
+
+NEAR = 10
+"""How far apart the two frames of a model that takes two may lie."""
+STRETCH = 0.02
+"""How much the proportions of flow and image may differ, as a share."""
+
+
+class Davis:
+    """Every frame of DAVIS that has optical flow is a video of its own; intervals are over sequences.
+
+    The last frame of a sequence has no forward flow and the first no backward flow: they are not used, as published.
+    Flow is that of the video as filmed, in every style. A model of two frames is shown one frame and another of the
+    same sequence, at most ten apart, drawn per frame from the seed and never the same (the published draw could be,
+    and wrapped round the ends).
+
+    Args:
+        root: Folder of DAVIS (see :mod:`static_dynamic.sources.davis_layouts`).
+        dataset: ``"DAVIS"``, ``"MoCA"``, ``"StylizedDAVIS"``, ``"StylizedDAVISCinematograms"`` or
+            ``"StylizedDAVISStereograms"``.
+        stylized: Folder of the restyled images.
+        styles: Ids of the published styles, or names of folders below ``stylized/JPEGImages``; names that are not there
+            are left to the built-in styles. ``None`` means those of the data set.
+        split: Which list of ``ImageSets``.
+        flows: Directions of flow that the model takes.
+        seed: Draws the second frame.
+        every: Use every n-th frame of a sequence.
+
+    Attributes:
+        left_out: ``(name, reason)`` of what the list names and is not there.
+
+    Raises:
+        UserError: If the data set, a style, the list or the flow is not there, or nothing is left.
+    """
+
+    def __init__(
+        self,
+        root: str | Path,
+        dataset: str = "DAVIS",
+        stylized: str | Path | None = None,
+        styles: Sequence[str] | None = None,
+        split: str = "val",
+        flows: Sequence[str] = FLOWS[:1],
+        seed: int = 1,
+        every: int = 1,
+    ) -> None:
+        if dataset not in layouts.LAYOUTS:
+            raise unknown("data set", dataset, layouts.LAYOUTS)
+        if every < 1:
+            raise UserError(f"The 'every' of a data set must be a positive integer. Got {every}.")
+        self.name, self.root, self.split, self.seed, self.every = dataset, Path(root), split, seed, every
+        self.left_out: list[tuple[str, str]] = []
+        layout = layouts.LAYOUTS[dataset]
+        found = layout.sequences(self.root, split, lambda name, reason: self.left_out.append((name, reason)))
+        self.flows = tuple(flows)
+        self._flow_roots = {direction: layouts.flow_root(self.root, direction) for direction in self.flows}
+        boxes = self.root / "Annotations" / layouts.BOXES
+        self._boxes = read_boxes(boxes) if boxes.is_file() else {}
+        self._styles = self._find_styles(stylized, layout.styles if styles is None else styles)
+        self.styles = tuple(self._styles)
+        self._frames: dict[str, tuple[layouts.Sequence, int]] = {}
+        for sequence in found:
+            self._add(sequence)
+        self.videos = [Video(name, sequence=frame[0].name) for name, frame in self._frames.items()]
+        if not self.videos:
+            first = f" The first left out: {': '.join(self.left_out[0])}." if self.left_out else ""
+            raise UserError(f"No frame of {dataset} in {self.root} can be used.{first}")
+
+    def read(self, video: Video, recipe: Recipe | FlowRecipe, style: str | None = None) -> Clip:
+        """One frame with its flow, or two, in one style.
+
+        Returns:
+            Frames and flows ``(T, H, W, 3)`` uint8 RGB, flow resized to the size of the images.
+
+        Raises:
+            BadClip: If an image or its flow is missing, cannot be read or differs in proportions.
+            UserError: If the recipe is one of clips, or the style is not there.
+        """
+        if not isinstance(recipe, FlowRecipe):
+            raise UserError(f"{self.name} gives images and their flow, not clips.")
+        sequence, position = known(self._frames, video, self.name)
+        positions = [position, *self._others(video.name, sequence, position, recipe.frames - 1)]
+        folder = self._image_root(style) / sequence.folder
+        frames = read_images(folder / f"{sequence.frames[i]}.jpg" for i in positions)
+        flows = {
+            direction: self._read_flow(
+                direction, [f"{sequence.folder}/{sequence.frames[i]}.png" for i in positions], frames
+            )
+            for direction in recipe.flows
+        }
+        sample = Sample(tuple(positions), (np.arange(len(positions)),))
+        return Clip(frames, sample, str(folder), len(sequence.frames), flows=flows)
+
+    def truth(self, video: Video) -> tuple[npt.NDArray[np.bool_] | None, Box | None, tuple[int, int]]:
+        """What is annotated of a frame: the mask of all its objects, or for MoCA a box, where there is one.
+
+        Returns:
+            Mask ``(H, W)``, box, and height and width of the annotated image.
+
+        Raises:
+            BadClip: If there is no mask, or it cannot be read.
+        """
+        sequence, position = known(self._frames, video, self.name)
+        stem = sequence.frames[position]
+        if self._boxes:
+            annotation = self._boxes.get((sequence.name, stem))
+            height, width = read_image(layouts.image_root(self.root) / sequence.folder / f"{stem}.jpg").shape[:2]
+            return None, annotation.box if annotation else None, (height, width)
+        mask = foreground(read_mask(layouts.mask_path(self.root, sequence.folder, stem)))
+        return mask, None, (mask.shape[0], mask.shape[1])
+
+    def describe(self) -> dict[str, object]:
+        """Everything that decides which images are read."""
+        return {
+            "kind": self.name,
+            "root": str(self.root),
+            "split": self.split,
+            "styles": {style: str(folder) for style, folder in self._styles.items()},
+            "flows": {direction: folder.name for direction, folder in self._flow_roots.items()},
+            "every": self.every,
+            "seed": self.seed,
+            "videos": len(self.videos),
+            "left_out": len(self.left_out),
+        }
+
+    def _find_styles(self, stylized: str | Path | None, styles: Sequence[str]) -> dict[str, Path]:
+        """Style → its folder, for the styles that lie on disk."""
+        if stylized is None:
+            if published := [style for style in styles if style in layouts.STYLES]:
+                raise UserError(f"The style {published[0]!r} of {self.name} needs the folder of the stylized images.")
+            return {}
+        below = Path(stylized) / "JPEGImages"
+        there = {path.name: path for path in sorted(below.glob("*")) if path.is_dir()}
+        found = {}
+        for style in styles or there:
+            folder = layouts.STYLES.get(style, style)
+            if folder in there:
+                found[style] = there[folder]
+            elif style in layouts.STYLES:
+                raise unknown("style", f"{style} ({folder})", there, where=str(below))
+        if not found:
+            raise unknown("style", ", ".join(styles), there, where=str(below))
+        return found
+
+    def _add(self, sequence: layouts.Sequence) -> None:
+        """The frames of a sequence that can be used."""
+        usable = self._usable(sequence)
+        if not usable:
+            count = f"{len(sequence.frames)} frame{'s' * (len(sequence.frames) != 1)}"
+            self.left_out.append((sequence.name, f"{count}: none has {' and '.join(self.flows)} flow"))
+        folder = next(iter(self._styles.values()), layouts.image_root(self.root)) / sequence.folder
+        for position in usable[:: self.every]:
+            stem = sequence.frames[position]
+            if (folder / f"{stem}.jpg").exists():
+                self._frames[f"{sequence.name}/{stem}"] = sequence, position
+            else:
+                self.left_out.append((f"{sequence.name}/{stem}", f"no image {folder / stem}.jpg"))
+
+    def _usable(self, sequence: layouts.Sequence) -> range:
+        return range("backward" in self.flows, len(sequence.frames) - ("forward" in self.flows))
+
+    def _others(self, name: str, sequence: layouts.Sequence, position: int, count: int) -> list[int]:
+        """Frames that a model of several sees beside the one at ``position``."""
+        near = [i for i in self._usable(sequence) if 0 < abs(i - position) <= NEAR]
+        if len(near) < count:
+            raise BadClip(
+                f"{name}: the model takes {count + 1} frames with flow; the sequence has {len(near) + 1} here."
+            )
+        draw = np.random.default_rng([self.seed % 2**32, *name.encode()])
+        return [int(i) for i in draw.choice(near, count, replace=False)] if count else []
+
+    def _image_root(self, style: str | None) -> Path:
+        if style in self._styles:
+            return self._styles[style]
+        if style in (None, ORIGINAL):
+            return layouts.image_root(self.root)
+        raise unknown("style", style, [ORIGINAL, *self._styles], where=str(self.root))
+
+    def _read_flow(self, direction: str, names: Sequence[str], frames: Frames) -> Frames:
+        """Drawn flow, resized to its images as published: bicubic."""
+        paths = [self._flow_roots[direction] / name for name in names]
+        flows = read_images(paths)
+        size, image = flows.shape[1:3], frames.shape[1:3]
+        if abs(size[0] * image[1] / (size[1] * image[0]) - 1) > STRETCH:
+            raise BadClip(
+                f"{paths[0]}: this flow is {size[1]}x{size[0]} pixels, its image {image[1]}x{image[0]}: "
+                "other proportions."
+            )
+        return flows if size == image else resize_images(flows, (image[0], image[1]), Image.Resampling.BICUBIC)

@@ -1,0 +1,22 @@
+"""Variants: one video under one style and one order; each is a pure function of its key and the study's seed."""
+
+from static_dynamic.clip import FlowRecipe, Recipe, Video
+from static_dynamic.sources import Source
+from static_dynamic.variants.clips import prepare_clip
+from static_dynamic.variants.conditions import Conditions
+from static_dynamic.variants.images import prepare_images
+from static_dynamic.variants.keys import Variant, derive_seed
+from static_dynamic.variants.prepared import PreparedVideo, stack
+
+__all__ = ["Conditions", "PreparedVideo", "Variant", "derive_seed", "prepare_video", "stack"]
+
+
+def prepare_video(source: Source, video: Video, recipe: Recipe | FlowRecipe, conditions: Conditions) -> PreparedVideo:
+    """A video with all its variants, in the form that the recipe's model takes.
+
+    Raises:
+        BadClip: If the video cannot be read.
+    """
+    if isinstance(recipe, FlowRecipe):
+        return prepare_images(source, video, recipe, conditions)
+    return prepare_clip(source, video, recipe, conditions)

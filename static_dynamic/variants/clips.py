@@ -1,0 +1,53 @@
+"""Variants of a clip: an order is an index map over the frames that a pathway plays, so it costs nothing.
+
+Frames are restyled and prepared once per style, and every order shows exactly the same frames.
+"""
+
+from dataclasses import dataclass
+
+import torch
+
+from static_dynamic.clip import Recipe, Sample, Video
+from static_dynamic.inputs import Inputs
+from static_dynamic.interventions import scramble
+from static_dynamic.sources import Source
+from static_dynamic.variants.conditions import Conditions
+from static_dynamic.variants.keys import derive_seed
+from static_dynamic.variants.prepared import PreparedVideo, describe_clip, read_styles
+
+
+@dataclass(frozen=True)
+class PreparedClip(PreparedVideo):
+    """All variants of one clip.
+
+    Attributes:
+        sample: How the pathways play the frames.
+    """
+
+    sample: Sample
+
+    def show(self, style: str, order: str) -> Inputs:
+        """``(3, T, H, W)``, or a list of them for a model of several pathways, which are scrambled independently."""
+        pathways = [
+            self.frames[style][self._play(pathway, order)].movedim(1, 0) for pathway in range(len(self.sample.pathways))
+        ]
+        return pathways[0] if len(pathways) == 1 else pathways
+
+    def _play(self, pathway: int, order: str) -> torch.Tensor:
+        intact = self.sample.pathways[pathway]
+        kind = self.conditions.orders[order]
+        if kind is None:
+            return torch.from_numpy(intact)
+        seed = derive_seed(self.conditions.seed, "order", self.video.name, order, pathway)
+        return torch.from_numpy(intact[scramble(kind, len(intact), seed)])
+
+
+def prepare_clip(source: Source, video: Video, recipe: Recipe, conditions: Conditions) -> PreparedClip:
+    """Read a clip in every style, and prepare it for the model.
+
+    Raises:
+        BadClip: If the video cannot be read.
+    """
+    clip, styles = read_styles(source, video, recipe, conditions)
+    frames = {style: recipe.prepare(shown) for style, shown in styles.items()}
+    return PreparedClip(video, conditions, describe_clip(video, clip), frames, clip.sample)

@@ -1,0 +1,65 @@
+"""Variants of an image and its optical flow: styles change the image alone, orders the flow alone.
+
+Flow is that of the video as filmed, in every style.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+
+from static_dynamic.clip import FlowRecipe, Frames, Video
+from static_dynamic.errors import BadClip
+from static_dynamic.inputs import Inputs, image_and_flow
+from static_dynamic.interventions import change_flow, needs_other
+from static_dynamic.sources import Source
+from static_dynamic.variants.conditions import Conditions
+from static_dynamic.variants.keys import derive_seed
+from static_dynamic.variants.prepared import PreparedVideo, describe_clip, read_styles
+
+
+@dataclass(frozen=True)
+class PreparedImages(PreparedVideo):
+    """All variants of one or more images with their flow.
+
+    Attributes:
+        flows: Order → prepared flow ``(T, 3 · directions, H, W)``.
+    """
+
+    flows: dict[str, torch.Tensor]
+
+    def show(self, style: str, order: str) -> Inputs:
+        """``{"Image": …, "Flow": …}``."""
+        return image_and_flow(self.frames[style], self.flows[order])
+
+
+def prepare_images(source: Source, video: Video, recipe: FlowRecipe, conditions: Conditions) -> PreparedImages:
+    """Read images in every style, and their flow in every order, and prepare them for the model.
+
+    Raises:
+        BadClip: If an image or its flow cannot be read.
+    """
+    clip, styles = read_styles(source, video, recipe, conditions)
+    frames = {style: recipe.normalised(recipe.resized(shown)) for style, shown in styles.items()}
+    intact = _resized_flows(clip.flows, recipe)
+    flows = {}
+    for order, kind in conditions.orders.items():
+        changed = intact
+        if kind is not None:
+            seed = derive_seed(conditions.seed, "order", video.name, order)
+            other = _other_flows(source, video, recipe, seed) if needs_other(kind) else None
+            changed = change_flow(intact, kind, seed, other)
+        flows[order] = torch.cat([recipe.normalised(changed[direction]) for direction in recipe.flows], dim=1)
+    return PreparedImages(video, conditions, describe_clip(video, clip), frames, flows)
+
+
+def _resized_flows(flows: Mapping[str, Frames], recipe: FlowRecipe) -> dict[str, Frames]:
+    return {direction: recipe.resized(flows[direction]) for direction in recipe.flows}
+
+
+def _other_flows(source: Source, video: Video, recipe: FlowRecipe, seed: int) -> dict[str, Frames]:
+    """The flow of a moment of another sequence, drawn by the seed."""
+    others = [other for other in source.videos if (other.sequence or other.name) != (video.sequence or video.name)]
+    if not others:
+        raise BadClip(f"{video.name}: there is no other sequence whose flow it could take.")
+    return _resized_flows(source.read(others[seed % len(others)], recipe).flows, recipe)

@@ -1,0 +1,95 @@
+"""A video of which every variant is ready for a model, whatever form its input has."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch.utils.data import default_collate
+
+from static_dynamic.clip import Clip, FlowRecipe, Frames, Recipe, Video
+from static_dynamic.errors import BadClip
+from static_dynamic.inputs import Inputs
+from static_dynamic.interventions import restyle
+from static_dynamic.sources import Source
+from static_dynamic.variants.conditions import Conditions
+from static_dynamic.variants.keys import Variant, derive_seed
+
+
+@dataclass(frozen=True)
+class PreparedVideo(ABC):
+    """All variants of one video, ready for a model.
+
+    Attributes:
+        video: Which video.
+        conditions: The styles and orders.
+        record: What was read, as plain data for the manifest.
+        frames: Style → prepared frames ``(T, 3, H, W)``.
+    """
+
+    video: Video
+    conditions: Conditions
+    record: dict[str, object]
+    frames: dict[str, torch.Tensor]
+
+    def variants(self) -> Iterator[tuple[Variant, Inputs]]:
+        """Key and model input, without an axis for clips, of every variant in a fixed order."""
+        for style in self.frames:
+            for order in self.conditions.orders:
+                yield Variant(self.video.name, style, order), self.show(style, order)
+
+    @abstractmethod
+    def show(self, style: str, order: str) -> Inputs:
+        """What a model sees of one variant."""
+
+
+def read_styles(
+    source: Source, video: Video, recipe: Recipe | FlowRecipe, conditions: Conditions
+) -> tuple[Clip, dict[str, Frames]]:
+    """A video read once per style on disk, and restyled in the others: what was read first, and style → frames.
+
+    Raises:
+        BadClip: If the video cannot be read.
+    """
+    filmed: Clip | None = None
+    first: Clip | None = None
+    frames: dict[str, Frames] = {}
+    for style in conditions.styles:
+        if style in source.styles:
+            clip = source.read(video, recipe, style)
+            frames[style] = clip.frames
+        else:
+            clip = filmed = filmed or source.read(video, recipe)
+            frames[style] = restyle(clip.frames, style, derive_seed(conditions.seed, "style", style))
+        first = first or clip
+        if clip.sample.numbers != first.sample.numbers:
+            raise BadClip(f"{clip.source}: style {style!r} shows other frames than style {conditions.styles[0]!r}.")
+    assert first is not None  # conditions without a style are refused
+    return first, frames
+
+
+def describe_clip(video: Video, clip: Clip) -> dict[str, object]:
+    """What the manifest says of a video that was read."""
+    return {
+        "video": video.name,
+        "label": video.label,
+        "sequence": video.sequence,
+        "source": clip.source,
+        "total": clip.total,
+        "fps": clip.fps,
+        "frames": list(clip.sample.numbers),
+        "problem": None,
+    }
+
+
+def stack(inputs: Sequence[Inputs], device: torch.device) -> Inputs:
+    """Inputs of several variants → one batch, in the form of each, with an axis for clips in front."""
+    return _move(default_collate(list(inputs)), device)
+
+
+def _move(inputs: Inputs, device: torch.device) -> Inputs:
+    if isinstance(inputs, torch.Tensor):
+        return inputs.to(device, non_blocking=True)
+    if isinstance(inputs, dict):
+        return {name: _move(part, device) for name, part in inputs.items()}
+    return [_move(part, device) for part in inputs]

@@ -1,0 +1,274 @@
+"""The segmentation protocol: the published configurations, the script over seeds, the loaders' sheets, and the whole command."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import cv2
+import pandas as pd
+import pytest
+from doors import succeeds
+from media import write_davis
+
+import main
+from config import read_config
+from models import ModelError, describe
+from models.published import MATNET_VARIANTS, published_name, segmentation_model
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIGS = {
+    "twostreamv3plus_davis": ("fusionseg_os16", "twostream_deeplabv3plus_resnet101_davis"),
+    "twostreamv3plus_davis_cinematograms": ("fusionseg_os16", "twostream_deeplabv3plus_resnet101_davis"),
+    "matnet_davis": ("matnet_gated", "matnet_fusion_type_gated"),
+    "cc_types/matnet_davis_unidir": ("matnet_gated", "matnet_cc_type_coatt"),
+    "cc_types/matnet_davis_unidir_gated": ("matnet_coatt_gated", "matnet_cc_type_coatt_gated"),
+    "cc_types/matnet_davis_bidir": ("matnet_coatt_recip", "matnet_cc_type_coatt_recip"),
+    "cc_types/matnet_davis_bidir_gated": ("matnet_coatt_gated_recip", "matnet_cc_type_coatt_gated_recip"),
+    "fusion_types/matnet_davis_cvxgated_fusion": ("matnet_convex_gated", "matnet_fusion_type_convex_gated"),
+    "fusion_types/matnet_davis_gated_fusion": (
+        "matnet_gated_noglobal",
+        "matnet_fusion_type_gated_use_global_False",
+    ),
+    "rtnet_davis": ("rtnet", "rtnet"),
+    "rtnet_34_davis": ("rtnet34", "rtnet34"),
+    "sam_davis": ("sam", "sam"),
+}
+
+
+@pytest.fixture(scope="module")
+def davis(tmp_path_factory):
+    return write_davis(tmp_path_factory.mktemp("davis"), {"swan": 5, "bmx": 4}, styles=("Lynx", "Zuzka1"))
+
+
+# ---------------------------------------------------------------- configurations
+
+
+def test_every_published_configuration_is_there():
+    files = {path.relative_to(ROOT / "configs").with_suffix("").as_posix() for path in ROOT.glob("configs/**/*.json")}
+    assert files == CONFIGS.keys()
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_published_configuration_means_a_registered_model(name, davis):
+    config = read_config(["--cfg_file", str(ROOT / f"configs/{name}.json"), "--original_data_root", str(davis)])
+    assert (config.model, config.run_name) == CONFIGS[name]
+    assert config.crop_size == (480, 854)
+    assert config.subset == "val"
+    recipe = main.input_recipe(describe(config.model), config)
+    assert recipe.frames == (2 if config.model.startswith("rtnet") else 1)
+
+
+def test_flags_go_before_the_file(davis):
+    file = str(ROOT / "configs/twostreamv3plus_davis.json")
+    config = read_config(
+        ["--cfg_file", file, "--original_data_root", str(davis), "--trained_on", "taovos", "--random_seed", "3"]
+    )
+    assert config.run_name == "twostream_deeplabv3plus_resnet101_taovos"
+    assert config.random_seed == 3
+
+
+def test_every_variant_of_matnet_has_its_fields():
+    for changes, name in MATNET_VARIANTS.items():
+        assert segmentation_model({"model": "matnet", "extra_args": dict(changes)}) == name
+        assert describe(name).name == name
+    assert published_name({"model": "rtnet", "extra_args": None}) == "rtnet"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"model": "matnt"}, "Unknown model 'matnt'. Nearest: matnet"),
+        ({"model": "matnet", "extra_args": {"cctype": "coatt"}}, "Unknown option of matnet in extra_args 'cctype'"),
+        ({"model": "matnet", "extra_args": {"cc_type": "coatt_add", "norm_fn": "softmax"}}, "No published variant"),
+        ({"model": "twostream_deeplabv3plus_resnet101", "output_stride": 32}, "has no form"),
+    ],
+)
+def test_fields_that_mean_no_model(fields, message):
+    with pytest.raises(ModelError, match=message):
+        segmentation_model(fields)
+
+
+SLIPS = {
+    "unknown field": ({"model": "rtnet", "split": "val", "crop_sise": [1, 2]}, "Unknown option 'crop_sise'"),
+    "another way of sampling": ({"model": "rtnet", "sampling_method": "diff_sq"}, "'sampling_method' can only be"),
+    "image alone": ({"model": "rtnet", "variant": "img"}, "'variant' can only be 'img_flow'"),
+    "no such model": ({"model": "rtnt", "nreps": 5}, "slip.json: Unknown model 'rtnt'. Nearest: rtnet"),
+    "size": ({"model": "rtnet", "crop_size": "480p", "nreps": 5}, "--crop_size does not fit"),
+}
+
+
+@pytest.mark.parametrize("slip", SLIPS)
+def test_a_configuration_that_does_not_fit_is_one_line(slip, tmp_path, davis, capsys):
+    fields, message = SLIPS[slip]
+    (tmp_path / "slip.json").write_text(json.dumps(fields))
+    code = main.main(["--cfg_file", str(tmp_path / "slip.json"), "--original_data_root", str(davis)])
+    error = capsys.readouterr().err
+    assert code == 2
+    assert message in error
+    assert error.count("\n") == 1
+
+
+FLAGS = {
+    "a model of clips": (["--model", "i3d"], "i3d takes clips"),
+    "an option of clips": (["--model", "rtnet34", "--frames", "8"], "takes image and flow, for which --frames means"),
+    "restyled images alone": (["--model", "rtnet34", "--stylized_data_root", "x"], "Unknown style '1 (Lynx)'"),
+    "another data set": (["--model", "rtnet34", "--dataset", "ssv2"], "--original_data_root needs --dataset (DAVIS"),
+    "a change of flow that is not there": (
+        ["--model", "rtnet34", "--scrambles", "jiter"],
+        "Unknown flow change 'jiter'",
+    ),
+    "the checkpoint of another variant": (["--model", "matnet_convex_gated", "--checkpoint", "{other}"], "{other}"),
+}
+
+
+@pytest.mark.parametrize("slip", FLAGS)
+def test_flags_that_do_not_fit_are_one_line(slip, davis, tmp_path, capsys, request):
+    flags, message = FLAGS[slip]
+    other = str(request.getfixturevalue("another_variant")) if "{other}" in flags else ""
+    arguments = [flag.format(other=other) for flag in flags]
+    code = main.main([*arguments, "--original_data_root", str(davis), "--save_dir", str(tmp_path / "run")])
+    error = capsys.readouterr().err
+    assert code == 2
+    assert message.format(other=other) in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "run" / "layers.csv").exists()
+
+
+@pytest.fixture(scope="module")
+def another_variant(tmp_path_factory):
+    import torch
+
+    import models
+
+    folder = tmp_path_factory.mktemp("matnet")
+    with torch.device("meta"):
+        shapes = describe("matnet_gated").build(1).state_dict()
+    for part in ("encoder", "decoder"):
+        state = {
+            key.removeprefix(f"{part}."): torch.zeros(value.shape, dtype=value.dtype)
+            for key, value in shapes.items()
+            if key.startswith(part)
+        }
+        torch.save(state, folder / f"{part}_0.pt")
+    assert models.list_models("matnet*")
+    return folder
+
+
+# ---------------------------------------------------------------- the whole command
+
+
+@pytest.mark.slow
+def test_the_whole_command_on_restyled_images(davis, tmp_path, capsys):
+    arguments = ["--cfg_file", str(ROOT / "configs/rtnet_34_davis.json"), "--original_data_root", str(davis)]
+    arguments += ["--stylized_data_root", str(davis / "stylized"), "--styles", "1,3", "--crop_size", "32x48"]
+    arguments += ["--evaluate", "--joint_encoding", "True", "--replicates", "20", "--device", "cpu"]
+    arguments += ["--dim_outputs", str(tmp_path / "dim_outputs"), "--save_dir", str(tmp_path / "run")]
+    assert main.main([*arguments, "--random_seed", "1"]) == 0
+    shown = capsys.readouterr().out
+    assert "Quality of the masks" in shown
+    assert "are random" in shown
+    layers = pd.read_csv(tmp_path / "run" / "layers.csv")
+    assert len(set(layers["stage"])) == 14
+    final = (tmp_path / "dim_outputs/vos_models/final/rtnet34/rtnet34_final_001.txt").read_text().splitlines()
+    assert len(final) == 14
+    first = layers[layers["stage"] == "app_stream.conv1"]
+    assert final[0] == (f"Stage: conv1,app_stream , Dimensions: {first['dims'].tolist()} {first['percent'].tolist()}")
+    quality = pd.read_csv(tmp_path / "run" / "quality.csv")
+    assert len(quality) == (3 + 2) * 2 * 2
+    assert "Masks" in (tmp_path / "run" / "report.html").read_text()
+    assert main.main([*arguments, "--random_seed", "2"]) == 2  # another study does not fit into the same folder
+    assert "source" in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- the script over seeds
+
+
+def run_script(tmp_path, *arguments, **environment):
+    """Run it with a stand-in for Python that notes its arguments, and makes the run's last file."""
+    stand_in = tmp_path / "python"
+    stand_in.write_text(
+        '#!/usr/bin/env bash\necho "$*" >> "$NOTES"\n'
+        'while [ $# -gt 0 ]; do [ "$1" = --save_dir ] && mkdir -p "$2" && echo {} > "$2/run.json"; shift; done\n'
+    )
+    stand_in.chmod(0o755)
+    notes = tmp_path / "notes.txt"
+    known = {"PATH": os.environ["PATH"], "PYTHON": str(stand_in), "NOTES": str(notes), "OUT": str(tmp_path / "out")}
+    script = ["bash", str(ROOT / "run_main_vos.sh"), *map(str, arguments)]
+    done = subprocess.run(script, capture_output=True, text=True, env={**known, **environment}, check=False)
+    return done, notes.read_text().splitlines() if notes.exists() else []
+
+
+def test_the_script_runs_every_model_that_has_a_checkpoint(davis, tmp_path):
+    checkpoints = tmp_path / "checkpoints"
+    (checkpoints / "matnet_fusion_type_gated").mkdir(parents=True)
+    (checkpoints / "rtnet.pth").touch()
+    done, notes = run_script(tmp_path, davis, davis / "stylized", checkpoints)
+    assert done.returncode == 0
+    measured = [note for note in notes if note.startswith("main.py")]
+    assert len(measured) == 2 * 4
+    assert [note.split("--random_seed ")[1][0] for note in measured] == list("12341234")
+    assert all("--stylized_data_root" in note and "--joint_encoding True" in note for note in measured)
+    assert "--checkpoint " + str(checkpoints / "rtnet.pth") in measured[0]
+    skipped = [line for line in done.stdout.splitlines() if line.startswith("skipped")]
+    assert [line.split()[1][-8:-1] for line in skipped] == ["1_davis", "_taovos", "gnetvid"]
+    again, notes = run_script(tmp_path, davis, davis / "stylized", checkpoints)
+    assert again.stdout.count("done before") == 8
+    assert sum(note.startswith("main.py") for note in notes) == 8
+
+
+def test_the_script_tries_everything_on_random_weights(davis, tmp_path):
+    done, notes = run_script(tmp_path, davis, SMOKE="1")
+    assert done.returncode == 0
+    measured = [note for note in notes if note.startswith("main.py")]
+    assert len(measured) == 3 * 4
+    assert not any("--checkpoint" in note for note in measured)
+    assert all("--crop_size 96x160" in note for note in measured)
+
+
+def test_the_script_computes_flow_that_is_missing(tmp_path):
+    root = write_davis(tmp_path / "data", {"swan": 3})
+    for path in sorted((root / "FlowImages_gap-1").rglob("*"), reverse=True):
+        path.unlink() if path.is_file() else path.rmdir()
+    (root / "FlowImages_gap-1").rmdir()
+    done, notes = run_script(tmp_path, root, SMOKE="1")
+    assert done.returncode == 0
+    assert notes[0] == f"-m static_dynamic.flow {tmp_path / 'out' / 'data'}"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [((), "No DAVIS in ''"), (("nowhere",), "No DAVIS in 'nowhere'"), (("{davis}", "nowhere"), "No stylized DAVIS in 'nowhere'"),
+     (("{davis}",), "No CHECKPOINTS folder in ''")],
+)  # fmt: skip
+def test_the_script_says_what_is_missing(arguments, message, davis, tmp_path):
+    done, notes = run_script(tmp_path, *(argument.format(davis=davis) for argument in arguments))
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert not notes
+
+
+# ---------------------------------------------------------------- doors
+
+
+def test_the_loaders_draw_what_a_model_is_shown(davis, tmp_path):
+    options = [
+        "--original_data_root",
+        str(davis),
+        "--styles",
+        "original,ink",
+        "--crop_size",
+        "32x48",
+        "--n_examples",
+        "2",
+    ]
+    succeeds("test_vos_loader", *options, "--model", "rtnet", "--save_dir", str(tmp_path / "vos"))
+    sheets = sorted((tmp_path / "vos").glob("*.png"))
+    assert [sheet.name for sheet in sheets] == ["bmx_00002.png", "swan_00001.png"]
+    height, width = cv2.imread(str(sheets[0])).shape[:2]
+    assert (height, width) == (4 * 136, 190 + 6 * 200)  # four variants; two images and four flows
+    clips = ["--model", "slowfast_r50_8x8", "--videos", "synthetic:8", "--styles", "ink,neon", "--image_size", "32"]
+    succeeds("test_ar_loader", *clips, "--n_examples", "1", "--save_dir", str(tmp_path / "ar"))
+    (sheet,) = (tmp_path / "ar").glob("*.png")
+    height, width = cv2.imread(str(sheet)).shape[:2]
+    assert (height, width) == (2 * 2 * 2 * 136, 190 + 8 * 136)  # a row for either pathway of each variant
