@@ -1,26 +1,17 @@
 """Every option of a run, typed, in one place; read from flags and from a file of options (YAML or JSON)."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, get_args
 
-import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 
-from static_dynamic.commands import Parser
-from static_dynamic.errors import UserError, unknown
-
-
-def _split(value: object) -> object:
-    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+from static_dynamic.errors import UserError
+from static_dynamic.options import Names, Options, read_options
 
 
 def _text(value: object) -> object:
     return str(value) if isinstance(value, int) else value
-
-
-Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 
 
 def _numbers(value: object) -> object:
@@ -41,10 +32,8 @@ ONLY = {
 }
 
 
-class Config(BaseModel):
+class Config(Options):
     """Options of ``main.py``, under the published names where they have one; ``None`` leaves it to model and data."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
 
     # What is measured
     model: str = Field(
@@ -120,7 +109,6 @@ class Config(BaseModel):
     save_dir: Path | None = Field(None, description="folder of this run (default: runs/<name>)")
     name: str | None = Field(None, description="name of this run (default: model and data)")
     dim_outputs: Path | None = Field(None, description="also write the published files, below this folder")
-    cfg_file: Path | None = Field(None, description="file with these options; flags go first")
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -166,47 +154,8 @@ def read_config(arguments: Sequence[str]) -> Config:
     Raises:
         UserError: For an unknown option (the nearest is named) or a value that does not fit.
     """
-    parser = _parser()
-    known, rest = parser.parse_known_args(list(arguments))
-    if rest:
-        raise unknown("option", rest[0].split("=")[0], [f"--{name}" for name in Config.model_fields])
-    flags = {name: value for name, value in vars(known).items() if value is not None}
-    options = _published({**_read_file(flags["cfg_file"]), **flags}) if "cfg_file" in flags else flags
-    if options.pop("stage", None) is not None and "stg" not in options:
-        options["stg"] = known.stage
-    try:
-        return Config(**options)
-    except ValidationError as error:
-        raise _as_user_error(error, flags.get("cfg_file")) from None
-
-
-def _parser() -> Parser:
-    parser = Parser("main.py", "Measure how static and how dynamic a video model is.")
-    for name, option in Config.model_fields.items():
-        default = "" if option.default is None else f" (default: {_shown(option.default)})"
-        # A switch may stand alone, or take True or False as in the published commands.
-        alone: dict[str, Any] = {"nargs": "?", "const": "True"} if option.annotation is bool else {}
-        parser.add_argument(
-            f"--{name}", help=f"{option.description}{default}".replace("%", "%%"), metavar=name.upper(), **alone
-        )
-    parser.add_argument("--stage", help=argparse.SUPPRESS)  # another published name of --stg
-    return parser
-
-
-def _shown(default: object) -> object:
-    return ",".join(default) if isinstance(default, tuple) else default
-
-
-def _read_file(path: str) -> dict[str, Any]:
-    try:
-        options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read the options in {path}: {getattr(error, 'strerror', None) or error}.") from None
-    except yaml.YAMLError as error:
-        raise UserError(f"The options in {path} are neither YAML nor JSON: {' '.join(str(error).split())}.") from None
-    if not isinstance(options, dict):
-        raise UserError(f"The options in {path} must be a mapping of names to values. Got {type(options).__name__}.")
-    return options
+    about = "Measure how static and how dynamic a video model is."
+    return read_options(Config, arguments, "main.py", about, synonyms={"stage": "stg"}, adapt=_published)
 
 
 def _published(options: dict[str, Any]) -> dict[str, Any]:
@@ -231,14 +180,3 @@ def _published(options: dict[str, Any]) -> dict[str, Any]:
     if "split" in options:
         options["subset"] = options.pop("split")
     return {name: value for name, value in options.items() if name not in PUBLISHED}
-
-
-def _as_user_error(error: ValidationError, file: str | None) -> UserError:
-    first = error.errors()[0]
-    name = ".".join(str(part) for part in first["loc"][:1])
-    if first["type"] == "extra_forbidden":
-        return unknown("option", name, Config.model_fields, where=file or "")
-    message = first["msg"].removeprefix("Value error, ")
-    if not name:
-        return UserError(f"{message[0].upper()}{message[1:]}.")
-    return UserError(f"The option --{name} does not fit: {message[0].lower()}{message[1:]}. Got {first['input']!r}.")

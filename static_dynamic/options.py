@@ -1,7 +1,7 @@
 """Options of a command as one typed model, read from flags and from a file (YAML or JSON)."""
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
@@ -37,6 +37,7 @@ def read_options(
     prog: str,
     description: str,
     synonyms: Mapping[str, str] | None = None,
+    adapt: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options,
 ) -> Kind:
     """Options from flags and, where they name one, from a file.
 
@@ -46,6 +47,7 @@ def read_options(
         prog: Name of the program.
         description: What it does.
         synonyms: Another name of an option → the option.
+        adapt: Makes options of what a file and the flags say, where files of another form are read too.
 
     Raises:
         UserError: For an unknown option (the nearest is named) or a value that does not fit.
@@ -54,7 +56,7 @@ def read_options(
     if rest:
         raise unknown("option", rest[0].split("=")[0], [f"--{name}" for name in kind.model_fields])
     flags = {name: value for name, value in vars(known).items() if value is not None}
-    options = {**read_mapping(flags["cfg_file"]), **flags} if "cfg_file" in flags else flags
+    options = adapt({**read_mapping(flags["cfg_file"]), **flags}) if "cfg_file" in flags else flags
     for synonym, name in (synonyms or {}).items():
         options = {name: options.pop(synonym), **options} if synonym in options else options
     try:

@@ -80,3 +80,19 @@ def test_accuracies_tables_and_confusions_by_loops(classes, videos, seed):
             assert row["top1"] == pytest.approx(100 * sum(rank < 1 for rank in of_class) / len(of_class))
         else:
             assert math.isnan(row["top1"])
+
+
+# --- other models
+
+
+@pytest.mark.parametrize("options", [["--sampling", "dense"], ["--sampling", "segments"]])
+def test_models_of_several_pathways_train_and_are_tested_in_views(work, options):
+    succeeds(*TRAIN, "--model", "tiny_models:two_paths", *options, "--epochs", 3, "--save_dir", "r")
+    checkpoint = ["--model", "tiny_models:two_paths", "--checkpoint", "r/checkpoint/ckpt.pth.tar", *options]
+    succeeds(*TEST, *checkpoint, "--multi_clip", "--save_dir", "e")
+    assert json.loads(Path("e/accuracy.json").read_text())["top1"] > 50
+
+
+def test_a_model_of_the_zoo_trains(work):
+    succeeds(*TRAIN, "--model", "x3d_xs", "--image_size", 32, "--batch_size", 6, "--epochs", 1, "--save_dir", "r")
+    assert metrics("r")["val_loss"].notna().all()
