@@ -178,16 +178,7 @@ def input_recipe(spec: "ModelSpec", config: Config) -> "Recipe | FlowRecipe":
             raise UserError(f"{spec.name} takes {input_form}, for which --{name} means nothing.")
     if isinstance(recipe, FlowRecipe):
         return replace(recipe, size=config.crop_size) if config.crop_size else recipe
-    if config.frames:
-        recipe = replace(recipe, frames=config.frames)
-    if config.rate:
-        recipe = replace(recipe, rate=config.rate)
-    if config.n_sample_frames:
-        recipe = replace(recipe, span=config.n_sample_frames)
-    if config.image_size:
-        short_side = round(config.image_size * recipe.resize / recipe.crop)
-        recipe = replace(recipe, crop=config.image_size, short_side=short_side)
-    return recipe
+    return recipe.changed(config.frames, config.rate, config.image_size, config.n_sample_frames)
 
 
 def device_name(device: str) -> str:

@@ -8,7 +8,8 @@ normalised element as 2.5 MACs; fvcore today counts it as 1: "with_norms" is tor
 
 Of segmentation models, the published figures are convolutions and matrix products that the published code runs on
 240 x 427 pixels, per clip (RTNet: two frames). It computes some of them without use: MATNet one branch of its decoder
-three times over, and, unless it is reciprocal, attention in a direction that nothing reads.
+three times over, and, unless it is reciprocal, attention in a direction that nothing reads; RTNet the decoder of
+its second stream.
 """
 
 from dataclasses import replace

@@ -1,7 +1,7 @@
 """A clip: the frames of one video that a model will see, and how its recipe picked and prepares them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -95,6 +95,29 @@ class Recipe:
                 raise UserError(f"The '{name}' of a recipe must be a positive integer. Got {value}.")
         if min(self.frame_counts) < 1:
             raise UserError(f"The 'frames' of a recipe must be positive integers. Got {self.frames}.")
+
+    def changed(
+        self,
+        frames: int | None = None,
+        rate: int | None = None,
+        image_size: int | None = None,
+        span: int | None = None,
+    ) -> "Recipe":
+        """The same with other numbers where they are given; the short side keeps its proportion to the crop.
+
+        Example:
+            >>> Recipe(crop=224, short_side=256).changed(image_size=112).short_side
+            128
+        """
+        crop = image_size or self.crop
+        return replace(
+            self,
+            frames=frames or self.frames,
+            rate=rate or self.rate,
+            span=span or self.span,
+            crop=crop,
+            short_side=round(crop * self.resize / self.crop) if image_size else self.short_side,
+        )
 
     @property
     def frame_counts(self) -> tuple[int, ...]:

@@ -1,7 +1,9 @@
-"""Accuracies of a checkpoint, by the command and by hand."""
+"""Accuracies of a checkpoint, by the command and by hand; other models; the shell scripts."""
 
 import json
 import math
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -14,14 +16,15 @@ from tiny import TEST, TRAIN, metrics, succeeds
 
 import models
 from static_dynamic.clip import Recipe
+from static_dynamic.options import read_options
 from training import scores
 from training.data import EvaluationClips
 from training.lists import read_list
+from training.options import EvaluateOptions, TrainOptions
 from training.sampling import Segments
 
+ROOT = Path(__file__).resolve().parents[1]
 pytest_plugins = ("tiny_data",)  # the fixture `work`
-
-# --- evaluation --------------------------------------------------------------------------------------------------
 
 
 def test_an_evaluation_agrees_with_one_by_hand(work, capsys):
@@ -96,3 +99,44 @@ def test_models_of_several_pathways_train_and_are_tested_in_views(work, options)
 def test_a_model_of_the_zoo_trains(work):
     succeeds(*TRAIN, "--model", "x3d_xs", "--image_size", 32, "--batch_size", 6, "--epochs", 1, "--save_dir", "r")
     assert metrics("r")["val_loss"].notna().all()
+
+
+# --- the scripts -------------------------------------------------------------------------------------------------
+
+PUBLISHED = {
+    "epochs": 60, "batch_size": 2, "lr": 0.001, "lr_type": "step", "lr_steps": (20, 30, 40), "momentum": 0.9,
+    "weight_decay": 5e-4, "dropout": 0.5, "eval_freq": 1, "model": "dyreg_tsm_r50", "sync_bn": True,
+    "pretrained_backbone": True, "gd": None,
+}  # fmt: skip
+
+
+def test_the_scripts_pass_the_published_values(tmp_path):
+    """Run with a python that only says what it was given."""
+
+    fake = tmp_path / "python"
+    fake.write_text('#!/bin/sh\nprintf "%s\\n" "$@"\n')
+    fake.chmod(0o755)
+
+    def given(name, *arguments):
+        done = subprocess.run(
+            [ROOT / "misc" / name, *arguments],
+            env={**os.environ, "PYTHON": str(fake), "GPUS": "4"},
+            capture_output=True,
+            text=True,
+            check=True,
+            cwd=tmp_path,
+        )
+        launch, _, rest = done.stdout.partition("\ntraining\n")
+        assert launch.split("\n")[:5] == ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "4"]
+        return rest.split("\n")[0], rest.strip("\n").split("\n")[1:]
+
+    command, flags = given("train_model.sh", "--epochs", "61")
+    assert command == "train"
+    options = read_options(TrainOptions, flags, "train", "")
+    assert {name: getattr(options, name) for name in PUBLISHED} == {**PUBLISHED, "epochs": 61}
+    for name, multi_clip in {"evaluate_model.sh": False, "evaluate_model_multi_clip.sh": True}.items():
+        command, flags = given(name, "my best.pth.tar", "--split", "test")
+        assert command == "evaluate"
+        options = read_options(EvaluateOptions, flags, "evaluate", "")
+        assert options.multi_clip is multi_clip
+        assert (options.checkpoint, options.split) == (Path("my best.pth.tar"), "test")

@@ -1,0 +1,35 @@
+"""A list of videos of your own, from their frames, to let a trained model say what it sees in them.
+
+python misc/gen_label_other.py FRAMES [--out LIST]
+
+Their class is not known, so every line has class 0, as published.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
+
+from static_dynamic.commands import Parser, command
+from training.labels import label_other
+
+PUBLISHED = "gifs-frames-5s.txt"
+
+
+def run() -> None:
+    """Write the list.
+
+    Raises:
+        UserError: If there are no frames, or the list cannot be written.
+    """
+    options = Parser(Path(sys.argv[0]).name, __doc__)
+    options.add_argument("frames", type=Path, help="folder of the frame folders")
+    options.add_argument("--out", type=Path, help=f"the list (default: {PUBLISHED} in FRAMES)")
+    chosen = options.parse_args()
+    written = label_other(chosen.frames, chosen.out or chosen.frames / PUBLISHED)
+    for name, videos in written.listed.items():
+        print(f"{name}: {videos} videos")
+
+
+if __name__ == "__main__":
+    sys.exit(command(run))

@@ -1,0 +1,180 @@
+"""Videos → folders of frames, ``<id>/000001.jpg`` …, as the published data sets have them."""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+import av
+from PIL import Image
+
+from static_dynamic.clip import Recipe
+from static_dynamic.errors import BadClip, UserError
+from static_dynamic.files import write_text
+from static_dynamic.sources.decoding import WHOLE, first_video, read_clip, upright
+from static_dynamic.sources.video_files import EXTENSIONS, video_paths
+from training.checkpoints import differences
+
+SETTINGS = ".extraction.json"
+BAD = "bad_videos.txt"
+QUALITY = 95
+Job = tuple[Path, Path]  # video, and folder of its frames
+FIRST_FRAME = Recipe(frames=1, rate=10**9, crop=16)
+
+
+@dataclass(frozen=True)
+class Extraction:
+    """How frames are taken out of videos.
+
+    Attributes:
+        height: Of the frames, pixels; 0 leaves them as they are.
+        seconds: How much from the start; ``None`` is all.
+    """
+
+    height: int = 256
+    seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """What became of videos: how many are there as frames, and why the others are not."""
+
+    done: int
+    bad: Mapping[str, str]
+
+
+def extract(videos: Path, frames: Path, extraction: Extraction, workers: int = 0) -> Extracted:
+    """Every video below a folder → a folder of frames; what is there already is left as it is.
+
+    A video is named by its path below the folder, without its extension. Its folder is whole or absent. A video that
+    cannot be read is passed over and named in ``bad_videos.txt``; the next call tries it again.
+
+    Args:
+        videos: A folder, or one file.
+        frames: Folder to write to.
+        extraction: How.
+        workers: Processes beside this one; with 0 it does the work.
+
+    Raises:
+        UserError: If there is no video, two have one name, the folder was begun with other settings, or cannot be
+            written.
+    """
+    paths = _named(videos)
+    _claim(frames, extraction)
+    jobs = {name: (path, frames / name) for name, path in paths.items() if not (frames / name).exists()}
+    try:
+        complaints = list(_shown(_tried_all(list(jobs.values()), extraction, workers), len(jobs)))
+    except OSError as error:
+        raise UserError(f"Cannot write below {str(frames)!r}: {error.strerror or error}.") from None
+    bad = {name: complaint for name, complaint in zip(jobs, complaints, strict=True) if complaint}
+    write_text(frames / BAD, "".join(f"{complaint}\n" for complaint in bad.values()))
+    return Extracted(len(paths) - len(bad), bad)
+
+
+def extract_one(video: Path, folder: Path, extraction: Extraction) -> int:
+    """One video → one folder, whole or absent; the number of frames.
+
+    Raises:
+        BadClip: If it cannot be decoded, or breaks off early.
+    """
+    part = folder.with_name(f".{folder.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    try:
+        count = 0
+        for count, image in enumerate(images(video, extraction), 1):
+            image.save(part / f"{count:06d}.jpg", quality=QUALITY)
+        part.rename(folder)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return count
+
+
+def images(path: Path, extraction: Extraction) -> Iterator[Image.Image]:
+    """The frames of a video file in turn, upright and of the height that is asked for.
+
+    Raises:
+        BadClip: If it cannot be decoded, or breaks off early.
+    """
+    announced = read_clip(path, FIRST_FRAME).total  # also says what is wrong with a file that is no video
+    decoded, start = 0, None
+    try:
+        with av.open(str(path), metadata_errors="replace") as container:
+            stream: Any = first_video(container.streams.video)
+            for frame in container.decode(stream):
+                start = frame.time if start is None else start
+                if extraction.seconds is not None and (frame.time or 0) - (start or 0) >= extraction.seconds:
+                    return
+                if frame.is_corrupt:
+                    raise _cut(path, decoded, announced)
+                decoded += 1
+                yield _resized(Image.fromarray(upright(frame.to_ndarray(format="rgb24"), frame.rotation)), extraction)
+    except av.FFmpegError as error:
+        raise _cut(path, decoded, announced) from error
+    if decoded < WHOLE * announced - 1:
+        raise _cut(path, decoded, announced)
+
+
+def _cut(path: Path, decoded: int, announced: int) -> BadClip:
+    return BadClip(f"{path}: damaged or cut short, only {decoded} of {announced} frames could be decoded.")
+
+
+def _resized(image: Image.Image, extraction: Extraction) -> Image.Image:
+    if extraction.height in (0, image.height):
+        return image
+    width = max(1, round(image.width * extraction.height / image.height))
+    return image.resize((width, extraction.height), Image.Resampling.BICUBIC)
+
+
+def _tried_all(jobs: Sequence[Job], extraction: Extraction, workers: int) -> Iterator[str]:
+    """What is wrong with every video, in order; where nothing is, the frames are there."""
+    attempt = partial(_tried, extraction=extraction)
+    if not workers:
+        yield from map(attempt, jobs)
+        return
+    # Processes that begin anew: one that is forked off a program with threads may hang.
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(attempt, jobs)
+
+
+def _tried(job: Job, extraction: Extraction) -> str:
+    try:
+        extract_one(*job, extraction)
+    except BadClip as error:
+        return str(error)
+    return ""
+
+
+def _named(videos: Path) -> dict[str, Path]:
+    """Name → video file."""
+    root = videos.parent if videos.is_file() else videos
+    named: dict[str, Path] = {}
+    for path in video_paths(videos):
+        name = path.relative_to(root).with_suffix("").as_posix()
+        if name in named:
+            raise UserError(f"{named[name]} and {path} would both become {name}/: rename one of them.")
+        named[name] = path
+    if not named:
+        raise UserError(f"No video in {videos}. Videos are files that end in {' '.join(EXTENSIONS)}.")
+    return named
+
+
+def _claim(frames: Path, extraction: Extraction) -> None:
+    """Refuse to mix frames of two settings in a folder."""
+    path, here = frames / SETTINGS, asdict(extraction)
+    there = json.loads(path.read_text(encoding="utf-8")) if path.exists() else here
+    if there != here:
+        raise UserError(f"{frames} was begun otherwise: {differences(there, here)}. Choose another folder.")
+    write_text(path, json.dumps(here) + "\n")
+
+
+def _shown(steps: Iterator[str], total: int) -> Iterator[str]:
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(steps, "videos", total=total, console=Console(stderr=True))

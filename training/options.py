@@ -1,0 +1,108 @@
+"""Options of training and of evaluation, typed, in one place."""
+
+from pathlib import Path
+from string import Formatter
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from static_dynamic.options import Numbers, Options
+
+
+def _template(value: str) -> str:
+    if len([field for _, field, *_ in Formatter().parse(value) if field is not None]) != 1 or value.format(1) == value:
+        raise ValueError("give a file name with one place for a number, e.g. {:06d}.jpg")
+    return value
+
+
+class RunOptions(Options):
+    """How a model is run over clips, whatever these are and whatever for."""
+
+    batch_size: int = Field(10, ge=1, description="clips per forward and process; in evaluation, videos")
+    num_workers: int = Field(2, ge=0, description="processes that read clips; the result does not depend on them")
+    max_bad: float = Field(0.05, ge=0, le=1, description="share of unreadable videos at which a run gives up")
+    device: Literal["auto", "cpu"] = Field("auto", description="auto (a GPU if there is one) or cpu")
+    precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="float32, or mixed")
+    random_seed: int = Field(
+        1, ge=0, lt=2**32, description="seed of weights, order, sampling, augmentation and dropout"
+    )
+
+
+class LoopOptions(RunOptions):
+    """How a model is trained, whatever the clips are; the defaults are the published ones."""
+
+    epochs: int = Field(120, ge=1, description="epochs")
+    lr: float = Field(0.001, gt=0, description="learning rate at the start")
+    lr_type: Literal["step", "cos", "small_init_step"] = Field(
+        "step",
+        description="step: x 0.1 at --lr_steps; cos: half a cosine; small_init_step: x 0.2 for ten epochs, then step",
+    )
+    lr_steps: Numbers = Field((50, 100), description="epochs after which the rate drops")
+    momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
+    weight_decay: float = Field(5e-4, ge=0, description="weight decay of SGD")
+    gd: float | None = Field(None, gt=0, description="clip the norm of the gradient to this (default: do not)")
+    dropout: float | None = Field(None, ge=0, lt=1, description="dropout before the classifier (default: the model's)")
+    sync_bn: bool = Field(False, description="share the statistics of batch norm between GPUs")
+    eval_freq: int = Field(5, ge=0, description="validate after every so many epochs; 0: never")
+    save_steps: int = Field(0, ge=0, description="save the state within an epoch, after every so many steps; 0: do not")
+    save_every: int = Field(0, ge=0, description="keep a checkpoint of every so many epochs; 0: the last and the best")
+    resume: bool = Field(True, description="go on with a run that was stopped; else start over")
+
+
+class DataOptions(RunOptions):
+    """Which model, and which clips of frame folders."""
+
+    model: str = Field(description="model: a name (`python -m models list`), library:model, or module:function")
+    checkpoint: Path | None = Field(None, description="checkpoint file to begin with, in any published format")
+    strict: bool = Field(True, description="refuse a checkpoint whose keys do not all fit")
+    trust_checkpoint: bool = Field(False, description="load a checkpoint even if it could run code")
+    data: Path = Field(description="folder of the frame folders: <data>/<id>/000001.jpg, ...")
+    lists: Path | None = Field(
+        None, description="folder of category.txt and {train,val,test}_videofolder.txt (default: that of --data)"
+    )
+    image_tmpl: Annotated[str, AfterValidator(_template)] = Field(
+        "{:06d}.jpg", description="names of the frames, which count from 1"
+    )
+    sampling: Literal["segments", "dense"] = Field(
+        "segments", description="segments: frames spread over the video; dense: consecutive ones, --rate apart"
+    )
+    frames: int | None = Field(None, ge=1, description="frames of a clip (default: the model's)")
+    rate: int | None = Field(None, ge=1, description="dense: source frames per frame of a clip (default: the model's)")
+    image_size: int | None = Field(None, ge=16, description="side of the crop, pixels (default: the model's)")
+    save_dir: Path | None = Field(None, description="folder of this run (default: runs/<command>_<model>_<data>)")
+
+    @property
+    def list_folder(self) -> Path:
+        """Where the lists are."""
+        return self.lists or self.data
+
+    def folder(self, command: str) -> Path:
+        """Folder of the run."""
+        name = f"{command}_{self.model}_{self.data.resolve().name}".replace("/", "-").replace(":", "-")
+        return self.save_dir or Path("runs") / name
+
+
+class TrainOptions(LoopOptions, DataOptions):
+    """Options of ``python -m training train``, under the published names where they have one."""
+
+    flip: bool | None = Field(
+        None, description="mirror half of the clips (default: unless the data set or a class names a direction)"
+    )
+    pretrained_backbone: bool = Field(False, description="begin with an ImageNet ResNet-50, where there is a network")
+
+    @model_validator(mode="after")
+    def _one_beginning(self) -> Self:
+        if self.pretrained_backbone and self.checkpoint:
+            raise ValueError("give either --checkpoint or --pretrained_backbone")
+        return self
+
+
+class EvaluateOptions(DataOptions):
+    """Options of ``python -m training evaluate``."""
+
+    split: str = Field("val", description="train, val or test, or the name of a list in --lists")
+    multi_clip: bool = Field(False, description="2 samplings x 3 crops of every video, logits averaged")
+    full_res: bool | None = Field(
+        None,
+        description="with --multi_clip: crops as large as the short side (default: yes), else of the training size",
+    )

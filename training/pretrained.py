@@ -1,0 +1,48 @@
+"""The published beginning of TSM and DyReg: a ResNet-50 that knows ImageNet."""
+
+import re
+
+import torch
+from torch import nn
+from torchvision.models import ResNet
+
+from static_dynamic.errors import UserError
+
+SOURCE = "resnet50.tv_in1k"
+
+
+def load_imagenet(model: nn.Module) -> None:
+    """Load timm's ImageNet ResNet-50 into the ``base_model`` of a model; all else keeps its weights.
+
+    Raises:
+        UserError: If the model has no such part, or the weights can neither be found nor fetched.
+    """
+    base = getattr(model, "base_model", None)
+    if not isinstance(base, ResNet):
+        raise UserError("--pretrained_backbone is for models around an image ResNet-50, such as TSM and DyReg.")
+    state = fetched()
+    # Around a convolution there may be a shift (`net`), or a graph behind it (`0.block`).
+    homes = {re.sub(r"\.(net|0\.block)\.", ".", key): key for key in base.state_dict()}
+    fitting = {homes[key]: value for key, value in state.items() if key in homes and not key.startswith("fc.")}
+    if lacking := [key for key in state if key not in homes and not key.startswith("fc.")]:
+        raise UserError(f"The base of the model is no ResNet-50: it has no {lacking[0]}.")
+    base.load_state_dict(fitting, strict=False)
+
+
+def fetched() -> dict[str, torch.Tensor]:
+    """The weights, from the cache of the Hugging Face hub or from the network.
+
+    Raises:
+        UserError: If there is neither.
+    """
+    import timm
+
+    try:
+        state: dict[str, torch.Tensor] = timm.create_model(SOURCE, pretrained=True).state_dict()
+    except Exception as error:  # whatever the hub's client raises without a network
+        reason = (str(error) or type(error).__name__).partition("\n")[0]
+        raise UserError(
+            f"Cannot fetch timm's {SOURCE}: {reason} Without a network, begin with a --checkpoint, or copy the hub's "
+            "cache (HF_HOME) from a machine that has one."
+        ) from None
+    return state

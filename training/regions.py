@@ -1,0 +1,176 @@
+"""Draw where the nodes of a network's graphs are on a video: an animation (GIF and MP4) and a contact sheet.
+
+    python -m training.regions --model dyreg_tsm_r50 --checkpoint F --video FILE --out DIR
+
+A row per graph; every node has a box of its own colour, at whose edge its window becomes zero. Bright places are under
+the windows of many nodes.
+"""
+
+import sys
+from collections.abc import Mapping, Sequence
+from functools import partial
+from itertools import takewhile
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from models.dyreg import DynamicGraph
+from models.dyreg_regions import Regions
+from static_dynamic.clip import Frames, Recipe
+from static_dynamic.commands import Parser, command
+from static_dynamic.errors import UserError
+from static_dynamic.inputs import declared_recipe
+from static_dynamic.pictures import write_png
+from static_dynamic.sources import open_source
+from training.pictures import label, side_by_side, stacked, with_boxes, write_gif, write_mp4
+
+FPS = 5
+HEAT = 0.35
+"""How strongly windows brighten a picture, at most."""
+
+
+def find_regions(model: nn.Module, clip: torch.Tensor) -> dict[str, Regions]:
+    """Where the nodes of every graph in a network are, by the graph's name; the network stays as it is.
+
+    Args:
+        model: Any network with ``DynamicGraph`` modules.
+        clip: What it takes.
+
+    Raises:
+        UserError: If it has no such module.
+
+    Example:
+        >>> from models.dyreg import DynamicGraph
+        >>> regions = find_regions(DynamicGraph(4, (7, 7)), torch.rand(1, 2, 4, 7, 7))
+        >>> regions["graph"].centre.shape
+        torch.Size([1, 2, 9, 2])
+    """
+    graphs = {name: module for name, module in model.named_modules() if isinstance(module, DynamicGraph)}
+    if not graphs:
+        raise UserError("This model has no regions: it holds no DynamicGraph, as dyreg_tsm_r50 does.")
+    found: dict[str, Regions] = {}
+
+    def locate(graph: DynamicGraph, args: tuple[torch.Tensor], name: str) -> None:
+        found[name] = graph.locate(graph.project(args[0]))
+
+    names = short_names(list(graphs))
+    hooks = [graph.register_forward_pre_hook(partial(locate, name=names[name])) for name, graph in graphs.items()]
+    try:
+        with torch.no_grad():
+            model(clip)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return found
+
+
+def short_names(paths: Sequence[str]) -> dict[str, str]:
+    """Module paths without the beginning and the end that all share: ``base.layer3.4.graph`` → ``layer3.4``."""
+    if len(paths) == 1:
+        return {paths[0]: paths[0] or "graph"}
+    parts = [path.split(".") for path in paths]
+    for _ in ("beginning", "end"):
+        shared = len(list(takewhile(lambda names: len(set(names)) == 1, zip(*parts, strict=False))))
+        parts = [part[shared:][::-1] for part in parts]
+    return {path: ".".join(part) or path for path, part in zip(paths, parts, strict=True)}
+
+
+def boxes_of(regions: Regions, size: tuple[int, int]) -> npt.NDArray[np.float32]:
+    """``(B, T, nodes, 4)``: centre ± half-size as top, left, bottom, right in pixels of an image of ``size``.
+
+    Cell i of a map of H cells is at pixel i · height / H, as published; with convolutions of odd width it is.
+    """
+    cells = regions.kernels.shape[-2:]
+    pixels = torch.tensor([side / count for side, count in zip(size, cells, strict=True)])
+    low, high = regions.centre - regions.half_size, regions.centre + regions.half_size
+    return torch.cat([low.cpu() * pixels, high.cpu() * pixels], -1).numpy()
+
+
+def draw(frames: Frames, regions: Regions) -> Frames:
+    """Boxes and heat of one clip on its frames.
+
+    Args:
+        frames: ``(T, H, W, 3)`` uint8.
+        regions: Of a batch of one.
+    """
+    height, width = frames.shape[1:3]
+    heat = F.interpolate(regions.foreground.transpose(0, 1).cpu(), (height, width), mode="bilinear")[:, 0, ..., None]
+    heat = HEAT * heat / heat.amax((1, 2, 3), keepdim=True)
+    lit = (frames * (1 - heat.numpy()) + 255 * heat.numpy()).astype(np.uint8)
+    boxes = boxes_of(regions, (height, width))[0]
+    return np.stack([with_boxes(frame, box) for frame, box in zip(lit, boxes, strict=True)])
+
+
+def animation(drawn: Mapping[str, Frames]) -> Frames:
+    """Graphs side by side, each below its name: ``(T, H, W, 3)``."""
+    titles = side_by_side([label(name, 24, frames.shape[2]) for name, frames in drawn.items()])
+    return np.stack([stacked([titles, side_by_side(list(images))]) for images in zip(*drawn.values(), strict=True)])
+
+
+def contact_sheet(drawn: Mapping[str, Frames], columns: int) -> Frames:
+    """A row for every graph; frames spread evenly over the clip, their numbers above."""
+    width = max(90, *(9 * len(name) for name in drawn))
+    length, height, side = next(iter(drawn.values())).shape[:3]
+    chosen = np.unique(np.linspace(0, length - 1, columns).round().astype(int))
+    header = side_by_side([label("", 24, width), *(label(f"frame {number + 1}", 24, side) for number in chosen)])
+    rows = [side_by_side([label(name, height, width), *frames[chosen]]) for name, frames in drawn.items()]
+    return stacked([header, *rows])
+
+
+def read_clip(video: str, recipe: Recipe) -> tuple[Frames, torch.Tensor]:
+    """The first video there: the frames as the network sees them, ``(T, crop, crop, 3)`` uint8, and its input."""
+    source = open_source(video)
+    clip = source.read(source.videos[0], recipe)
+    prepared = recipe.prepare(clip.frames[clip.sample.pathways[0]])
+    colours = prepared.movedim(1, -1) * torch.tensor(recipe.std) + torch.tensor(recipe.mean)
+    return (colours * 255).round().clamp(0, 255).byte().numpy(), prepared.movedim(1, 0)[None]
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    options = Parser("python -m training.regions", __doc__)
+    options.add_argument("--model", default="dyreg_tsm_r50", help="name of the registry (%(default)s)")
+    options.add_argument("--checkpoint", type=Path, help="its weights; random ones leave every region at its anchor")
+    options.add_argument("--num_classes", type=int, help="of the checkpoint, if not the published ones")
+    options.add_argument("--video", required=True, help="a video, a folder of frames, or 'synthetic'")
+    options.add_argument("--out", type=Path, required=True, help="folder to write to")
+    options.add_argument("--columns", type=int, default=8, help="frames on the contact sheet (%(default)s)")
+    return options
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says.
+
+    Raises:
+        UserError: For any slip in it.
+    """
+    import models
+
+    options = parser().parse_args(arguments)
+    if options.columns < 1:
+        raise UserError(f"The '--columns' must be at least 1. Got {options.columns}.")
+    try:
+        model = models.create_model(options.model, options.checkpoint, options.num_classes)
+        recipe = declared_recipe(model)
+        if not isinstance(recipe, Recipe):
+            raise UserError(f"The model {options.model!r} takes no clips of RGB frames, but {recipe}.")
+        frames, clip = read_clip(options.video, recipe)
+        found = find_regions(model, clip)
+    except models.ModelError as error:
+        raise UserError(str(error)) from None
+    drawn = {name: draw(frames, regions) for name, regions in found.items()}
+    moving, stem = animation(drawn), options.out / Path(options.video).stem
+    write_png(contact_sheet(drawn, options.columns), stem.with_suffix(".png"))
+    write_gif(moving, stem.with_suffix(".gif"), FPS)
+    write_mp4(moving, stem.with_suffix(".mp4"), FPS)
+    if options.checkpoint is None:
+        print("The weights are random: every region is at its anchor.")
+    print(*(stem.with_suffix(kind) for kind in (".png", ".gif", ".mp4")), sep="\n")
+
+
+if __name__ == "__main__":
+    sys.exit(command(run))

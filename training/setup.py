@@ -1,0 +1,118 @@
+"""From options to a model and to clips."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from torch import nn
+
+import models
+from static_dynamic.clip import Recipe
+from static_dynamic.errors import UserError
+from static_dynamic.inputs import make_recipe
+from training.data import EvaluationClips, TrainingClips
+from training.lists import Entry
+from training.options import DataOptions, EvaluateOptions, TrainOptions
+from training.sampling import SAMPLINGS
+
+DIRECTED = re.compile(r"something|left|right|clockwise", re.IGNORECASE)
+"""In the name of a data set or class: mirroring would change what is right (SSv2's classes name "something")."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A model that takes clips, its input, its full name, and what its checkpoint was."""
+
+    model: nn.Module
+    recipe: Recipe
+    name: str
+    checkpoint: dict[str, Any] | None
+
+
+def open_model(options: DataOptions, classes: int) -> Network:
+    """The model that the options name.
+
+    Raises:
+        UserError: If there is none, its checkpoint does not fit, or it does not take clips alone.
+    """
+    try:
+        declared = models.describe(options.model)
+        if declared.recipe:
+            input_recipe(declared, options)  # refused before a large model is built
+        model = models.create_model(
+            options.model,
+            checkpoint=options.checkpoint,
+            num_classes=classes,
+            seed=options.random_seed,
+            strict=options.strict,
+            trust_checkpoint=options.trust_checkpoint,
+        )
+    except models.ModelError as error:
+        raise UserError(str(error)) from None
+    spec, report = vars(model)["spec"], vars(model)["checkpoint"]
+    return Network(model, input_recipe(spec, options), spec.name, report and asdict(report))
+
+
+def untrained(network: Network) -> str | None:
+    """What must be said of a model that no checkpoint was given for; ``None`` if one was."""
+    return None if network.checkpoint else f"no --checkpoint, so that {network.name} is as it was built, untrained."
+
+
+def input_recipe(spec: models.ModelSpec, options: DataOptions) -> Recipe:
+    """The model's recipe with what the options ask for; the short side keeps its proportion to the crop.
+
+    Raises:
+        UserError: If the model takes other than clips, or neither it nor the options say what its input is.
+    """
+    if spec.recipe is None and None in (options.frames, options.image_size):
+        raise UserError(f"{spec.name} declares no input: give --frames and --image_size.")
+    recipe = make_recipe(spec.recipe) if spec.recipe else Recipe(rate=1)
+    if not isinstance(recipe, Recipe):
+        raise UserError(f"{spec.name} takes images and flow; only models that take clips can be trained here.")
+    return recipe.changed(options.frames, options.rate, options.image_size)
+
+
+def training_clips(options: TrainOptions, entries: Sequence[Entry], recipe: Recipe, flip: bool) -> TrainingClips:
+    """The clips to train on."""
+    check_folder(options)
+    sampling = SAMPLINGS[options.sampling](recipe)
+    return TrainingClips(
+        options.data, entries, recipe, sampling, options.image_tmpl, flip=flip, seed=options.random_seed
+    )
+
+
+def evaluation_clips(options: DataOptions, entries: Sequence[Entry], recipe: Recipe) -> EvaluationClips:
+    """The clips to test on."""
+    check_folder(options)
+    clips = EvaluationClips(options.data, entries, recipe, SAMPLINGS[options.sampling](recipe), options.image_tmpl)
+    if isinstance(options, EvaluateOptions):
+        full_res = options.multi_clip if options.full_res is None else options.full_res
+        return replace(clips, multi_clip=options.multi_clip, full_res=full_res)
+    return clips
+
+
+def check_folder(options: DataOptions) -> None:
+    """Raise a UserError if the folder of the frames is missing."""
+    if not options.data.is_dir():
+        raise UserError(f"No folder {options.data}. --data is the folder of the frame folders.")
+
+
+def may_flip(options: TrainOptions, categories: Iterable[str]) -> bool:
+    """Whether clips may be mirrored: as asked for, else unless the data set or one of its classes names a direction."""
+    if options.flip is not None:
+        return options.flip
+    return not any(DIRECTED.search(name) for name in (options.data.resolve().name, *categories))
+
+
+def short_videos(entries: Sequence[Entry], recipe: Recipe, sampling: str) -> str | None:
+    """What must be said of videos with fewer frames than a clip; ``None`` if there are none."""
+    needed = max(recipe.frame_counts) if sampling == "segments" else recipe.length
+    short = [entry.name for entry in entries if entry.frames < needed]
+    if not short:
+        return None
+    how = "some of their frames are repeated, in order" if sampling == "segments" else "they are looped"
+    return (
+        f"{len(short)} of {len(entries)} videos have fewer frames than the {needed} of a clip; {how}. "
+        f"The first: {short[0]}."
+    )

@@ -1,0 +1,131 @@
+"""Write a sample of SyncMNIST, for eyes and for programs that read files.
+
+    python -m training.syncmnist --out DIR --count 100 [--format videos]
+
+DIR gets the clips (frames/train_000000/000001.jpg … or videos/train_000000.mp4), their list and class names in the
+published format (train_videofolder.txt, category.txt), the box of every digit in every frame (train_boxes.csv) and a
+contact sheet (train_sheet.png; the two in step are orange).
+"""
+
+import csv
+import sys
+from collections.abc import Sequence
+from functools import partial
+from io import StringIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from static_dynamic.clip import Frames
+from static_dynamic.commands import Parser, command
+from static_dynamic.errors import UserError
+from static_dynamic.files import write_atomically, write_text
+from static_dynamic.pictures import write_png
+from training.pictures import enlarged, label, side_by_side, stacked, with_boxes, write_mp4
+from training.syncmnist.clips import CANVASES, SyncClip, SyncMNIST
+from training.syncmnist.digits import SETS, SPLITS
+
+FPS = 5
+SHOWN = 6
+"""Clips on the contact sheet."""
+MOVING, OTHER = "#F58231", "#4C6FFF"
+COLUMNS = ("name", "frame", "digit", "class", "in_step", "top", "left", "bottom", "right")
+
+
+def write_sample(data: SyncMNIST, folder: Path, videos: bool) -> None:
+    """Write every clip of ``data``, and what is true of them."""
+    from rich.progress import track
+
+    lines, boxes, shown = [], StringIO(), []
+    table = csv.writer(boxes, lineterminator="\n")
+    table.writerow(COLUMNS)
+    for number in track(range(len(data)), "Clips"):
+        clip, name = data[number], f"{data.split}_{number:06d}"
+        frames = _rgb(clip.frames)
+        if videos:
+            write_mp4(frames, folder / "videos" / f"{name}.mp4", FPS)
+        else:
+            write_frames(frames, folder / "frames" / name)
+        lines.append(f"{name} {len(frames)} {clip.label}\n")
+        table.writerows(_rows(name, clip))
+        shown += [(data.class_names[clip.label], clip)] * (number < SHOWN)
+    write_text(folder / "category.txt", "".join(f"{name}\n" for name in data.class_names))
+    write_text(folder / f"{data.split}_videofolder.txt", "".join(lines))
+    write_text(folder / f"{data.split}_boxes.csv", boxes.getvalue())
+    write_png(contact_sheet(shown), folder / f"{data.split}_sheet.png")
+
+
+def write_frames(frames: Frames, folder: Path) -> None:
+    """``000001.jpg`` and so on, as published."""
+    for number, frame in enumerate(frames, start=1):
+        save = partial(Image.fromarray(frame).save, format="JPEG", quality=95)
+        write_atomically(folder / f"{number:06d}.jpg", save)
+
+
+def contact_sheet(clips: Sequence[tuple[str, SyncClip]]) -> Frames:
+    """A row for every clip with its class before it; the digits in step have another colour."""
+    return stacked([_row(name, clip) for name, clip in clips])
+
+
+def _row(name: str, clip: SyncClip) -> Frames:
+    factor = max(1, 128 // clip.frames.shape[1])
+    colours = [MOVING if place in clip.pair else OTHER for place in range(len(clip.digits))]
+    frames = enlarged(_rgb(clip.frames), factor)
+    drawn = [with_boxes(frame, box * factor, colours) for frame, box in zip(frames, clip.boxes, strict=True)]
+    return side_by_side([label(name, frames.shape[1], 80), *drawn])
+
+
+def _rows(name: str, clip: SyncClip) -> list[tuple[object, ...]]:
+    return [
+        (name, frame, place, clip.digits[place], int(place in clip.pair), *(f"{side:.2f}" for side in box))
+        for frame, boxes in enumerate(clip.boxes, start=1)
+        for place, box in enumerate(boxes)
+    ]
+
+
+def _rgb(frames: Frames) -> Frames:
+    return np.repeat(frames[..., None], 3, axis=-1)
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    options = Parser("python -m training.syncmnist", __doc__)
+    options.add_argument("--out", type=Path, required=True, help="folder to write to")
+    options.add_argument("--count", type=int, default=100, help="clips (%(default)s)")
+    options.add_argument("--split", choices=SPLITS, default="train", help="(%(default)s)")
+    options.add_argument("--format", choices=("frames", "videos"), default="frames", help="(%(default)s)")
+    options.add_argument("--size", type=int, choices=CANVASES, default=64, help="side of a frame (%(default)s)")
+    options.add_argument("--equal_pairs", action="store_true", help="56 classes instead of 46")
+    options.add_argument("--seed", type=int, default=0, help="(%(default)s)")
+    options.add_argument("--digits", choices=SETS, default="sklearn", help="(%(default)s)")
+    options.add_argument("--root", type=Path, help="folder of MNIST")
+    options.add_argument("--download", action="store_true", help="fetch MNIST")
+    return options
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says.
+
+    Raises:
+        UserError: For any slip in it.
+    """
+    given = parser().parse_args(arguments)
+    if given.count < 1:
+        raise UserError(f"The '--count' must be at least 1. Got {given.count}.")
+    data = SyncMNIST(
+        given.count,
+        given.split,
+        CANVASES[given.size],
+        equal_pairs=given.equal_pairs,
+        seed=given.seed,
+        kind=given.digits,
+        root=given.root,
+        download=given.download,
+    )
+    write_sample(data, given.out, given.format == "videos")
+    print(f"{given.count} clips in {given.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(command(run))

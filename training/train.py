@@ -1,0 +1,43 @@
+"""``python -m training train``: a model of the zoo, or your own, on folders of frames."""
+
+from dataclasses import asdict
+
+from training.checkpoints import Row
+from training.lists import digest, list_path, read_categories, read_list
+from training.loop import fit
+from training.machinery import say
+from training.options import TrainOptions
+from training.pretrained import load_imagenet
+from training.setup import evaluation_clips, may_flip, open_model, short_videos, training_clips
+
+
+def train(options: TrainOptions) -> list[Row]:
+    """Train as the options say, and leave everything in the run's folder.
+
+    Returns:
+        The metrics of every epoch.
+
+    Raises:
+        UserError: For anything that the user can mend, in one line.
+    """
+    categories = read_categories(options.list_folder)
+    entries = read_list(list_path(options.list_folder, "train"), len(categories))
+    tested = read_list(list_path(options.list_folder, "val"), len(categories)) if options.eval_freq else []
+    network = open_model(options, len(categories))
+    if options.pretrained_backbone:
+        load_imagenet(network.model)
+    study = {
+        "model": network.name,
+        "checkpoint": network.checkpoint and network.checkpoint["sha256"],
+        "pretrained_backbone": options.pretrained_backbone,
+        "videos": digest(entries),
+        "classes": len(categories),
+        "sampling": options.sampling,
+        "flip": may_flip(options, categories),
+        **asdict(network.recipe),
+    }
+    if note := short_videos(entries, network.recipe, options.sampling):
+        say(options, f"Note: {note}")
+    clips = training_clips(options, entries, network.recipe, may_flip(options, categories))
+    validation = evaluation_clips(options, tested, network.recipe) if tested else None
+    return fit(network.model, clips, validation, options, options.folder("train"), network.name, study)
