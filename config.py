@@ -1,13 +1,19 @@
-"""Every option of a run, typed, in one place; read from flags and from a file of options (YAML or JSON)."""
+"""Every option of a run, typed, in one place, read from flags and a file; and the data and input that they name."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
 from static_dynamic.errors import UserError
 from static_dynamic.options import Names, Options, read_options
+
+if TYPE_CHECKING:
+    from models import ModelSpec
+    from static_dynamic import FlowRecipe, Recipe
+    from static_dynamic.sources import Source
 
 
 def _text(value: object) -> object:
@@ -30,6 +36,10 @@ ONLY = {
     "variant": ("img_flow", "the models take image and flow"),
     "sampling_method": ("noisy_flow", "the published code never ran with another"),
 }
+
+
+CLIP_OPTIONS = ("frames", "rate", "n_sample_frames", "image_size")
+FLOW_OPTIONS = ("crop_size",)
 
 
 class Config(Options):
@@ -180,3 +190,57 @@ def _published(options: dict[str, Any]) -> dict[str, Any]:
     if "split" in options:
         options["subset"] = options.pop("split")
     return {name: value for name, value in options.items() if name not in PUBLISHED}
+
+
+def open_data(config: Config, recipe: "Recipe | FlowRecipe") -> "Source":
+    """The videos that the options name."""
+    from static_dynamic import FlowRecipe
+    from static_dynamic.sources import Davis, Stylized, open_source
+
+    if config.original_data_root is not None:
+        if not isinstance(recipe, FlowRecipe):
+            images = f"{config.original_data_root}/JPEGImages/480p"
+            raise UserError(f"{config.model} takes clips, not image and flow: give --videos {images} instead.")
+        return Davis(
+            config.original_data_root,
+            config.flow_dataset,
+            config.stylized_data_root,
+            styles=config.styles,
+            split=config.subset or "val",
+            flows=recipe.flows,
+            seed=config.random_seed,
+            every=config.frame_step,
+        )
+    if config.stylized_data_dir is None:
+        return open_source(str(config.videos))
+    return Stylized(
+        config.stylized_data_dir,
+        str(config.dataset),
+        styles=config.styles or ("1", "2", "3", "4"),
+        split=config.subset,
+        seed=config.random_seed,
+        use_normal_app=config.use_normal_app,
+        limit=config.n_examples,
+    )
+
+
+def input_recipe(spec: "ModelSpec", config: Config) -> "Recipe | FlowRecipe":
+    """The model's recipe with what the options ask for; the short side keeps its proportion to the crop.
+
+    Raises:
+        UserError: If neither the model nor the options say what the input is.
+    """
+    from static_dynamic import FlowRecipe, Recipe
+    from static_dynamic.inputs import make_recipe
+
+    if spec.recipe is None and None in (config.frames, config.rate, config.image_size):
+        raise UserError(f"{spec.name} declares no input: give --frames, --rate and --image_size.")
+    recipe = make_recipe(spec.recipe) if spec.recipe else Recipe()
+    other = CLIP_OPTIONS if isinstance(recipe, FlowRecipe) else FLOW_OPTIONS
+    for name in other:
+        if getattr(config, name) is not None:
+            input_form = "image and flow" if other is CLIP_OPTIONS else "clips"
+            raise UserError(f"{spec.name} takes {input_form}, for which --{name} means nothing.")
+    if isinstance(recipe, FlowRecipe):
+        return replace(recipe, size=config.crop_size) if config.crop_size else recipe
+    return recipe.changed(config.frames, config.rate, config.image_size, config.n_sample_frames)

@@ -5,10 +5,10 @@ import io
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from config import Config, plain, read_config
+from config import Config, input_recipe, open_data, plain, read_config
 from static_dynamic.commands import command
 from static_dynamic.errors import UserError, unknown
 
@@ -17,13 +17,10 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from models import ModelSpec
-    from static_dynamic import FlowRecipe, Recipe, Result
-    from static_dynamic.sources import Source
+    from static_dynamic import Result
 
 WIDTH = 140
 """Columns of the tables in a log."""
-CLIP_OPTIONS = ("frames", "rate", "n_sample_frames", "image_size")
-FLOW_OPTIONS = ("crop_size",)
 NUM_CLASSES = {"StylizedActivityNet": 400, "ssv2": 174, "Diving48": 48}
 """Classes of the models that the published study measured on each data set."""
 
@@ -97,38 +94,6 @@ def open_model(config: Config) -> "tuple[Module, ModelSpec, dict[str, Any] | Non
     return model, declared["spec"], declared["checkpoint"] and asdict(declared["checkpoint"])
 
 
-def open_data(config: Config, recipe: "Recipe | FlowRecipe") -> "Source":
-    """The videos that the options name."""
-    from static_dynamic import FlowRecipe
-    from static_dynamic.sources import Davis, Stylized, open_source
-
-    if config.original_data_root is not None:
-        if not isinstance(recipe, FlowRecipe):
-            images = f"{config.original_data_root}/JPEGImages/480p"
-            raise UserError(f"{config.model} takes clips, not image and flow: give --videos {images} instead.")
-        return Davis(
-            config.original_data_root,
-            config.flow_dataset,
-            config.stylized_data_root,
-            styles=config.styles,
-            split=config.subset or "val",
-            flows=recipe.flows,
-            seed=config.random_seed,
-            every=config.frame_step,
-        )
-    if config.stylized_data_dir is None:
-        return open_source(str(config.videos))
-    return Stylized(
-        config.stylized_data_dir,
-        str(config.dataset),
-        styles=config.styles or ("1", "2", "3", "4"),
-        split=config.subset,
-        seed=config.random_seed,
-        use_normal_app=config.use_normal_app,
-        limit=config.n_examples,
-    )
-
-
 def no_checkpoint(spec: "ModelSpec") -> str:
     """What must be said of weights that no checkpoint gave."""
     if spec.own:
@@ -157,28 +122,6 @@ def _numbered(number: int, declared: Sequence[str], config: Config) -> str:
         if set(name.split("+")) <= set(declared):
             return name
     raise unknown("stage", number, declared, where="--stg")
-
-
-def input_recipe(spec: "ModelSpec", config: Config) -> "Recipe | FlowRecipe":
-    """The model's recipe with what the options ask for; the short side keeps its proportion to the crop.
-
-    Raises:
-        UserError: If neither the model nor the options say what the input is.
-    """
-    from static_dynamic import FlowRecipe, Recipe
-    from static_dynamic.inputs import make_recipe
-
-    if spec.recipe is None and None in (config.frames, config.rate, config.image_size):
-        raise UserError(f"{spec.name} declares no input: give --frames, --rate and --image_size.")
-    recipe = make_recipe(spec.recipe) if spec.recipe else Recipe()
-    other = CLIP_OPTIONS if isinstance(recipe, FlowRecipe) else FLOW_OPTIONS
-    for name in other:
-        if getattr(config, name) is not None:
-            input_form = "image and flow" if other is CLIP_OPTIONS else "clips"
-            raise UserError(f"{spec.name} takes {input_form}, for which --{name} means nothing.")
-    if isinstance(recipe, FlowRecipe):
-        return replace(recipe, size=config.crop_size) if config.crop_size else recipe
-    return recipe.changed(config.frames, config.rate, config.image_size, config.n_sample_frames)
 
 
 def device_name(device: str) -> str:

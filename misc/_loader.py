@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from config import Config, read_config
-from main import input_recipe, open_data
+from config import Config, input_recipe, open_data, read_config
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.interventions import STRONG
 from static_dynamic.measurement import usual_scrambles

@@ -6,7 +6,6 @@ Takes the options of main.py; sheets go to tmp/, or to the folder of --save_dir.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
@@ -14,15 +13,5 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 from misc._loader import run_loader
 from static_dynamic.commands import command
 
-
-def run(arguments: Sequence[str] | None = None) -> None:
-    """Draw the sheets.
-
-    Raises:
-        UserError: As main.py.
-    """
-    run_loader(sys.argv[1:] if arguments is None else arguments)
-
-
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(command(lambda: run_loader(sys.argv[1:])))

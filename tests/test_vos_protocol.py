@@ -12,7 +12,7 @@ from doors import succeeds
 from media import write_davis
 
 import main
-from config import read_config
+from config import input_recipe, read_config
 from models import ModelError, describe
 from models.published import MATNET_VARIANTS, published_name, segmentation_model
 
@@ -55,7 +55,7 @@ def test_a_published_configuration_means_a_registered_model(name, davis):
     assert (config.model, config.run_name) == CONFIGS[name]
     assert config.crop_size == (480, 854)
     assert config.subset == "val"
-    recipe = main.input_recipe(describe(config.model), config)
+    recipe = input_recipe(describe(config.model), config)
     assert recipe.frames == (2 if config.model.startswith("rtnet") else 1)
 
 
