@@ -3,6 +3,9 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Processes that run the tests, a thread each: small models gain little from several threads.
+JOBS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS)
 READY := $(VENV)/.ready
 
 .PHONY: demo test fast lint bench clean
@@ -11,10 +14,10 @@ demo: $(READY)
 	$(RUN) main.py --cfg_file configs/demo.yaml
 
 test: $(READY) lint
-	$(RUN) -m pytest
+	$(PYTEST)
 
 fast: $(READY)
-	$(RUN) -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 lint: $(READY)
 	$(VENV)/bin/ruff format --check .

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Config, input_recipe, open_data, plain, read_config
@@ -31,6 +32,8 @@ def run(config: Config) -> "Result":
     from static_dynamic.interventions import STRONG
     from static_dynamic.quality import MaskJudge
 
+    if any(Path(style).suffix in (".safetensors", ".pth") for style in config.styles or ()):
+        import stylize.learned  # noqa: F401  (it teaches the measurement to read learned styles)
     model, spec, report = open_model(config)
     recipe = input_recipe(spec, config)
     source = open_data(config, recipe)

@@ -5,6 +5,7 @@ numbers; what it returns is one operator that paints every frame. So it can neit
 construction.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,9 @@ STRONG = ("ink", "neon", "solarise", "random_filter")
 """The default static conditions of a measurement: strong, readable, and far from each other."""
 
 SMALLEST = 16
+
+style_files: dict[str, Callable[[Path], Style]] = {}
+"""File suffix → what reads a style from such a file; ``stylize.learned`` adds its own."""
 
 
 def list_styles(pattern: str = "*") -> list[str]:
@@ -45,7 +49,7 @@ def restyle(frames: Frames, style: str, seed: int = 0) -> Frames:
     Args:
         frames: ``(T, H, W, 3)`` uint8 RGB, sides of 16 pixels or more; not modified.
         style: A name from `list_styles`, ``"original"`` (no change), or the path of an image (``.jpg``,
-            ``.png``) whose look the clip takes.
+            ``.png``) whose look the clip takes, or of another file that ``style_files`` reads.
         seed: Draws the grain of every style, and all of ``random_filter`` and ``film``.
 
     Returns:
@@ -64,7 +68,7 @@ def restyle(frames: Frames, style: str, seed: int = 0) -> Frames:
     if fit is None:
         return frames
     clip = np.ascontiguousarray(frames)
-    paint = fit(Census(clip), generator(seed, "image" if _is_image(style) else style))
+    paint = fit(Census(clip), generator(seed, style if style in list_styles() else "image"))
     return np.stack([paint(frame) for frame in clip])
 
 
@@ -76,6 +80,8 @@ def _find(name: str) -> Style | None:
         from static_dynamic.interventions.image_style import image_style
 
         return image_style(Path(name))
+    if read := style_files.get(Path(name).suffix.lower()):
+        return read(Path(name))
     if name not in style.entries:
         raise unknown("style", name, [ORIGINAL, *style.entries, "path/to/image.jpg"])
     return style[name].function
