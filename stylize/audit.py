@@ -1,0 +1,211 @@
+"""The audit of styles: does a style change what a clip looks like, keep how it moves, and differ from the others?"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, pairwise
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from static_dynamic.clip import ORIGINAL, Frames
+from static_dynamic.errors import BadClip, UserError
+from stylize.cases import Case
+from stylize.measures import Histogram, Motion, colours, edge_overlap, textures, total_variation
+from stylize.pool import in_processes
+
+FLOOR = "re-encoded"
+"""The row of a copy that nobody takes for another style: mild noise, and JPEG of quality 75."""
+ANOTHER = "another video"
+"""The row of how far two videos are from each other."""
+MEASURES = ("colour", "texture", "flow_error", "angle", "flicker", "edges")
+DISTANCES = ["style", "other", "colour", "texture"]
+PASS = "pass"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """What a style must reach.
+
+    Attributes:
+        measure: Column of the table of styles.
+        value: The limit.
+        least: Whether it is the least allowed value; otherwise it is the greatest.
+        reason: Why there.
+    """
+
+    measure: str
+    value: float
+    least: bool
+    reason: str
+
+    def missed(self, found: float) -> bool:
+        """Whether a value is on the wrong side; one that could not be measured is not."""
+        return found < self.value if self.least else found > self.value
+
+    def __str__(self) -> str:
+        return f"{'at least' if self.least else 'at most'} {self.value}"
+
+
+LIMITS = (
+    Limit("colour", 0.5, True, "half of all pixels get a colour that the clip did not have"),
+    Limit("texture", 0.15, True, "three times what noise and JPEG do"),
+    Limit("motion", 0.5, True, "more of the motion is found again than lost, of what is found in a re-encoded copy"),
+    Limit("flicker", 0.25, False, "a quarter of noise that is new in every frame"),
+    Limit("edges", 0.5, True, "half of the shapes' edges, beyond chance, stay where they were"),
+)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What was measured of one video.
+
+    Attributes:
+        clips: A row for each style, and for the re-encoded copy.
+        distances: A row for each two styles.
+        filmed: Colours and textures of the video as filmed.
+    """
+
+    clips: list[dict[str, object]]
+    distances: list[dict[str, object]]
+    filmed: tuple[Histogram, Histogram]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is known of styles.
+
+    Attributes:
+        clips: ``video``, ``style`` and a column per measure: a row per video and style.
+        distances: ``style``, ``other``, ``colour``, ``texture``: how far two styles are apart, averaged over videos.
+        styles: A row per style: averages over videos, the style whose colours are nearest, the verdict.
+        problems: Name of a video that cannot be judged → why.
+    """
+
+    clips: pd.DataFrame
+    distances: pd.DataFrame
+    styles: pd.DataFrame
+    problems: Mapping[str, str]
+
+
+def audit(
+    cases: Sequence[Case],
+    workers: int = 2,
+    on_video: Callable[[int, int, str], object] = lambda done, total, video: None,
+) -> Audit:
+    """Judge styles by what they did to videos.
+
+    Args:
+        cases: The videos and their restyled copies.
+        workers: Processes; with 0, this one.
+        on_video: Called with the number of videos that are done, of all, and the name of the last.
+
+    Raises:
+        UserError: If not a single video can be judged.
+    """
+    found: dict[str, Findings] = {}
+    problems: dict[str, str] = {}
+    for done, (case, judged) in enumerate(in_processes(judge, cases, workers), start=1):
+        if isinstance(judged, Findings):
+            found[case.film.name] = judged
+        else:
+            problems[case.film.name] = judged
+        on_video(done, len(cases), case.film.name)
+    if not found:
+        raise UserError(f"Not a single video can be judged. The first: {next(iter(problems.values()))}")
+    ordered = [found[case.film.name] for case in cases if case.film.name in found]
+    clips = pd.DataFrame([row for findings in ordered for row in findings.clips])
+    apart = pd.DataFrame([row for findings in ordered for row in findings.distances], columns=DISTANCES)
+    distances = apart.groupby(["style", "other"], sort=False)[["colour", "texture"]].mean().reset_index()
+    another = [_apart(a.filmed, b.filmed) for a, b in pairwise(ordered)]
+    return Audit(clips, distances, style_table(clips, distances, another), problems)
+
+
+def judge(case: Case) -> Findings | str:
+    """Measure one video in all its styles; tell what is wrong with it if it cannot be read."""
+    try:
+        filmed, copies = case.clips()
+    except BadClip as problem:
+        return str(problem)
+    motion, looks = Motion(filmed), {}
+    looks[ORIGINAL] = colours(filmed), textures(filmed)
+    steady = motion.warp_error(filmed)
+    rows: list[dict[str, object]] = []
+    for style, frames in {FLOOR: re_encoded(filmed), **copies}.items():
+        looks[style] = colours(frames), textures(frames)
+        flow_error, angle = motion.errors(frames)
+        rows.append(
+            {
+                "video": case.film.name,
+                "style": style,
+                **_apart(looks[ORIGINAL], looks[style]),
+                "flow_error": flow_error,
+                "angle": angle,
+                "flicker": motion.warp_error(frames) - steady,
+                "edges": edge_overlap(filmed, frames),
+                "moving": float(np.mean(motion.moving)),
+            }
+        )
+    distances: list[dict[str, object]] = [
+        {"style": a, "other": b, **_apart(looks[a], looks[b])} for a, b in combinations(copies, 2)
+    ]
+    return Findings(rows, distances, looks[ORIGINAL])
+
+
+def re_encoded(frames: Frames) -> Frames:
+    """A copy with Gaussian noise of two grey levels, as JPEG of quality 75: what two recordings may differ by."""
+    rng = np.random.default_rng(0)
+
+    def copy(frame: Frames) -> Frames:
+        noisy = np.clip(frame + rng.normal(0, 2, frame.shape), 0, 255).astype(np.uint8)
+        _, data = cv2.imencode(".jpg", noisy, [cv2.IMWRITE_JPEG_QUALITY, 75])
+        return np.asarray(cv2.imdecode(data, cv2.IMREAD_COLOR), dtype=np.uint8)
+
+    return np.stack([copy(frame) for frame in frames])
+
+
+def style_table(
+    clips: pd.DataFrame, distances: pd.DataFrame, another: Sequence[Mapping[str, float]] = ()
+) -> pd.DataFrame:
+    """A row per style: averages over videos, ``motion``, the nearest other style, and the verdict.
+
+    ``motion = (1 - flow_error) / (1 - flow_error of the re-encoded copy)``: the share of the motion that is found
+    again, of what can be found.
+
+    Args:
+        clips: See `Audit`.
+        distances: See `Audit`.
+        another: How far apart two videos are, for the row of that name.
+    """
+    table = clips.groupby("style", sort=False)[list(MEASURES)].mean()
+    table.insert(0, "videos", clips.groupby("style", sort=False)["video"].nunique())
+    table["motion"] = (1 - table["flow_error"]) / (1 - table.loc[FLOOR, "flow_error"])
+    table[["nearest", "nearest_colour"]] = [_nearest(str(style), distances) for style in table.index]
+    table["verdict"] = [verdict(row) if style != FLOOR else "reference" for style, row in table.iterrows()]
+    if another:
+        apart = pd.DataFrame(list(another)).mean()
+        table.loc[ANOTHER, ["colour", "texture", "verdict"]] = [apart["colour"], apart["texture"], "reference"]
+    return table.reset_index()
+
+
+def verdict(row: "pd.Series[float]") -> str:
+    """``pass``, or every limit that a style misses."""
+    if np.isnan(row["motion"]):
+        return "not judged: nothing moves"
+    missed = [
+        f"{limit.measure} {row[limit.measure]:.2f}, {limit}" for limit in LIMITS if limit.missed(row[limit.measure])
+    ]
+    return f"fail: {'; '.join(missed)}" if missed else PASS
+
+
+def _nearest(style: str, distances: pd.DataFrame) -> tuple[str | None, float]:
+    """The style whose colours are nearest, and how far they are."""
+    own = distances[(distances["style"] == style) | (distances["other"] == style)]
+    if own.empty:
+        return None, float("nan")
+    row = own.loc[own["colour"].idxmin()]
+    return str(row["other"] if row["style"] == style else row["style"]), float(row["colour"])
+
+
+def _apart(a: tuple[Histogram, Histogram], b: tuple[Histogram, Histogram]) -> dict[str, float]:
+    return {"colour": total_variation(a[0], b[0]), "texture": total_variation(a[1], b[1])}

@@ -1,0 +1,185 @@
+"""The commands ``render``, ``audit``, ``scrambles`` and ``styles``."""
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+from time import monotonic
+
+from static_dynamic.errors import UserError
+from static_dynamic.files import write_text
+from static_dynamic.interventions import STRONG
+from static_dynamic.interventions.styles import style
+from stylize.cases import FRAMES
+from stylize.layouts import LAYOUTS, VIDEO
+from stylize.looks import parse_looks
+from stylize.scrambles import DRAWS, LENGTHS, audit_scrambles
+from stylize.settings import Settings
+
+
+def add_render_arguments(parser: ArgumentParser) -> None:
+    """The options of ``render``."""
+    add = parser.add_argument
+    add("videos", type=Path, metavar="VIDEOS", help="video files, frame folders, or a data set in the layout of DAVIS")
+    add("--out", type=Path, required=True, metavar="DATA", help="folder of the data set")
+    add("--styles", required=True, help="names, globs, images, learned styles, with commas between; original too")
+    add("--layout", default="folders", help=f"{', '.join(LAYOUTS)} (%(default)s)")
+    add("--format", default="jpg", help=f"jpg; for the layout folders also png or {VIDEO} (%(default)s)")
+    add("--size", type=int, metavar="PIXELS", help="bring larger frames down to this short side")
+    add("--fps", type=_rate, help="frames per second, e.g. 5 or 30000/1001 (every frame)")
+    add("--seed", type=int, default=0, help="of the grain of every style (%(default)s)")
+    add("--workers", type=int, default=2, help="processes (%(default)s)")
+
+
+def render(options: Namespace) -> None:
+    """Render a data set.
+
+    Raises:
+        UserError: For any slip in the options, or a place that cannot be written.
+    """
+    from stylize.render import render
+
+    settings = Settings(
+        parse_looks(options.styles), options.layout, options.format, options.size, options.fps, options.seed
+    )
+    with _progress("clips") as on_clips:
+        report = render(options.videos, options.out, settings, options.workers, on_clips)
+    print(f"{report.written} clips written to {options.out}, {report.kept} were there already.")
+    for problem in report.problems.values():
+        print(f"left out: {problem}")
+    for name in settings.layout.annotations:
+        print(f"note: what is annotated is not rendered. Put {name} beside the styles.", file=sys.stderr)
+
+
+def add_audit_arguments(parser: ArgumentParser) -> None:
+    """The options of ``audit``."""
+    add = parser.add_argument
+    add("original", type=Path, metavar="ORIGINAL", help="the videos as filmed, as for render")
+    add("stylized", type=Path, metavar="STYLIZED", nargs="?", help="a rendered data set; without it, copies are made")
+    add("--styles", help="styles of the copies that are made, as for render (all built-in ones)")
+    add("--layout", help=f"of a data set that was not rendered here: {', '.join(LAYOUTS)}")
+    add("--out", type=Path, default=Path("runs/audit"), help="folder for tables, pictures and page (%(default)s)")
+    add("--frames", type=int, default=FRAMES, help="frames of a video that are looked at (%(default)s)")
+    add("--max-videos", type=int, metavar="N", help="use the first N videos")
+    add("--seed", type=int, default=0, help="of the copies that are made (%(default)s)")
+    add("--workers", type=int, default=2, help="processes (%(default)s)")
+
+
+def audit(options: Namespace) -> None:
+    """Judge styles, and write what was found.
+
+    Raises:
+        UserError: For any slip in the options, if nothing can be judged, or a file cannot be written.
+    """
+    from stylize.audit import audit
+    from stylize.audit_report import liveliest, save_audit
+    from stylize.cases import made_cases, rendered_cases
+
+    if options.frames < 2 or options.workers < 0 or (options.max_videos or 1) < 1:
+        raise UserError("An audit needs --frames of 2 or more, --workers of 0 or more, and one or more videos.")
+    if options.stylized is None:
+        cases = made_cases(options.original, parse_looks(options.styles or "*"), options.frames, options.seed)
+    elif options.styles is not None:
+        raise UserError("Give either a rendered data set or --styles to make copies in.")
+    else:
+        cases = rendered_cases(options.original, options.stylized, options.layout, options.frames)
+    cases = cases[: options.max_videos]
+    with _progress("videos") as on_video:
+        found = audit(cases, options.workers, on_video)
+    print(found.styles.round(2).to_string(index=False, na_rep="-"))
+    for problem in found.problems.values():
+        print(f"left out: {problem}")
+    for path in save_audit(found, liveliest(found, cases), options.out):
+        print(path)
+
+
+def add_scrambles_arguments(parser: ArgumentParser) -> None:
+    """The options of ``scrambles``."""
+    add = parser.add_argument
+    add("--kinds", help="scrambles, with commas between, e.g. block_shuffle:8 (all)")
+    add("--lengths", type=_lengths, default=LENGTHS, help="frames of a clip, with commas between (2,3,4,8,16,32)")
+    add("--draws", type=int, default=DRAWS, help="orders drawn of each (%(default)s)")
+    add("--out", type=Path, help="CSV file to write")
+
+
+def scrambles(options: Namespace) -> None:
+    """Measure scrambles.
+
+    Raises:
+        UserError: For any slip in the options, or if the file cannot be written.
+    """
+    if options.draws < 2:
+        raise UserError(f"How often two draws coincide takes two or more --draws. Got {options.draws}.")
+    kinds = None if options.kinds is None else [kind.strip() for kind in options.kinds.split(",")]
+    table = audit_scrambles(kinds, options.lengths, options.draws)
+    if options.out:
+        text = table.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        write_text(options.out, text)
+    print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}", na_rep="-"))
+
+
+def add_styles_arguments(parser: ArgumentParser) -> None:
+    """The options of ``styles``."""
+    parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw a small picture of each here")
+    parser.add_argument("--video", type=Path, help="of a frame of this video")
+
+
+def styles(options: Namespace) -> None:
+    """Print the built-in styles, a line each, or draw them.
+
+    Raises:
+        UserError: If the video cannot be read, or a picture not be written.
+    """
+    from stylize.gallery import draw_gallery
+
+    if (options.pictures is None) != (options.video is None):
+        raise UserError("Pictures of the styles take both: --pictures and --video.")
+    if options.pictures:
+        print(*draw_gallery(options.video, options.pictures), sep="\n")
+        return
+    for entry in style.entries.values():
+        print(f"{entry.name:15}{'*' if entry.name in STRONG else ' '} {entry.summary}")
+    print("* is a default of a measurement. An image (.jpg, .png) or a learned style (.safetensors) is a style too.")
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(length) for length in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"whole numbers with commas between, e.g. 4,8; got {text!r}") from None
+
+
+def _rate(text: str) -> Fraction:
+    try:
+        return Fraction(text)
+    except (ValueError, ZeroDivisionError):
+        raise ArgumentTypeError(f"frames per second, e.g. 5 or 30000/1001; got {text!r}") from None
+
+
+@contextmanager
+def _progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
+    """A progress bar on the terminal, moved by what it gives: done, of all, and the name of the last."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn(f"{{task.fields[rate]}} {what}/s"),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+    )
+    begun, first = monotonic(), -1
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=None, rate="-")
+
+        def show(done: int, total: int, name: str) -> None:
+            nonlocal first
+            first = done if first < 0 else first
+            rate = f"{(done - first) / max(monotonic() - begun, 1e-3):.1f}"
+            bar.update(task, completed=done, total=total, description=name, rate=rate)
+
+        yield show

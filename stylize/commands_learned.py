@@ -1,0 +1,205 @@
+"""The commands ``train`` and ``generate``: learn a style from painted keyframes, and give it to a clip."""
+
+from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from static_dynamic.clip import Frames
+from static_dynamic.compute import pick_device, prefetch
+from static_dynamic.errors import UserError, unknown
+from static_dynamic.files import write_atomically
+from static_dynamic.sources.base import reduced
+from static_dynamic.sources.images import read_image
+from stylize.films import Film, find_films
+from stylize.learn import PRESETS, Learner, Settings
+from stylize.learned import LearnedStyle, load_style, paint, write_style
+from stylize.patches import open_clip, read_keyframes, unseen
+from stylize.perception import Perception, find_weights, load_perception
+from stylize.smoothing import RADIUS, SIGMA, smooth
+from stylize.writing import QUALITY, Write, image_folder, video_file
+
+PREVIEWS = 3
+"""Unseen frames on a preview."""
+PREVIEW_SIDE = 270
+"""Their short side, pixels."""
+SMOOTHED = ("none", "input", "output", "both")
+VIDEO = ".mp4"
+
+
+def add_train_arguments(parser: ArgumentParser) -> None:
+    """The options of ``train``."""
+    add = parser.add_argument
+    add("--clip", type=Path, required=True, metavar="FRAMES", help="folder with the frames of the clip")
+    add("--key", nargs="+", action="extend", default=[], metavar="IMAGE", help="painted frames: 000.png or 000=key.png")
+    add(
+        "--mask", nargs="+", action="extend", default=[], metavar="IMAGE", help="white where they count; named likewise"
+    )
+    add("--out", type=Path, required=True, metavar="STYLE.safetensors", help="the style to write")
+    add("--steps", type=int, default=5000, help="training steps in all (%(default)s)")
+    add("--preset", default="P", help="as published: P learns from patches, F from whole frames (%(default)s)")
+    add("--filters", type=_numbers, metavar="A,B,C,C,D,E", help="channels of the generator instead of the preset's")
+    add("--blocks", type=int, help="residual blocks instead of the preset's")
+    add("--batch", type=int, help="patches for each step instead of the preset's 40")
+    add("--rate", type=float, help="learning rate instead of the preset's")
+    add("--short-side", type=int, metavar="PIXELS", help="bring larger frames down to this short side first")
+    add("--seed", type=int, default=0, help="of the first weights and the patches (%(default)s)")
+    add("--vgg", default="auto", metavar="FILE", help="weights of VGG-19; 'none'; 'auto': what torchvision has fetched")
+    add("--device", default="auto", help="auto, cpu, cuda, … (%(default)s)")
+    add("--every", type=int, default=500, help="steps between checkpoints and previews (%(default)s)")
+    add("--preview", type=Path, metavar="DIR", help="draw unseen frames here")
+    add("--resume", action=BooleanOptionalAction, default=True, help="go on from the checkpoint beside --out, or anew")
+
+
+def train(options: Namespace) -> None:
+    """Learn a style from painted keyframes.
+
+    Raises:
+        UserError: For any slip in the options or the pictures.
+    """
+    if options.out.suffix != ".safetensors" or min(options.steps, options.every) < 1:
+        raise UserError("A style is written to --out …safetensors after 1 or more --steps, with --every 1 or more.")
+    film = open_clip(options.clip)
+    keyframes = read_keyframes(film, options.key, options.mask, options.short_side)
+    learner = Learner(_settings(options), keyframes, _perception(options.vgg), pick_device(options.device))
+    checkpoint = options.out.with_suffix(".training.pt")
+    if options.resume:
+        _take_up(learner, options.out, checkpoint)
+    frames = [_frame(path, options.short_side) for path in unseen(film, keyframes, PREVIEWS)]
+
+    def keep(losses: Mapping[str, float]) -> None:
+        write_style(options.out, learner.generator, learner.facts)
+        learner.save(checkpoint)  # last, so that a run that is stopped here still writes its style when it goes on
+        if options.preview:
+            _draw_preview(learner, frames, options.preview / f"step_{learner.step:06d}.png")
+        print(f"step {learner.step}:", *(f"{name} {value:.3f}" for name, value in losses.items()), flush=True)
+
+    with _progress("steps", options.steps) as show:
+        while learner.step < options.steps:
+            losses = learner.advance()
+            show(learner.step, f"image {losses['image']:.3f}")
+            if learner.step % options.every == 0 or learner.step == options.steps:
+                keep(losses)
+    print(f"{options.out}: {learner.step} steps.")
+
+
+def add_generate_arguments(parser: ArgumentParser) -> None:
+    """The options of ``generate``."""
+    add = parser.add_argument
+    add("style", type=Path, metavar="STYLE", help="a learned style: .safetensors, or a published .pth")
+    add("clip", type=Path, metavar="CLIP", help="a video file, or a folder of frames")
+    add("--out", type=Path, required=True, metavar="OUT", help=f"a folder for frames, or a {VIDEO} file")
+    add("--format", default="png", help="of the frames: png or jpg (%(default)s)")
+    add("--short-side", type=int, metavar="PIXELS", help="bring larger frames down to this short side first")
+    add("--smooth", default="none", help=f"along the motion, against flicker: {', '.join(SMOOTHED)} (%(default)s)")
+    add("--radius", type=int, default=RADIUS, help="frames on either side that are smoothed over (%(default)s)")
+    add("--sigma", type=float, default=SIGMA, help="how far their colours may be apart, levels (%(default).1f)")
+    add("--device", default="auto", help="auto, cpu, cuda, … (%(default)s)")
+
+
+def generate(options: Namespace) -> None:
+    """Give a clip a learned style.
+
+    Raises:
+        UserError: For any slip in the options, or a file that cannot be read or written.
+    """
+    film = _only_film(options.clip, options.short_side)
+    target = _target(options, film)
+    frames = _painted(load_style(options.style, options.device), film, options)
+    count = 0
+    with target as write, _progress("frames") as show:
+        for count, frame in enumerate(frames, 1):
+            write(frame)
+            show(count, "")
+    print(f"{options.out}: {count} frames.")
+
+
+def _painted(style: LearnedStyle, film: Film, options: Namespace) -> Iterable[Frames]:
+    """The frames of a film in a style, smoothed as the options say."""
+    if options.smooth not in SMOOTHED:
+        raise unknown("smoothing", options.smooth, SMOOTHED, where="--smooth")
+    before, after = options.smooth in ("input", "both"), options.smooth in ("output", "both")
+    frames = smooth(film, None, options.radius, options.sigma) if before else film
+    painted = prefetch(style, frames, workers=1)
+    return smooth(painted, film, options.radius, options.sigma) if after else painted
+
+
+def _only_film(place: Path, short_side: int | None) -> Film:
+    films = find_films(place, short_side)
+    if len(films) > 1:
+        raise UserError(f"One clip is needed, and there are {len(films)} videos in {place}: 'render' takes them all.")
+    return films[0]
+
+
+def _target(options: Namespace, film: Film) -> AbstractContextManager[Write]:
+    """Where the frames go."""
+    out, suffix = options.out, f".{options.format}"
+    if out.exists():
+        raise UserError(f"{out} is there already: remove it, or give another --out.")
+    if out.suffix == VIDEO:
+        return video_file(out, film.rate)
+    if suffix not in QUALITY or out.suffix:
+        raise UserError(f"Frames are written to a folder as png or jpg, or to a {VIDEO} file. Got {out}, {suffix[1:]}.")
+    return image_folder(out, lambda number: f"{film.stem(number)}{suffix}")
+
+
+def _settings(options: Namespace) -> Settings:
+    """The preset, with what the command line changes of it."""
+    if options.preset not in PRESETS:
+        raise unknown("preset", options.preset, PRESETS, where="--preset")
+    preset = PRESETS[options.preset]
+    plan = {name: getattr(options, name) for name in ("filters", "blocks") if getattr(options, name) is not None}
+    rest = {name: getattr(options, name) for name in ("batch", "rate") if getattr(options, name) is not None}
+    return replace(preset, architecture=replace(preset.architecture, **plan), seed=options.seed, **rest)
+
+
+def _perception(where: str) -> Perception | None:
+    path = find_weights(where)
+    if path is None:
+        print("Learning without the perceptual loss: no weights of VGG-19 at hand. (--vgg FILE)")
+        return None
+    return load_perception(path)
+
+
+def _take_up(learner: Learner, out: Path, checkpoint: Path) -> None:
+    """Go on with what is there; refuse to write over what cannot be gone on with."""
+    if checkpoint.exists():
+        learner.resume(checkpoint)
+    elif out.exists():
+        raise UserError(f"{out} is there, but not {checkpoint.name} to go on from: give another --out, or --no-resume.")
+
+
+def _frame(path: Path, short_side: int | None) -> Frames:
+    frame = read_image(path)
+    return reduced(frame, short_side) if short_side else frame
+
+
+def _draw_preview(learner: Learner, frames: Sequence[Frames], path: Path) -> None:
+    """Unseen frames, and below them how they are painted by now."""
+    learner.generator.eval()
+    rows = [frames, [paint(learner.generator, frame) for frame in frames]]
+    sheet = np.concatenate([np.concatenate([reduced(image, PREVIEW_SIDE) for image in row], axis=1) for row in rows])
+    write_atomically(path, lambda partial: Image.fromarray(sheet).save(partial, "PNG"))
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(number) for number in text.split(","))
+    except ValueError:
+        raise ArgumentTypeError(f"six whole numbers are needed, e.g. 32,64,128,128,128,64; got {text!r}") from None
+
+
+@contextmanager
+def _progress(what: str, total: int | None = None) -> Iterator[Callable[[int, str], None]]:
+    """A progress bar on the terminal, moved by what it gives."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True)) as bar:
+        task = bar.add_task("", total=total)
+        yield lambda done, note: bar.update(task, completed=done, description=note)

@@ -1,0 +1,95 @@
+"""A style by name or file, fitted to a whole video: built in, the look of an image, or learned."""
+
+from functools import lru_cache
+from pathlib import Path
+from typing import cast
+
+from static_dynamic.clip import ORIGINAL, Frames
+from static_dynamic.errors import BadClip, UserError
+from static_dynamic.interventions import check_style, list_styles
+from static_dynamic.interventions.census import Census, Paint, Style
+from static_dynamic.interventions.image_style import image_style
+from static_dynamic.interventions.registry import generator
+from static_dynamic.interventions.styles import SMALLEST, style
+from static_dynamic.variants import derive_seed
+from stylize.films import Film
+from stylize.learned import EXTENSIONS as LEARNED
+
+
+def parse_looks(text: str) -> tuple[str, ...]:
+    """``"ink,my.jpg"`` → names and files; a glob stands for the built-in styles that match it.
+
+    Raises:
+        UserError: If one is unknown or cannot be read, or two would bear one name.
+
+    Example:
+        >>> parse_looks("original,*o*l")
+        ('original', 'oil')
+    """
+    given = [name.strip() for name in text.split(",") if name.strip()]
+    looks = [look for name in given for look in (list_styles(name) or [name])]
+    labels: dict[str, str] = {}
+    for look in looks:
+        _find(look)
+        if (other := labels.setdefault(label(look), look)) != look or looks.count(look) > 1:
+            raise UserError(f"Two styles are called {label(look)!r}: {other} and {look}.")
+    if not looks:
+        raise UserError("At least one style is needed. Got none.")
+    return tuple(looks)
+
+
+def label(look: str) -> str:
+    """What a style is called: the name of its file without extension, or its own."""
+    return Path(look).stem if is_file(look) else look
+
+
+def is_file(look: str) -> bool:
+    """Whether a style is a file: an image or a learned style."""
+    return bool(Path(look).suffix)
+
+
+def fit_look(look: str, census: Census, seed: int) -> Paint:
+    """The operator that paints every frame of the video that was counted.
+
+    It is the one that `restyle` uses on a clip that is the whole video, with the seed that a measurement derives from
+    ``seed`` for this style.
+
+    Args:
+        look: A built-in style, ``"original"``, an image, or a learned style.
+        census: Of the whole video.
+        seed: Seed of the data set.
+
+    Raises:
+        BadClip: If the frames are too small for a style.
+    """
+    height, width = census.size
+    if min(height, width) < SMALLEST:
+        raise BadClip(f"The frames are {width}x{height} pixels, and styles need {SMALLEST} or more on each side.")
+    fit = _find(look)
+    if fit is None:
+        return lambda frame: frame
+    rng = generator(derive_seed(seed, "style", Path(look).name), "image" if is_file(look) else look)
+    return fit(census, rng)
+
+
+def count_film(film: Film) -> Census:
+    """The census of a film: it is played anew for every statistic that a style asks for."""
+    return Census(cast(Frames, film))  # all that a census asks of frames is their shape and one after the other
+
+
+def _find(look: str) -> Style | None:
+    """The style; ``None`` for the video as filmed."""
+    if look == ORIGINAL:
+        return None
+    if Path(look).suffix in LEARNED:
+        return _learned(Path(look))
+    check_style(look)
+    return image_style(Path(look)) if is_file(look) else style[look].function
+
+
+@lru_cache(maxsize=8)
+def _learned(path: Path) -> Style:
+    """A learned style, whose weights are read once, not once for every video."""
+    from stylize.learned import learned_style
+
+    return learned_style(path)

@@ -1,0 +1,158 @@
+"""From videos to a stylized data set: every video in every style, in several processes, to be resumed."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from static_dynamic.errors import BadClip, UserError
+from stylize.films import Film, find_films, folder_of_films
+from stylize.layouts import VIDEO
+from stylize.looks import count_film, fit_look
+from stylize.pool import in_processes
+from stylize.settings import Note, Settings, alone_in, claim
+from stylize.writing import Write, discard, image_folder, partial_path, video_file
+
+
+@dataclass(frozen=True)
+class Job:
+    """One film in some styles.
+
+    Attributes:
+        film: The film.
+        clips: Style → where the clip goes.
+        settings: How.
+    """
+
+    film: Film
+    clips: dict[str, Path]
+    settings: Settings
+
+
+@dataclass
+class RenderReport:
+    """What `render` did.
+
+    Attributes:
+        written: Clips (a video in a style) that were rendered.
+        kept: Clips that were there already.
+        problems: Name of a video that cannot be read → why.
+    """
+
+    written: int = 0
+    kept: int = 0
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+def render(
+    videos: str | Path,
+    out: str | Path,
+    settings: Settings,
+    workers: int = 2,
+    on_clips: Callable[[int, int, str], object] = lambda done, total, video: None,
+) -> RenderReport:
+    """Render every video in every style; go on where an earlier run stopped.
+
+    A clip is whole or absent, however a run ends, and its bytes depend on the video and the settings alone. Videos are
+    played, never held whole: once for every statistic that a style is fitted to, and once to paint all styles.
+
+    Args:
+        videos: Video files, frame folders, or a data set in the layout of DAVIS.
+        out: Folder of the data set.
+        settings: How.
+        workers: Processes; with 0, this one.
+        on_clips: Called with the number of clips that are done, of all, and the name of the video.
+
+    Raises:
+        UserError: If two videos would go to one place, ``out`` holds another run or lies among the videos, something
+            cannot be written, or not a single video can be read.
+    """
+    from static_dynamic.measurement import versions
+    from static_dynamic.sources.decoding import versions as decoder_versions
+
+    if workers < 0:
+        raise UserError(f"The 'workers' must be 0 or more. Got {workers}.")
+    source, target = Path(videos), Path(out)
+    films = find_films(source, settings.short_side, settings.fps)
+    _refuse_among(source, target)
+    jobs = _jobs(films, target, settings)
+    with alone_in(target):
+        note = Note(
+            source=str(source.resolve()),
+            settings=settings.describe(),
+            videos={film.name: str(film.source) for film in films},
+            versions={**versions(), **decoder_versions()},
+        )
+        claim(target, note, {place.relative_to(target).parts[0] for job in jobs for place in job.clips.values()})
+        report = _render(jobs, workers, on_clips)
+        note.model_copy(update={"problems": report.problems, "finished": True}).write(target)
+    if not report.written + report.kept:
+        raise UserError(f"Not a single video can be read. The first: {next(iter(report.problems.values()))}")
+    return report
+
+
+def paint_film(job: Job) -> str | None:
+    """Paint one film in all styles of a job; tell what is wrong with it if it cannot be read."""
+    census = count_film(job.film)
+    try:
+        with ExitStack() as clips:
+            paints = [fit_look(look, census, job.settings.seed) for look in job.clips]
+            writers = [clips.enter_context(_writer(job, place)) for place in job.clips.values()]
+            for frame in job.film:
+                for paint, write in zip(paints, writers, strict=True):
+                    write(paint(frame))
+    except BadClip as problem:
+        return str(problem)
+    return None
+
+
+def _writer(job: Job, place: Path) -> AbstractContextManager[Write]:
+    film, settings = job.film, job.settings
+    if settings.kind == VIDEO:
+        return video_file(place, film.rate)
+    return image_folder(place, lambda number: settings.layout.frame_name(film, number, settings.kind))
+
+
+def _jobs(films: Sequence[Film], target: Path, settings: Settings) -> list[Job]:
+    places = {
+        look: settings.layout.places(films, style_id, settings.kind) for look, style_id in settings.style_ids.items()
+    }
+    return [
+        Job(film, {look: target / by_name[film.name] for look, by_name in places.items()}, settings) for film in films
+    ]
+
+
+def _render(jobs: Sequence[Job], workers: int, on_clips: Callable[[int, int, str], object]) -> RenderReport:
+    total = sum(len(job.clips) for job in jobs)
+    todo = [replace(job, clips={look: at for look, at in job.clips.items() if not at.exists()}) for job in jobs]
+    done = total - sum(len(job.clips) for job in todo)
+    report = RenderReport(kept=done)
+    on_clips(done, total, "")
+    try:
+        for job, problem in in_processes(paint_film, list(_spread(todo, workers)), workers):
+            done += len(job.clips)
+            if problem is None:
+                report.written += len(job.clips)
+            else:
+                report.problems[job.film.name] = problem
+            on_clips(done, total, job.film.name)
+    finally:
+        for job in todo:
+            for place in job.clips.values():
+                discard(partial_path(place))
+    return report
+
+
+def _spread(jobs: Sequence[Job], workers: int) -> Iterator[Job]:
+    """Jobs that keep every worker busy: styles share the decoding of a film, unless there are too few films."""
+    jobs = [job for job in jobs if job.clips]
+    parts = -(-workers // len(jobs)) if workers and jobs else 1
+    for job in jobs:
+        clips = list(job.clips.items())
+        yield from (replace(job, clips=dict(clips[part::parts])) for part in range(min(parts, len(clips))))
+
+
+def _refuse_among(source: Path, target: Path) -> None:
+    """Rendered clips must not be taken for videos by the run that goes on."""
+    if source.is_dir() and target.resolve().is_relative_to(folder_of_films(source).resolve()):
+        raise UserError(f"The output must not lie among the videos. Got {target} for the videos in {source}.")

@@ -1,0 +1,169 @@
+"""What decides the bytes of a stylized data set, and the note of it beside the data."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict
+
+from static_dynamic.errors import UserError, unknown
+from static_dynamic.files import write_text
+from stylize.layouts import LAYOUTS, Layout
+from stylize.looks import is_file
+
+NOTE = "run.json"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What decides the bytes of a data set, beside the videos.
+
+    Attributes:
+        looks: Styles: built-in ones, ``"original"``, images, learned ones.
+        layout_name: Name of a layout.
+        kind: ``jpg``, ``png`` or ``mp4``, as far as the layout's readers take it.
+        short_side: Larger frames are brought down to this short side, pixels.
+        fps: Frames per second; ``None`` takes every frame.
+        seed: Draws the grain of every style.
+
+    Raises:
+        UserError: If one is not valid, or they do not fit each other.
+    """
+
+    looks: tuple[str, ...]
+    layout_name: str = "folders"
+    kind: str = "jpg"
+    short_side: int | None = None
+    fps: Fraction | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.layout_name not in LAYOUTS:
+            raise unknown("layout", self.layout_name, LAYOUTS)
+        if self.kind not in self.layout.formats:
+            raise unknown("format", self.kind, self.layout.formats, where=f"layout {self.layout_name}")
+        if self.seed < 0:
+            raise UserError(f"The 'seed' must be a non-negative integer. Got {self.seed}.")
+        for name, value in (("size", self.short_side), ("fps", self.fps)):
+            if value is not None and value <= 0:
+                raise UserError(f"The '{name}' must be positive. Got {value}.")
+
+    @property
+    def layout(self) -> Layout:
+        """How the data set lies on disk."""
+        return LAYOUTS[self.layout_name]
+
+    @cached_property
+    def style_ids(self) -> dict[str, str]:
+        """Style → what it is called on disk."""
+        return self.layout.style_ids(self.looks)
+
+    def describe(self) -> dict[str, Any]:
+        """The same as plain data, with digests of the styles that are files."""
+        files = [look for look in self.looks if is_file(look)]
+        return {
+            "layout": self.layout_name,
+            "format": self.kind,
+            "size": self.short_side,
+            "fps": None if self.fps is None else str(self.fps),
+            "seed": self.seed,
+            "styles": {self.style_ids[look]: Path(look).name for look in self.looks},
+            "digests": {Path(look).name: sha256(Path(look).read_bytes()).hexdigest()[:16] for look in files},
+        }
+
+
+@contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Keep other runs out of a folder, which is made if it is not there; a killed run lets go of it.
+
+    Raises:
+        UserError: If another run is at work there, or it cannot be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"Cannot write to {str(folder)!r}: {error.strerror or error}.") from None
+    try:
+        with suppress(ModuleNotFoundError):  # systems without locks of this kind
+            import fcntl
+
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise UserError(f"Another run is at work in {folder}. Wait for it, or choose another --out.") from None
+    finally:
+        os.close(handle)
+
+
+class Note(BaseModel):
+    """What lies beside the data: what made them, of what, and what is missing.
+
+    Attributes:
+        source: Where the videos were.
+        settings: `Settings`, as plain data.
+        videos: Name → file or folder.
+        problems: Name of a video that cannot be read → why.
+        versions: Of the libraries.
+        finished: Whether the run came to its end.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    source: str
+    settings: dict[str, Any]
+    videos: dict[str, str]
+    problems: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    finished: bool = False
+
+    def write(self, out: Path) -> None:
+        """Write it to the folder of the data set."""
+        write_text(out / NOTE, self.model_dump_json(indent=1) + "\n")
+
+
+def claim(out: Path, note: Note, folders: set[str]) -> None:
+    """Note whose data a folder holds, unless it holds those of another run.
+
+    Args:
+        out: The folder of the data set.
+        note: What the note shall say.
+        folders: Names in ``out`` that the run will write below.
+
+    Raises:
+        UserError: If there are data of another run, with the first difference, or data without a note.
+    """
+    if (out / NOTE).exists():
+        found = read_note(out)
+        wanted, there = ({"source": one.source, **one.settings} for one in (note, found))
+        for name, value in wanted.items():
+            if there.get(name) != value:
+                raise UserError(f"{out} holds another run: {name} {_told(there.get(name))}, not {_told(value)}.")
+    elif taken := sorted(name for name in folders if (out / name).exists()):
+        raise UserError(f"{out / taken[0]} is there already, and no {NOTE} tells what made it. Choose another --out.")
+    note.write(out)
+
+
+def read_note(out: Path) -> Note:
+    """The note of a rendered data set.
+
+    Raises:
+        UserError: If there is none, or it is damaged.
+    """
+    path = out / NOTE
+    try:
+        return Note.model_validate_json(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise UserError(f"{out} holds no {NOTE}: no data set that was rendered here.") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} is no note of a rendered data set ({type(error).__name__}).") from None
+
+
+def _told(value: object) -> str:
+    return ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else str(value)

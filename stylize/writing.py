@@ -1,0 +1,114 @@
+"""Clips on disk that are either whole or absent: folders of images, or encoded videos."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+
+from static_dynamic.clip import Frames
+from static_dynamic.errors import UserError
+
+Write = Callable[[Frames], object]
+"""Takes the next frame, ``(H, W, 3)`` uint8 RGB."""
+
+QUALITY = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3]}
+CRF = "12"
+"""Constant rate factor of H.264; at 12 its traces are fainter than those of the JPEGs."""
+
+
+@contextmanager
+def image_folder(folder: Path, name: Callable[[int], str]) -> Iterator[Write]:
+    """A folder of images, complete once the block ends, absent until then and if it fails.
+
+    Args:
+        folder: The folder.
+        name: Number of a frame, from 0 → its file.
+
+    Raises:
+        UserError: If it cannot be written, or the disk is full.
+    """
+    numbers = count()
+    with _whole(folder) as partial:
+        partial.mkdir()
+
+        def write(frame: Frames) -> None:
+            path = partial / name(next(numbers))
+            _, data = cv2.imencode(path.suffix, frame[..., ::-1], QUALITY[path.suffix])
+            path.write_bytes(data.tobytes())
+
+        yield write
+
+
+@contextmanager
+def video_file(path: Path, rate: Fraction) -> Iterator[Write]:
+    """An H.264 video, complete once the block ends, absent until then and if it fails.
+
+    Args:
+        path: The file.
+        rate: Frames per second.
+
+    Raises:
+        UserError: If it cannot be written, or the disk is full.
+    """
+    import av
+
+    with _whole(path) as partial, _plain_errors(), av.open(str(partial), "w", format="mp4") as container:
+        stream: Any = container.add_stream("libx264", rate=rate, options={"crf": CRF})
+        stream.thread_count = 1  # the bytes depend on the number of threads
+
+        def write(frame: Frames) -> None:
+            if not stream.codec_context.is_open:
+                height, width = frame.shape[:2]
+                even = height % 2 == width % 2 == 0  # halved colour planes need it
+                stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p" if even else "yuv444p"
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            container.mux(stream.encode(picture))
+
+        yield write
+        container.mux(stream.encode())
+
+
+def partial_path(target: Path) -> Path:
+    """Where a clip is while it is not whole."""
+    return target.with_name(f".{target.name}.part")
+
+
+def discard(path: Path) -> None:
+    """Remove a file or folder, if it is there."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _whole(target: Path) -> Iterator[Path]:
+    """A place to write to that becomes ``target`` once the block ends well, and vanishes otherwise."""
+    partial = partial_path(target)
+    try:
+        partial.parent.mkdir(parents=True, exist_ok=True)
+        discard(partial)
+        yield partial
+        os.replace(partial, target)
+    except OSError as error:
+        raise UserError(f"Cannot write {str(target)!r}: {error.strerror or error}.") from None
+    finally:
+        discard(partial)
+
+
+@contextmanager
+def _plain_errors() -> Iterator[None]:
+    """What libav says of a disk becomes what the system says."""
+    import av
+
+    try:
+        yield
+    except av.FFmpegError as error:
+        raise OSError(error.errno, error.strerror) from error

@@ -1,0 +1,443 @@
+"""Rendering writes what the readers read, whole or not at all, the same bytes however it was interrupted."""
+
+import signal
+import subprocess
+import sys
+import time
+import weakref
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from media import (
+    ANNOTATIONS,
+    annotate,
+    coded_frames,
+    cut,
+    noisy_frames,
+    numbers,
+    write_davis,
+    write_frames,
+    write_video,
+)
+from PIL import Image
+
+from static_dynamic.clip import FlowRecipe, Recipe
+from static_dynamic.commands import command
+from static_dynamic.errors import BadClip, UserError
+from static_dynamic.interventions import restyle
+from static_dynamic.sources import Davis, FrameFolders, Stylized, VideoFiles
+from static_dynamic.variants import derive_seed
+from stylize.__main__ import COMMANDS, run
+from stylize.films import Film, at_rate, find_films
+from stylize.layouts import LAYOUTS
+from stylize.looks import parse_looks
+from stylize.render import Job, paint_film, render
+from stylize.settings import Settings, alone_in, read_note
+from stylize.writing import video_file
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def videos(tmp_path):
+    """Two short videos whose frames tell their number."""
+    for name, length in (("a", 12), ("b", 9)):
+        write_video(tmp_path / "videos" / f"{name}.mp4", coded_frames(length))
+    return tmp_path / "videos"
+
+
+@pytest.fixture
+def painting(tmp_path):
+    path = tmp_path / "my.png"
+    Image.fromarray(noisy_frames(1)[0]).save(path)
+    return str(path)
+
+
+def tree(folder):
+    """Every file with its bytes, but for the note of the run."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "run.json")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
+
+
+def decode(path):
+    return np.stack(list(find_films(path)[0]))
+
+
+def read(folder):
+    return np.stack([np.asarray(Image.open(path)) for path in sorted(folder.iterdir())])
+
+
+# --- what is rendered --------------------------------------------------------------------------------------------
+
+
+def test_a_rendered_video_is_the_whole_video_restyled(videos, painting, tmp_path):
+    looks = ("ink", "random_filter", "oil", painting)
+    report = render(videos, tmp_path / "out", Settings(looks, kind="png", seed=3), workers=0)
+    assert (report.written, report.kept, report.problems) == (8, 0, {})
+    for number, look in enumerate(looks, start=1):
+        expected = restyle(decode(videos / "a.mp4"), look, derive_seed(3, "style", Path(look).name))
+        np.testing.assert_array_equal(read(tmp_path / "out" / f"style_{number}" / "a"), expected)
+
+
+def test_the_note_says_what_was_done(videos, painting, tmp_path):
+    render(videos, tmp_path / "out", Settings(("original", "ink", painting), short_side=24, seed=5), workers=0)
+    note = read_note(tmp_path / "out")
+    assert note.settings["styles"] == {"0": "original", "1": "ink", "2": "my.png"}
+    assert set(note.settings["digests"]) == {"my.png"}
+    assert (note.settings["seed"], note.settings["size"], note.finished) == (5, 24, True)
+    assert note.videos == {name: str(videos / f"{name}.mp4") for name in "ab"}
+    assert {"numpy", "opencv-python-headless", "decoder"} <= set(note.versions)
+
+
+class Endless(Film):
+    """Frames that are made one by one; how many there are at a time is counted."""
+
+    alive, most = 0, 0
+
+    @property
+    def rate(self):
+        return Fraction(25)
+
+    def _frames(self):
+        for frame in noisy_frames(1).repeat(60, axis=0):
+            made = frame.copy()
+            weakref.finalize(made, self.forget)
+            Endless.alive += 1
+            Endless.most = max(Endless.most, Endless.alive)
+            yield made
+
+    @staticmethod
+    def forget():
+        Endless.alive -= 1
+
+
+def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path):
+    film = Endless("endless", Path("endless"))
+    clips = {look: tmp_path / look for look in ("random_filter", "poster")}
+    assert paint_film(Job(film, clips, Settings(tuple(clips)))) is None
+    assert {len(list(clip.iterdir())) for clip in clips.values()} == {60}
+    assert Endless.most <= 3
+
+
+@pytest.mark.parametrize("dataset", ANNOTATIONS)
+def test_published_layouts_are_read_back(dataset, tmp_path):
+    import json
+
+    lengths = {"cat": 40, "dog": 33}
+    for name, length in lengths.items():
+        prefix = "v_" if dataset == "StylizedActivityNet" else ""
+        write_video(tmp_path / "videos" / "train" / f"{prefix}{name}.mp4", coded_frames(length))
+    out = tmp_path / "out"
+    render(tmp_path / "videos", out, Settings(("original", "solarise", "ink"), dataset), workers=0)
+    (out / ANNOTATIONS[dataset]).write_text(json.dumps(annotate(dataset, lengths)))
+    source = Stylized(out, dataset, styles=("1", "2"), use_normal_app=True)
+    assert {video.name for video in source.videos} == set(lengths)
+    for video in source.videos:
+        filmed, styled = (source.read(video, Recipe(8, 1, 32), style) for style in (None, "1"))
+        assert numbers(filmed.frames) == list(filmed.sample.numbers) == list(styled.sample.numbers)
+        assert not np.array_equal(filmed.frames, styled.frames)
+
+
+def test_davis_keeps_the_names_of_frames_and_sequences(tmp_path):
+    root = write_davis(tmp_path / "davis", {"bear": 5, "cow": 4})
+    out = tmp_path / "Stylized_DAVIS"
+    report = render(root, out, Settings(("ink", "lagoon"), "DAVIS"), workers=0)
+    assert report.written == 4
+    source = Davis(root, stylized=out, styles=("ink", "lagoon"))
+    assert [video.name for video in source.videos] == [
+        f"{s}/{t:05d}" for s, n in (("bear", 4), ("cow", 3)) for t in range(n)
+    ]
+    clip = source.read(source.videos[2], FlowRecipe(size=(32, 48)), "lagoon")
+    np.testing.assert_array_equal(clip.frames[0], np.asarray(Image.open(out / "JPEGImages/lagoon/bear/00002.jpg")))
+
+
+def test_frame_folders_and_encoded_videos_are_read_back(videos, tmp_path):
+    render(videos, tmp_path / "jpg", Settings(("original",)), workers=0)
+    folders = FrameFolders(tmp_path / "jpg" / "style_0")
+    assert [video.name for video in folders.videos] == ["a", "b"]
+    render(tmp_path / "jpg" / "style_0", tmp_path / "mp4", Settings(("original", "neon"), kind="mp4"), workers=0)
+    for style in (0, 1):
+        encoded = VideoFiles(tmp_path / "mp4" / f"style_{style}")
+        assert [video.name for video in encoded.videos] == ["a.mp4", "b.mp4"]
+        assert [encoded.read(video, Recipe(2, 1, 32)).total for video in encoded.videos] == [12, 9]
+    assert numbers(decode(tmp_path / "mp4" / "style_0" / "a.mp4")) == list(range(12))
+
+
+@pytest.mark.parametrize("size", [(48, 64), (33, 47)])
+def test_encoded_videos_keep_size_rate_and_bytes(size, tmp_path):
+    frames = noisy_frames(5, *size)
+    for name in ("a.mp4", "b.mp4"):
+        with video_file(tmp_path / name, Fraction(30000, 1001)) as write:
+            for frame in frames:
+                write(frame)
+    (film, _) = find_films(tmp_path)
+    assert (film.shape, film.rate, film.count) == ((1, *size, 3), Fraction(30000, 1001), 5)
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_rate_and_size_can_be_chosen(videos, tmp_path):
+    render(videos, tmp_path / "out", Settings(("original",), short_side=16, fps=Fraction(5)), workers=0)
+    frames = read(tmp_path / "out" / "style_0" / "a")
+    assert numbers(frames) == [0, 2, 4, 6, 8, 10]  # of a video of 10 frames a second
+    assert frames.shape[1:] == (16, 48, 3)
+
+
+gaps = st.lists(st.fractions(min_value=Fraction(1, 60), max_value=2, max_denominator=60), max_size=12)
+
+
+@given(gaps, st.fractions(min_value=Fraction(1, 4), max_value=60, max_denominator=10), st.integers(0, 5))
+def test_at_a_rate_every_moment_shows_the_frame_that_is_on_the_screen(gaps, fps, start):
+    times = list(np.cumsum([Fraction(start), *gaps]))
+    shown = list(at_rate(((time, number) for number, time in enumerate(times)), fps))
+    moments = [Fraction(k) / fps for k in range(len(shown) + 1)]
+    latest = [max(n for n, time in enumerate(times) if time - start <= moment) for moment in moments]
+    assert shown == latest[:-1]
+    assert moments[len(shown) - 1] <= times[-1] - start < moments[-1]
+
+
+# --- interrupted runs --------------------------------------------------------------------------------------------
+
+
+def stylize(*arguments, before=""):
+    code = f"import sys; {before}; from stylize.__main__ import run; from static_dynamic.commands import command; "
+    line = f"{code} sys.exit(command(lambda: run({list(map(str, arguments))!r})))"
+    return subprocess.Popen(
+        [sys.executable, "-c", line], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_a_run_killed_at_work_goes_on_to_the_same_bytes(tmp_path):
+    for name in "abcdef":
+        write_video(tmp_path / "videos" / f"{name}.mp4", noisy_frames(12, 120, 160))
+    looks = ("ink", "watercolour")
+    render(tmp_path / "videos", tmp_path / "whole", Settings(looks), workers=0)
+    killed = tmp_path / "killed"
+    process = stylize("render", tmp_path / "videos", "--out", killed, "--styles", ",".join(looks), "--workers", 1)
+    while not list(killed.glob("style_*/[a-f]")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()  # its pipes close when its workers are gone too
+    assert not read_note(killed).finished
+    there = [clip for clip in killed.glob("style_*/[a-f]") if clip.is_dir()]
+    assert 0 < len(there) < 12
+    assert {len(list(clip.iterdir())) for clip in there} == {12}
+
+    report = render(tmp_path / "videos", killed, Settings(looks), workers=0)
+    assert report.kept == len(there)
+    assert tree(killed) == tree(tmp_path / "whole")
+    assert read_note(killed).finished
+
+
+FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))"
+
+
+@pytest.mark.parametrize("kind", ["png", "mp4"])
+def test_a_full_disk_leaves_nothing_half_written(kind, tmp_path):
+    write_video(tmp_path / "videos" / "calm.mp4", coded_frames(4))
+    write_video(tmp_path / "videos" / "noisy.mp4", noisy_frames(8, 96, 128))
+    out = tmp_path / "out"
+    arguments = ("render", tmp_path / "videos", "--out", out, "--styles", "original", "--format", kind, "--workers", 0)
+    _, errors = (process := stylize(*arguments, before=FULL)).communicate()
+    last = errors.strip().splitlines()[-1]
+    assert process.returncode == 2
+    assert last.startswith("error: Cannot write")
+    assert last.endswith("File too large.")
+    assert [path.name.partition(".")[0] for path in (out / "style_0").iterdir()] == ["calm"]
+
+    report = render(tmp_path / "videos", out, Settings(("original",), kind=kind), workers=0)
+    assert (report.written, report.kept) == (1, 1)
+
+
+def test_workers_write_the_same_and_tell_what_ends_them(videos, tmp_path):
+    settings = Settings(("ink", "film"))
+    render(videos / "a.mp4", tmp_path / "here", settings, workers=0)
+    seen = []
+    render(videos / "a.mp4", tmp_path / "there", settings, workers=2, on_clips=lambda *state: seen.append(state))
+    assert tree(tmp_path / "here") == tree(tmp_path / "there")
+    assert seen == [(0, 2, ""), (1, 2, "a"), (2, 2, "a")]
+
+
+def test_a_bad_video_costs_one_line_and_is_taken_up_when_mended(videos, tmp_path):
+    bad = cut(write_video(tmp_path / "noisy.mp4", noisy_frames(20), movflags="faststart"))
+    bad.rename(videos / "c.mp4")
+    tiny = write_frames(tmp_path / "tiny" / "t", coded_frames(3, block=8))
+    settings = Settings(("ink",))
+    report = render(videos, tmp_path / "out", settings, workers=0)
+    assert list(report.problems) == ["c"]
+    assert read_note(tmp_path / "out").problems == report.problems
+    assert sorted(path.name for path in (tmp_path / "out" / "style_1").iterdir()) == ["a", "b"]
+    write_video(videos / "c.mp4", coded_frames(5))
+    assert render(videos, tmp_path / "out", settings, workers=0).problems == {}
+    with pytest.raises(UserError, match="Not a single video can be read.*24x8 pixels.*16 or more"):
+        render(tiny, tmp_path / "small", settings, workers=0)
+
+
+def test_films_tell_what_is_wrong_with_them(tmp_path):
+    write_frames(tmp_path / "two" / "s", coded_frames(3), "img_{:d}.jpg")
+    write_frames(tmp_path / "two" / "s", coded_frames(3), "flow_{:d}.jpg")
+    write_frames(tmp_path / "sizes", [*coded_frames(2), coded_frames(1, block=40)[0]])
+    (tmp_path / "text.mp4").write_text("no video")
+    for place, said in (
+        ("two", r"several sequences \(flow_, img_\)"),
+        ("sizes", "change size"),
+        ("text.mp4", "no video"),
+    ):
+        with pytest.raises(BadClip, match=said):
+            list(find_films(tmp_path / place)[0])
+    with pytest.raises(BadClip, match="no frame 7"):
+        find_films(write_video(tmp_path / "short.mp4", coded_frames(5)))[0].pick([3, 7])
+
+
+# --- what is refused ---------------------------------------------------------------------------------------------
+
+
+def test_two_videos_of_one_name_are_refused(videos, tmp_path):
+    def refused(layout="folders"):
+        with pytest.raises(UserError, match="to one place") as error:
+            render(videos, tmp_path / "out", Settings(("ink",), layout), workers=0)
+        assert not (tmp_path / "out").exists()
+        return str(error.value)
+
+    write_video(videos / "x" / "a.mp4", coded_frames(3))
+    assert str(videos / "x" / "a.mp4") in refused("ssv2")
+    render(videos, tmp_path / "fine", Settings(("ink",)), workers=0)
+    write_video(videos / "a.avi", coded_frames(3), codec="mpeg4")
+    assert f"{videos / 'a.avi'} and {videos / 'a.mp4'}" in refused()
+    (videos / "a.avi").unlink()
+    (videos / "x").rename(videos / "a")
+    assert str(videos / "a" / "a.mp4") in refused()
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        (Settings(("ink",), seed=1), "seed 0, not 1"),
+        (Settings(("ink",), short_side=20), "size None, not 20"),
+        (Settings(("ink", "oil")), "styles 1 ink, not 1 ink, 2 oil"),
+        (Settings(("ink",), kind="png"), "format jpg, not png"),
+        (Settings(("ink",), "ssv2"), "layout folders, not ssv2"),
+    ],
+)
+def test_the_data_of_another_run_are_left_alone(other, said, videos, tmp_path):
+    render(videos, tmp_path / "out", Settings(("ink",)), workers=0)
+    before = tree(tmp_path / "out")
+    with pytest.raises(UserError, match=f"holds another run: {said}"):
+        render(videos, tmp_path / "out", other, workers=0)
+    assert tree(tmp_path / "out") == before
+
+
+def test_an_output_that_is_not_free_is_refused(videos, tmp_path):
+    settings = Settings(("ink",))
+    render(videos, tmp_path / "out", settings, workers=0)
+    with pytest.raises(UserError, match="source .*videos, not .*a.mp4"):
+        render(videos / "a.mp4", tmp_path / "out", settings, workers=0)
+    with alone_in(tmp_path / "out"), pytest.raises(UserError, match="Another run is at work"):
+        render(videos, tmp_path / "out", settings, workers=0)
+    with pytest.raises(UserError, match="among the videos"):
+        render(videos, videos / "out", settings, workers=0)
+    (tmp_path / "foreign" / "style_1").mkdir(parents=True)
+    with pytest.raises(UserError, match="no run.json tells"):
+        render(videos, tmp_path / "foreign", settings, workers=0)
+    (tmp_path / "out" / "run.json").write_text("{}")
+    with pytest.raises(UserError, match="no note of a rendered data set"):
+        render(videos, tmp_path / "out", settings, workers=0)
+
+
+def test_styles_are_names_globs_images_and_learned(painting, tmp_path):
+    assert parse_looks(f"original, ink,po*,{painting}") == ("original", "ink", "poster", painting)
+    broken = tmp_path / "broken.jpg"
+    broken.write_bytes(b"no image")
+    other = tmp_path / "other" / "my.jpg"
+    other.parent.mkdir()
+    Image.open(painting).save(other)
+    for text, said in (
+        ("inck", "Unknown style 'inck'. Nearest: ink"),
+        ("gone.jpg", "gone.jpg' cannot be read: No such file"),
+        (str(broken), "must be a JPEG or PNG"),
+        ("gone.safetensors", "No file 'gone.safetensors'"),
+        ("ink,ink", "Two styles are called 'ink'"),
+        (f"{painting},{other}", "Two styles are called 'my'"),
+        (" ,", "At least one style"),
+    ):
+        with pytest.raises(UserError, match=said):
+            parse_looks(text)
+
+
+def test_a_learned_style_is_rendered_like_any_other(videos, tmp_path):
+    from stylize.learned import load_style, write_style
+    from stylize.network import Architecture, Generator
+
+    path = tmp_path / "lynx.safetensors"
+    write_style(path, Generator(Architecture(filters=(4, 4, 4, 4, 4, 4), blocks=1)), {})
+    render(videos / "b.mp4", tmp_path / "out", Settings(parse_looks(str(path)), kind="png"), workers=0)
+    painted = read(tmp_path / "out" / "style_1" / "b")
+    np.testing.assert_array_equal(painted[4], load_style(path, "cpu")(decode(videos / "b.mp4")[4]))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("rendr VIDEOS", "Unknown command 'rendr'. Nearest: render"),
+        ("render VIDEOS --styles ink", "arguments are required: --out"),
+        ("render VIDEOS --out OUT --styles ink --layout ssv", "Unknown layout 'ssv'. Nearest: ssv2"),
+        ("render VIDEOS --out OUT --styles ink --layout DAVIS --format png", "Unknown format 'png' in layout DAVIS"),
+        ("render VIDEOS --out OUT --styles ink --fps fast", "frames per second, e.g. 5"),
+        ("render VIDEOS --out OUT --styles ink --size 0", "The 'size' must be positive. Got 0"),
+        ("render VIDEOS --out OUT --styles ink --seed -1", "The 'seed' must be a non-negative integer"),
+        ("render VIDEOS --out OUT --styles ink --workers -1", "The 'workers' must be 0 or more"),
+        ("render OUT --out OUT --styles ink", "No file or folder"),
+        ("render FRAMES --out OUT --styles ink --fps 5", "do not tell their rate"),
+        ("render VIDEOS --out VIDEOS/a.mp4/x --styles ink", "Cannot write to"),
+        ("styles --pictures OUT", "take both"),
+    ],
+)
+def test_a_slip_is_one_line(arguments, said, videos, tmp_path, capsys):
+    write_frames(tmp_path / "frames" / "f", coded_frames(3))
+    places = {"VIDEOS": videos, "FRAMES": tmp_path / "frames", "OUT": tmp_path / "out"}
+    for name, place in places.items():
+        arguments = arguments.replace(name, str(place))
+    assert command(lambda: run(arguments.split())) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert said in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_renders_and_says_what_is_missing(videos, tmp_path, capsys):
+    (videos / "c.mp4").write_text("no video")
+    arguments = [
+        "render",
+        str(videos),
+        "--out",
+        str(tmp_path / "out"),
+        "--styles",
+        "ink",
+        "--layout",
+        "ssv2",
+        "--workers",
+        "0",
+    ]
+    assert command(lambda: run(arguments)) == 0
+    out, err = capsys.readouterr()
+    assert "2 clips written" in out
+    assert f"left out: {videos / 'c.mp4'}" in out
+    assert "something-something-v2-{split}.json" not in err
+    assert "something-something-v2-validation.json" in err
+
+
+def test_the_commands_and_the_styles_are_named(capsys):
+    for arguments in ([], ["--help"]):
+        run(arguments)
+        assert all(name in capsys.readouterr().out for name in COMMANDS)
+    run(["styles"])
+    assert "watercolour" in capsys.readouterr().out
+
+
+def test_every_layout_has_another_place_for_every_style():
+    for name, layout in LAYOUTS.items():
+        assert len(set(layout.style_ids(("original", "ink", "a/my.jpg")).values())) == 3, name
