@@ -160,7 +160,10 @@ def _rate(text: str) -> Fraction:
 
 @contextmanager
 def _progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on the terminal, moved by what it gives: done, of all, and the name of the last."""
+    """A progress bar on the terminal, moved by what it gives: done, of all, and the name of the last.
+
+    It comes with the first move, so that a slip stays one line.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -168,18 +171,23 @@ def _progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
         TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(f"{{task.fields[rate]}} {what}/s"),
+        TextColumn(f"{{task.fields[rate]:.1f}} {what}/s"),
         TimeRemainingColumn(),
         TextColumn("{task.description}"),
     )
-    begun, first = monotonic(), -1
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=None, rate="-")
+    bar = Progress(*columns, console=Console(stderr=True))
+    task = bar.add_task("", total=None, rate=0.0)
+    begun: tuple[float, int] | None = None
 
-        def show(done: int, total: int, name: str) -> None:
-            nonlocal first
-            first = done if first < 0 else first
-            rate = f"{(done - first) / max(monotonic() - begun, 1e-3):.1f}"
-            bar.update(task, completed=done, total=total, description=name, rate=rate)
+    def show(done: int, total: int, name: str) -> None:
+        nonlocal begun
+        bar.start()
+        begun = begun or (monotonic(), done)
+        rate = (done - begun[1]) / max(monotonic() - begun[0], 1e-3)
+        bar.update(task, completed=done, total=total, description=name, rate=rate)
 
+    try:
         yield show
+    finally:
+        if begun:
+            bar.stop()

@@ -86,7 +86,7 @@ def _published(name: str) -> Layout:
         folder=f"style_{{style}}/{layout.folder.format('{video}')}",
         naming=layout.naming,
         prefix=layout.folder.partition("{")[0],
-        annotations=layout.annotations[:1],
+        annotations=(layout.annotations[0].format(split=layout.split),),
     )
 
 
