@@ -1,7 +1,8 @@
 """One error form for every slip of a user: what is wrong, where, what was given, what is allowed, the nearest name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
+from typing import Any
 
 
 class UserError(ValueError):
@@ -30,3 +31,19 @@ def unknown(kind: str, given: object, allowed: Iterable[str], where: str = "") -
     place = f" in {where}" if where else ""
     nearest = f" Nearest: {', '.join(close)}." if close else ""
     return UserError(f"Unknown {kind} {str(given)!r}{place}.{nearest} Allowed: {', '.join(names) or 'none'}.")
+
+
+def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
+    """In what plain data that lie somewhere differ from what is asked for, in words; the first three at most.
+
+    Example:
+        >>> differences({"seed": 1, "batch": 8}, {"seed": 2, "batch": 8})
+        'seed is 1 there, 2 here'
+    """
+    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
+    return "; ".join(f"{name} is {_short(there.get(name))} there, {_short(here.get(name))} here" for name in names[:3])
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -22,7 +22,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from static_dynamic.errors import UserError
+from static_dynamic.errors import UserError, differences
 from static_dynamic.files import write_atomically, write_text
 from static_dynamic.variants import Variant
 
@@ -49,7 +49,7 @@ class Store:
         there = self._study()
         if there is not None and there != study:
             raise UserError(
-                f"The store {folder} belongs to another study: {_difference(there, study)}. "
+                f"The store {folder} belongs to another study: {differences(there, study)}. "
                 "Choose another folder, or start over with resume=False."
             )
         if there is None:
@@ -136,13 +136,3 @@ class Store:
             if sizes:
                 return {name: sizes[name] for name in (self._study() or {}).get("stages", sizes)}
         return {}
-
-
-def _difference(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    return "; ".join(f"{name} is {_short(there.get(name))} there, {_short(here.get(name))} here" for name in names[:3])
-
-
-def _short(value: object) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

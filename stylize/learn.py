@@ -12,12 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from static_dynamic.errors import UserError
+from static_dynamic.errors import UserError, differences
 from static_dynamic.files import write_atomically
 from stylize.network import Architecture, Discriminator, Generator
 from stylize.patches import Batch, Keyframe, Patches, WholeFrames
 from stylize.perception import Perception
-from training.checkpoints import differences
 
 IMAGE, PERCEPTION, ADVERSARIAL = 4.0, 6.0, 0.5
 """Weights of the generator's losses."""

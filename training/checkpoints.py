@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from static_dynamic.errors import UserError
+from static_dynamic.errors import UserError, differences
 from static_dynamic.files import write_atomically, write_text
 
 if TYPE_CHECKING:
@@ -143,12 +143,6 @@ def claim(folder: Path, study: Study) -> None:
             f"The run in {folder} is another one: {differences(there, here)}. Give another --save_dir, or start over "
             "with --resume False."
         )
-
-
-def differences(there: Study, here: Study) -> str:
-    """What differs between what was and what is asked for, in words."""
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    return "; ".join(f"{name} is {there.get(name)!r} there, {here.get(name)!r} here" for name in names)
 
 
 def publish(

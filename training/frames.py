@@ -14,11 +14,10 @@ import av
 from PIL import Image
 
 from static_dynamic.clip import Recipe
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.errors import BadClip, UserError, differences
 from static_dynamic.files import write_text
 from static_dynamic.sources.decoding import WHOLE, first_video, read_clip, upright
 from static_dynamic.sources.video_files import EXTENSIONS, video_paths
-from training.checkpoints import differences
 
 SETTINGS = ".extraction.json"
 BAD = "bad_videos.txt"
