@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from models.dyreg import RELEASED, DynamicGraph, Options, ResidualGraph
 from models.dyreg_regions import Regions
-from models.errors import unknown
+from models.errors import ModelError, unknown
 from models.keys import State
 from models.registry import register_model
 from models.resnet3d import R50
-from models.spec import Stage
+from models.spec import ModelSpec, Stage
 from models.tsm import STAGES, TSM, recipe
 
 PAPER = (
@@ -154,3 +154,25 @@ def tsm_dyreg_l3(num_classes: int) -> nn.Module:
 def tsm_dyreg_l3_8f(num_classes: int) -> nn.Module:
     """TSM with one DyReg module, 8 frames."""
     return DyRegTSM(num_classes, frames=8, placement=ONE)
+
+
+def placed(name: str) -> ModelSpec:
+    """``"layer2.1_layer3.4"`` → TSM with a DyReg module at each of these places, 16 frames; ``"layer3.4@8"``: 8 frames.
+
+    Raises:
+        ModelError: If there is no such place, or the number of frames is no positive integer.
+    """
+    placement, _, count = name.partition("@")
+    found = stages(placement)
+    if count and (not count.isdecimal() or not int(count)):
+        raise ModelError(f"A placement ends in the number of frames, e.g. layer3.4@8. Got {name!r}.")
+    frames = int(count or 16)
+    return ModelSpec(
+        name=f"dyreg:{name}",
+        summary=f"TSM with DyReg modules at {placement}, {frames} frames.",
+        build=partial(DyRegTSM, frames=frames, placement=placement),
+        stages=found,
+        recipe=recipe(frames, max(1, 64 // frames)),
+        paper=PAPER,
+        num_classes=174,
+    )

@@ -1,5 +1,7 @@
 """Models of other libraries and of your own, under names with a colon: ``library:model`` or ``package.module:factory``.
 
+``dyreg:layer2.1_layer3.4`` is TSM with graph modules wherever you like.
+
 ``torchvision:r3d_18``, ``timm:resnet50`` (frame by frame), ``hf:videomae`` (a model type, folder or hub id; see
 ``models.hubs``), ``pytorchvideo:slowfast_r50``, ``detectron2:config.yaml`` (frame by frame; see ``models.detectron``),
 and ``mypackage.mymodule:build`` for a function of your own that returns an ``nn.Module``. Weights are random unless the
@@ -19,6 +21,7 @@ from typing import Any, cast
 from torch import nn
 
 from models.detectron import detectron2_model
+from models.dyreg_tsm import placed
 from models.errors import ModelError, unknown
 from models.hubs import pytorchvideo_model, transformers_model
 from models.spec import ModelSpec, Stage
@@ -42,6 +45,7 @@ def describe_external(name: str) -> ModelSpec:
         "hf": transformers_model,
         "pytorchvideo": pytorchvideo_model,
         "detectron2": detectron2_model,
+        "dyreg": placed,
     }
     if library in libraries:
         return libraries[library](model)

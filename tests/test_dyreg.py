@@ -404,3 +404,24 @@ def test_a_graph_anywhere_for_any_crop():
         "layer4.0": (1, 2, 2, 7, 7),
     }
     assert not any(module._forward_pre_hooks for module in network.modules())
+
+
+def test_a_network_with_graphs_at_places_of_ones_own():
+    spec = models.describe("dyreg:layer2.1_layer3.0@4")
+    assert [name for name in spec.stages if name.endswith("nodes")] == ["layer2.1.nodes", "layer3.0.nodes"]
+    model = models.create_model("dyreg:layer2.1_layer3.0@4", num_classes=3)
+    assert (model.spec.recipe["frames"], model.places) == (4, ["layer2.1", "layer3.0"])
+    assert model(torch.zeros(1, 3, 4, 224, 224)).shape == (1, 3)
+    same = models.create_model("dyreg:layer3.4@8", seed=3).state_dict()
+    assert all(
+        torch.equal(value, same[name])
+        for name, value in models.create_model("tsm_dyreg_l3_8f", seed=3).state_dict().items()
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("layer3.9", r"Unknown placement 'layer3.9'\. Nearest"), ("layer3.4@0", "number of frames")]
+)
+def test_a_place_that_is_not_there(name, message):
+    with pytest.raises(models.ModelError, match=message):
+        models.describe(f"dyreg:{name}")
