@@ -209,6 +209,7 @@ def run() -> pd.DataFrame:
         for job in as_completed(jobs):
             table = pd.concat([table, pd.DataFrame(job.result())], ignore_index=True)
             table = table.sort_values(["seed", "variant", "step"], ignore_index=True)
+            table = table.astype({"seed": int, "step": int})
             table.round(4).to_csv(path, index=False)
     return table
 
@@ -269,7 +270,7 @@ def profile() -> None:
         network.load_state_dict(torch.load(path, weights_only=True))
         stages = {"front": ("front", "(N T) C H W"), "before": ("before", "(N T) C H W")}
         if variant != "backbone":
-            stages |= {"nodes": ("graph.dynamic_graph.space_time", "N T V C"), "after": ("graph", "N T C H W", 0)}
+            stages |= {"nodes": ("graph.dynamic_graph.rstg", "N T L C"), "after": ("graph", "N T C H W", 0)}
         stages |= {"back": ("back", "(N T) C H W")}
         result = sd.measure(network.eval(), OtherDigits(100), stages, recipe=recipe, styles=OtherDigits.styles)
         tables.append(result.layers.assign(variant=variant, seed=int(seed)))

@@ -69,10 +69,18 @@ def video_file(path: Path, rate: Fraction) -> Iterator[Write]:
                 even = height % 2 == width % 2 == 0  # halved colour planes need it
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p" if even else "yuv444p"
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            container.mux(stream.encode(picture))
+            container.mux(stream.encode(_padded(picture.reformat(format=stream.pix_fmt))))
 
         yield write
         container.mux(stream.encode())
+
+
+def _padded(picture: Any) -> Any:
+    """A picture with zeros at the end of its lines, where x264 reads beyond the width whatever lies in memory."""
+    for plane in picture.planes:
+        lines = np.frombuffer(memoryview(plane), dtype=np.uint8).reshape(-1, plane.line_size)
+        lines[:, plane.width :] = 0
+    return picture
 
 
 def partial_path(target: Path) -> Path:

@@ -129,10 +129,10 @@ def test_every_node_has_a_colour_of_its_own():
 
 
 def test_bright_places_are_under_the_windows():
-    regions = windows(torch.tensor([[[[2.0, 2.0]]]]), torch.tensor([[[[2.0, 2.0]]]]), (12, 12))
-    frame = draw(np.full((1, 120, 120, 3), 40, np.uint8), regions)[0]
-    assert frame[24, 24].min() > 80
-    assert (frame[60:, 60:] == 40).all()
+    regions = windows(torch.tensor([[[[2.0, 7.0]]]]), torch.tensor([[[[2.0, 3.0]]]]), (12, 12))
+    frame = draw(np.full((1, 120, 240, 3), 40, np.uint8), regions)[0]
+    assert np.unravel_index(frame[..., 0][2:38, 82:198].argmax(), (36, 116)) == (20 - 2, 140 - 82)  # inside the box
+    assert (frame[60:] == 40).all()
 
 
 @pytest.mark.parametrize("box", [(-50, -50, 200, 200), (-30, 5, -10, 20), (90, 90, 120, 130), (5, 5, 5, 5)])

@@ -97,12 +97,20 @@ def draw(frames: Frames, regions: Regions) -> Frames:
         frames: ``(T, H, W, 3)`` uint8.
         regions: Of a batch of one.
     """
-    height, width = frames.shape[1:3]
-    heat = F.interpolate(regions.foreground.transpose(0, 1).cpu(), (height, width), mode="bilinear")[:, 0, ..., None]
-    heat = HEAT * heat / heat.amax((1, 2, 3), keepdim=True)
-    lit = (frames * (1 - heat.numpy()) + 255 * heat.numpy()).astype(np.uint8)
-    boxes = boxes_of(regions, (height, width))[0]
+    size = frames.shape[1], frames.shape[2]
+    heat = HEAT * _enlarged(regions.foreground[0].cpu(), size).numpy()[..., None]
+    lit = (frames * (1 - heat) + 255 * heat).astype(np.uint8)
+    boxes = boxes_of(regions, size)[0]
     return np.stack([with_boxes(frame, box) for frame, box in zip(lit, boxes, strict=True)])
+
+
+def _enlarged(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """``(T, H, W)`` at the pixels of an image, with cells where `boxes_of` has them; at most 1."""
+    cells = (torch.arange(side) * count / side for side, count in zip(size, maps.shape[1:], strict=True))
+    rows, columns = (2 * cell / (count - 1) - 1 for cell, count in zip(cells, maps.shape[1:], strict=True))
+    grid = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), -1).expand(len(maps), -1, -1, -1)
+    found = F.grid_sample(maps[:, None], grid, padding_mode="border", align_corners=True)[:, 0]
+    return found / found.amax((1, 2), keepdim=True)
 
 
 def animation(drawn: Mapping[str, Frames]) -> Frames:
