@@ -13,21 +13,29 @@ import argparse
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
+from scipy.stats import t
 from torch import Tensor, nn
 
 import static_dynamic as sd
 from models.dyreg import DynamicGraph, Options, ResidualGraph
 from models.dyreg_regions import Regions
 from models.tsm import Shift
+from static_dynamic.files import write_atomically
+from static_dynamic.report.plots import save_figure
 from training.syncmnist import Canvas, SyncMNIST, load_digits
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HERE = Path(__file__).parent
 WEIGHTS = HERE.parent / "runs" / "syncmnist"
@@ -151,7 +159,7 @@ def evaluate(network: Network, test: Test) -> dict[str, float]:
     if network.regions is None:
         return found
     pixels = SIDE / CELLS
-    centre = pixels * (network.regions.centre + 0.5)
+    centre = pixels * (network.regions.centre + 0.5)  # a cell is a square of 4 x 4 pixels
     half = pixels * network.regions.half_size
     low, high = centre - half, centre + half
     digits = (test.boxes[..., :2] + test.boxes[..., 2:]) / 2
@@ -164,7 +172,11 @@ def evaluate(network: Network, test: Test) -> dict[str, float]:
     whole = (test.boxes[..., 2:] - test.boxes[..., :2]).prod(-1)[..., None] + (2 * half).prod(-1)[:, :, None]
     overlap = (area / (whole - area)).amax(-1)
     moved = centre.std(0).mean()
-    return found | {"distance": distance.mean().item(), "overlap": overlap.mean().item(), "moved": moved.item()}
+    return found | {
+        "distance": distance.mean().item(),
+        "overlap": overlap.mean().item(),
+        "moved": moved.item(),
+    }
 
 
 def train(variant: str, seed: int) -> list[dict[str, object]]:
@@ -210,12 +222,12 @@ def run() -> pd.DataFrame:
             table = pd.concat([table, pd.DataFrame(job.result())], ignore_index=True)
             table = table.sort_values(["seed", "variant", "step"], ignore_index=True)
             table = table.astype({"seed": int, "step": int})
-            table.round(4).to_csv(path, index=False)
+            write_atomically(path, partial(table.round(4).to_csv, index=False))
     return table
 
 
 def draw(table: pd.DataFrame) -> None:
-    """Accuracy, distance and movement over training; the mean over seeds, and their range."""
+    """Accuracy, distance and movement over training: the mean over seeds, and its 95 % interval (t)."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 3.8), layout="constrained")
@@ -228,15 +240,23 @@ def draw(table: pd.DataFrame) -> None:
     for axes, (name, label) in zip(figure.subplots(1, len(labels)), labels.items(), strict=True):
         for variant in VARIANTS:
             steps = table[table["variant"] == variant].groupby("step")[name]
-            if not steps.mean().notna().any():
+            mean, colour = steps.mean(), COLOURS[variant]
+            if not mean.notna().any():
                 continue
-            axes.plot(steps.mean().index, steps.mean(), color=COLOURS[variant], label=variant, marker="o", ms=3)
-            axes.fill_between(steps.mean().index, steps.min(), steps.max(), color=COLOURS[variant], alpha=0.15, lw=0)
+            half = steps.sem() * t.ppf(0.975, steps.count() - 1)
+            axes.plot(mean.index, mean, color=colour, label=variant, marker="o", ms=3)
+            axes.fill_between(mean.index, mean - half, mean + half, color=colour, alpha=0.15, lw=0)
         axes.set_xlabel("steps")
         axes.set_title(label, fontsize=11)
         axes.grid(alpha=0.3)
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    figure.savefig(HERE / "syncmnist.png", dpi=130)
+    save(figure, "syncmnist")
+
+
+def save(figure: "Figure", name: str) -> None:
+    """Keep a figure as PNG and SVG."""
+    for kind in ("png", "svg"):
+        save_figure(figure, HERE / f"{name}.{kind}")
 
 
 class OtherDigits:
@@ -272,7 +292,10 @@ def profile() -> None:
         if variant != "backbone":
             stages |= {"nodes": ("graph.dynamic_graph.rstg", "N T L C"), "after": ("graph", "N T C H W", 0)}
         stages |= {"back": ("back", "(N T) C H W")}
-        result = sd.measure(network.eval(), OtherDigits(100), stages, recipe=recipe, styles=OtherDigits.styles)
+        # A pair keeps its distance in any order, so shuffles hardly change the class; a frozen clip has none.
+        orders = ("shuffle", "freeze")
+        source = OtherDigits(100)
+        result = sd.measure(network.eval(), source, stages, recipe=recipe, styles=source.styles, scrambles=orders)
         tables.append(result.layers.assign(variant=variant, seed=int(seed)))
     table = pd.concat(tables, ignore_index=True)
     table.round(4).to_csv(HERE / "syncmnist_profile.csv", index=False)
@@ -298,7 +321,7 @@ def draw_profile(table: pd.DataFrame) -> None:
         axes.grid(alpha=0.3)
     figure.axes[0].set_ylabel("share of the stage, percent")
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
-    figure.savefig(HERE / "syncmnist_profile.png", dpi=130)
+    save(figure, "syncmnist_profile")
 
 
 def main() -> None:

@@ -49,10 +49,10 @@ class Limit:
 
 LIMITS = (
     Limit("colour", 0.5, True, "half of all pixels get a colour that the clip did not have"),
-    Limit("texture", 0.15, True, "three times what noise and JPEG do"),
+    Limit("texture", 0.1, True, "twice what noise and JPEG do"),
     Limit("motion", 0.5, True, "more of the motion is found again than lost, of what is found in a re-encoded copy"),
     Limit("flicker", 0.25, False, "a quarter of noise that is new in every frame"),
-    Limit("edges", 0.5, True, "half of the shapes' edges, beyond chance, stay where they were"),
+    Limit("edges", 0.5, True, "half of the edges, beyond chance, stay where they were"),
 )
 
 
@@ -180,12 +180,16 @@ def style_table(
     table = clips.groupby("style", sort=False)[list(MEASURES)].mean()
     table.insert(0, "videos", clips.groupby("style", sort=False)["video"].nunique())
     table["motion"] = (1 - table["flow_error"]) / (1 - table.loc[FLOOR, "flow_error"])
-    table[["nearest", "nearest_colour"]] = [_nearest(str(style), distances) for style in table.index]
+    nearest = [_nearest(str(style), distances) for style in table.index]
+    table["nearest"] = [name for name, _ in nearest]
+    table["nearest_colour"] = [distance for _, distance in nearest]
     table["verdict"] = [verdict(row) if style != FLOOR else "reference" for style, row in table.iterrows()]
     if another:
         apart = pd.DataFrame(list(another)).mean()
-        table.loc[ANOTHER, ["colour", "texture", "verdict"]] = [apart["colour"], apart["texture"], "reference"]
-    return table.reset_index()
+        judged = clips["video"].nunique()
+        columns = ["videos", "colour", "texture", "verdict"]
+        table.loc[ANOTHER, columns] = [judged, apart["colour"], apart["texture"], "reference"]
+    return table.astype({"videos": int}).reset_index()
 
 
 def verdict(row: "pd.Series[float]") -> str:

@@ -130,9 +130,9 @@ class Motion:
 
     @cached_property
     def visible(self) -> list[Mask]:
-        """Pixels that are still seen in the next frame: flow there and back ends within a pixel of where it began."""
+        """Pixels that are still seen in the next frame, as far as flow there and back tells."""
         back = [self.estimator(after, before) for before, after in pairwise(self.frames)]
-        return [_round_trip(there, again) < 1 for there, again in zip(self.flows, back, strict=True)]
+        return [_seen_again(there, again) for there, again in zip(self.flows, back, strict=True)]
 
     @property
     def enough(self) -> bool:
@@ -177,12 +177,20 @@ def _angles(a: Flow, b: Flow) -> Plane:
     return np.asarray(np.arccos(np.clip(cosine, -1, 1)))
 
 
-def _follow(image: npt.NDArray[np.float32], flow: Flow) -> Plane:
-    """What lies where the flow leads."""
+def _ends(flow: Flow) -> tuple[Plane, Plane]:
+    """Where the flow leads: column and row of every pixel."""
     rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
-    x, y = columns + flow[..., 0], rows + flow[..., 1]
-    return np.asarray(cv2.remap(image, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    return columns + flow[..., 0], rows + flow[..., 1]
 
 
-def _round_trip(there: Flow, back: Flow) -> Plane:
-    return np.asarray(np.linalg.norm(there + _follow(back, there), axis=-1))
+def _follow(image: npt.NDArray[np.float32], flow: Flow) -> Plane:
+    """What lies where the flow leads; outside the frame, what lies at its border."""
+    return np.asarray(cv2.remap(image, *_ends(flow), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+
+
+def _seen_again(there: Flow, back: Flow) -> Mask:
+    """Whether the way there stays in the frame, and the way back ends within a pixel of where it began."""
+    x, y = _ends(there)
+    height, width = there.shape[:2]
+    inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)
+    return np.asarray(inside & (np.linalg.norm(there + _follow(back, there), axis=-1) < 1))

@@ -129,7 +129,7 @@ def _render(jobs: Sequence[Job], workers: int, on_clips: Callable[[int, int, str
     report = RenderReport(kept=done)
     on_clips(done, total, "")
     try:
-        for job, problem in in_processes(paint_film, list(_spread(todo, workers)), workers):
+        for job, problem in in_processes(paint_film, list(spread(todo, workers)), workers):
             done += len(job.clips)
             if problem is None:
                 report.written += len(job.clips)
@@ -143,7 +143,7 @@ def _render(jobs: Sequence[Job], workers: int, on_clips: Callable[[int, int, str
     return report
 
 
-def _spread(jobs: Sequence[Job], workers: int) -> Iterator[Job]:
+def spread(jobs: Sequence[Job], workers: int) -> Iterator[Job]:
     """Jobs that keep every worker busy: styles share the decoding of a film, unless there are too few films."""
     jobs = [job for job in jobs if job.clips]
     parts = -(-workers // len(jobs)) if workers and jobs else 1

@@ -1,10 +1,12 @@
 """Rendering writes what the readers read, whole or not at all, the same bytes however it was interrupted."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
 import weakref
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -35,7 +37,8 @@ from stylize.__main__ import COMMANDS, run
 from stylize.films import Film, at_rate, find_films
 from stylize.layouts import LAYOUTS
 from stylize.looks import parse_looks
-from stylize.render import Job, paint_film, render
+from stylize.pool import in_processes
+from stylize.render import Job, paint_film, render, spread
 from stylize.settings import Settings, alone_in, read_note
 from stylize.writing import video_file
 
@@ -212,11 +215,11 @@ def stylize(*arguments, before="pass"):
 
 def test_a_run_killed_at_work_goes_on_to_the_same_bytes(tmp_path):
     for name in "abcdef":
-        write_video(tmp_path / "videos" / f"{name}.mp4", noisy_frames(12, 120, 160))
+        write_video(tmp_path / "videos" / f"{name}.mp4", noisy_frames(12, 90, 120))
     looks = ("ink", "watercolour")
     render(tmp_path / "videos", tmp_path / "whole", Settings(looks), workers=0)
     killed = tmp_path / "killed"
-    process = stylize("render", tmp_path / "videos", "--out", killed, "--styles", ",".join(looks), "--workers", 1)
+    process = stylize("render", tmp_path / "videos", "--out", killed, "--styles", ",".join(looks), "--workers", 2)
     while not list(killed.glob("style_*/[a-f]")):
         assert process.poll() is None
         time.sleep(0.01)
@@ -236,30 +239,58 @@ def test_a_run_killed_at_work_goes_on_to_the_same_bytes(tmp_path):
 FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))"
 
 
-@pytest.mark.parametrize("kind", ["png", "mp4"])
-def test_a_full_disk_leaves_nothing_half_written(kind, tmp_path):
+def test_a_full_disk_leaves_nothing_half_written(tmp_path):
     write_video(tmp_path / "videos" / "calm.mp4", coded_frames(4))
     write_video(tmp_path / "videos" / "noisy.mp4", noisy_frames(8, 96, 128))
-    out = tmp_path / "out"
-    arguments = ("render", tmp_path / "videos", "--out", out, "--styles", "original", "--format", kind, "--workers", 0)
-    _, errors = (process := stylize(*arguments, before=FULL)).communicate()
-    last = errors.strip().splitlines()[-1]
-    assert process.returncode == 2
-    assert last.startswith("error: Cannot write")
-    assert last.endswith("File too large.")
-    assert [path.name.partition(".")[0] for path in (out / "style_0").iterdir()] == ["calm"]
 
-    report = render(tmp_path / "videos", out, Settings(("original",), kind=kind), workers=0)
-    assert (report.written, report.kept) == (1, 1)
+    def arguments(kind):
+        return [
+            "render",
+            tmp_path / "videos",
+            "--out",
+            tmp_path / kind,
+            "--format",
+            kind,
+            "--styles",
+            "original",
+            "--workers",
+            0,
+        ]
+
+    first = f"{FULL}; from static_dynamic.commands import command; from stylize.__main__ import run"
+    png = f"print(command(lambda: run({list(map(str, arguments('png')))!r})))"
+    process = stylize(*arguments("mp4"), before=f"{first}; {png}")
+    printed, errors = process.communicate()
+    assert (printed, process.returncode) == ("2\n", 2)
+    told = [line for line in errors.splitlines() if line.startswith("error: ")]
+    for kind, line in zip(("png", "mp4"), told, strict=True):
+        assert line.startswith("error: Cannot write")
+        assert line.endswith("File too large.")
+        assert [path.name.partition(".")[0] for path in (tmp_path / kind / "style_0").iterdir()] == ["calm"]
+        report = render(tmp_path / "videos", tmp_path / kind, Settings(("original",), kind=kind), workers=0)
+        assert (report.written, report.kept) == (1, 1)
 
 
-def test_workers_write_the_same_and_tell_what_ends_them(videos, tmp_path):
-    settings = Settings(("ink", "film"))
-    render(videos / "a.mp4", tmp_path / "here", settings, workers=0)
+def test_a_worker_that_is_killed_is_no_traceback():
+    with pytest.raises(UserError, match="A worker was killed"):
+        list(in_processes(os._exit, [1], workers=1))
+
+
+def test_films_and_styles_are_counted_as_they_are_done(videos, tmp_path):
     seen = []
-    render(videos / "a.mp4", tmp_path / "there", settings, workers=2, on_clips=lambda *state: seen.append(state))
-    assert tree(tmp_path / "here") == tree(tmp_path / "there")
-    assert seen == [(0, 2, ""), (1, 2, "a"), (2, 2, "a")]
+    for _ in range(2):
+        render(videos, tmp_path / "out", Settings(("ink", "film")), 0, lambda *state: seen.append(state))
+    assert seen == [(0, 4, ""), (2, 4, "a"), (4, 4, "b"), (4, 4, "")]
+
+
+def test_styles_are_spread_where_there_are_fewer_films_than_workers():
+    jobs = [
+        Job(Endless("film", Path("film")), {look: Path(look) for look in ("ink", "oil", "film")}, Settings(("ink",)))
+    ]
+    assert [list(job.clips) for job in spread(jobs, 2)] == [["ink", "film"], ["oil"]]
+    assert [list(job.clips) for job in spread(jobs, 9)] == [["ink"], ["oil"], ["film"]]
+    assert list(spread(2 * jobs, 2)) == 2 * jobs
+    assert list(spread([replace(jobs[0], clips={})], 0)) == []
 
 
 def test_a_bad_video_costs_one_line_and_is_taken_up_when_mended(videos, tmp_path):

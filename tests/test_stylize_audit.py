@@ -1,0 +1,339 @@
+"""The audit tells what a style changed and what it kept; scrambles destroy order and keep every frame."""
+
+from collections import Counter
+from itertools import permutations
+from math import factorial
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from media import coded_frames, write_frames, write_video
+from PIL import Image
+from scipy.stats import kendalltau
+
+from static_dynamic.commands import command
+from static_dynamic.errors import BadClip, UserError
+from static_dynamic.interventions import STRONG, apply_scramble, list_scrambles
+from stylize.__main__ import run
+from stylize.audit import ANOTHER, FLOOR, LIMITS, PASS, audit, judge, re_encoded, style_table, verdict
+from stylize.audit_report import draw_sheet, liveliest, save_audit
+from stylize.cases import made_cases, rendered_cases
+from stylize.measures import Motion, colours, edge_overlap, textures, total_variation
+from stylize.render import render
+from stylize.scrambles import audit_scrambles, coincidence, tau
+from stylize.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[1]
+CLIPS = ROOT.parent / "shared" / "data" / "videos"
+LIMIT = {limit.measure: limit for limit in LIMITS}
+
+
+def moving_frames(count=4, speed=2.0, height=72, width=96, seed=0):
+    """A soft texture that moves to the right."""
+    noise = np.random.default_rng(seed).normal(0, 1, (height, width + 60)).astype(np.float32)
+    plane = np.clip(128 + 260 * cv2.GaussianBlur(noise, (0, 0), 2)[..., None] * (1.0, 0.7, 0.4), 0, 255)
+    shifts = [np.float32([[1, 0, speed * t - 30], [0, 1, 0]]) for t in range(count)]
+    return np.stack([cv2.warpAffine(plane, shift, (width, height)) for shift in shifts]).astype(np.uint8)
+
+
+# --- measures ----------------------------------------------------------------------------------------------------
+
+
+def test_a_copy_of_itself_has_lost_nothing():
+    frames = moving_frames()
+    motion = Motion(frames)
+    assert motion.enough
+    assert motion.errors(frames) == (0, pytest.approx(0, abs=0.1))
+    assert total_variation(colours(frames), colours(frames)) == 0
+    assert total_variation(textures(frames), textures(frames)) == 0
+    assert edge_overlap(frames, frames) == pytest.approx(1)
+
+
+def test_flow_is_that_of_the_scene():
+    motion = Motion(moving_frames(speed=3))
+    inside = np.stack(motion.flows)[:, 16:-16, 24:-24]
+    np.testing.assert_allclose(inside.mean(axis=(0, 1, 2)), [3, 0], atol=0.1)
+    assert motion.warp_error(motion.frames) < 0.05
+
+
+@pytest.mark.parametrize(("speed", "error"), [(0, 1), (1, 0.5), (2, 0), (4, 1), (-2, 2)])
+def test_flow_error_is_the_share_of_the_motion_that_is_off(speed, error):
+    found, angle = Motion(moving_frames()).errors(moving_frames(speed=speed))
+    assert found == pytest.approx(error, abs=0.12)
+    straight = [np.array([u, 0, 1]) / np.hypot(u, 1) for u in (2, speed)]
+    assert angle == pytest.approx(np.degrees(np.arccos(np.clip(straight[0] @ straight[1], -1, 1))), abs=6)
+
+
+def test_what_does_not_move_is_not_judged():
+    still = moving_frames(speed=0)
+    motion = Motion(still)
+    assert not motion.enough
+    assert np.isnan(motion.errors(still)).all()
+
+
+def test_flicker_is_what_the_flow_does_not_carry():
+    frames = moving_frames(8)
+    motion, rng = Motion(frames), np.random.default_rng(0)
+    noise = rng.integers(0, 255, frames.shape, dtype=np.uint8)
+    assert motion.warp_error(255 - frames) == pytest.approx(motion.warp_error(frames), abs=0.01)
+    assert motion.warp_error(noise) == pytest.approx(0.8, abs=0.2)  # bilinear sampling calms noise
+    in_front_of_it = frames // 2 + noise[:1] // 2
+    assert motion.warp_error(frames) + 0.2 < motion.warp_error(in_front_of_it) < motion.warp_error(noise)
+
+
+def test_colours_and_textures_see_what_they_should():
+    frames = moving_frames()
+    swapped, brighter = frames[..., ::-1], np.clip(frames.astype(int) + 2, 0, 255).astype(np.uint8)
+    red, blue = (np.full((1, 32, 32, 3), colour, np.uint8) for colour in ((250, 0, 0), (0, 0, 250)))
+    assert total_variation(colours(red), colours(blue)) == 1
+    assert total_variation(colours(frames), colours(swapped)) > 0.1
+    assert total_variation(textures(frames), textures(brighter)) < 0.05
+    stripes = np.where(np.indices(frames.shape[:3])[2][..., None] // 3 % 2, frames, 255 - frames)
+    assert total_variation(textures(frames), textures(stripes)) > 0.15
+    for histogram in (colours(frames), textures(frames)):
+        assert histogram.sum() == pytest.approx(1)
+
+
+def test_binary_patterns_are_those_of_the_definition():
+    frame = moving_frames(1)[0]
+    luma = cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)
+    counts = Counter()
+    around = [(-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1)]
+    for y in range(1, luma.shape[0] - 1):
+        for x in range(1, luma.shape[1] - 1):
+            counts[sum(2**bit for bit, (j, i) in enumerate(around) if luma[y + j, x + i] > luma[y, x])] += 1
+    expected = np.array([counts[code] for code in range(256)]) / counts.total()
+    np.testing.assert_allclose(3 * textures(frame[None])[:256], expected)
+
+
+def test_edges_may_move_by_two_pixels_and_no_further():
+    frames = moving_frames(1, height=96, width=128)
+    near, far = (np.roll(frames, shift, axis=2) for shift in (1, 15))
+    assert edge_overlap(frames, near) > 0.9
+    assert abs(edge_overlap(frames, far)) < 0.25
+    assert edge_overlap(frames, 255 - frames) > 0.95
+
+
+# --- verdicts ----------------------------------------------------------------------------------------------------
+
+
+def passing(**changes):
+    return pd.Series({"colour": 0.9, "texture": 0.3, "motion": 0.8, "flicker": 0.05, "edges": 0.9} | changes)
+
+
+def test_a_verdict_names_every_limit_that_is_missed():
+    assert verdict(passing()) == PASS
+    assert verdict(passing(motion=0.2, flicker=0.3)) == "fail: motion 0.20, at least 0.5; flicker 0.30, at most 0.25"
+    assert verdict(passing(motion=float("nan"))) == "not judged: nothing moves"
+    for limit in LIMITS:
+        assert verdict(passing(**{limit.measure: limit.value})) == PASS
+        assert verdict(passing(**{limit.measure: limit.value + (-0.01 if limit.least else 0.01)})) != PASS
+        assert limit.reason
+
+
+def test_the_table_of_styles_averages_over_videos():
+    clips = pd.DataFrame(
+        [
+            {"video": video, "style": style, "colour": 0.9, "texture": 0.3, "flow_error": error, "angle": 10.0}
+            | {"flicker": 0.1, "edges": 0.9, "moving": 0.5}
+            for video, shift in (("a", -0.1), ("b", 0.1))
+            for style, error in ((FLOOR, 0.2 + shift), ("ink", 0.4 + shift), ("hatch", 0.9 + shift))
+        ]
+    )
+    distances = pd.DataFrame([{"style": "ink", "other": "hatch", "colour": 0.7, "texture": 0.2}])
+    table = style_table(clips, distances, [{"colour": 0.6, "texture": 0.2}, {"colour": 0.8, "texture": 0.4}])
+    table = table.set_index("style")
+    assert table.loc["ink", "motion"] == pytest.approx(0.6 / 0.8)
+    assert table.loc["hatch", "motion"] == pytest.approx(0.1 / 0.8)
+    assert list(table["verdict"]) == ["reference", PASS, "fail: motion 0.12, at least 0.5", "reference"]
+    assert (table.loc["ink", "nearest"], table.loc["hatch", "nearest"]) == ("hatch", "ink")
+    assert table.loc[ANOTHER, "colour"] == pytest.approx(0.7)
+    assert table.loc["ink", "videos"] == 2
+
+
+# --- the audit ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory):
+    """Two moving videos, and what was rendered of them."""
+    root = tmp_path_factory.mktemp("audit")
+    for seed, name in enumerate("ab"):
+        write_video(root / "videos" / f"{name}.mp4", moving_frames(10, speed=1.5 + seed, seed=seed))
+    render(root / "videos", root / "data", Settings(("original", "ink", "neon"), kind="mp4"), workers=0)
+    return root
+
+
+def test_rendered_styles_are_judged_like_those_made_on_the_spot(places):
+    made = audit(made_cases(places / "videos", ("ink", "neon"), frames=10), workers=0)
+    rendered = audit(rendered_cases(places / "videos", places / "data", frames=10), workers=0)
+    columns = ["colour", "texture", "flow_error", "angle", "flicker", "edges"]
+    assert list(rendered.styles["style"]) == [FLOOR, "ink", "neon", ANOTHER]
+    np.testing.assert_allclose(rendered.clips[columns], made.clips[columns], rtol=0.1, atol=0.06)
+    assert len(made.clips) == 2 * 3
+    assert made.distances[["style", "other"]].to_numpy().tolist() == [["ink", "neon"]]
+
+
+def test_frames_are_taken_from_the_middle_and_are_the_same_in_every_copy(places):
+    (case, _) = made_cases(places / "videos", ("ink",), frames=4)
+    filmed, _ = case.clips()
+    np.testing.assert_array_equal(filmed, np.stack(list(case.film))[3:7])
+    (case, _) = rendered_cases(places / "videos", places / "data", frames=4)
+    again, copies = case.clips()
+    np.testing.assert_array_equal(again, filmed)
+    assert list(copies) == ["ink", "neon"]
+
+
+def test_size_and_rate_of_the_data_set_are_those_of_its_original(places, tmp_path):
+    from fractions import Fraction
+
+    settings = Settings(("original", "lagoon"), short_side=36, fps=Fraction(5))
+    render(places / "videos", tmp_path / "data", settings, workers=0)
+    (case, _) = rendered_cases(places / "videos", tmp_path / "data")
+    filmed, copies = case.clips()
+    assert filmed.shape == copies["lagoon"].shape == (5, 36, 48, 3)
+    as_filmed = Image.open(tmp_path / "data" / "style_0" / "a" / "frame_00003.jpg")
+    assert abs(filmed[2].astype(int) - np.asarray(as_filmed)).mean() < 4
+
+
+def test_a_data_set_from_elsewhere_is_judged_by_its_layout_and_fails_where_it_stands_still(places, tmp_path):
+    for name in "ab":
+        still = 255 - moving_frames(10, speed=0)
+        write_frames(tmp_path / "JPEGImages" / "Lynx" / name, still, "{:05d}.jpg")
+    found = audit(rendered_cases(places / "videos", tmp_path, "DAVIS"), workers=0)
+    row = found.styles.set_index("style").loc["Lynx"]
+    assert row["flow_error"] == pytest.approx(1, abs=0.1)
+    assert row["verdict"].startswith("fail:")
+    assert "motion" in row["verdict"]
+
+
+def test_bad_videos_and_copies_cost_one_line(places, tmp_path):
+    write_video(tmp_path / "videos" / "one.mp4", coded_frames(1))
+    write_video(tmp_path / "videos" / "two.mp4", moving_frames(5))
+    found = audit(made_cases(tmp_path / "videos", ("ink",)), workers=0)
+    assert "two frames are needed" in found.problems["one"]
+    assert list(found.clips["video"].unique()) == ["two"]
+    write_frames(tmp_path / "data" / "style_1" / "two", moving_frames(5, width=140))
+    (case,) = rendered_cases(tmp_path / "videos", tmp_path / "data", "folders")
+    with pytest.raises(BadClip, match="140x72 pixels, its original 96x72: other proportions"):
+        case.clips()
+    assert "other proportions" in str(judge(case))
+    for place, layout, said in (
+        (tmp_path / "videos", None, "no data set that was rendered here"),
+        (tmp_path / "videos", "ssv", "Nearest: ssv2"),
+        (tmp_path / "videos", "ssv2", "No styles in"),
+    ):
+        with pytest.raises(UserError, match=said):
+            rendered_cases(tmp_path / "videos", place, layout)
+    with pytest.raises(UserError, match="None of the videos"):
+        rendered_cases(places / "videos", tmp_path / "data", "folders")
+    with pytest.raises(UserError, match="Not a single video can be judged"):
+        audit(made_cases(tmp_path / "videos" / "one.mp4", ("ink",)), workers=0)
+
+
+def test_the_report_is_whole_and_needs_no_network(places, tmp_path):
+    cases = made_cases(places / "videos", ("ink", "mosaic"), frames=4)
+    found = audit(cases, workers=0)
+    paths = save_audit(found, liveliest(found, cases), tmp_path / "out")
+    assert {path.name for path in paths} == {path.name for path in (tmp_path / "out").iterdir()}
+    clips = pd.read_csv(tmp_path / "out" / "clips.csv")
+    assert len(clips) == 2 * 3
+    page = (tmp_path / "out" / "audit.html").read_text()
+    assert page.count("<svg") == 2
+    assert "data:image/png;base64," in page
+    for limit in LIMITS:
+        assert limit.reason in page
+    assert not {"<script", "<link", 'src="http', 'href="http'} & set(page.split())
+    assert draw_sheet(found, cases[1]).shape[2] == 3
+
+
+def test_the_reencoded_copy_looks_the_same(places):
+    frames = moving_frames(6)
+    copy = re_encoded(frames)
+    assert abs(copy.astype(int) - frames).mean() < 5
+    np.testing.assert_array_equal(copy, re_encoded(frames))
+
+
+@pytest.mark.skipif(not CLIPS.is_dir(), reason="real clips are not there")
+def test_the_default_styles_of_a_measurement_pass_on_a_real_clip():
+    found = audit(made_cases(CLIPS / "car_turn.mp4", STRONG, frames=6), workers=0)
+    judged = found.styles.set_index("style")["verdict"].drop(FLOOR)
+    assert dict(judged) == dict.fromkeys(STRONG, PASS)
+
+
+def test_the_commands_audit_and_tell(places, tmp_path, capsys):
+    out = tmp_path / "out"
+    line = f"audit {places / 'videos'} {places / 'data'} --out {out} --frames 4 --max-videos 1 --workers 0"
+    assert command(lambda: run(line.split())) == 0
+    assert "neon" in capsys.readouterr().out
+    assert (out / "styles.csv").is_file()
+    for arguments, said in (
+        (f"audit {places / 'videos'} {places / 'data'} --styles ink", "either a rendered data set or --styles"),
+        (f"audit {places / 'videos'} --frames 1", "--frames of 2 or more"),
+        (f"audit {places / 'gone'}", "No file or folder"),
+        ("scrambles --kinds shufle", "Nearest: shuffle"),
+        ("scrambles --lengths four", "whole numbers with commas"),
+        ("scrambles --draws 1", "two or more --draws"),
+    ):
+        assert command(lambda arguments=arguments: run(arguments.split())) == 2
+        (error,) = capsys.readouterr().err.splitlines()
+        assert said in error
+
+
+def test_a_small_picture_of_every_style_is_drawn(places, tmp_path, capsys):
+    run(["styles", "--pictures", str(tmp_path), "--video", str(places / "videos" / "a.mp4")])
+    drawn = {path.stem: Image.open(path).size for path in tmp_path.iterdir()}
+    assert {"original", "ink", "tapestry"} <= set(drawn)
+    assert set(drawn.values()) == {(192, 144)}
+
+
+# --- scrambles ---------------------------------------------------------------------------------------------------
+
+
+def test_scrambles_keep_every_frame_and_freeze_keeps_one():
+    table = audit_scrambles(lengths=(2, 5, 9), draws=50).set_index(["kind", "length"])
+    for kind in list_scrambles():
+        for length in (2, 5, 9):
+            frames = coded_frames(length)
+            shown = Counter(frame.tobytes() for frame in apply_scramble(frames, kind, seed=3))
+            kept = shown == Counter(frame.tobytes() for frame in frames)
+            assert (table.loc[(kind, length), "frames_kept"] == 1) == kept == (kind != "freeze")
+            if kind == "freeze":
+                assert table.loc[(kind, length), "frames_kept"] == pytest.approx(1 / length)
+
+
+@pytest.mark.parametrize("length", [3, 4, 5])
+def test_shuffles_of_short_clips_are_what_counting_all_orders_gives(length):
+    orders = np.array([order for order in permutations(range(length)) if list(order) != list(range(length))])
+    (row,) = audit_scrambles(["shuffle"], [length], draws=3000).to_dict("records")
+    assert row["coincide_exact"] == row["reversed_exact"] == pytest.approx(1 / (factorial(length) - 1))
+    expected = {
+        "tau": [kendalltau(order, range(length)).statistic for order in orders],
+        "adjacent": (np.diff(orders) == 1).mean(axis=1),
+        "displacement": abs(orders - np.arange(length)).mean(axis=1) / length,
+        "reversed": (orders == np.arange(length)[::-1]).all(axis=1),
+    }
+    for name, values in expected.items():
+        assert row[name] == pytest.approx(np.mean(values), abs=4 * np.std(values) / 3000**0.5)
+    assert row["coincide"] == pytest.approx(1 / len(orders), rel=0.15)
+    np.testing.assert_allclose(tau(orders), expected["tau"])
+
+
+@pytest.mark.parametrize(("kind", "length", "orders"), [("block_shuffle", 9, 23), ("block_shuffle:3", 9, 5)])
+def test_blocks_coincide_whatever_the_length(kind, length, orders):
+    (row,) = audit_scrambles([kind], [length], draws=2000).to_dict("records")
+    assert row["coincide_exact"] == 1 / orders
+    assert row["coincide"] == pytest.approx(1 / orders, rel=0.1)
+    assert row["reversed"] == row["reversed_exact"] == 0
+
+
+def test_two_frames_have_one_other_order():
+    table = audit_scrambles(["shuffle", "block_shuffle", "reverse"], [2], draws=20)
+    assert (table[["coincide", "coincide_exact", "reversed", "reversed_exact"]] == 1).all(axis=None)
+    assert (table["tau"] == -1).all()
+
+
+def test_coincidence_counts_pairs_of_draws():
+    assert coincidence(np.array([[0, 1], [0, 1], [1, 0]])) == pytest.approx(1 / 3)
