@@ -49,8 +49,16 @@ def render(options: Namespace) -> None:
     print(f"{report.written} clips written to {options.out}, {report.kept} were there already.")
     for problem in report.problems.values():
         print(f"left out: {problem}")
+    for note in _notes(settings):
+        print(f"note: {note}", file=sys.stderr)
+
+
+def _notes(settings: Settings) -> Iterator[str]:
+    """What the readers of the layout want beside the frames."""
     for name in settings.layout.annotations:
-        print(f"note: what is annotated is not rendered. Put {name} beside the styles.", file=sys.stderr)
+        yield f"annotations are not written. Put {name} beside the styles."
+        if (fps := settings.layout.fps) not in (None, settings.fps):
+            yield f"the times in {name} are for {fps:g} frames a second: give --fps {fps:g}."
 
 
 def add_audit_arguments(parser: ArgumentParser) -> None:

@@ -28,6 +28,7 @@ class Layout:
         flat: A video's folders do not count: its name is its last part.
         prefix: What the folder of a video begins with; ids do not.
         annotations: Files that its readers want beside the frames, and that are not written.
+        fps: Frames per second that the annotations count in, where they do.
     """
 
     folder: str
@@ -37,6 +38,7 @@ class Layout:
     flat: bool = True
     prefix: str = ""
     annotations: tuple[str, ...] = ()
+    fps: float | None = None
 
     def style_ids(self, looks: Iterable[str]) -> dict[str, str]:
         """Style → what it is called on disk."""
@@ -87,6 +89,7 @@ def _published(name: str) -> Layout:
         naming=layout.naming,
         prefix=layout.folder.partition("{")[0],
         annotations=(layout.annotations[0].format(split=layout.split),),
+        fps=layout.fps,
     )
 
 

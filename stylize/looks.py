@@ -12,8 +12,8 @@ from static_dynamic.interventions.image_style import image_style
 from static_dynamic.interventions.registry import generator
 from static_dynamic.interventions.styles import SMALLEST, style
 from static_dynamic.variants import derive_seed
-from stylize.films import Film
 from stylize.learned import EXTENSIONS as LEARNED
+from stylize.reel import Reel
 
 
 def parse_looks(text: str) -> tuple[str, ...]:
@@ -72,9 +72,9 @@ def fit_look(look: str, census: Census, seed: int) -> Paint:
     return fit(census, rng)
 
 
-def count_film(film: Film) -> Census:
-    """The census of a film: it is played anew for every statistic that a style asks for."""
-    return Census(cast(Frames, film))  # all that a census asks of frames is their shape and one after the other
+def count_film(film: Reel) -> Census:
+    """The census of a film, which is played once for every statistic that a style asks for."""
+    return Census(cast(Frames, film))  # all that a census asks of frames is their shape, and to be played
 
 
 def _find(look: str) -> Style | None:

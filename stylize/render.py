@@ -10,6 +10,7 @@ from stylize.films import Film, find_films, folder_of_films
 from stylize.layouts import VIDEO
 from stylize.looks import count_film, fit_look
 from stylize.pool import in_processes
+from stylize.reel import Reel
 from stylize.settings import Note, Settings, alone_in, claim
 from stylize.writing import Write, discard, image_folder, partial_path, video_file
 
@@ -54,7 +55,8 @@ def render(
     """Render every video in every style; go on where an earlier run stopped.
 
     A clip is whole or absent, however a run ends, and its bytes depend on the video and the settings alone. Videos are
-    played, never held whole: once for every statistic that a style is fitted to, and once to paint all styles.
+    played: once for every statistic that a style is fitted to, and once to paint all styles. Only short ones are held
+    in memory.
 
     Args:
         videos: Video files, frame folders, or a data set in the layout of DAVIS.
@@ -93,12 +95,13 @@ def render(
 
 def paint_film(job: Job) -> str | None:
     """Paint one film in all styles of a job; tell what is wrong with it if it cannot be read."""
-    census = count_film(job.film)
+    film = Reel(job.film)
     try:
         with ExitStack() as clips:
+            census = count_film(film)
             paints = [fit_look(look, census, job.settings.seed) for look in job.clips]
             writers = [clips.enter_context(_writer(job, place)) for place in job.clips.values()]
-            for frame in job.film:
+            for frame in film:
                 for paint, write in zip(paints, writers, strict=True):
                     write(paint(frame))
     except BadClip as problem:

@@ -18,7 +18,7 @@ from static_dynamic.errors import UserError
 Write = Callable[[Frames], object]
 """Takes the next frame, ``(H, W, 3)`` uint8 RGB."""
 
-QUALITY = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 3]}
+QUALITY = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 1]}
 QUANTISER = "14"
 """Of H.264; its traces are fainter than those of the JPEGs. It is constant because x264's rate control is not: it gives
 one video other bytes in other runs."""
@@ -61,7 +61,7 @@ def video_file(path: Path, rate: Fraction) -> Iterator[Write]:
     import av
 
     with _whole(path) as partial, _plain_errors(), av.open(str(partial), "w", format="mp4") as container:
-        stream: Any = container.add_stream("libx264", rate=rate, options={"qp": QUANTISER})
+        stream: Any = container.add_stream("libx264", rate=rate, options={"qp": QUANTISER, "preset": "superfast"})
         stream.thread_count = 1  # the bytes depend on the number of threads
 
         def write(frame: Frames) -> None:

@@ -38,6 +38,7 @@ from stylize.films import Film, at_rate, find_films
 from stylize.layouts import LAYOUTS
 from stylize.looks import parse_looks
 from stylize.pool import in_processes
+from stylize.reel import Reel
 from stylize.render import Job, paint_film, render, spread
 from stylize.settings import Settings, alone_in, read_note
 from stylize.writing import video_file
@@ -118,12 +119,26 @@ class Endless(Film):
         Endless.alive -= 1
 
 
-def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path):
+def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path, monkeypatch):
+    monkeypatch.setattr(Reel.__init__, "__defaults__", (0,))  # nothing is kept, as of a long video
     film = Endless("endless", Path("endless"))
     clips = {look: tmp_path / look for look in ("random_filter", "poster")}
     assert paint_film(Job(film, clips, Settings(tuple(clips)))) is None
     assert {len(list(clip.iterdir())) for clip in clips.values()} == {60}
     assert Endless.most <= 3
+
+
+@pytest.mark.parametrize(("room", "decoded"), [(10**6, 1), (12 * 32 * 96 * 3, 1), (12 * 32 * 96 * 3 - 1, 3), (0, 3)])
+def test_a_short_film_is_decoded_once_and_a_long_one_whenever_it_is_played(room, decoded, videos, monkeypatch):
+    film, plays = find_films(videos)[0], []
+    frames = type(film)._frames
+    monkeypatch.setattr(type(film), "_frames", lambda self: plays.append(1) or frames(self))
+    reel = Reel(film, room)
+    next(iter(reel))  # a look at the beginning is no play
+    plays.clear()
+    for _ in range(3):
+        assert numbers(reel) == list(range(12))
+    assert len(plays) == decoded
 
 
 @pytest.mark.parametrize("dataset", ANNOTATIONS)

@@ -23,14 +23,14 @@ def palette(clip: Census, name: str) -> Paint:
 def sunset(clip: Census, rng: Rng) -> Paint:
     """Palette and cloth."""
     cloth = texture.weave(clip.size, clip.pixels(4, least=2), rng)
-    return in_turn(palette(clip, "sunset"), texture.relief(cloth, 16))
+    return in_turn(palette(clip, "sunset"), texture.relief(cloth, 12))
 
 
 @style("lagoon", "Deep green to pale sand, under soft brush marks.")
 def lagoon(clip: Census, rng: Rng) -> Paint:
     """Palette and strokes."""
     brush = texture.strokes(clip.size, clip.pixels(21, least=7), rng)
-    return in_turn(palette(clip, "lagoon"), texture.relief(brush, 16))
+    return in_turn(palette(clip, "lagoon"), texture.relief(brush, 12))
 
 
 @style("neon", "Purple, pink, cyan on a striped screen.")
@@ -38,7 +38,7 @@ def neon(clip: Census, rng: Rng) -> Paint:
     """Palette and stripes; the seed draws their slant."""
     pitch, slant = clip.pixels(6, least=3), rng.uniform(-0.3, 0.3)
     lines = texture.stripes(clip.size, pitch, np.pi / 2 + slant)
-    return in_turn(palette(clip, "neon"), texture.relief(lines, 16))
+    return in_turn(palette(clip, "neon"), texture.relief(lines, 12))
 
 
 @style("emboss", "A relief in copper, lit from one side.")
@@ -99,7 +99,7 @@ def film(clip: Census, rng: Rng) -> Paint:
     ranks = [colour.tone_curve(counts) for counts in clip.channels]
     curves = np.stack([betaincinv(*shape, rank) for rank, shape in zip(ranks, shapes, strict=True)])
     fine, coarse = (texture.grain(clip.size, clip.scaled(sigma), rng) for sigma in (1.2, 4))
-    return in_turn(colour.map_channels(curves.astype(np.float32)), texture.relief(fine + 0.5 * coarse, 13))
+    return in_turn(colour.map_channels(curves.astype(np.float32)), texture.relief(fine + 0.5 * coarse, 8))
 
 
 @style("tapestry", "Coloured yarn: each tone shows another thread of one cloth.")

@@ -1,0 +1,123 @@
+"""How many frames a second are restyled, on one core, beside decoding and writing.
+
+    python -m benchmarks.stylize clip.mp4
+
+fitted      the style is fitted once to the clip, then paints every frame: what `stylize render` does
+fit_s       that fit, seconds, once per clip
+naive       the same style called on one frame after the other: `restyle(frame[None], style)`, which counts the
+            frame and draws paper, dots and brushes anew every time (and flickers)
+ratio       fitted / naive
+
+`decode` plays the clip and brings it to the size; `write` writes its frames as they are. `render` is the whole way from
+the file to JPEGs, in this process; its rate counts painted frames, so that 16 styles of one frame are 16.
+"""
+
+import argparse
+import platform
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
+from itertools import islice
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from time import perf_counter
+
+import cv2
+import numpy as np
+import pandas as pd
+
+from static_dynamic.clip import Frames
+from static_dynamic.interventions import list_styles, restyle
+from static_dynamic.interventions.census import Census
+from stylize.films import Film, find_films
+from stylize.looks import fit_look
+from stylize.render import Job, paint_film
+from stylize.settings import Settings
+from stylize.writing import image_folder, video_file
+
+SIZES = (256, 480)
+FRAMES = 24
+NAIVE_FRAMES = 4
+RENDERED = {"solarise": ("solarise",), "watercolour": ("watercolour",), "all styles": tuple(list_styles())}
+
+
+class Start(Film):
+    """The first frames of a film."""
+
+    def __init__(self, film: Film, count: int = FRAMES) -> None:
+        super().__init__(film.name, film.source, film.short_side)
+        object.__setattr__(self, "film", film)
+        object.__setattr__(self, "length", count)
+
+    @property
+    def rate(self) -> Fraction:
+        """That of the film."""
+        return self.film.rate
+
+    def _frames(self) -> Iterator[Frames]:
+        return islice(self.film, self.length)
+
+
+def seconds(work: Callable[..., object], *arguments: object) -> float:
+    """How long a call takes."""
+    start = perf_counter()
+    work(*arguments)
+    return perf_counter() - start
+
+
+def per_frame(paint: Callable[[Frames], object], frames: Iterable[Frames]) -> float:
+    """Median time of a frame."""
+    return median(seconds(paint, frame) for frame in frames)
+
+
+def style_row(style: str, frames: Frames) -> dict[str, object]:
+    """One style, fitted once and called naively."""
+    start = perf_counter()
+    paint = fit_look(style, Census(frames), 0)
+    fit = perf_counter() - start
+    paint(frames[0])  # warm up
+    fitted = per_frame(paint, frames)
+    naive = per_frame(lambda frame: restyle(frame[None], style), frames[:NAIVE_FRAMES])
+    return {"step": style, "fitted": 1 / fitted, "fit_s": fit, "naive": 1 / naive, "ratio": naive / fitted}
+
+
+def write(frames: Frames, kind: str, folder: Path) -> None:
+    """All frames, as images or as a video."""
+    target = folder / kind
+    writer = video_file(target, Fraction(25)) if kind == "mp4" else image_folder(target, lambda n: f"{n:05d}.{kind}")
+    with writer as add:
+        for frame in frames:
+            add(frame)
+
+
+def size_rows(video: Path, size: int) -> Iterator[dict[str, object]]:
+    """Every step at one size."""
+    film = Start(find_films(video, size)[0])
+    yield {"step": "decode", "fitted": FRAMES / median(seconds(list, film) for _ in range(3))}
+    frames = np.stack(list(film))
+    with TemporaryDirectory() as folder:
+        for kind in ("jpg", "png", "mp4"):
+            yield {"step": f"write {kind}", "fitted": FRAMES / seconds(write, frames, kind, Path(folder))}
+        for style in list_styles():
+            yield style_row(style, frames)
+        for name, styles in RENDERED.items():
+            clips = {style: Path(folder) / name / style for style in styles}
+            taken = seconds(paint_film, Job(film, clips, Settings(styles)))
+            yield {"step": f"render {name}", "fitted": FRAMES * len(styles) / taken}
+
+
+def main() -> None:
+    """Run, print and keep the table."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("video", type=Path)
+    video = options.parse_args().video
+    cv2.setNumThreads(1)
+    rows = [{"short_side": size} | row for size in SIZES for row in size_rows(video, size)]
+    machine = f"{platform.machine()}, 1 thread, OpenCV {cv2.__version__}"
+    table = pd.DataFrame(rows).rename(columns={"fitted": "frames_per_s"}).assign(machine=machine)
+    table.round(3).to_csv(Path(__file__).parent / "stylize.csv", index=False)
+    print(table.round(3).to_string(index=False))
+
+
+if __name__ == "__main__":
+    main()
