@@ -96,6 +96,9 @@ class Config(Options):
     scrambles: Names | None = Field(
         None, description="scrambles of the frame order, or changes of the flow (default: shuffle, or jitter)"
     )
+    audit: Literal["off", "warn", "weigh"] = Field(
+        "off", description="judge the styles on these videos first; warn of those that fail, or weigh pairs too"
+    )
     app_shuffle: bool = Field(True, description="static pairs differ in order; else they are videos of two classes")
     use_normal_app: bool = Field(False, description="static pairs are made of the videos as filmed")
     m_same: bool = Field(True, description="dynamic pairs come from one video; else from two of a class")

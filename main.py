@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from config import Config, input_recipe, open_data, plain, read_config
@@ -18,7 +17,9 @@ if TYPE_CHECKING:
     from torch.nn import Module
 
     from models import ModelSpec
-    from static_dynamic import Result
+    from static_dynamic import FlowRecipe, Recipe, Result
+    from static_dynamic.sources import Source
+    from stylize.trust import Judged
 
 WIDTH = 140
 """Columns of the tables in a log."""
@@ -29,11 +30,10 @@ NUM_CLASSES = {"StylizedActivityNet": 400, "ssv2": 174, "Diving48": 48}
 def run(config: Config) -> "Result":
     """Measure what the options say, and write everything into the run's folder."""
     import static_dynamic as sd
+    import stylize.learned  # noqa: F401  (it teaches the measurement to read learned styles)
     from static_dynamic.interventions import STRONG
     from static_dynamic.quality import MaskJudge
 
-    if any(Path(style).suffix in (".safetensors", ".pth") for style in config.styles or ()):
-        import stylize.learned  # noqa: F401  (it teaches the measurement to read learned styles)
     model, spec, report = open_model(config)
     recipe = input_recipe(spec, config)
     source = open_data(config, recipe)
@@ -45,7 +45,9 @@ def run(config: Config) -> "Result":
         config.use_normal_app,
         config.random_seed,
     )
-    with progress(min(config.n_examples, len(source.videos))) as on_video:
+    styles = config.styles or source.styles or STRONG
+    judged = judge_styles(config, source, recipe, styles)
+    with progress("videos", min(config.n_examples, len(source.videos))) as on_video:
         result = sd.measure(
             model,
             source,
@@ -53,7 +55,7 @@ def run(config: Config) -> "Result":
             layout=config.layout,
             recipe=recipe,
             pool="avg" if config.gp == "fast" else config.gp,
-            styles=config.styles or source.styles or STRONG,
+            styles=styles,
             scrambles=config.scrambles if config.app_shuffle else (),
             judge=MaskJudge(source) if config.evaluate else None,
             max_videos=config.n_examples,
@@ -61,18 +63,26 @@ def run(config: Config) -> "Result":
             compute=sd.Compute(
                 config.batch_size, device_name(config.device), config.precision, config.num_workers, config.max_bad
             ),
-            scoring=sd.Scoring(rule, config.joint_encoding_thresh, config.replicates, seed=config.random_seed),
+            scoring=sd.Scoring(
+                rule,
+                config.joint_encoding_thresh,
+                config.replicates,
+                seed=config.random_seed,
+                style_weights=judged.weights if config.audit == "weigh" else {},
+            ),
             store=config.folder / "store",
             resume=config.resume,
             provenance={
                 "options": config.model_dump(mode="json"),
                 "summary": spec.summary,
                 "checkpoint": report,
+                **({"audit": judged.table} if judged.table else {}),
             },
             on_video=on_video,
         )
-    if report is None:
-        result.warnings.insert(0, no_checkpoint(spec))
+    result.warnings[:0] = ([no_checkpoint(spec)] if report is None else []) + judged.doubts
+    if config.audit == "weigh":
+        result.warnings.append("Pairs are weighed by the motion that their styles keep; as published, all count alike.")
     save(result, config)
     return result
 
@@ -95,6 +105,23 @@ def open_model(config: Config) -> "tuple[Module, ModelSpec, dict[str, Any] | Non
         raise UserError(str(error)) from None
     declared = vars(model)  # the zoo sets both
     return model, declared["spec"], declared["checkpoint"] and asdict(declared["checkpoint"])
+
+
+def judge_styles(config: Config, source: "Source", recipe: "Recipe | FlowRecipe", styles: Sequence[str]) -> "Judged":
+    """What the audit of the styles on the videos of the study says, as far as it is asked for.
+
+    Raises:
+        UserError: If it is asked for where no style is judged.
+    """
+    from static_dynamic import FlowRecipe
+    from stylize.trust import VIDEOS, judge_study, unjudged
+
+    if config.audit == "off":
+        return unjudged(styles)
+    if isinstance(recipe, FlowRecipe):
+        raise UserError("--audit is for models of clips: one of image and flow sees the flow as filmed in every style.")
+    with progress("audit", min(VIDEOS, config.n_examples, len(source.videos))) as on_video:
+        return judge_study(source, styles, config.random_seed, config.n_examples, on_video)
 
 
 def no_checkpoint(spec: "ModelSpec") -> str:
@@ -161,7 +188,7 @@ def published_csv(result: "Result") -> str:
 
 
 @contextmanager
-def progress(videos: int) -> "Iterator[Callable[[str], None]]":
+def progress(what: str, videos: int) -> "Iterator[Callable[[str], None]]":
     """A progress bar on the terminal; call what it gives with the name of every video that is done."""
     from rich.console import Console
     from rich.progress import (
@@ -174,7 +201,7 @@ def progress(videos: int) -> "Iterator[Callable[[str], None]]":
     )
 
     columns = (
-        TextColumn("videos"),
+        TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
@@ -214,6 +241,10 @@ def show(result: "Result", config: Config) -> None:
             for stage, row in zip(classes.index, classes.to_numpy(), strict=True)
         ]
         console.print(_table("Units of every class, percent", ["stage", *classes.columns], rows))
+    if audited := result.manifest.get("audit"):
+        columns = ["style", "colour", "texture", "motion", "flicker", "edges", "verdict"]
+        rows = [[_short(row[column]) for column in columns] for row in audited]
+        console.print(_table("Audit of the styles", columns, rows))
     if result.quality is not None:
         from static_dynamic.tables import quality_means
 
@@ -223,6 +254,10 @@ def show(result: "Result", config: Config) -> None:
     for warning in result.warnings:
         console.print(f"Note: {warning}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Tables, plots and report.html: {config.folder}/", markup=False, soft_wrap=True)
+
+
+def _short(value: object) -> str:
+    return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":

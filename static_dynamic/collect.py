@@ -12,6 +12,7 @@ from static_dynamic.clip import FlowRecipe, Recipe, Video
 from static_dynamic.compute import Compute, autocast, on_device, pick_device, prefetch
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.inputs import Inputs, tensors_of
+from static_dynamic.interventions import style_digests
 from static_dynamic.recorder import Recorder
 from static_dynamic.sources import Source
 from static_dynamic.store import Record, Store
@@ -59,12 +60,17 @@ class Study:
             "source": self.source.describe(),
             "videos": [video.name for video in self.videos],
             "styles": list(self.conditions.styles),
+            **({"style_files": digests} if (digests := style_digests(self._made())) else {}),
             "orders": list(self.conditions.orders),
             "seed": self.conditions.seed,
             "batch_size": self.compute.batch_size,
             "precision": self.compute.precision,
             "device": pick_device(self.compute.device).type,
         }
+
+    def _made(self) -> list[str]:
+        """The styles that do not lie on disk."""
+        return [style for style in self.conditions.styles if style not in self.source.styles]
 
     def variants(self) -> list[Variant]:
         """The key of every variant, if all videos can be read."""

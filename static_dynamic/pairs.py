@@ -63,6 +63,12 @@ class Pairs(NamedTuple):
     factor: npt.NDArray[np.intp]
     video: npt.NDArray[np.intp]
     """Number of the first element's video, or of its sequence: pairs of one sequence depend on each other."""
+    weight: npt.NDArray[np.float64]
+    """How much the pair counts."""
+
+    def only(self, keep: npt.NDArray[np.bool_]) -> "Pairs":
+        """Some of them: ``keep`` is ``(n,)``."""
+        return Pairs(self.a[keep], self.b[keep], self.factor[keep], self.video[keep], self.weight[keep])
 
 
 def make_pairs(
@@ -96,7 +102,8 @@ def make_pairs(
         for video, sequence in zip(videos, whole, strict=True)
         for first, second in getattr(pairing, name)(video)
     ]
-    pairs = Pairs(*(np.array(found, np.intp).reshape(-1, 4).T))
+    a, b, factors, numbers = np.array(found, np.intp).reshape(-1, 4).T
+    pairs = Pairs(a, b, factors, numbers, np.ones(len(found)))
     for factor, name in enumerate(rule.names):
         if name != "residual" and not (pairs.factor == factor).any():
             raise UserError(

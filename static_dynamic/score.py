@@ -3,7 +3,7 @@
 Units are read in blocks, so memory depends on neither their number nor, beyond a few kB each, that of the videos.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -41,6 +41,8 @@ class Scoring:
         replicates: Bootstrap replicates.
         confidence: Of the intervals.
         seed: Of the bootstrap.
+        style_weights: Style → weight, 0 or more; 1 for those not named, as published. A pair counts with the product of
+            the weights of its two styles.
     """
 
     rule: PairRule = field(default_factory=PairRule)
@@ -48,10 +50,14 @@ class Scoring:
     replicates: int = 1000
     confidence: float = 0.95
     seed: int = 0
+    style_weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold <= 1:
             raise UserError(f"The 'threshold' must be a float in the range [0, 1]. Got {self.threshold}.")
+        for style, weight in self.style_weights.items():
+            if not 0 <= weight < np.inf:
+                raise UserError(f"The weight of style {style!r} must be 0 or more. Got {weight}.")
         if not 0 < self.confidence < 1 or self.replicates < 1 or self.seed < 0:
             raise UserError(
                 "The intervals need replicates ≥ 1, confidence in (0, 1) and seed ≥ 0. "
@@ -79,7 +85,7 @@ def score(store: Store, scoring: Scoring) -> Scores:
     records = {record["video"]: record for record in store.records()}
     labels = {video: record["label"] for video, record in records.items()}
     sequences = {video: record.get("sequence") or video for video, record in records.items()}
-    pairs = make_pairs(variants, scoring.rule, labels, sequences)
+    pairs = _weighed(make_pairs(variants, scoring.rule, labels, sequences), variants, scoring)
     stages = [_score_stage(store, stage, units, pairs, scoring) for stage, units in store.units().items()]
     videos = len(np.unique(pairs.video))
     few = (
@@ -94,6 +100,18 @@ def score(store: Store, scoring: Scoring) -> Scores:
     )
 
 
+def _weighed(pairs: Pairs, variants: Sequence[Variant], scoring: Scoring) -> Pairs:
+    """Pairs with the weights of their styles; those that count for nothing are gone."""
+    weight = np.array([scoring.style_weights.get(variant.style, 1.0) for variant in variants])
+    pairs = pairs._replace(weight=weight[pairs.a] * weight[pairs.b])
+    kept = pairs.only(pairs.weight > 0)
+    for factor in np.setdiff1d(pairs.factor, kept.factor):
+        raise UserError(
+            f"Every {scoring.rule.names[factor]} pair has a style of weight 0: {dict(scoring.style_weights)}."
+        )
+    return kept
+
+
 def _score_stage(store: Store, stage: str, units: int, pairs: Pairs, scoring: Scoring) -> Scores:
     pairs, warnings = _finite(store, stage, units, pairs)
     rule = scoring.rule
@@ -104,7 +122,7 @@ def _score_stage(store: Store, stage: str, units: int, pairs: Pairs, scoring: Sc
     tables = []
     for block in _blocks(units, len(pairs.a), rows):
         x = store.stage(stage, block)
-        moments = pair_moments(x[pairs.a], x[pairs.b], pairs.factor, rule.n_factors, video)
+        moments = pair_moments(x[pairs.a], x[pairs.b], pairs.factor, rule.n_factors, video, pairs.weight)
         cov = covariances(moments.weighted(resamples.weights))
         between += cov.between.sum(-1)
         total += cov.total.sum(-1)
@@ -129,9 +147,7 @@ def _finite(store: Store, stage: str, units: int, pairs: Pairs) -> tuple[Pairs, 
     keep = ~np.isin(pairs.video, broken)
     if not keep.any():
         raise UserError(f"Stage {stage}: every video gives activations that are NaN or infinite.")
-    return Pairs(*(column[keep] for column in pairs)), [
-        f"Stage {stage}: {len(broken)} videos give NaN or infinite activations and are left out."
-    ]
+    return pairs.only(keep), [f"Stage {stage}: {len(broken)} videos give NaN or infinite activations and are left out."]
 
 
 def _blocks(units: int, pairs: int, rows: int) -> Iterator[slice]:

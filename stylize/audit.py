@@ -107,13 +107,13 @@ def audit(
     problems: dict[str, str] = {}
     for done, (case, judged) in enumerate(in_processes(judge, cases, workers), start=1):
         if isinstance(judged, Findings):
-            found[case.film.name] = judged
+            found[case.name] = judged
         else:
-            problems[case.film.name] = judged
-        on_video(done, len(cases), case.film.name)
+            problems[case.name] = judged
+        on_video(done, len(cases), case.name)
     if not found:
         raise UserError(f"Not a single video can be judged. The first: {next(iter(problems.values()))}")
-    ordered = [found[case.film.name] for case in cases if case.film.name in found]
+    ordered = [found[case.name] for case in cases if case.name in found]
     clips = pd.DataFrame([row for findings in ordered for row in findings.clips])
     apart = pd.DataFrame([row for findings in ordered for row in findings.distances], columns=DISTANCES)
     distances = apart.groupby(["style", "other"], sort=False)[["colour", "texture"]].mean().reset_index()
@@ -136,7 +136,7 @@ def judge(case: Case) -> Findings | str:
         flow_error, angle = motion.errors(frames)
         rows.append(
             {
-                "video": case.film.name,
+                "video": case.name,
                 "style": style,
                 **_apart(looks[ORIGINAL], looks[style]),
                 "flow_error": flow_error,

@@ -1,6 +1,7 @@
 """An audit on disk: tables, a sheet of pictures, and one page that needs no network."""
 
 from base64 import b64encode
+from collections.abc import Sequence
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -49,10 +50,10 @@ def save_audit(audit: Audit, case: Case, folder: str | Path) -> list[Path]:
     return [root / name for name in (*(f"{name}.csv" for name in tables), "sheet.png", "audit.html")]
 
 
-def liveliest(audit: Audit, cases: list[Case]) -> Case:
+def liveliest(audit: Audit, cases: Sequence[Case]) -> Case:
     """The video in which most moves, of those that could be judged: the one to look at."""
     moving = audit.clips.drop_duplicates("video").set_index("video")["moving"]
-    return next(case for case in cases if case.film.name == moving.idxmax())
+    return next(case for case in cases if case.name == moving.idxmax())
 
 
 # Pictures
@@ -167,7 +168,7 @@ def page(audit: Audit, case: Case, sheet: bytes) -> str:
         videos=audit.clips["video"].nunique(),
         problems=audit.problems,
         limits=LIMITS,
-        video=case.film.name,
+        video=case.name,
         frames=case.frames,
         sheet=b64encode(sheet).decode(),
         measures_svg=svg(plot_measures(audit)),

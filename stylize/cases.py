@@ -4,12 +4,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 
-from static_dynamic.clip import ORIGINAL, Frames
+from static_dynamic.clip import ORIGINAL, Frames, Recipe, Video
 from static_dynamic.errors import BadClip, UserError, unknown
 from static_dynamic.interventions.census import Census
+from static_dynamic.sources import Source
+from static_dynamic.sources.base import reduced
+from static_dynamic.variants import Conditions, read_styles
 from stylize.films import Film, FolderFilm, VideoFilm, find_films
 from stylize.layouts import LAYOUTS, Layout
 from stylize.looks import fit_look, label
@@ -23,9 +27,28 @@ STRETCH = 0.02
 """How much the proportions of a copy may differ, as a share."""
 
 
+class Case(Protocol):
+    """One video and its restyled copies."""
+
+    @property
+    def name(self) -> str:
+        """What the video is called."""
+
+    @property
+    def frames(self) -> int:
+        """How many frames to compare."""
+
+    def clips(self) -> tuple[Frames, dict[str, Frames]]:
+        """The same frames of the video and, by style, of its copies, all of one size.
+
+        Raises:
+            BadClip: If one cannot be read, there are fewer than two, or a copy shows another picture.
+        """
+
+
 @dataclass(frozen=True)
-class Case:
-    """One video and its restyled copies.
+class FilmCase:
+    """A whole video, and copies of it that are whole videos, or are made.
 
     Attributes:
         film: The video as filmed.
@@ -39,12 +62,13 @@ class Case:
     frames: int = FRAMES
     seed: int = 0
 
-    def clips(self) -> tuple[Frames, dict[str, Frames]]:
-        """The same frames of the video and of its copies, all of one size.
+    @property
+    def name(self) -> str:
+        """That of the film."""
+        return self.film.name
 
-        Raises:
-            BadClip: If one cannot be read, there are fewer than two, or a copy shows another picture.
-        """
+    def clips(self) -> tuple[Frames, dict[str, Frames]]:
+        """See `Case.clips`."""
         on_disk = [copy for copy in self.copies.values() if isinstance(copy, Film)]
         count = min(film.count for film in on_disk or [self.film])
         if count < 2:
@@ -60,17 +84,51 @@ class Case:
         return _at_size(filmed, size), {style: _at_size(copy, size) for style, copy in copies.items()}
 
 
-def made_cases(videos: str | Path, looks: Iterable[str], frames: int = FRAMES, seed: int = 0) -> list[Case]:
+@dataclass(frozen=True)
+class StudyCase:
+    """One video of a study, read as the study reads it but frame by frame, in the styles of the study.
+
+    Attributes:
+        source: Where it is.
+        video: Which one.
+        styles: Styles on disk, or to be made.
+        seed: Seed of the study.
+        frames: How many frames to compare.
+    """
+
+    source: Source
+    video: Video
+    styles: tuple[str, ...]
+    seed: int
+    frames: int = FRAMES
+
+    @property
+    def name(self) -> str:
+        """That of the video."""
+        return self.video.name
+
+    def clips(self) -> tuple[Frames, dict[str, Frames]]:
+        """See `Case.clips`."""
+        recipe = Recipe(frames=self.frames, rate=1, crop=SHORT_SIDE)
+        conditions = Conditions((ORIGINAL, *self.styles), (), self.seed)
+        _, shown = read_styles(self.source, self.video, recipe, conditions)
+        filmed = np.stack([reduced(frame, SHORT_SIDE) for frame in shown.pop(ORIGINAL)])
+        return filmed, {style: _at_size(copy, filmed.shape[1:3]) for style, copy in shown.items()}
+
+
+def made_cases(videos: str | Path, looks: Iterable[str], frames: int = FRAMES, seed: int = 0) -> list[FilmCase]:
     """Videos that are restyled for the audit.
 
     Raises:
         UserError: If there are none.
     """
     copies = {label(look): look for look in looks if look != ORIGINAL}
-    return [Case(film, copies, frames, seed) for film in find_films(videos, SHORT_SIDE)]
+    return [FilmCase(film, copies, frames, seed) for film in find_films(videos, SHORT_SIDE)]
 
 
-def rendered_cases(videos: str | Path, data: str | Path, layout: str | None = None, frames: int = FRAMES) -> list[Case]:
+def rendered_cases(
+    videos: str | Path, data: str | Path, layout: str | None = None, frames: int = FRAMES
+) -> list[FilmCase]:
     """Videos, and what was rendered of them.
 
     Args:
@@ -92,7 +150,7 @@ def rendered_cases(videos: str | Path, data: str | Path, layout: str | None = No
                 copies[film][name] = _film_at(root / place)
     if not any(copies.values()):
         raise UserError(f"None of the videos in {videos} is in {root}, such as {films[0].name}.")
-    return [Case(film, copies[film.name], frames) for film in films if copies[film.name]]
+    return [FilmCase(film, copies[film.name], frames) for film in films if copies[film.name]]
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,15 @@
 """A style by name or file, fitted to a whole video: built in, the look of an image, or learned."""
 
-from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
-from static_dynamic.clip import ORIGINAL, Frames
+import stylize.learned  # noqa: F401  (styles may be learned ones from now on)
+from static_dynamic.clip import Frames
 from static_dynamic.errors import BadClip, UserError
-from static_dynamic.interventions import check_style, list_styles
-from static_dynamic.interventions.census import Census, Paint, Style
-from static_dynamic.interventions.image_style import image_style
-from static_dynamic.interventions.registry import generator
-from static_dynamic.interventions.styles import SMALLEST, style
-from static_dynamic.variants import derive_seed
-from stylize.learned import EXTENSIONS as LEARNED
+from static_dynamic.interventions import check_style, is_style_file, list_styles
+from static_dynamic.interventions.census import Census, Paint
+from static_dynamic.interventions.styles import SMALLEST, fit_style
+from static_dynamic.variants import style_seed
 from stylize.reel import Reel
 
 
@@ -30,7 +27,7 @@ def parse_looks(text: str) -> tuple[str, ...]:
     looks = [look for name in given for look in (list_styles(name) or [name])]
     labels: dict[str, str] = {}
     for look in looks:
-        _find(look)
+        check_style(look)
         if (other := labels.setdefault(label(look), look)) != look or looks.count(look) > 1:
             raise UserError(f"Two styles are called {label(look)!r}: {other} and {look}.")
     if not looks:
@@ -40,12 +37,7 @@ def parse_looks(text: str) -> tuple[str, ...]:
 
 def label(look: str) -> str:
     """What a style is called: the name of its file without extension, or its own."""
-    return Path(look).stem if is_file(look) else look
-
-
-def is_file(look: str) -> bool:
-    """Whether a style is a file: an image or a learned style."""
-    return bool(Path(look).suffix)
+    return Path(look).stem if is_style_file(look) else look
 
 
 def fit_look(look: str, census: Census, seed: int) -> Paint:
@@ -65,31 +57,9 @@ def fit_look(look: str, census: Census, seed: int) -> Paint:
     height, width = census.size
     if min(height, width) < SMALLEST:
         raise BadClip(f"The frames are {width}x{height} pixels, and styles need {SMALLEST} or more on each side.")
-    fit = _find(look)
-    if fit is None:
-        return lambda frame: frame
-    rng = generator(derive_seed(seed, "style", Path(look).name), "image" if is_file(look) else look)
-    return fit(census, rng)
+    return fit_style(look, census, style_seed(seed, look))
 
 
 def count_film(film: Reel) -> Census:
     """The census of a film, which is played once for every statistic that a style asks for."""
     return Census(cast(Frames, film))  # all that a census asks of frames is their shape, and to be played
-
-
-def _find(look: str) -> Style | None:
-    """The style; ``None`` for the video as filmed."""
-    if look == ORIGINAL:
-        return None
-    if Path(look).suffix in LEARNED:
-        return _learned(Path(look))
-    check_style(look)
-    return image_style(Path(look)) if is_file(look) else style[look].function
-
-
-@lru_cache(maxsize=8)
-def _learned(path: Path) -> Style:
-    """A learned style, whose weights are read once, not once for every video."""
-    from stylize.learned import learned_style
-
-    return learned_style(path)

@@ -6,7 +6,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 
 from static_dynamic.errors import UserError, unknown
 from static_dynamic.files import write_text
+from static_dynamic.interventions import style_digests
 from stylize.layouts import LAYOUTS, Layout
-from stylize.looks import is_file
 
 NOTE = "run.json"
 
@@ -66,7 +65,6 @@ class Settings:
 
     def describe(self) -> dict[str, Any]:
         """The same as plain data, with digests of the styles that are files."""
-        files = [look for look in self.looks if is_file(look)]
         return {
             "layout": self.layout_name,
             "format": self.kind,
@@ -74,7 +72,7 @@ class Settings:
             "fps": None if self.fps is None else str(self.fps),
             "seed": self.seed,
             "styles": {self.style_ids[look]: Path(look).name for look in self.looks},
-            "digests": {Path(look).name: sha256(Path(look).read_bytes()).hexdigest()[:16] for look in files},
+            "digests": {Path(look).name: digest for look, digest in style_digests(self.looks).items()},
         }
 
 

@@ -202,6 +202,38 @@ def test_the_look_of_an_image_is_a_style(videos):
     assert sd.load("runs/i3d_videos").layers["pairs"].tolist() == [3, 6, 0]
 
 
+def test_a_style_file_that_changes_under_its_name_is_another_study(videos, capsys):
+    arguments = ("--model", "i3d", "--videos", videos, "--stg", "1", "--styles", "original,my.png", *SMALL)
+    Image.fromarray(moving()[0]).save("my.png")
+    succeeds(*arguments)
+    Image.fromarray(255 - moving()[0]).save("my.png")
+    assert "style_files" in fails(capsys, *arguments)
+
+
+def test_styles_can_be_judged_first_and_weighed(videos, capsys):
+    Image.fromarray(moving()[0]).save("my.png")
+    arguments = ("--model", "i3d", "--videos", videos, "--stg", "1", "--styles", "ink,my.png,neon", *SMALL)
+    succeeds(*arguments, "--audit", "weigh", "--save_dir", "weighed")
+    assert "Audit of the styles" in capsys.readouterr().out
+    weighed = sd.load("weighed")
+    table = {row["style"]: row for row in weighed.manifest["audit"]}
+    weights = weighed.manifest["scoring"]["style_weights"]
+    assert weights == {style: pytest.approx(min(table[style]["motion"], 1), abs=1e-4) for style in weights}
+    assert list(weights) == ["ink", "my.png", "neon"]
+    assert "Pairs are weighed" in weighed.warnings[-1]
+    page = (videos.parent / "weighed" / "report.html").read_text()
+    assert f"<td>{weights['ink']:.2f}</td>" in page
+    succeeds(*arguments, "--audit", "warn", "--save_dir", "warned")
+    warned = sd.load("warned")
+    assert warned.manifest["scoring"]["style_weights"] == {}
+    assert warned.manifest["audit"] == weighed.manifest["audit"]
+    succeeds(*arguments, "--save_dir", "plain")
+    plain = sd.load("plain")
+    assert any("No audit has seen my.png" in warning for warning in plain.warnings)
+    pd.testing.assert_frame_equal(plain.layers, warned.layers)
+    assert not np.allclose(plain.layers["score"], weighed.layers["score"])
+
+
 @pytest.mark.skipif(not SHARED.exists(), reason="real clips are not there")
 def test_real_clips(work):
     """The same run on real video; without the clips, generated ones above go the same way."""
@@ -265,6 +297,8 @@ SLIPS = {
     "missing checkpoint": (["--videos", "synthetic", "--checkpoint", "no.pyth"], "no.pyth"),
     "a checkpoint that is text": (["--videos", "synthetic", "--checkpoint", "text.pyth"], "text.pyth"),
     "synthetic how many": (["--videos", "synthetic:many"], "whole number"),
+    "an audit of one kind": (["--videos", "synthetic", "--audit", "weight"], "--audit does not fit.*'weigh'.*'weight'"),
+    "nothing to audit": (["--videos", "synthetic", "--styles", "original", "--audit", "warn"], "nothing to audit"),
     "no class for pairs": (["--videos", "frames", "--m_same", "False"], "need the class of every video"),
 }
 

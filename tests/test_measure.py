@@ -274,6 +274,30 @@ def test_static_pairs_of_the_videos_as_filmed():
     assert result.layers["pairs"].tolist()[:2] == [12, 12]
 
 
+def test_a_style_of_weight_zero_might_as_well_not_be_there(tmp_path):
+    weighed = measure(scoring=sd.Scoring(style_weights={"3": 0, "4": 0}, replicates=50), store=tmp_path)
+    without = measure(styles=("1", "2"), scoring=sd.Scoring(replicates=50))
+    pd.testing.assert_frame_equal(weighed.layers, without.layers)
+    pd.testing.assert_frame_equal(weighed.units, without.units)
+    assert weighed.manifest["scoring"]["style_weights"] == {"3": 0, "4": 0}
+
+
+def test_equal_weights_change_nothing_and_others_do():
+    plain, equal, other = (
+        measure(scoring=sd.Scoring(style_weights=weights, replicates=50)).layers["score"]
+        for weights in ({}, dict.fromkeys("1234", 0.5), {"1": 0.1})
+    )
+    np.testing.assert_allclose(equal, plain, rtol=1e-9)
+    assert not np.allclose(other, plain, rtol=1e-3)
+
+
+def test_weights_that_leave_no_pair_say_so():
+    with pytest.raises(sd.UserError, match="Every dynamic pair has a style of weight 0"):
+        measure(scoring=sd.Scoring(style_weights={"1": 0, "2": 0, "3": 0}))
+    with pytest.raises(sd.UserError, match=r"weight of style 'ink' must be 0 or more. Got -1"):
+        sd.Scoring(style_weights={"ink": -1})
+
+
 def test_a_missing_factor_says_what_is_needed():
     with pytest.raises(sd.UserError, match=r"no dynamic pairs: two styles are needed"):
         measure(styles=("1",))

@@ -131,6 +131,25 @@ def test_sums_over_videos_give_the_same_scores_and_weights_count_videos(drawn):
     np.testing.assert_allclose(unit_scores(cov)[0], released_unitwise(a, b, factor), rtol=1e-5, atol=1e-7)
 
 
+@given(pairs)
+def test_a_pair_of_weight_two_counts_like_two_pairs(drawn):
+    _, a, b, factor, _ = drawn
+    weight = np.arange(len(a)) % 3
+    times = np.repeat(np.arange(len(a)), weight)
+    if {0, 1} - set(factor[times]):
+        return
+    cov = covariances(pair_moments(a, b, factor, weight=weight).weighted())
+    expected = released_layerwise(a[times], b[times], factor[times])
+    np.testing.assert_allclose(
+        layer_scores(cov.between.sum(-1), cov.total.sum(-1))[0], expected.scores, rtol=1e-6, atol=1e-9
+    )
+
+
+def test_a_pair_cannot_weigh_less_than_nothing():
+    with pytest.raises(UserError, match=r"0 or more. Got -1"):
+        pair_moments([[1.0], [2.0]], [[1.0], [2.0]], [0, 1], weight=[1, -1])
+
+
 def test_identical_pairs_score_one_and_shares_stay_in_their_range():
     a = np.random.default_rng(0).normal(size=(40, 5))
     layer = released_layerwise(np.r_[a, a], np.r_[a, a], np.repeat([0, 1], 40))

@@ -49,7 +49,7 @@ class PairMoments:
     """Sums over the pairs of each group (video) and factor, of units shifted by their mean.
 
     Attributes:
-        count: Pairs, ``(G, F)``.
+        count: Pairs, or the sum of their weights, ``(G, F)``.
         mean: ``Σ (A + B) / 2``, ``(G, F, C)``.
         cross: ``Σ A B``, ``(G, F, C)``.
         square: ``Σ (A² + B²) / 2``, ``(G, F, C)``.
@@ -73,7 +73,12 @@ class PairMoments:
 
 
 def pair_moments(
-    a: npt.ArrayLike, b: npt.ArrayLike, factor: npt.ArrayLike, n_factors: int = 3, group: npt.ArrayLike | None = None
+    a: npt.ArrayLike,
+    b: npt.ArrayLike,
+    factor: npt.ArrayLike,
+    n_factors: int = 3,
+    group: npt.ArrayLike | None = None,
+    weight: npt.ArrayLike | None = None,
 ) -> PairMoments:
     """The sums from which every released score follows.
 
@@ -83,24 +88,28 @@ def pair_moments(
         factor: Factor of each pair, ``(n,)``, in ``0..n_factors-1``.
         n_factors: Number of factors, the residual included.
         group: Group (video) of each pair, ``(n,)`` integers from 0; one group if ``None``.
+        weight: How much each pair counts, ``(n,)``, 0 or more; 1 if ``None``, as published.
 
     Raises:
-        UserError: If the shapes do not fit.
+        UserError: If the shapes do not fit, or a weight is negative.
     """
     first, second, factors = np.asarray(a, np.float64), np.asarray(b, np.float64), np.asarray(factor, np.intp)
     n = len(first)
     groups = np.zeros(n, np.intp) if group is None else np.asarray(group, np.intp)
-    shapes = first.shape, second.shape, factors.shape, groups.shape
-    if first.ndim != 2 or not n or shapes != (first.shape, first.shape, (n,), (n,)):
+    weights = np.ones(n) if weight is None else np.asarray(weight, np.float64)
+    shapes = first.shape, second.shape, factors.shape, groups.shape, weights.shape
+    if first.ndim != 2 or not n or shapes != (first.shape, first.shape, (n,), (n,), (n,)):
         given = ", ".join(map(str, shapes))
-        raise UserError(f"Pairs need a and b of one shape (n, C), and n factors and groups. Got {given}.")
+        raise UserError(f"Pairs need a and b of one shape (n, C), and n factors, groups and weights. Got {given}.")
+    if not (weights >= 0).all():
+        raise UserError(f"The weight of a pair must be 0 or more. Got {weights.min()}.")
     if factors.min() < 0 or factors.max() >= n_factors:
         raise UserError(f"A pair's factor must lie in 0..{n_factors - 1}. Got {factors.min()}..{factors.max()}.")
     shift = (first.mean(0) + second.mean(0)) / 2
     size = ((first**2).mean(0) + (second**2).mean(0)) / 2
     first, second = first - shift, second - shift
     cells = (int(groups.max()) + 1) * n_factors
-    membership = csr_array((np.ones(n), (groups * n_factors + factors, np.arange(n))), shape=(cells, n))
+    membership = csr_array((weights, (groups * n_factors + factors, np.arange(n))), shape=(cells, n))
 
     def summed(values: Array) -> Array:
         return (membership @ values).reshape(-1, n_factors, *values.shape[1:])

@@ -79,13 +79,13 @@ def chalk(clip: Census, rng: Rng) -> Paint:
     curve = colour.tone_curve(clip.luminances)
     slate = texture.tinted(texture.grain(clip.size, clip.pixels(9), rng), colour.rgb("#1f3a34"), 6)
     dust = texture.tinted(texture.grain(clip.size, 0.6, rng), colour.rgb("#f4f1e4"), 6)
-    sigma = clip.scaled(0.9)
+    sigma = clip.scaled(1.2)
     rough = np.clip(0.8 + 0.2 * texture.grain(clip.size, 0.7 * sigma, rng), 0, 1.2).astype(np.float32)
 
     def paint(frame: Frame) -> Frame:
         tone = texture.blur(colour.tones(frame, curve), sigma)
         edge = cv2.magnitude(cv2.Sobel(tone, -1, 1, 0), cv2.Sobel(tone, -1, 0, 1))
-        return between(slate, dust, np.minimum(rough * (np.sqrt(sigma * edge) - 0.1 + 0.25 * tone).clip(0), 1))
+        return between(slate, dust, np.minimum(rough * (1.2 * (sigma * edge) ** 0.7 - 0.05 + 0.3 * tone).clip(0), 1))
 
     return paint
 

@@ -5,14 +5,15 @@ numbers; what it returns is one operator that paints every frame. So it can neit
 construction.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
 from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.interventions.census import Census, Style
+from static_dynamic.interventions.census import Census, Paint, Style
 from static_dynamic.interventions.registry import Registry, generator
 
 style: Registry[Style] = Registry("style")
@@ -40,6 +41,16 @@ def check_style(name: str) -> None:
     _find(name)
 
 
+def style_digests(names: Iterable[str]) -> dict[str, str]:
+    """Style → the first 16 digits of the SHA-256 of its file; those that are no files are left out."""
+    return {name: sha256(Path(name).read_bytes()).hexdigest()[:16] for name in names if is_style_file(name)}
+
+
+def is_style_file(name: str) -> bool:
+    """Whether a style is read from a file: an image, or one that ``style_files`` knows."""
+    return _is_image(name) or Path(name).suffix.lower() in style_files
+
+
 def restyle(frames: Frames, style: str, seed: int = 0) -> Frames:
     """Give a clip another appearance.
 
@@ -64,18 +75,25 @@ def restyle(frames: Frames, style: str, seed: int = 0) -> Frames:
         (8, 64, 64, 3)
     """
     _check_frames(frames)
-    fit = _find(style)
-    if fit is None:
+    if style == ORIGINAL:
         return frames
     clip = np.ascontiguousarray(frames)
-    paint = fit(Census(clip), generator(seed, style if style in list_styles() else "image"))
+    paint = fit_style(style, Census(clip), seed)
     return np.stack([paint(frame) for frame in clip])
 
 
-def _find(name: str) -> Style | None:
-    """The style of that name; ``None`` for the clip as filmed."""
+def fit_style(style: str, census: Census, seed: int = 0) -> Paint:
+    """The operator by which `restyle` paints every frame of the clip that was counted.
+
+    Raises:
+        UserError: As `restyle` does.
+    """
+    return _find(style)(census, generator(seed, style if style in list_styles() else "image"))
+
+
+def _find(name: str) -> Style:
     if name == ORIGINAL:
-        return None
+        return lambda census, rng: lambda frame: frame
     if _is_image(name):
         from static_dynamic.interventions.image_style import image_style
 

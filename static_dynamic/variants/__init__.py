@@ -5,10 +5,19 @@ from static_dynamic.sources import Source
 from static_dynamic.variants.clips import prepare_clip
 from static_dynamic.variants.conditions import Conditions
 from static_dynamic.variants.images import prepare_images
-from static_dynamic.variants.keys import Variant, derive_seed
-from static_dynamic.variants.prepared import PreparedVideo, stack
+from static_dynamic.variants.keys import Variant, derive_seed, style_seed
+from static_dynamic.variants.prepared import PreparedVideo, read_styles, stack
 
-__all__ = ["Conditions", "PreparedVideo", "Variant", "derive_seed", "prepare_video", "stack"]
+__all__ = [
+    "Conditions",
+    "PreparedVideo",
+    "Variant",
+    "derive_seed",
+    "prepare_video",
+    "read_styles",
+    "stack",
+    "style_seed",
+]
 
 
 def prepare_video(source: Source, video: Video, recipe: Recipe | FlowRecipe, conditions: Conditions) -> PreparedVideo:

@@ -13,7 +13,7 @@ from static_dynamic.inputs import Inputs
 from static_dynamic.interventions import restyle
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
-from static_dynamic.variants.keys import Variant, derive_seed
+from static_dynamic.variants.keys import Variant, style_seed
 
 
 @dataclass(frozen=True)
@@ -60,7 +60,7 @@ def read_styles(
             frames[style] = clip.frames
         else:
             clip = filmed = filmed or source.read(video, recipe)
-            frames[style] = restyle(clip.frames, style, derive_seed(conditions.seed, "style", style))
+            frames[style] = restyle(clip.frames, style, style_seed(conditions.seed, style))
         first = first or clip
         if clip.sample.numbers != first.sample.numbers:
             raise BadClip(f"{clip.source}: style {style!r} shows other frames than style {conditions.styles[0]!r}.")
