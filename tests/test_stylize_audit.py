@@ -293,7 +293,8 @@ class Restyled:
 
     def read(self, video, recipe, style=None):
         frames = moving_frames(recipe.frames, seed=ord(video.name))
-        shown = {None: frames, "original": frames, "1": 255 - frames, "2": 255 - frames[:1].repeat(len(frames), 0)}
+        blue = 215 - frames[..., ::-1] // 2
+        shown = {None: frames, "original": frames, "1": blue, "2": blue[:1].repeat(len(frames), 0)}
         return Clip(shown[style], recipe.sample(recipe.frames), video.name, recipe.frames)
 
     def describe(self):
