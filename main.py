@@ -3,14 +3,14 @@
 import csv
 import io
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from config import Config, input_recipe, open_data, plain, read_config
 from static_dynamic.commands import command
 from static_dynamic.errors import UserError, unknown
+from static_dynamic.progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -47,7 +47,7 @@ def run(config: Config) -> "Result":
     )
     styles = config.styles or source.styles or STRONG
     judged = judge_styles(config, source, recipe, styles)
-    with progress("videos", min(config.n_examples, len(source.videos))) as on_video:
+    with progress_bar("videos") as on_video:
         result = sd.measure(
             model,
             source,
@@ -114,13 +114,13 @@ def judge_styles(config: Config, source: "Source", recipe: "Recipe | FlowRecipe"
         UserError: If it is asked for where no style is judged.
     """
     from static_dynamic import FlowRecipe
-    from stylize.trust import VIDEOS, judge_study, unjudged
+    from stylize.trust import judge_study, unjudged
 
     if config.audit == "off":
         return unjudged(styles)
     if isinstance(recipe, FlowRecipe):
         raise UserError("--audit is for models of clips: one of image and flow sees the flow as filmed in every style.")
-    with progress("audit", min(VIDEOS, config.n_examples, len(source.videos))) as on_video:
+    with progress_bar("videos to audit") as on_video:
         return judge_study(source, styles, config.random_seed, config.n_examples, on_video)
 
 
@@ -185,41 +185,6 @@ def published_csv(result: "Result") -> str:
         rows.writerow(layer["dims"])
         rows.writerow(layer["percent"])
     return text.getvalue()
-
-
-@contextmanager
-def progress(what: str, videos: int) -> "Iterator[Callable[[str], None]]":
-    """A progress bar on the terminal; call what it gives with the name of every video that is done."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    bar = Progress(*columns, console=Console(stderr=True))
-    task = bar.add_task("", total=videos)
-
-    def advance(name: str) -> None:
-        bar.start()  # only now: a slip is one line
-        bar.update(task, advance=1, description=name)
-
-    try:
-        yield advance
-    finally:
-        if bar.live.is_started:
-            bar.stop()
 
 
 def show(result: "Result", config: Config) -> None:

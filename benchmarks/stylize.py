@@ -1,15 +1,16 @@
-"""How many frames a second are restyled, on one core, beside decoding and writing.
+"""How many frames a second are restyled, beside decoding and writing.
 
     python -m benchmarks.stylize clip.mp4
 
-fitted      the style is fitted once to the clip, then paints every frame: what `stylize render` does
-fit_s       that fit, seconds, once per clip
-naive       the same style called on one frame after the other: `restyle(frame[None], style)`, which counts the
-            frame and draws paper, dots and brushes anew every time (and flickers)
-ratio       fitted / naive
+frames_per_s   the style is fitted once to the clip, then paints every frame: what `stylize render` does, on one core
+fit_s          that fit, seconds, once per clip
+naive          the same style called on one frame after the other: `restyle(frame[None], style)`, which counts the
+               frame and draws paper, dots and brushes anew every time (and flickers)
+ratio          frames_per_s / naive
 
-`decode` plays the clip and brings it to the size; `write` writes its frames as they are. `render` is the whole way from
-the file to JPEGs, in this process; its rate counts painted frames, so that 16 styles of one frame are 16.
+`decode` plays the clip and brings it to the size; `write` writes its frames as they are; `learned` is a learned style
+of the published size (random weights, which do not matter to speed). `render` is the whole way from files to JPEGs in
+two processes, their start left out; its rate counts painted frames, so that 16 styles of one frame are 16.
 """
 
 import argparse
@@ -25,19 +26,26 @@ from time import perf_counter
 import cv2
 import numpy as np
 import pandas as pd
+import torch
 
 from static_dynamic.clip import Frames
 from static_dynamic.interventions import list_styles, restyle
 from static_dynamic.interventions.census import Census
 from stylize.films import Film, find_films
+from stylize.learned import paint
 from stylize.looks import fit_look
-from stylize.render import Job, paint_film
+from stylize.network import Architecture, Generator
+from stylize.render import render
 from stylize.settings import Settings
 from stylize.writing import image_folder, video_file
 
 SIZES = (256, 480)
 FRAMES = 24
-NAIVE_FRAMES = 4
+SLOW_FRAMES = 4
+"""Of what is slow."""
+WORKERS = 2
+VIDEOS = (2, 8)
+"""Videos that are rendered; the start of the processes is in both, and so not in their difference."""
 RENDERED = {"solarise": ("solarise",), "watercolour": ("watercolour",), "all styles": tuple(list_styles())}
 
 
@@ -73,11 +81,11 @@ def per_frame(paint: Callable[[Frames], object], frames: Iterable[Frames]) -> fl
 def style_row(style: str, frames: Frames) -> dict[str, object]:
     """One style, fitted once and called naively."""
     start = perf_counter()
-    paint = fit_look(style, Census(frames), 0)
+    brush = fit_look(style, Census(frames), 0)
     fit = perf_counter() - start
-    paint(frames[0])  # warm up
-    fitted = per_frame(paint, frames)
-    naive = per_frame(lambda frame: restyle(frame[None], style), frames[:NAIVE_FRAMES])
+    brush(frames[0])  # warm up
+    fitted = per_frame(brush, frames)
+    naive = per_frame(lambda frame: restyle(frame[None], style), frames[:SLOW_FRAMES])
     return {"step": style, "fitted": 1 / fitted, "fit_s": fit, "naive": 1 / naive, "ratio": naive / fitted}
 
 
@@ -100,10 +108,23 @@ def size_rows(video: Path, size: int) -> Iterator[dict[str, object]]:
             yield {"step": f"write {kind}", "fitted": FRAMES / seconds(write, frames, kind, Path(folder))}
         for style in list_styles():
             yield style_row(style, frames)
+        network = Generator(Architecture()).eval()
+        yield {"step": "learned", "fitted": 1 / per_frame(lambda frame: paint(network, frame), frames[:SLOW_FRAMES])}
         for name, styles in RENDERED.items():
-            clips = {style: Path(folder) / name / style for style in styles}
-            taken = seconds(paint_film, Job(film, clips, Settings(styles)))
-            yield {"step": f"render {name}", "fitted": FRAMES * len(styles) / taken}
+            few, many = (render_time(video, count, Path(folder), Settings(styles, short_side=size)) for count in VIDEOS)
+            painted = FRAMES * len(styles) * (VIDEOS[1] - VIDEOS[0])
+            yield {"step": f"render {name}", "fitted": painted / (many - few)}
+
+
+def render_time(video: Path, count: int, folder: Path, settings: Settings) -> float:
+    """How long it takes to render the start of a video so many times."""
+    name = f"{count} {settings.looks[0]} {len(settings.looks)}"
+    film = Start(find_films(video)[0])
+    for number in range(count):
+        with video_file(folder / name / f"{number}.mp4", film.rate) as add:
+            for frame in film:
+                add(frame)
+    return seconds(render, folder / name, folder / f"{name} out", settings, WORKERS)
 
 
 def main() -> None:
@@ -112,8 +133,9 @@ def main() -> None:
     options.add_argument("video", type=Path)
     video = options.parse_args().video
     cv2.setNumThreads(1)
+    torch.set_num_threads(1)
     rows = [{"short_side": size} | row for size in SIZES for row in size_rows(video, size)]
-    machine = f"{platform.machine()}, 1 thread, OpenCV {cv2.__version__}"
+    machine = f"{platform.machine()}, 1 thread a process, OpenCV {cv2.__version__}"
     table = pd.DataFrame(rows).rename(columns={"fitted": "frames_per_s"}).assign(machine=machine)
     table.round(3).to_csv(Path(__file__).parent / "stylize.csv", index=False)
     print(table.round(3).to_string(index=False))

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import islice
+from itertools import count, islice
 
 import torch
 from torch import nn
@@ -13,6 +13,7 @@ from static_dynamic.compute import Compute, autocast, on_device, pick_device, pr
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.inputs import Inputs, tensors_of
 from static_dynamic.interventions import style_digests
+from static_dynamic.progress import OnDone, untold
 from static_dynamic.recorder import Recorder
 from static_dynamic.sources import Source
 from static_dynamic.store import Record, Store
@@ -111,13 +112,13 @@ class Judgements:
                 self.problems[key.video] = {"unjudged": str(error)}
 
 
-def collect(study: Study, store: Store, on_video: Callable[[str], None] = lambda name: None) -> None:
+def collect(study: Study, store: Store, on_video: OnDone = untold) -> None:
     """Fill the store: every variant that is not there yet is forwarded, once.
 
     Args:
         study: What is measured.
         store: Where activations go, shard by shard.
-        on_video: Called with the name of every video that is done, or was there already.
+        on_video: Called for every video that is done, or was there already.
 
     Raises:
         UserError: If too many videos cannot be read, or the model fails on its input. What is stored stays.
@@ -127,15 +128,20 @@ def collect(study: Study, store: Store, on_video: Callable[[str], None] = lambda
         number for number in range(len(shards)) if not store.has(number) or _mended(study, store.records(number))
     ]
     done = [record for number in range(len(shards)) if number not in missing for record in store.records(number)]
+    numbers = count(1)
+
+    def tell(record: Record) -> None:
+        on_video(next(numbers), len(study.videos), record["video"])
+
     for record in done:
-        on_video(record["video"])
+        tell(record)
     problems = [record["problem"] for record in done if record["problem"]]
     device = pick_device(study.compute.device)
     upcoming = prefetch(study.prepare, [video for number in missing for video in shards[number]], study.compute.workers)
     with on_device(study.recorder.model, device), study.recorder, autocast(device, study.compute.precision):
         for number in missing:
             records: list[Record] = []
-            prepared = _readable(islice(upcoming, len(shards[number])), records, problems, study, on_video)
+            prepared = _readable(islice(upcoming, len(shards[number])), records, problems, study, tell)
             keys, activations, judgements = _forward(study, prepared, device)
             for record in records:
                 record.update(judgements.problems.get(record["video"], {}))
@@ -157,7 +163,7 @@ def _readable(
     records: list[Record],
     problems: list[str],
     study: Study,
-    on_video: Callable[[str], None],
+    tell: Callable[[Record], None],
 ) -> Iterator[PreparedVideo]:
     """The videos that could be read; all of them are recorded, and too many bad ones end the run."""
     allowed = max(1, int(study.compute.max_bad * len(study.videos)))
@@ -173,7 +179,7 @@ def _readable(
                     f"{len(problems)} of {len(study.videos)} videos cannot be read, more than "
                     f"max_bad={study.compute.max_bad:g} allows. The last: {problems[-1]}"
                 )
-        on_video(records[-1]["video"])
+        tell(records[-1])
 
 
 def _forward(

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +19,7 @@ from static_dynamic.errors import UserError
 from static_dynamic.inputs import declared_recipe
 from static_dynamic.interventions import STRONG
 from static_dynamic.pairs import make_pairs
+from static_dynamic.progress import OnDone, untold
 from static_dynamic.recorder import Recorder, Stages
 from static_dynamic.results import Result
 from static_dynamic.score import Scoring, score
@@ -57,7 +58,7 @@ def measure(
     resume: bool = True,
     judge: Judge | None = None,
     provenance: Mapping[str, Any] | None = None,
-    on_video: Callable[[str], None] = lambda name: None,
+    on_video: OnDone = untold,
 ) -> Result:
     """Measure how static and how dynamic the stages and units of a model are.
 
@@ -78,7 +79,7 @@ def measure(
         resume: Go on with what the store holds; otherwise start over.
         judge: Also judges the model's output on every variant, e.g. :class:`static_dynamic.quality.MaskJudge`.
         provenance: What else the manifest should say, e.g. the checkpoint.
-        on_video: Called with the name of every video that is done.
+        on_video: Called for every video that is done, with their number, that of all, and its name.
 
     Returns:
         Tables per stage and unit with intervals, and the manifest.

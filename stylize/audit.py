@@ -1,6 +1,6 @@
 """The audit of styles: does a style change what a clip looks like, keep how it moves, and differ from the others?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, pairwise
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.errors import BadClip, UserError
+from static_dynamic.progress import OnDone, untold
 from stylize.cases import Case
 from stylize.measures import Histogram, Motion, colours, edge_overlap, textures, total_variation
 from stylize.pool import in_processes
@@ -91,7 +92,7 @@ class Audit:
 def audit(
     cases: Sequence[Case],
     workers: int = 2,
-    on_video: Callable[[int, int, str], object] = lambda done, total, video: None,
+    on_video: OnDone = untold,
 ) -> Audit:
     """Judge styles by what they did to videos.
 

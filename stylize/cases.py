@@ -80,7 +80,7 @@ class FilmCase:
             style: copy.pick(numbers) if isinstance(copy, Film) else _made(copy, filmed, self.seed)
             for style, copy in self.copies.items()
         }
-        size = next(iter(copies.values())).shape[1:3]
+        size = next(iter(copies.values()), filmed).shape[1:3]
         return _at_size(filmed, size), {style: _at_size(copy, size) for style, copy in copies.items()}
 
 

@@ -2,16 +2,15 @@
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from time import monotonic
 
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_text
 from static_dynamic.interventions import STRONG
 from static_dynamic.interventions.styles import style
+from static_dynamic.progress import progress_bar
 from stylize.cases import FRAMES
 from stylize.layouts import LAYOUTS, VIDEO
 from stylize.looks import parse_looks
@@ -44,7 +43,7 @@ def render(options: Namespace) -> None:
     settings = Settings(
         parse_looks(options.styles), options.layout, options.format, options.size, options.fps, options.seed
     )
-    with _progress("clips") as on_clips:
+    with progress_bar("clips") as on_clips:
         report = render(options.videos, options.out, settings, options.workers, on_clips)
     print(f"{report.written} clips written to {options.out}, {report.kept} were there already.")
     for problem in report.problems.values():
@@ -94,7 +93,7 @@ def audit(options: Namespace) -> None:
     else:
         cases = rendered_cases(options.original, options.stylized, options.layout, options.frames)
     cases = cases[: options.max_videos]
-    with _progress("videos") as on_video:
+    with progress_bar("videos") as on_video:
         found = audit(cases, options.workers, on_video)
     print(found.styles.round(2).to_string(index=False, na_rep="-"))
     for problem in found.problems.values():
@@ -131,7 +130,7 @@ def scrambles(options: Namespace) -> None:
 def add_styles_arguments(parser: ArgumentParser) -> None:
     """The options of ``styles``."""
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="draw a small picture of each here")
-    parser.add_argument("--video", type=Path, help="of a frame of this video")
+    parser.add_argument("--video", type=Path, help="of a frame of this video (a painted view)")
 
 
 def styles(options: Namespace) -> None:
@@ -142,10 +141,10 @@ def styles(options: Namespace) -> None:
     """
     from stylize.gallery import draw_gallery
 
-    if (options.pictures is None) != (options.video is None):
-        raise UserError("Pictures of the styles take both: --pictures and --video.")
+    if options.video and not options.pictures:
+        raise UserError("A --video is for pictures of it: say where they go with --pictures DIR.")
     if options.pictures:
-        print(*draw_gallery(options.video, options.pictures), sep="\n")
+        print(*draw_gallery(options.pictures, options.video), sep="\n")
         return
     for entry in style.entries.values():
         print(f"{entry.name:15}{'*' if entry.name in STRONG else ' '} {entry.summary}")
@@ -164,38 +163,3 @@ def _rate(text: str) -> Fraction:
         return Fraction(text)
     except (ValueError, ZeroDivisionError):
         raise ArgumentTypeError(f"frames per second, e.g. 5 or 30000/1001; got {text!r}") from None
-
-
-@contextmanager
-def _progress(what: str) -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on the terminal, moved by what it gives: done, of all, and the name of the last.
-
-    It comes with the first move, so that a slip stays one line.
-    """
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn(what),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn(f"{{task.fields[rate]:.1f}} {what}/s"),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    bar = Progress(*columns, console=Console(stderr=True))
-    task = bar.add_task("", total=None, rate=0.0)
-    begun: tuple[float, int] | None = None
-
-    def show(done: int, total: int, name: str) -> None:
-        nonlocal begun
-        bar.start()
-        begun = begun or (monotonic(), done)
-        rate = (done - begun[1]) / max(monotonic() - begun[0], 1e-3)
-        bar.update(task, completed=done, total=total, description=name, rate=rate)
-
-    try:
-        yield show
-    finally:
-        if begun:
-            bar.stop()

@@ -1,8 +1,8 @@
 """The commands ``train`` and ``generate``: learn a style from painted keyframes, and give it to a clip."""
 
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from static_dynamic.clip import Frames
 from static_dynamic.compute import pick_device, prefetch
 from static_dynamic.errors import UserError, unknown
 from static_dynamic.files import write_atomically
+from static_dynamic.progress import progress_bar
 from static_dynamic.sources.base import reduced
 from static_dynamic.sources.images import read_image
 from stylize.films import Film, find_films
@@ -78,10 +79,10 @@ def train(options: Namespace) -> None:
             _draw_preview(learner, frames, options.preview / f"step_{learner.step:06d}.png")
         print(f"step {learner.step}:", *(f"{name} {value:.3f}" for name, value in losses.items()), flush=True)
 
-    with _progress("steps", options.steps) as show:
+    with progress_bar("steps") as show:
         while learner.step < options.steps:
             losses = learner.advance()
-            show(learner.step, f"image {losses['image']:.3f}")
+            show(learner.step, options.steps, f"image {losses['image']:.3f}")
             if learner.step % options.every == 0 or learner.step == options.steps:
                 keep(losses)
     print(f"{options.out}: {learner.step} steps.")
@@ -111,10 +112,10 @@ def generate(options: Namespace) -> None:
     target = _target(options, film)
     frames = _painted(load_style(options.style, options.device), film, options)
     count = 0
-    with target as write, _progress("frames") as show:
+    with target as write, progress_bar("frames") as show:
         for count, frame in enumerate(frames, 1):
             write(frame)
-            show(count, "")
+            show(count, 0, "")
     print(f"{options.out}: {count} frames.")
 
 
@@ -191,15 +192,3 @@ def _numbers(text: str) -> tuple[int, ...]:
         return tuple(int(number) for number in text.split(","))
     except ValueError:
         raise ArgumentTypeError(f"six whole numbers are needed, e.g. 32,64,128,128,128,64; got {text!r}") from None
-
-
-@contextmanager
-def _progress(what: str, total: int | None = None) -> Iterator[Callable[[int, str], None]]:
-    """A progress bar on the terminal, moved by what it gives."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn(what), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, TextColumn("{task.description}"), console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=total)
-        yield lambda done, note: bar.update(task, completed=done, description=note)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.files import write_atomically
-from static_dynamic.interventions import list_styles
+from static_dynamic.interventions import list_styles, restyle
 from stylize.cases import made_cases
+from stylize.scenery import scenery
 
 HEIGHT = 144
 """Of a picture, pixels."""
@@ -15,17 +16,18 @@ COLOURS = 96
 """So many keep grain visible and a PNG small."""
 
 
-def draw_gallery(video: str | Path, folder: str | Path) -> list[Path]:
-    """Draw the middle frame of a video as filmed and in every built-in style: ``<style>.png``.
+def draw_gallery(folder: str | Path, video: str | Path | None = None) -> list[Path]:
+    """Draw the middle frame of a video, or a painted view, as it is and in every built-in style: ``<style>.png``.
 
     Raises:
         UserError: If the video cannot be read, or the folder not be written.
     """
-    filmed, copies = made_cases(video, list_styles())[0].clips()
+    clip = scenery()[None] if video is None else made_cases(video, ())[0].clips()[0]
     paths = []
-    for style, frames in {ORIGINAL: filmed, **copies}.items():
+    for style in (ORIGINAL, *list_styles()):
         paths.append(Path(folder) / f"{style}.png")
-        write_atomically(paths[-1], partial(Path.write_bytes, data=_small(frames[len(frames) // 2])))
+        frame = restyle(clip, style)[len(clip) // 2]
+        write_atomically(paths[-1], partial(Path.write_bytes, data=_small(frame)))
     return paths
 
 

@@ -1,11 +1,12 @@
 """From videos to a stylized data set: every video in every style, in several processes, to be resumed."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from static_dynamic.errors import BadClip, UserError
+from static_dynamic.progress import OnDone, untold
 from stylize.films import Film, find_films, folder_of_films
 from stylize.layouts import VIDEO
 from stylize.looks import count_film, fit_look
@@ -50,7 +51,7 @@ def render(
     out: str | Path,
     settings: Settings,
     workers: int = 2,
-    on_clips: Callable[[int, int, str], object] = lambda done, total, video: None,
+    on_clips: OnDone = untold,
 ) -> RenderReport:
     """Render every video in every style; go on where an earlier run stopped.
 
@@ -125,7 +126,7 @@ def _jobs(films: Sequence[Film], target: Path, settings: Settings) -> list[Job]:
     ]
 
 
-def _render(jobs: Sequence[Job], workers: int, on_clips: Callable[[int, int, str], object]) -> RenderReport:
+def _render(jobs: Sequence[Job], workers: int, on_clips: OnDone) -> RenderReport:
     total = sum(len(job.clips) for job in jobs)
     todo = [replace(job, clips={look: at for look, at in job.clips.items() if not at.exists()}) for job in jobs]
     done = total - sum(len(job.clips) for job in todo)

@@ -1,11 +1,12 @@
 """How far a measurement can trust its styles: their audit on its own videos, before it begins."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from static_dynamic.clip import ORIGINAL
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import is_style_file
+from static_dynamic.progress import OnDone, untold
 from static_dynamic.sources import Source
 from stylize.audit import PASS, audit
 from stylize.cases import StudyCase
@@ -34,7 +35,7 @@ def judge_study(
     styles: Sequence[str],
     seed: int,
     videos: int | None = None,
-    on_video: Callable[[str], object] = lambda name: None,
+    on_video: OnDone = untold,
 ) -> Judged:
     """Judge the styles of a study on some of its videos, painted as the study will paint them.
 
@@ -43,7 +44,7 @@ def judge_study(
         styles: Those of the study.
         seed: That of the study.
         videos: How many videos the study uses; all if ``None``.
-        on_video: Called with the name of every video that is judged.
+        on_video: Called for every video that is judged, with their number, that of all, and its name.
 
     Raises:
         UserError: If not a single video can be judged, there is no style to judge, or the videos as filmed are missing.
@@ -54,7 +55,7 @@ def judge_study(
     chosen = list(source.videos)[:videos]
     count = min(VIDEOS, len(chosen))
     cases = [StudyCase(source, chosen[i * len(chosen) // count], painted, seed) for i in range(count)]
-    found = audit(cases, workers=0, on_video=lambda done, total, name: on_video(name))
+    found = audit(cases, workers=0, on_video=on_video)
     judged = found.styles[found.styles["style"].isin(painted)]
     return Judged(
         [

@@ -107,7 +107,7 @@ def test_the_seed_decides_the_scrambles():
 def test_a_stopped_run_goes_on_and_equals_an_uninterrupted_one(tmp_path):
     whole = measure(PlantedVideos(20), store=tmp_path / "whole")
 
-    def stop(name):
+    def stop(done, total, name):
         if name == "v013":
             raise KeyboardInterrupt
 
@@ -130,7 +130,7 @@ sys.path.insert(0, "tests")
 import static_dynamic as sd
 from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
 sd.measure(PlantedModel(), PlantedVideos(40), STAGES, recipe=RECIPE, styles=("1", "2"), store=sys.argv[1],
-           on_video=lambda name: time.sleep(float(sys.argv[2])))
+           on_video=lambda *told: time.sleep(float(sys.argv[2])))
 """
 
 

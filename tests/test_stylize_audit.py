@@ -303,8 +303,8 @@ class Restyled:
 
 def test_the_styles_of_a_study_are_judged_on_its_own_videos():
     seen = []
-    judged = judge_study(Restyled(), ("original", "1", "2", "ink"), seed=3, on_video=seen.append)
-    assert seen == list("abcdfghi")  # eight, spread over all ten
+    judged = judge_study(Restyled(), ("original", "1", "2", "ink"), seed=3, on_video=lambda *told: seen.append(told))
+    assert seen == [(number, 8, name) for number, name in enumerate("abcdfghi", 1)]  # eight, spread over all ten
     assert any(
         doubt.startswith("Style 2 does not pass its audit on 8 of these videos (fail") for doubt in judged.doubts
     )
@@ -353,10 +353,16 @@ def test_the_commands_audit_and_tell(places, tmp_path, capsys):
 
 
 def test_a_small_picture_of_every_style_is_drawn(places, tmp_path, capsys):
-    run(["styles", "--pictures", str(tmp_path), "--video", str(places / "videos" / "a.mp4")])
-    drawn = {path.stem: Image.open(path).size for path in tmp_path.iterdir()}
-    assert {"original", "ink", "tapestry"} <= set(drawn)
-    assert set(drawn.values()) == {(192, 144)}
+    for name, options in (("own", []), ("video", ["--video", str(places / "videos" / "a.mp4")])):
+        run(["styles", "--pictures", str(tmp_path / name), *options])
+        drawn = {path.stem: Image.open(path).size for path in (tmp_path / name).iterdir()}
+        assert set(drawn) == {"original", *list_styles()}
+        assert set(drawn.values()) == {(192, 144)}
+
+
+def test_the_pictures_of_the_documents_show_every_style():
+    there = {path.stem for path in (ROOT / "docs" / "images" / "styles").iterdir()}
+    assert there == {"original", *list_styles()}
 
 
 # --- scrambles ---------------------------------------------------------------------------------------------------

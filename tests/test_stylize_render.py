@@ -439,7 +439,7 @@ def test_a_learned_style_is_rendered_like_any_other(videos, tmp_path):
         ("render OUT --out OUT --styles ink", "No file or folder"),
         ("render FRAMES --out OUT --styles ink --fps 5", "do not tell their rate"),
         ("render VIDEOS --out FRAMES/f/0.jpg/x --styles ink", "Cannot write to"),
-        ("styles --pictures OUT", "take both"),
+        ("styles --video VIDEOS", "where they go with --pictures"),
     ],
 )
 def test_a_slip_is_one_line(arguments, said, videos, tmp_path, capsys):

@@ -5,8 +5,7 @@ OUT/FlowImages_gap-1/<sequence>/00000.png (to the one before). A run that is sto
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from static_dynamic.commands import Parser, command
@@ -15,6 +14,7 @@ from static_dynamic.flow.estimators import PRESETS, Dis, Raft
 from static_dynamic.flow.sheet import flow_sheet
 from static_dynamic.flow.tree import FlowReport, compute_flow
 from static_dynamic.pictures import write_png
+from static_dynamic.progress import progress_bar
 
 
 def parser() -> Parser:
@@ -43,7 +43,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     if options.sheet and options.sheet.suffix.lower() != ".png":
         raise UserError(f"The sheet is a PNG: its name must end in .png. Got {str(options.sheet)!r}.")
     estimator = Raft(options.raft, options.device) if options.raft else Dis(options.preset)
-    with _progress() as on_done:
+    with progress_bar("flows") as on_done:
         report = compute_flow(options.root, options.out, gaps, estimator, options.workers, on_done, options.frames)
     print(summary(report))
     if options.sheet:
@@ -64,26 +64,6 @@ def _gaps(text: str) -> list[int]:
         return [int(gap) for gap in text.split(",")]
     except ValueError:
         raise UserError(f"The --gaps are whole numbers with commas between, e.g. 1,-1. Got {text!r}.") from None
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int, str], None]]:
-    """A progress bar on the terminal, moved by what it gives."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (
-        TextColumn("flows"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.description}"),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("", visible=False)  # an error before the first flow leaves no bar behind
-        yield lambda done, total, sequence: bar.update(
-            task, completed=done, total=total, description=sequence, visible=True
-        )
 
 
 if __name__ == "__main__":

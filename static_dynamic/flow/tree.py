@@ -6,7 +6,7 @@ The last frame has no next one and the first none before: nothing is written the
 these frames out.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from static_dynamic.errors import BadClip, UserError
 from static_dynamic.files import write_atomically, write_text
 from static_dynamic.flow.colour_wheel import Frame, draw
 from static_dynamic.flow.estimators import Dis, Estimator
+from static_dynamic.progress import OnDone, untold
 from static_dynamic.sources.davis_layouts import image_root
 from static_dynamic.sources.frame_folders import frame_folders
 from static_dynamic.sources.images import is_image, natural_key, read_image
@@ -70,7 +71,7 @@ def compute_flow(
     gaps: Sequence[int] = GAPS,
     estimator: Estimator | None = None,
     workers: int = 2,
-    on_done: Callable[[int, int, str], object] | None = None,
+    on_done: OnDone = untold,
     frames: str | None = None,
 ) -> FlowReport:
     """Draw the flow between the frames of every sequence as colour-wheel PNGs; go on where an earlier run stopped.
@@ -103,8 +104,7 @@ def compute_flow(
     outcomes = prefetch(partial(_write_flow, estimator), pairs, workers)
     for done, (pair, outcome) in enumerate(zip(pairs, outcomes, strict=True), start=1):
         report.add(outcome)
-        if on_done:
-            on_done(done, len(pairs), pair.sequence)
+        on_done(done, len(pairs), pair.sequence)
     if not report.written + report.kept:
         raise UserError(f"Not a single flow in {root} could be computed. {report.problems[0]}")
     return report
