@@ -30,6 +30,18 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
             partial.unlink()
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, unless it is there.
+
+    Raises:
+        UserError: If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot make the folder {str(path)!r}: {error.strerror or error}.") from None
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))

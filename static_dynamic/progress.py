@@ -36,7 +36,7 @@ def progress_bar(what: str) -> Iterator[OnDone]:
         TextColumn(f"{{task.fields[rate]:.1f}} {what}/s"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
     )
     bar = Progress(*columns, console=Console(stderr=True))
     task = bar.add_task("", total=None, rate=0.0)

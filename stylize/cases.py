@@ -23,6 +23,8 @@ SHORT_SIDE = 240
 """Short side at which clips are compared, pixels."""
 FRAMES = 16
 """Consecutive frames of a video that are looked at, from its middle."""
+CUT = 0.1
+"""How many frames a copy may lack, as a share."""
 STRETCH = 0.02
 """How much the proportions of a copy may differ, as a share."""
 
@@ -69,8 +71,10 @@ class FilmCase:
 
     def clips(self) -> tuple[Frames, dict[str, Frames]]:
         """See `Case.clips`."""
-        on_disk = [copy for copy in self.copies.values() if isinstance(copy, Film)]
-        count = min(film.count for film in on_disk or [self.film])
+        counts = [self.film.count, *(copy.count for copy in self.copies.values() if isinstance(copy, Film))]
+        count = min(counts)
+        if max(counts) - count > max(1, CUT * max(counts)):
+            raise BadClip(f"{self.film.source}: {counts[0]} frames, a copy {count}. If that has another rate: --fps.")
         if count < 2:
             raise BadClip(f"{self.film.source}: two frames are needed to see motion. Got {count}.")
         first = max(0, (count - self.frames) // 2)
@@ -80,7 +84,7 @@ class FilmCase:
             style: copy.pick(numbers) if isinstance(copy, Film) else _made(copy, filmed, self.seed)
             for style, copy in self.copies.items()
         }
-        size = next(iter(copies.values()), filmed).shape[1:3]
+        size = next(iter(copies.values())).shape[1:3]
         return _at_size(filmed, size), {style: _at_size(copy, size) for style, copy in copies.items()}
 
 
@@ -120,14 +124,20 @@ def made_cases(videos: str | Path, looks: Iterable[str], frames: int = FRAMES, s
     """Videos that are restyled for the audit.
 
     Raises:
-        UserError: If there are none.
+        UserError: If there are none, or no style to judge.
     """
     copies = {label(look): look for look in looks if look != ORIGINAL}
+    if not copies:
+        raise UserError("There is no style to judge: the videos would be shown as filmed.")
     return [FilmCase(film, copies, frames, seed) for film in find_films(videos, SHORT_SIDE)]
 
 
 def rendered_cases(
-    videos: str | Path, data: str | Path, layout: str | None = None, frames: int = FRAMES
+    videos: str | Path,
+    data: str | Path,
+    layout: str | None = None,
+    frames: int = FRAMES,
+    fps: Fraction | None = None,
 ) -> list[FilmCase]:
     """Videos, and what was rendered of them.
 
@@ -136,13 +146,14 @@ def rendered_cases(
         data: The data set.
         layout: Name of its layout, if it was not rendered here.
         frames: How many frames to compare.
+        fps: Frames per second of its clips, if it was not rendered here and they are not those of the videos.
 
     Raises:
         UserError: If there is no such data set, or none of the videos is in it.
     """
     root = Path(data)
     found = _foreign(root, layout) if layout is not None and not (root / NOTE).exists() else _own(root)
-    films = find_films(videos, SHORT_SIDE, found.fps)
+    films = find_films(videos, SHORT_SIDE, found.fps or fps)
     copies: dict[str, dict[str, Film | str]] = {film.name: {} for film in films}
     for style_id, name in found.styles.items():
         for film, place in found.layout.places(films, style_id, found.kind).items():
@@ -166,9 +177,9 @@ class _DataSet:
 def _own(root: Path) -> _DataSet:
     """A data set that was rendered here."""
     settings = read_note(root).settings
-    styles = {style_id: label(name) for style_id, name in settings["styles"].items() if name != ORIGINAL}
-    fps = None if settings["fps"] is None else Fraction(settings["fps"])
-    return _DataSet(LAYOUTS[settings["layout"]], styles, settings["format"], fps)
+    styles = {style_id: label(name) for style_id, name in settings.styles.items() if name != ORIGINAL}
+    fps = None if settings.fps is None else Fraction(settings.fps)
+    return _DataSet(LAYOUTS[settings.layout], styles, settings.format, fps)
 
 
 def _foreign(root: Path, name: str) -> _DataSet:

@@ -23,7 +23,11 @@ def add_render_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("videos", type=Path, metavar="VIDEOS", help="video files, frame folders, or a data set in the layout of DAVIS")
     add("--out", type=Path, required=True, metavar="DATA", help="folder of the data set")
-    add("--styles", required=True, help="names, globs, images, learned styles, with commas between; original too")
+    add(
+        "--styles",
+        required=True,
+        help="names, images, learned styles, globs, with commas between; original too",
+    )
     add("--layout", default="folders", help=f"{', '.join(LAYOUTS)} (%(default)s)")
     add("--format", default="jpg", help=f"jpg; for the layout folders also png or {VIDEO} (%(default)s)")
     add("--size", type=int, metavar="PIXELS", help="bring larger frames down to this short side")
@@ -67,6 +71,7 @@ def add_audit_arguments(parser: ArgumentParser) -> None:
     add("stylized", type=Path, metavar="STYLIZED", nargs="?", help="a rendered data set; without it, copies are made")
     add("--styles", help="styles of the copies that are made, as for render (all built-in ones)")
     add("--layout", help=f"of a data set that was not rendered here: {', '.join(LAYOUTS)}")
+    add("--fps", type=_rate, help="frames per second of such a data set (those of the videos)")
     add("--out", type=Path, default=Path("runs/audit"), help="folder for tables, pictures and page (%(default)s)")
     add("--frames", type=int, default=FRAMES, help="frames of a video that are looked at (%(default)s)")
     add("--max-videos", type=int, metavar="N", help="use the first N videos")
@@ -84,14 +89,16 @@ def audit(options: Namespace) -> None:
     from stylize.audit_report import liveliest, save_audit
     from stylize.cases import made_cases, rendered_cases
 
-    if options.frames < 2 or options.workers < 0 or (options.max_videos or 1) < 1:
-        raise UserError("An audit needs --frames of 2 or more, --workers of 0 or more, and one or more videos.")
+    least = {"frames": 2, "workers": 0, "max_videos": 1}
+    for name, value in least.items():
+        if (given := getattr(options, name)) is not None and given < value:
+            raise UserError(f"The --{name.replace('_', '-')} of an audit must be {value} or more. Got {given}.")
     if options.stylized is None:
         cases = made_cases(options.original, parse_looks(options.styles or "*"), options.frames, options.seed)
     elif options.styles is not None:
         raise UserError("Give either a rendered data set or --styles to make copies in.")
     else:
-        cases = rendered_cases(options.original, options.stylized, options.layout, options.frames)
+        cases = rendered_cases(options.original, options.stylized, options.layout, options.frames, options.fps)
     cases = cases[: options.max_videos]
     with progress_bar("videos") as on_video:
         found = audit(cases, options.workers, on_video)

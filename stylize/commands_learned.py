@@ -12,10 +12,11 @@ from PIL import Image
 from static_dynamic.clip import Frames
 from static_dynamic.compute import pick_device, prefetch
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.files import write_atomically
+from static_dynamic.files import make_folder, write_atomically
 from static_dynamic.progress import progress_bar
 from static_dynamic.sources.base import reduced
-from static_dynamic.sources.images import read_image
+from static_dynamic.sources.images import EXTENSIONS as IMAGES
+from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from stylize.films import Film, find_films
 from stylize.learn import PRESETS, Learner, Settings
 from stylize.learned import LearnedStyle, load_style, paint, write_style
@@ -29,7 +30,7 @@ PREVIEWS = 3
 PREVIEW_SIDE = 270
 """Their short side, pixels."""
 SMOOTHED = ("none", "input", "output", "both")
-VIDEO = ".mp4"
+VIDEO, STYLE = ".mp4", ".safetensors"
 
 
 def add_train_arguments(parser: ArgumentParser) -> None:
@@ -47,7 +48,7 @@ def add_train_arguments(parser: ArgumentParser) -> None:
     add("--blocks", type=int, help="residual blocks instead of the preset's")
     add("--batch", type=int, help="patches for each step instead of the preset's 40")
     add("--rate", type=float, help="learning rate instead of the preset's")
-    add("--short-side", type=int, metavar="PIXELS", help="bring larger frames down to this short side first")
+    add("--size", type=int, metavar="PIXELS", help="bring larger frames down to this short side first")
     add("--seed", type=int, default=0, help="of the first weights and the patches (%(default)s)")
     add("--vgg", default="auto", metavar="FILE", help="weights of VGG-19; 'none'; 'auto': what torchvision has fetched")
     add("--device", default="auto", help="auto, cpu, cuda, … (%(default)s)")
@@ -62,19 +63,25 @@ def train(options: Namespace) -> None:
     Raises:
         UserError: For any slip in the options or the pictures.
     """
-    if options.out.suffix != ".safetensors" or min(options.steps, options.every) < 1:
-        raise UserError("A style is written to --out …safetensors after 1 or more --steps, with --every 1 or more.")
-    film = open_clip(options.clip)
-    keyframes = read_keyframes(film, options.key, options.mask, options.short_side)
+    if options.out.suffix != STYLE:
+        raise UserError(f"A style is written to a file that ends in {STYLE}. Got --out {options.out}.")
+    for name in ("steps", "every"):
+        if getattr(options, name) < 1:
+            raise UserError(f"The --{name} must be 1 or more. Got {getattr(options, name)}.")
+    film = open_clip(options.clip, options.size)
+    keyframes = read_keyframes(film, options.key, options.mask)
     learner = Learner(_settings(options), keyframes, _perception(options.vgg), pick_device(options.device))
     checkpoint = options.out.with_suffix(".training.pt")
     if options.resume:
         _take_up(learner, options.out, checkpoint)
-    frames = [_frame(path, options.short_side) for path in unseen(film, keyframes, PREVIEWS)]
+    frames = unseen(film, keyframes, PREVIEWS)
+    if options.preview:
+        make_folder(options.preview)
+    learner.save(checkpoint)  # a place that cannot be written is noticed now, and not after the first steps
 
     def keep(losses: Mapping[str, float]) -> None:
+        learner.save(checkpoint)
         write_style(options.out, learner.generator, learner.facts)
-        learner.save(checkpoint)  # last, so that a run that is stopped here still writes its style when it goes on
         if options.preview:
             _draw_preview(learner, frames, options.preview / f"step_{learner.step:06d}.png")
         print(f"step {learner.step}:", *(f"{name} {value:.3f}" for name, value in losses.items()), flush=True)
@@ -85,6 +92,7 @@ def train(options: Namespace) -> None:
             show(learner.step, options.steps, f"image {losses['image']:.3f}")
             if learner.step % options.every == 0 or learner.step == options.steps:
                 keep(losses)
+    write_style(options.out, learner.generator, learner.facts)  # once more: a run may stop between the two files
     print(f"{options.out}: {learner.step} steps.")
 
 
@@ -95,7 +103,7 @@ def add_generate_arguments(parser: ArgumentParser) -> None:
     add("clip", type=Path, metavar="CLIP", help="a video file, or a folder of frames")
     add("--out", type=Path, required=True, metavar="OUT", help=f"a folder for frames, or a {VIDEO} file")
     add("--format", default="png", help="of the frames: png or jpg (%(default)s)")
-    add("--short-side", type=int, metavar="PIXELS", help="bring larger frames down to this short side first")
+    add("--size", type=int, metavar="PIXELS", help="bring larger frames down to this short side first")
     add("--smooth", default="none", help=f"along the motion, against flicker: {', '.join(SMOOTHED)} (%(default)s)")
     add("--radius", type=int, default=RADIUS, help="frames on either side that are smoothed over (%(default)s)")
     add("--sigma", type=float, default=SIGMA, help="how far their colours may be apart, levels (%(default).1f)")
@@ -108,14 +116,14 @@ def generate(options: Namespace) -> None:
     Raises:
         UserError: For any slip in the options, or a file that cannot be read or written.
     """
-    film = _only_film(options.clip, options.short_side)
+    film = _only_film(options.clip, options.size)
     target = _target(options, film)
     frames = _painted(load_style(options.style, options.device), film, options)
     count = 0
     with target as write, progress_bar("frames") as show:
         for count, frame in enumerate(frames, 1):
             write(frame)
-            show(count, 0, "")
+            show(count, film.count, film.name)
     print(f"{options.out}: {count} frames.")
 
 
@@ -129,8 +137,8 @@ def _painted(style: LearnedStyle, film: Film, options: Namespace) -> Iterable[Fr
     return smooth(painted, film, options.radius, options.sigma) if after else painted
 
 
-def _only_film(place: Path, short_side: int | None) -> Film:
-    films = find_films(place, short_side)
+def _only_film(place: Path, size: int | None) -> Film:
+    films = find_films(place, size)
     if len(films) > 1:
         raise UserError(f"One clip is needed, and there are {len(films)} videos in {place}: 'render' takes them all.")
     return films[0]
@@ -143,7 +151,7 @@ def _target(options: Namespace, film: Film) -> AbstractContextManager[Write]:
         raise UserError(f"{out} is there already: remove it, or give another --out.")
     if out.suffix == VIDEO:
         return video_file(out, film.rate)
-    if suffix not in QUALITY or out.suffix:
+    if suffix not in QUALITY or out.suffix.lower() in (*IMAGES, *VIDEOS, STYLE):
         raise UserError(f"Frames are written to a folder as png or jpg, or to a {VIDEO} file. Got {out}, {suffix[1:]}.")
     return image_folder(out, lambda number: f"{film.stem(number)}{suffix}")
 
@@ -172,11 +180,6 @@ def _take_up(learner: Learner, out: Path, checkpoint: Path) -> None:
         learner.resume(checkpoint)
     elif out.exists():
         raise UserError(f"{out} is there, but not {checkpoint.name} to go on from: give another --out, or --no-resume.")
-
-
-def _frame(path: Path, short_side: int | None) -> Frames:
-    frame = read_image(path)
-    return reduced(frame, short_side) if short_side else frame
 
 
 def _draw_preview(learner: Learner, frames: Sequence[Frames], path: Path) -> None:

@@ -1,8 +1,6 @@
 """Whole videos, played frame by frame and as often as one likes: memory does not grow with their length."""
 
-import re
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,11 +14,12 @@ import numpy as np
 
 from static_dynamic.clip import Frames
 from static_dynamic.errors import BadClip, UserError
+from static_dynamic.interventions.styles import SMALLEST
 from static_dynamic.sources.base import reduced
 from static_dynamic.sources.davis_layouts import image_root
-from static_dynamic.sources.frame_folders import frame_folders
+from static_dynamic.sources.frame_folders import frame_folders, frames_in
 from static_dynamic.sources.images import EXTENSIONS as IMAGES
-from static_dynamic.sources.images import is_image, natural_key, read_image
+from static_dynamic.sources.images import is_image, read_image
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from static_dynamic.sources.video_files import video_paths
 
@@ -39,6 +38,9 @@ class Film(ABC):
         source: The file or folder.
         short_side: Larger frames are brought down to this short side, pixels.
         fps: Frames per second to play at; ``None`` plays every frame.
+
+    Raises:
+        UserError: If the short side is less than 16 pixels, or the rate not above 0.
     """
 
     name: str
@@ -46,11 +48,19 @@ class Film(ABC):
     short_side: int | None = None
     fps: Fraction | None = None
 
+    def __post_init__(self) -> None:
+        if self.short_side is not None and self.short_side < SMALLEST:
+            raise UserError(f"The 'size' must be {SMALLEST} pixels or more. Got {self.short_side}.")
+        if self.fps is not None and self.fps <= 0:
+            raise UserError(f"The 'fps' must be positive. Got {self.fps}.")
+
     def __iter__(self) -> Iterator[Frames]:
         """Play it from the first frame."""
         first = None
         for frame in self._frames():
             image = frame if self.short_side is None else reduced(frame, self.short_side)
+            if min(image.shape[:2]) < SMALLEST:
+                raise BadClip(f"{self.source}: {_size(image.shape)} pixels are too few, {SMALLEST} a side are needed.")
             first = first or image.shape
             if image.shape != first:
                 raise BadClip(f"{self.source}: the frames change size, from {_size(first)} to {_size(image.shape)}.")
@@ -84,6 +94,11 @@ class Film(ABC):
     @abstractmethod
     def rate(self) -> Fraction:
         """Frames per second of what is played."""
+
+    @property
+    def stamp(self) -> str:
+        """Size and time of what is on disk: another stamp tells that the film was replaced."""
+        return _stamp([self.source])
 
     def stem(self, number: int) -> str:
         """What the data call frame ``number``, without extension; here its number."""
@@ -162,14 +177,14 @@ class FolderFilm(Film):
         """The images.
 
         Raises:
-            BadClip: If they are of several sequences, such as ``img_`` and ``flow_x_``.
+            BadClip: If they are of several sequences, such as ``img_`` and ``flow_x_``, or there is one twice.
         """
-        found = sorted(filter(is_image, self.source.iterdir()), key=lambda path: natural_key(path.name))
-        counts = Counter(re.sub(r"[0-9]*$", "", path.stem) for path in found)
-        sequences = [prefix for prefix, count in counts.items() if count > 1]
-        if len(sequences) > 1:
-            raise BadClip(f"{self.source}: holds several sequences ({', '.join(sequences)}).")
-        return found
+        return frames_in(self.source)
+
+    @property
+    def stamp(self) -> str:
+        """Of all files in the folder; see `Film.stamp`."""
+        return _stamp(list(filter(is_image, self.source.iterdir())))
 
     @cached_property
     def count(self) -> int:
@@ -193,13 +208,19 @@ def find_films(place: str | Path, short_side: int | None = None, fps: Fraction |
         fps: See `Film`.
 
     Raises:
-        UserError: If there is none, or frames shall be played at a rate that they do not tell.
+        UserError: If there is none, there are both files and folders, or frames shall be played at a rate that they do
+            not tell.
     """
     root = Path(place)
-    if files := video_paths(root):
-        return [VideoFilm(_name(path, root), path, short_side, fps) for path in files]
     images = folder_of_films(root)
-    folders = frame_folders(images)
+    files = video_paths(root) if images == root else []
+    folders = frame_folders(images) if images.is_dir() else []
+    if files and folders not in ([], [root]):  # images beside the files are no videos
+        raise UserError(
+            f"{root} holds video files ({files[0].name}) and frame folders ({_name(folders[0], root)}): give one kind."
+        )
+    if files:
+        return [VideoFilm(_name(path, root), path, short_side, fps) for path in files]
     if not folders:
         raise UserError(f"No videos in {root}: neither files ({' '.join(VIDEOS)}) nor folders of {' '.join(IMAGES)}.")
     if fps is not None:
@@ -240,6 +261,11 @@ def _name(path: Path, root: Path) -> str:
         return root.resolve().stem if path.is_file() else root.resolve().name
     name = path.relative_to(root)
     return name.as_posix() if path.is_dir() else name.with_suffix("").as_posix()
+
+
+def _stamp(files: list[Path]) -> str:
+    stats = [file.stat() for file in files]
+    return f"{len(stats)} files, {sum(stat.st_size for stat in stats)} bytes, {max(stat.st_mtime_ns for stat in stats)}"
 
 
 def _size(shape: tuple[int, ...]) -> str:

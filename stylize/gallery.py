@@ -7,7 +7,8 @@ from pathlib import Path
 from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.files import write_atomically
 from static_dynamic.interventions import list_styles, restyle
-from stylize.cases import made_cases
+from stylize.cases import FRAMES, SHORT_SIDE
+from stylize.films import find_films
 from stylize.scenery import scenery
 
 HEIGHT = 144
@@ -22,13 +23,19 @@ def draw_gallery(folder: str | Path, video: str | Path | None = None) -> list[Pa
     Raises:
         UserError: If the video cannot be read, or the folder not be written.
     """
-    clip = scenery()[None] if video is None else made_cases(video, ())[0].clips()[0]
+    clip = scenery()[None] if video is None else _middle(video)
     paths = []
     for style in (ORIGINAL, *list_styles()):
         paths.append(Path(folder) / f"{style}.png")
-        frame = restyle(clip, style)[len(clip) // 2]
+        frame = restyle(clip, style)[0]
         write_atomically(paths[-1], partial(Path.write_bytes, data=_small(frame)))
     return paths
+
+
+def _middle(video: str | Path) -> Frames:
+    """A few frames from the middle of a video."""
+    film = find_films(video, SHORT_SIDE)[0]
+    return film.pick(range(film.count // 2, min(film.count // 2 + FRAMES, film.count)))
 
 
 def _small(frame: Frames) -> bytes:

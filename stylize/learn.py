@@ -150,7 +150,8 @@ class Learner:
         self.step += 1
         values = {name: loss.item() for name, loss in {**losses, "discriminator": judgement}.items()}
         if not all(map(math.isfinite, values.values())):
-            raise UserError(f"Step {self.step}: a loss is not finite: {values}. Try a smaller --rate.")
+            found = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+            raise UserError(f"Step {self.step}: a loss is not finite ({found}). Try a smaller --rate.")
         return values
 
     @property
@@ -161,7 +162,7 @@ class Learner:
             **plain.pop("architecture"),
             **plain,
             "perception": self.perception.digest if self.perception else None,
-            "keyframes": {keyframe.name: keyframe.digest for keyframe in self.keyframes},
+            **{f"keyframe {keyframe.name}": keyframe.digest for keyframe in self.keyframes},
         }
 
     @property

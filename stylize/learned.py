@@ -97,7 +97,7 @@ def load_style(path: str | Path, device: str = "auto") -> LearnedStyle:
     path = Path(path)
     if path.suffix == ".safetensors":
         facts, state = _read(path)
-        network = _network(path, state, Architecture(**facts["architecture"]))
+        network = _network(path, state, _plan(path, facts))
     else:
         from stylize.pickled import read_module
 
@@ -138,6 +138,13 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         raise UserError(f"{path}: this style cannot be read ({error}).") from None
     except (KeyError, ValueError):
         raise UserError(f"{path}: no learned style, but weights of something else.") from None
+
+
+def _plan(path: Path, facts: Mapping[str, Any]) -> Architecture:
+    try:
+        return Architecture(**facts["architecture"])
+    except (KeyError, TypeError):
+        raise UserError(f"{path}: a style whose note does not tell how its generator is made.") from None
 
 
 def _network(path: Path, state: Mapping[str, torch.Tensor], plan: Architecture) -> Generator:

@@ -1,20 +1,21 @@
 """A style by name or file, fitted to a whole video: built in, the look of an image, or learned."""
 
+from glob import glob
 from pathlib import Path
 from typing import cast
 
 import stylize.learned  # noqa: F401  (styles may be learned ones from now on)
 from static_dynamic.clip import Frames
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.errors import UserError
 from static_dynamic.interventions import check_style, is_style_file, list_styles
 from static_dynamic.interventions.census import Census, Paint
-from static_dynamic.interventions.styles import SMALLEST, fit_style
+from static_dynamic.interventions.styles import fit_style
 from static_dynamic.variants import style_seed
 from stylize.reel import Reel
 
 
 def parse_looks(text: str) -> tuple[str, ...]:
-    """``"ink,my.jpg"`` → names and files; a glob stands for the built-in styles that match it.
+    """``"ink,my.jpg"`` → names and files; a glob stands for the built-in styles, or else the files, that match it.
 
     Raises:
         UserError: If one is unknown or cannot be read, or two would bear one name.
@@ -24,12 +25,14 @@ def parse_looks(text: str) -> tuple[str, ...]:
         ('original', 'oil')
     """
     given = [name.strip() for name in text.split(",") if name.strip()]
-    looks = [look for name in given for look in (list_styles(name) or [name])]
+    looks = [look for name in given for look in (list_styles(name) or sorted(glob(name)) or [name])]
     labels: dict[str, str] = {}
     for look in looks:
         check_style(look)
         if (other := labels.setdefault(label(look), look)) != look or looks.count(look) > 1:
-            raise UserError(f"Two styles are called {label(look)!r}: {other} and {look}.")
+            raise UserError(
+                f"Two styles are called {label(look)!r}: {other} and {look}. Rename the file, or leave one out."
+            )
     if not looks:
         raise UserError("At least one style is needed. Got none.")
     return tuple(looks)
@@ -50,13 +53,7 @@ def fit_look(look: str, census: Census, seed: int) -> Paint:
         look: A built-in style, ``"original"``, an image, or a learned style.
         census: Of the whole video.
         seed: Seed of the data set.
-
-    Raises:
-        BadClip: If the frames are too small for a style.
     """
-    height, width = census.size
-    if min(height, width) < SMALLEST:
-        raise BadClip(f"The frames are {width}x{height} pixels, and styles need {SMALLEST} or more on each side.")
     return fit_style(look, census, style_seed(seed, look))
 
 

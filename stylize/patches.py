@@ -1,6 +1,6 @@
 """What a style is learned from: painted keyframes, and batches of patches cut from them."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from hashlib import sha256
@@ -17,7 +17,7 @@ from static_dynamic.clip import Frames
 from static_dynamic.errors import UserError
 from static_dynamic.interventions.registry import generator
 from static_dynamic.sources.base import reduced
-from static_dynamic.sources.images import open_image, read_image
+from static_dynamic.sources.images import eight_bit, opacity, open_image, read_image, read_images
 from stylize.films import FolderFilm
 from stylize.network import as_input
 
@@ -52,30 +52,27 @@ class Keyframe:
         return sha256(b"".join(image.tobytes() for image in (self.filmed, self.painted, self.mask))).hexdigest()[:16]
 
 
-def open_clip(folder: Path) -> FolderFilm:
-    """The frames of a clip, in one folder.
+def open_clip(folder: Path, size: int | None = None) -> FolderFilm:
+    """The frames of a clip, in one folder; larger ones are brought down to a short side of ``size`` pixels.
 
     Raises:
         UserError: If there is no such folder, or no frame in it.
     """
     if not folder.is_dir():
         raise UserError(f"The --clip is a folder of frames, by whose names the keys are found. Got {str(folder)!r}.")
-    film = FolderFilm(folder.name, folder)
+    film = FolderFilm(folder.name, folder, size)
     if not film.paths:
         raise UserError(f"No frames in {folder}: they are .jpg or .png images.")
     return film
 
 
-def read_keyframes(
-    film: FolderFilm, keys: Iterable[str], masks: Iterable[str] = (), short_side: int | None = None
-) -> list[Keyframe]:
+def read_keyframes(film: FolderFilm, keys: Iterable[str], masks: Iterable[str] = ()) -> list[Keyframe]:
     """Frames of a clip and how they were painted.
 
     Args:
         film: The clip.
         keys: Painted frames: ``key/000.png`` for the frame 000, or ``000=key.png``.
-        masks: Where the painting counts, named in the same way; a keyframe without one counts as a whole.
-        short_side: Larger pictures are brought down to this short side, pixels.
+        masks: Where the painting counts, named in the same way; a keyframe without one counts where it is opaque.
 
     Raises:
         UserError: If a key has no frame, two have the same one, sizes differ, or a mask has no key.
@@ -88,7 +85,7 @@ def read_keyframes(
         if name not in painted:
             raise UserError(f"The mask {covered[name]} is for the frame {name!r}, which has no key.")
     frames = {path.stem: path for path in film.paths}
-    return [_read(name, frames[name], painted[name], covered.get(name), short_side) for name in painted]
+    return [_read(name, frames[name], painted[name], covered.get(name), film.short_side) for name in painted]
 
 
 def _named(pictures: Iterable[str], film: FolderFilm, kind: str) -> dict[str, Path]:
@@ -112,14 +109,20 @@ def _named(pictures: Iterable[str], film: FolderFilm, kind: str) -> dict[str, Pa
 
 
 def _read(name: str, frame: Path, key: Path, mask: Path | None, short_side: int | None) -> Keyframe:
-    filmed, painted = read_image(frame), read_image(key)
-    inside = np.asarray(open_image(mask, "mask").convert("L")) if mask else np.full(filmed.shape[:2], 255, np.uint8)
+    filmed, painted = read_image(frame), read_image(key, "key")
+    inside = _white(mask) if mask else opacity(open_image(key, "key"))
     for kind, path, image in (("key", key, painted), ("mask", mask, inside)):
         if image.shape[:2] != filmed.shape[:2]:
             raise UserError(f"The {kind} {path} is {_size(image)} pixels, its frame {frame} {_size(filmed)}.")
     if short_side:
         filmed, painted, inside = (reduced(image, short_side) for image in (filmed, painted, inside))
     return Keyframe(name, filmed, painted, (inside > INSIDE).astype(np.uint8))
+
+
+def _white(mask: Path) -> Mask:
+    """How white and opaque a mask is, 0..255."""
+    image = open_image(mask, "mask")
+    return np.minimum(np.asarray(eight_bit(image).convert("L")), opacity(image))
 
 
 def _size(image: Frames) -> str:
@@ -237,9 +240,13 @@ class WholeFrames:
         return Batch(filmed, painted, painted, filmed.new_tensor(keyframe.mask)[None, None])
 
 
-def unseen(film: FolderFilm, keyframes: Sequence[Keyframe], count: int) -> Iterator[Path]:
-    """A few frames without a key, spread over the clip."""
+def unseen(film: FolderFilm, keyframes: Sequence[Keyframe], count: int) -> list[Frames]:
+    """A few frames without a key, spread over the clip.
+
+    Raises:
+        BadClip: If one cannot be read, or is of another size than the first.
+    """
     names = {keyframe.name for keyframe in keyframes}
     others = [path for path in film.paths if path.stem not in names] or film.paths
     picked = np.linspace(0, len(others) - 1, min(count, len(others))).round().astype(int)
-    return (others[number] for number in picked)
+    return list(read_images((others[number] for number in picked), film.short_side))

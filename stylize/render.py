@@ -83,10 +83,12 @@ def render(
         note = Note(
             source=str(source.resolve()),
             settings=settings.describe(),
-            videos={film.name: str(film.source) for film in films},
+            videos={film.name: (str(film.source), film.stamp) for film in films},
             versions={**versions(), **decoder_versions()},
         )
-        claim(target, note, {place.relative_to(target).parts[0] for job in jobs for place in job.clips.values()})
+        folders = {place.relative_to(target).parts[0] for job in jobs for place in job.clips.values()}
+        rendered = {job.film.name for job in jobs if any(place.exists() for place in job.clips.values())}
+        claim(target, note, folders, rendered)
         report = _render(jobs, workers, on_clips)
         note.model_copy(update={"problems": report.problems, "finished": True}).write(target)
     if not report.written + report.kept:

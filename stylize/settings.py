@@ -2,12 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
@@ -49,9 +48,6 @@ class Settings:
             raise unknown("format", self.kind, self.layout.formats, where=f"layout {self.layout_name}")
         if self.seed < 0:
             raise UserError(f"The 'seed' must be a non-negative integer. Got {self.seed}.")
-        for name, value in (("size", self.short_side), ("fps", self.fps)):
-            if value is not None and value <= 0:
-                raise UserError(f"The '{name}' must be positive. Got {value}.")
 
     @property
     def layout(self) -> Layout:
@@ -63,17 +59,17 @@ class Settings:
         """Style → what it is called on disk."""
         return self.layout.style_ids(self.looks)
 
-    def describe(self) -> dict[str, Any]:
+    def describe(self) -> "Described":
         """The same as plain data, with digests of the styles that are files."""
-        return {
-            "layout": self.layout_name,
-            "format": self.kind,
-            "size": self.short_side,
-            "fps": None if self.fps is None else str(self.fps),
-            "seed": self.seed,
-            "styles": {self.style_ids[look]: Path(look).name for look in self.looks},
-            "digests": {Path(look).name: digest for look, digest in style_digests(self.looks).items()},
-        }
+        return Described(
+            layout=self.layout_name,
+            format=self.kind,
+            size=self.short_side,
+            fps=None if self.fps is None else str(self.fps),
+            seed=self.seed,
+            styles={self.style_ids[look]: Path(look).name for look in self.looks},
+            digests={Path(look).name: digest for look, digest in style_digests(self.looks).items()},
+        )
 
 
 @contextmanager
@@ -89,15 +85,35 @@ def alone_in(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise UserError(f"Cannot write to {str(folder)!r}: {error.strerror or error}.") from None
     try:
-        with suppress(ModuleNotFoundError):  # systems without locks of this kind
-            import fcntl
-
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock(handle, folder)
         yield
-    except BlockingIOError:
-        raise UserError(f"Another run is at work in {folder}. Wait for it, or choose another --out.") from None
     finally:
         os.close(handle)
+
+
+def _lock(handle: int, folder: Path) -> None:
+    try:
+        import fcntl
+
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise UserError(f"Another run is at work in {folder}. Wait for it, or choose another --out.") from None
+    except (ModuleNotFoundError, OSError):  # systems and disks without locks of this kind
+        return
+
+
+class Described(BaseModel):
+    """`Settings` as plain data; styles are id → name."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    layout: str
+    format: str
+    size: int | None
+    fps: str | None
+    seed: int
+    styles: dict[str, str]
+    digests: dict[str, str]
 
 
 class Note(BaseModel):
@@ -106,7 +122,7 @@ class Note(BaseModel):
     Attributes:
         source: Where the videos were.
         settings: `Settings`, as plain data.
-        videos: Name → file or folder.
+        videos: Name → file or folder, and the stamp that changes if it does, see `Film.stamp`.
         problems: Name of a video that cannot be read → why.
         versions: Of the libraries.
         finished: Whether the run came to its end.
@@ -115,8 +131,8 @@ class Note(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     source: str
-    settings: dict[str, Any]
-    videos: dict[str, str]
+    settings: Described
+    videos: dict[str, tuple[str, str]]
     problems: dict[str, str] = {}
     versions: dict[str, str] = {}
     finished: bool = False
@@ -126,23 +142,27 @@ class Note(BaseModel):
         write_text(out / NOTE, self.model_dump_json(indent=1) + "\n")
 
 
-def claim(out: Path, note: Note, folders: set[str]) -> None:
+def claim(out: Path, note: Note, folders: set[str], rendered: set[str]) -> None:
     """Note whose data a folder holds, unless it holds those of another run.
 
     Args:
         out: The folder of the data set.
         note: What the note shall say.
         folders: Names in ``out`` that the run will write below.
+        rendered: Names of the videos of which clips are there already.
 
     Raises:
         UserError: If there are data of another run, with the first difference, or data without a note.
     """
     if (out / NOTE).exists():
         found = read_note(out)
-        wanted, there = ({"source": one.source, **one.settings} for one in (note, found))
+        wanted, there = ({"source": one.source, **one.settings.model_dump()} for one in (note, found))
         for name, value in wanted.items():
-            if there.get(name) != value:
-                raise UserError(f"{out} holds another run: {name} {_told(there.get(name))}, not {_told(value)}.")
+            if there[name] != value:
+                raise UserError(f"{out} holds another run: {name} {_told(there[name])}, not {_told(value)}.")
+        for name in sorted(rendered & note.videos.keys() & found.videos.keys()):
+            if found.videos[name] != note.videos[name]:
+                raise UserError(f"{note.videos[name][0]} has changed since {out} was rendered. Choose another --out.")
     elif taken := sorted(name for name in folders if (out / name).exists()):
         raise UserError(f"{out / taken[0]} is there already, and no {NOTE} tells what made it. Choose another --out.")
     note.write(out)

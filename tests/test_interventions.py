@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from static_dynamic.commands import command
 from static_dynamic.errors import UserError
@@ -28,6 +29,7 @@ from static_dynamic.interventions import (
 from static_dynamic.interventions.__main__ import catalogue, run
 from static_dynamic.interventions.census import Census
 from static_dynamic.interventions.colour import tone_curve, transfer
+from static_dynamic.interventions.image_style import read_image
 
 ROOT = Path(__file__).parents[1]
 VIDEOS = ROOT.parent / "shared" / "data" / "videos"
@@ -227,6 +229,24 @@ def test_style_from_an_image(painting):
     image = cv2.imread(painting)[None, ..., ::-1]
     assert colour_distance(image, styled) < colour_distance(image, frames)
     assert restyle(scene(1, 17, 31), painting).shape == (1, 17, 31, 3)
+
+
+def test_an_image_is_read_as_it_is_seen(painting, tmp_path):
+    image = Image.open(painting).convert("RGB")
+    seen = read_image(Path(painting))
+    turned, deep, glass = (tmp_path / name for name in ("turned.png", "deep.png", "glass.png"))
+    exif = Image.Exif()
+    exif[0x0112] = 6  # stored lying on its side
+    image.rotate(90, expand=True).save(turned, exif=exif)
+    np.testing.assert_array_equal(read_image(turned), seen)
+    grey = np.asarray(image.convert("L"))
+    Image.fromarray(grey.astype(np.uint16) * 257).save(deep)
+    np.testing.assert_array_equal(read_image(deep), np.dstack([grey] * 3))
+    alpha = np.zeros_like(grey)
+    alpha[:, ::2] = 255
+    Image.fromarray(np.dstack([seen, alpha])).save(glass)
+    np.testing.assert_array_equal(read_image(glass)[:, ::2], seen[:, ::2])
+    assert (read_image(glass)[:, 1::2] == 255).all()
 
 
 def test_bad_styles_are_told_early(tmp_path, painting):

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from fractions import Fraction
 from itertools import permutations
 from math import factorial
 from pathlib import Path
@@ -192,8 +193,6 @@ def test_frames_are_taken_from_the_middle_and_are_the_same_in_every_copy(places)
 
 
 def test_size_and_rate_of_the_data_set_are_those_of_its_original(places, tmp_path):
-    from fractions import Fraction
-
     settings = Settings(("original", "lagoon"), short_side=36, fps=Fraction(5))
     render(places / "videos", tmp_path / "data", settings, workers=0)
     (case, _) = rendered_cases(places / "videos", tmp_path / "data")
@@ -232,6 +231,13 @@ def test_bad_videos_and_copies_cost_one_line(places, tmp_path):
     ):
         with pytest.raises(UserError, match=said):
             rendered_cases(tmp_path / "videos", place, layout)
+    write_frames(tmp_path / "sparse" / "style_1" / "two", moving_frames(3, height=72, width=96))
+    write_video(tmp_path / "videos" / "two.mp4", moving_frames(9))
+    (case,) = rendered_cases(tmp_path / "videos", tmp_path / "sparse", "folders")
+    with pytest.raises(BadClip, match=r"two.mp4: 9 frames, a copy 3. If that has another rate: --fps"):
+        case.clips()
+    (case,) = rendered_cases(tmp_path / "videos", tmp_path / "sparse", "folders", fps=Fraction(10, 3))
+    assert len(case.clips()[0]) == 3
     with pytest.raises(UserError, match="None of the videos"):
         rendered_cases(places / "videos", tmp_path / "data", "folders")
     with pytest.raises(UserError, match="Not a single video can be judged"):
@@ -341,7 +347,9 @@ def test_the_commands_audit_and_tell(places, tmp_path, capsys):
     assert (out / "styles.csv").is_file()
     for arguments, said in (
         (f"audit {places / 'videos'} {places / 'data'} --styles ink", "either a rendered data set or --styles"),
-        (f"audit {places / 'videos'} --frames 1", "--frames of 2 or more"),
+        (f"audit {places / 'videos'} --frames 1", "--frames of an audit must be 2 or more. Got 1"),
+        (f"audit {places / 'videos'} --max-videos 0", "--max-videos of an audit must be 1 or more. Got 0"),
+        (f"audit {places / 'videos'} --styles original", "no style to judge"),
         (f"audit {places / 'gone'}", "No file or folder"),
         ("scrambles --kinds shufle", "Nearest: shuffle"),
         ("scrambles --lengths four", "whole numbers with commas"),

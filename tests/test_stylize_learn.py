@@ -19,7 +19,7 @@ from stylize.commands_learned import add_generate_arguments, add_train_arguments
 from stylize.learn import PRESETS, Learner, Settings
 from stylize.learned import load_style, paint
 from stylize.network import Architecture, as_frames
-from stylize.patches import Keyframe, Patches
+from stylize.patches import Keyframe, Patches, open_clip, read_keyframes
 
 TINY = Architecture((4, 4, 8, 8, 4, 4), 1, bias=True, tanh=True, smoothers=True)
 SMALL = ["--filters", "4,4,8,8,4,4", "--blocks", "1", "--batch", "4", "--vgg", "none", "--device", "cpu"]
@@ -197,7 +197,7 @@ def test_a_run_of_another_configuration_is_not_taken_up(clip):
     with pytest.raises(UserError, match="batch is 4 there, 5 here"):
         learn(clip, "--steps", 2, "--batch", 5)
     save(clip / "keys" / "000.png", filmed(1))
-    with pytest.raises(UserError, match="another run: keyframes"):
+    with pytest.raises(UserError, match="another run: keyframe 000"):
         learn(clip, "--steps", 2)
     (clip / "a.training.pt").write_bytes(b"damaged")
     with pytest.raises(UserError, match="cannot be read"):
@@ -220,11 +220,12 @@ def test_previews_show_unseen_frames_as_they_are_painted_by_then(clip):
 
 
 def test_a_style_says_how_it_was_learned(clip, capsys):
-    style = learn(clip, "--steps", 1, "--mask", clip / "masks" / "000.png", "--short-side", 36)
+    style = learn(clip, "--steps", 1, "--mask", clip / "masks" / "000.png", "--size", 36)
     assert "without the perceptual loss" in capsys.readouterr().out
     facts = load_style(style, "cpu").facts
     assert facts["perception"] is None
-    assert (facts["steps"], facts["height"], list(facts["keyframes"])) == (1, 36, ["000"])
+    assert (facts["steps"], facts["height"], facts["width"]) == (1, 36, 50)
+    assert "keyframe 000" in facts
     json.dumps(facts)
 
 
@@ -240,10 +241,49 @@ def test_weights_of_vgg_give_one_more_loss(clip, capsys):
     assert len(load_style(style, "cpu").facts["perception"]) == 16
 
 
+def test_a_style_counts_where_its_painting_is_opaque(clip):
+    film = open_clip(clip / "frames")
+    alpha = np.asarray(Image.open(clip / "masks" / "000.png"))
+    save(clip / "layer.png", np.dstack([painted(filmed(0)), alpha]))
+    (keyframe,) = read_keyframes(film, [f"000={clip / 'layer.png'}"])
+    assert np.array_equal(keyframe.mask, alpha // 255)
+    save(clip / "white.png", np.dstack([np.full_like(alpha, 255), alpha]))
+    for mask in ("masks/000.png", "white.png"):
+        (keyframe,) = read_keyframes(film, [str(clip / "keys" / "000.png")], [f"000={clip / mask}"])
+        assert np.array_equal(keyframe.mask, alpha // 255)
+
+
+def test_a_painting_of_16_bits_is_the_same_in_8(clip):
+    grey = painted(filmed(0))[..., 0]
+    Image.fromarray(grey.astype(np.uint16) * 257).save(clip / "deep.png")
+    (keyframe,) = read_keyframes(open_clip(clip / "frames"), [f"000={clip / 'deep.png'}"])
+    assert np.array_equal(keyframe.painted, np.dstack([grey] * 3))
+
+
+def test_a_finished_run_writes_a_style_that_was_lost(clip):
+    style = learn(clip, "--steps", 2)
+    before = style.read_bytes()
+    style.unlink()
+    assert learn(clip, "--steps", 2).read_bytes() == before
+
+
+def test_a_disk_that_was_full_can_be_gone_on_with(clip, monkeypatch):
+    whole = learn(clip, "--steps", 2, out="whole.safetensors").read_bytes()
+
+    def full(*arguments):
+        raise UserError("full")
+
+    with monkeypatch.context() as disk:
+        disk.setattr("stylize.commands_learned.write_style", full)
+        with pytest.raises(UserError, match="full"):
+            learn(clip, "--steps", 2)
+    assert learn(clip, "--steps", 2).read_bytes() == whole
+
+
 def test_several_keys_may_name_their_frames(clip):
     save(clip / "other.png", painted(filmed(2)))
     style = learn(clip, "--key", f"002={clip / 'other.png'}", "--steps", 1)
-    assert list(load_style(style, "cpu").facts["keyframes"]) == ["000", "002"]
+    assert {"keyframe 000", "keyframe 002"} < set(load_style(style, "cpu").facts)
 
 
 # ---------------------------------------------------------------- slips
@@ -256,6 +296,14 @@ def small_key(clip):
 def small_frames(clip):
     save(clip / "frames" / "000.png", filmed(0, 20, 28))
     small_key(clip)
+
+
+def another_size_later(clip):
+    save(clip / "frames" / "003.png", filmed(0, 48, 56))
+
+
+def frame_twice(clip):
+    save(clip / "frames" / "001.jpg", filmed(1))
 
 
 def black_mask(clip):
@@ -287,6 +335,12 @@ SLIPS = {
     "a key without a frame": (None, ("--key", "keys/00l.png"), "frame '00l', which .* 000 to 003. Nearest: 00"),
     "two keys for one frame": (None, ("--key", "000=masks/000.png"), "Two keys for the frame '000'"),
     "a mask without a key": (None, ("--mask", "001=masks/000.png"), "'001', which has no key"),
+    "a preview that is a file": (None, ("--preview", "keys/000.png"), "Cannot make the folder"),
+    "frames of several sizes": (another_size_later, (), "56x48.*56x40"),
+    "a frame twice": (frame_twice, (), "a frame twice, 001.jpg and 001.png"),
+    "a size of nothing": (None, ("--size", "0"), "'size' must be 16 pixels or more. Got 0"),
+    "a style of another kind": (None, ("--out", "a.pth"), "ends in .safetensors. Got --out a.pth"),
+    "a place that cannot be written": (None, ("--out", "keys/000.png/a.safetensors"), "Cannot write"),
     "no such preset": (None, ("--preset", "Q"), "Unknown preset 'Q'"),
     "filters that do not fit": (None, ("--filters", "1,2,3"), "six filters"),
     "filters that are no numbers": (None, ("--filters", "a,b"), "filters"),
@@ -361,6 +415,7 @@ def test_smoothing_takes_flicker_from_what_is_painted(clip):
         (("--radius", "-1", "--smooth", "input"), "radius"),
         (("--format", "gif"), "png or jpg"),
         (("--out", "a.avi"), "png or jpg, or to a .mp4"),
+        (("--size", "-4"), "'size' must be 16 pixels or more. Got -4"),
         (("--out", "frames"), "there already"),
     ],
 )

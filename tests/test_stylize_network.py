@@ -188,7 +188,16 @@ def test_what_is_no_style_is_refused_in_one_line(tiny, tmp_path):
     note = json.dumps({"architecture": asdict(TINY)})
     save_file({"x": torch.zeros(2)}, tmp_path / "other.safetensors", {"learned_style": note})
     write_style(tmp_path / "guided.safetensors", Generator(Architecture((4, 6, 8, 8, 6, 5), 1, inputs=6)), {})
-    reasons = {"weights": "no learned style", "cut": "cannot be read", "other": "no generator", "guided": "1 guide"}
+    for name, facts in (("bare", {}), ("odd", {"architecture": {"x": 1}})):
+        save_file({"x": torch.zeros(2)}, tmp_path / f"{name}.safetensors", {"learned_style": json.dumps(facts)})
+    reasons = {
+        "bare": "note does not tell",
+        "odd": "note does not tell",
+        "weights": "no learned style",
+        "cut": "cannot be read",
+        "other": "no generator",
+        "guided": "1 guide",
+    }
     for name, reason in reasons.items():
         with pytest.raises(UserError, match=reason) as error:
             load_style(tmp_path / f"{name}.safetensors", "cpu")

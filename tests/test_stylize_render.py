@@ -90,10 +90,12 @@ def test_a_rendered_video_is_the_whole_video_restyled(videos, painting, tmp_path
 def test_the_note_says_what_was_done(videos, painting, tmp_path):
     render(videos, tmp_path / "out", Settings(("original", "ink", painting), short_side=24, seed=5), workers=0)
     note = read_note(tmp_path / "out")
-    assert note.settings["styles"] == {"0": "original", "1": "ink", "2": "my.png"}
-    assert set(note.settings["digests"]) == {"my.png"}
-    assert (note.settings["seed"], note.settings["size"], note.finished) == (5, 24, True)
-    assert note.videos == {name: str(videos / f"{name}.mp4") for name in "ab"}
+    assert note.settings.styles == {"0": "original", "1": "ink", "2": "my.png"}
+    assert set(note.settings.digests) == {"my.png"}
+    assert (note.settings.seed, note.settings.size, note.finished) == (5, 24, True)
+    assert {name: place for name, (place, _) in note.videos.items()} == {
+        name: str(videos / f"{name}.mp4") for name in "ab"
+    }
     assert {"numpy", "opencv-python-headless", "decoder"} <= set(note.versions)
 
 
@@ -319,11 +321,22 @@ def test_a_bad_video_costs_one_line_and_is_taken_up_when_mended(videos, tmp_path
     assert sorted(path.name for path in (tmp_path / "out" / "style_1").iterdir()) == ["a", "b"]
     write_video(videos / "c.mp4", coded_frames(5))
     assert render(videos, tmp_path / "out", settings, workers=0).problems == {}
-    with pytest.raises(UserError, match=r"Not a single video can be read.*24x8 pixels.*16 or more"):
+    with pytest.raises(UserError, match=r"Not a single video can be read.*24x8 pixels.*16 a side"):
         render(tiny, tmp_path / "small", settings, workers=0)
 
 
+def test_a_video_that_was_replaced_is_noticed(videos, tmp_path):
+    render(videos, tmp_path / "out", Settings(("ink",)), workers=0)
+    before = tree(tmp_path / "out")
+    write_video(videos / "b.mp4", coded_frames(5))
+    with pytest.raises(UserError, match=r"b.mp4 has changed since .*out was rendered"):
+        render(videos, tmp_path / "out", Settings(("ink",)), workers=0)
+    assert tree(tmp_path / "out") == before
+
+
 def test_films_tell_what_is_wrong_with_them(tmp_path):
+    write_frames(tmp_path / "twice", coded_frames(3), "{:d}.jpg")
+    write_frames(tmp_path / "twice", coded_frames(1), "{:d}.png")
     write_frames(tmp_path / "two" / "s", coded_frames(3), "img_{:d}.jpg")
     write_frames(tmp_path / "two" / "s", coded_frames(3), "flow_{:d}.jpg")
     write_frames(tmp_path / "sizes", [*noisy_frames(2), *noisy_frames(1, 40, 64)])
@@ -331,12 +344,21 @@ def test_films_tell_what_is_wrong_with_them(tmp_path):
     for place, said in (
         ("two", r"several sequences \(flow_, img_\)"),
         ("sizes", "change size"),
+        ("twice", r"a frame twice, (0.jpg and 0.png|1.jpg and 1.png)"),
         ("text.mp4", "no video"),
     ):
         with pytest.raises(BadClip, match=said):
             list(find_films(tmp_path / place)[0])
     with pytest.raises(BadClip, match="no frame 7"):
         find_films(write_video(tmp_path / "short.mp4", coded_frames(5)))[0].pick([3, 7])
+
+
+def test_files_and_folders_are_not_mixed(videos, tmp_path):
+    Image.fromarray(coded_frames(1)[0]).save(videos / "poster.jpg")
+    assert [film.name for film in find_films(videos)] == ["a", "b"]
+    write_frames(videos / "folder", coded_frames(3))
+    with pytest.raises(UserError, match=r"video files \(a.mp4\) and frame folders \(folder\)"):
+        find_films(videos)
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------
@@ -401,10 +423,13 @@ def test_styles_are_names_globs_images_and_learned(painting, tmp_path):
     other = tmp_path / "other" / "my.jpg"
     other.parent.mkdir()
     Image.open(painting).save(other)
+    both = parse_looks(f"{tmp_path}/*.png,ink")
+    assert both == (painting, "ink")
     for text, said in (
         ("inck", "Unknown style 'inck'. Nearest: ink"),
-        ("gone.jpg", "gone.jpg' cannot be read: No such file"),
-        (str(broken), "must be a JPEG or PNG"),
+        ("gone.jpg", "gone.jpg: this style image is missing"),
+        ("my.webp", "no file of a kind that can be read: .jpg, .jpeg, .png, .safetensors, .pth"),
+        (str(broken), "broken.jpg: this style image cannot be read"),
         ("gone.safetensors", "No file 'gone.safetensors'"),
         ("ink,ink", "Two styles are called 'ink'"),
         (f"{painting},{other}", "Two styles are called 'my'"),
@@ -433,7 +458,7 @@ def test_a_learned_style_is_rendered_like_any_other(videos, tmp_path):
         ("render VIDEOS --out OUT --styles ink --layout ssv", "Unknown layout 'ssv'. Nearest: ssv2"),
         ("render VIDEOS --out OUT --styles ink --layout DAVIS --format png", "Unknown format 'png' in layout DAVIS"),
         ("render VIDEOS --out OUT --styles ink --fps fast", "frames per second, e.g. 5"),
-        ("render VIDEOS --out OUT --styles ink --size 0", "The 'size' must be positive. Got 0"),
+        ("render VIDEOS --out OUT --styles ink --size 0", "The 'size' must be 16 pixels or more. Got 0"),
         ("render VIDEOS --out OUT --styles ink --seed -1", "The 'seed' must be a non-negative integer"),
         ("render VIDEOS --out OUT --styles ink --workers -1", "The 'workers' must be 0 or more"),
         ("render OUT --out OUT --styles ink", "No file or folder"),

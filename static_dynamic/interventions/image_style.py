@@ -5,14 +5,18 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
+from PIL import Image, ImageOps
 
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import colour, texture
 from static_dynamic.interventions.census import Census, Frame, Paint, Style, luminance
+from static_dynamic.sources.images import eight_bit, opacity, open_image
 
 Rng = np.random.Generator
 Plane = npt.NDArray[np.float32]
 
+SMALLEST = 16
+"""Least side of an image, pixels."""
 TONES = 7
 """Textures cut from an image, dark to bright."""
 PATCHES = 4
@@ -27,17 +31,18 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 def read_image(path: Path) -> Frame:
     """An image as ``(H, W, 3)`` uint8 RGB.
 
+    Where it is transparent, it is white; it is turned as its file asks.
+
     Raises:
         UserError: If there is none, or it cannot be decoded, or it is smaller than 16 pixels.
     """
-    try:
-        data = np.frombuffer(path.read_bytes(), dtype=np.uint8)
-    except OSError as error:
-        raise UserError(f"The style image {str(path)!r} cannot be read: {error.strerror}.") from error
-    image = cv2.imdecode(data, cv2.IMREAD_COLOR) if data.size else None
-    if image is None or min(image.shape[:2]) < 16:
-        raise UserError(f"The style image {str(path)!r} must be a JPEG or PNG, 16 pixels or more each way.")
-    return np.asarray(image[..., ::-1].copy(), dtype=np.uint8)
+    image = eight_bit(ImageOps.exif_transpose(open_image(path, "style image")))
+    if min(image.size) < SMALLEST:
+        size = "x".join(map(str, image.size))
+        raise UserError(f"The style image {str(path)!r} is {size} pixels: {SMALLEST} or more each way are needed.")
+    paper = Image.new("RGB", image.size, "white")
+    paper.paste(image.convert("RGB"), mask=Image.fromarray(opacity(image)))
+    return np.asarray(paper)
 
 
 def image_style(path: Path) -> Style:

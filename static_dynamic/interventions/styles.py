@@ -15,6 +15,7 @@ from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.errors import UserError, unknown
 from static_dynamic.interventions.census import Census, Paint, Style
 from static_dynamic.interventions.registry import Registry, generator
+from static_dynamic.sources.images import EXTENSIONS as IMAGES
 
 style: Registry[Style] = Registry("style")
 
@@ -100,13 +101,16 @@ def _find(name: str) -> Style:
         return image_style(Path(name))
     if read := style_files.get(Path(name).suffix.lower()):
         return read(Path(name))
+    if Path(name).suffix:
+        kinds = [*IMAGES, *style_files]
+        raise UserError(f"The style {name!r} is no file of a kind that can be read: {', '.join(kinds)}.")
     if name not in style.entries:
         raise unknown("style", name, [ORIGINAL, *style.entries, "path/to/image.jpg"])
     return style[name].function
 
 
 def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in {".jpg", ".jpeg", ".png"}
+    return Path(name).suffix.lower() in IMAGES
 
 
 def _check_frames(frames: Frames) -> None:

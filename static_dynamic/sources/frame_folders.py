@@ -3,6 +3,7 @@
 import os
 import re
 from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 from static_dynamic.clip import Clip, Recipe, Video
@@ -49,7 +50,7 @@ class FrameFolders:
         """
         only_as_filmed(style, self.name)
         folder = known(self._folders, video, self.name)
-        paths = self._frames(folder)
+        paths = frames_in(folder, self.pattern)
         sample = sampled(recipe, len(paths), folder)
         frames = read_images((paths[number] for number in sample.numbers), short_side=recipe.resize)
         return Clip(frames, sample, str(folder), len(paths))
@@ -64,15 +65,24 @@ class FrameFolders:
             "clip": "middle",
         }
 
-    def _frames(self, folder: Path) -> list[Path]:
-        frames = sorted(filter(is_image, folder.glob(self.pattern)), key=lambda path: natural_key(path.name))
-        sequences = _sequences(frames)
-        if self.pattern == "*" and len(sequences) > 1:
-            raise BadClip(
-                f"{folder}: holds several sequences ({', '.join(sequences)}); "
-                f"say which one is meant, e.g. pattern={sequences[0] + '*'!r}."
-            )
-        return frames
+
+def frames_in(folder: Path, pattern: str = "*") -> list[Path]:
+    """The frames in a folder, in natural order.
+
+    Raises:
+        BadClip: If they are of several sequences, such as ``img_`` and ``flow_x_``, or there is one twice.
+    """
+    frames = sorted(filter(is_image, folder.glob(pattern)), key=lambda path: natural_key(path.name))
+    sequences = _sequences(frames)
+    if pattern == "*" and len(sequences) > 1:
+        raise BadClip(
+            f"{folder}: holds several sequences ({', '.join(sequences)}). One folder is one video; "
+            f"FrameFolders(pattern={sequences[0] + '*'!r}) takes one of them."
+        )
+    for before, after in pairwise(frames):
+        if before.stem == after.stem:
+            raise BadClip(f"{folder}: holds a frame twice, {before.name} and {after.name}.")
+    return frames
 
 
 def frame_folders(root: Path) -> list[Path]:

@@ -42,13 +42,27 @@ def open_image(path: Path, kind: str = "frame") -> Image.Image:
         raise BadClip(f"{path}: this {kind} cannot be read ({reason}).") from error
 
 
-def read_image(path: Path) -> Frames:
+def read_image(path: Path, kind: str = "frame") -> Frames:
     """One image as ``(H, W, 3)`` uint8 RGB, read as the published loaders read it, with PIL.
 
     Raises:
         BadClip: If the file is missing, empty, cut short or no image.
     """
-    return np.asarray(open_image(path).convert("RGB"))
+    return np.asarray(eight_bit(open_image(path, kind)).convert("RGB"))
+
+
+def eight_bit(image: Image.Image) -> Image.Image:
+    """The same image in levels of 0..255; PIL by itself would cut off those of 16-bit images."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+
+
+def opacity(image: Image.Image) -> Frames:
+    """How opaque every pixel is: ``(H, W)``, 0..255."""
+    if not image.has_transparency_data:
+        return np.full(image.size[::-1], 255, np.uint8)
+    return np.asarray(image.convert("RGBA").getchannel("A"))
 
 
 def read_images(paths: Iterable[Path], short_side: int | None = None) -> Frames:
