@@ -31,13 +31,13 @@ import torch
 from static_dynamic.clip import Frames
 from static_dynamic.interventions import list_styles, restyle
 from static_dynamic.interventions.census import Census
+from static_dynamic.writing import image_folder, video_file
 from stylize.films import Film, find_films
 from stylize.learned import paint
 from stylize.looks import fit_look
 from stylize.network import Architecture, Generator
 from stylize.render import render
 from stylize.settings import Settings
-from stylize.writing import image_folder, video_file
 
 SIZES = (256, 480)
 FRAMES = 24

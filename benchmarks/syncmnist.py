@@ -159,7 +159,7 @@ def evaluate(network: Network, test: Test) -> dict[str, float]:
     if network.regions is None:
         return found
     pixels = SIDE / CELLS
-    centre = pixels * (network.regions.centre + 0.5)  # a cell is a square of 4 x 4 pixels
+    centre = pixels * network.regions.centre + 0.5  # two convolutions of stride 2 and odd width: see `boxes_of`
     half = pixels * network.regions.half_size
     low, high = centre - half, centre + half
     digits = (test.boxes[..., :2] + test.boxes[..., 2:]) / 2

@@ -7,7 +7,6 @@ from functools import partial
 from torch import Tensor, nn
 
 from models.dyreg import RELEASED, DynamicGraph, Options, ResidualGraph
-from models.dyreg_regions import Regions
 from models.errors import ModelError, unknown
 from models.keys import State
 from models.registry import register_model
@@ -77,23 +76,6 @@ class DyRegTSM(TSM):
             side = crop // 2 ** (level + 1)
             graph = DynamicGraph(width, (side, side), 256 if width > 256 else None, options)
             block.conv2 = nn.Sequential(PerClip(block.conv2, frames), ResidualGraph(graph), nn.Flatten(0, 1))
-
-    def with_regions(self, clip: Tensor) -> tuple[Tensor, dict[str, Regions]]:
-        """``(N, 3, T, H, W)`` → logits, and place → where its nodes are, in cells of the feature map there."""
-        found: dict[str, Regions] = {}
-
-        def locate(module: nn.Module, args: tuple[Tensor], place: str) -> None:
-            graph = module.get_submodule("dynamic_graph")
-            assert isinstance(graph, DynamicGraph)
-            found[place] = graph.locate(graph.project(args[0]))
-
-        graphs = {place: self.get_submodule(f"base_model.{place}.conv2.1") for place in self.places}
-        hooks = [graph.register_forward_pre_hook(partial(locate, place=place)) for place, graph in graphs.items()]
-        try:
-            return self(clip), found
-        finally:
-            for hook in hooks:
-                hook.remove()
 
     def adapt_checkpoint(self, state: State) -> State:
         """Released files have older names, and constants that are computed here."""

@@ -28,10 +28,10 @@ def write_png(image: Frames, path: Path) -> None:
     write_atomically(path, lambda partial: Image.fromarray(image).save(partial, "PNG"))
 
 
-def card(text: str, width: int = LABEL, low: bool = False) -> Frames:
-    """A text of one or more lines, in the middle of a cell ``(HEIGHT, width, 3)``, or at its foot."""
-    cell = Image.new("RGB", (width, HEIGHT), PAPER)
-    place = (width / 2, HEIGHT - 2 * MARGIN if low else HEIGHT / 2)
+def card(text: str, width: int = LABEL, height: int = HEIGHT, low: bool = False) -> Frames:
+    """A text of one or more lines, in the middle of a cell ``(height, width, 3)``, or at its foot."""
+    cell = Image.new("RGB", (width, height), PAPER)
+    place = (width / 2, height - 2 * MARGIN if low else height / 2)
     font, anchor = ImageFont.load_default(13), "md" if low else "mm"
     ImageDraw.Draw(cell).multiline_text(place, text, INK, font, anchor=anchor, align="center")
     return np.array(cell)

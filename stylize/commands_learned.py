@@ -17,13 +17,13 @@ from static_dynamic.progress import progress_bar
 from static_dynamic.sources.base import reduced
 from static_dynamic.sources.images import EXTENSIONS as IMAGES
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
+from static_dynamic.writing import QUALITY, Write, image_folder, video_file
 from stylize.films import Film, find_films
 from stylize.learn import PRESETS, Learner, Settings
 from stylize.learned import LearnedStyle, load_style, paint, write_style
 from stylize.patches import open_clip, read_keyframes, unseen
 from stylize.perception import Perception, find_weights, load_perception
 from stylize.smoothing import RADIUS, SIGMA, smooth
-from stylize.writing import QUALITY, Write, image_folder, video_file
 
 PREVIEWS = 3
 """Unseen frames on a preview."""

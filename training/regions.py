@@ -24,9 +24,9 @@ from static_dynamic.clip import Frames, Recipe
 from static_dynamic.commands import Parser, command
 from static_dynamic.errors import UserError
 from static_dynamic.inputs import declared_recipe
-from static_dynamic.pictures import write_png
+from static_dynamic.pictures import card, write_png
 from static_dynamic.sources import open_source
-from training.pictures import label, side_by_side, stacked, with_boxes, write_gif, write_mp4
+from training.pictures import side_by_side, stacked, with_boxes, write_gif, write_mp4
 
 FPS = 5
 HEAT = 0.35
@@ -115,7 +115,7 @@ def _enlarged(maps: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
 
 def animation(drawn: Mapping[str, Frames]) -> Frames:
     """Graphs side by side, each below its name: ``(T, H, W, 3)``."""
-    titles = side_by_side([label(name, 24, frames.shape[2]) for name, frames in drawn.items()])
+    titles = side_by_side([card(name, frames.shape[2], 24) for name, frames in drawn.items()])
     return np.stack([stacked([titles, side_by_side(list(images))]) for images in zip(*drawn.values(), strict=True)])
 
 
@@ -124,8 +124,8 @@ def contact_sheet(drawn: Mapping[str, Frames], columns: int) -> Frames:
     width = max(90, *(9 * len(name) for name in drawn))
     length, height, side = next(iter(drawn.values())).shape[:3]
     chosen = np.unique(np.linspace(0, length - 1, columns).round().astype(int))
-    header = side_by_side([label("", 24, width), *(label(f"frame {number + 1}", 24, side) for number in chosen)])
-    rows = [side_by_side([label(name, height, width), *frames[chosen]]) for name, frames in drawn.items()]
+    header = side_by_side([card("", width, 24), *(card(f"frame {number + 1}", side, 24) for number in chosen)])
+    rows = [side_by_side([card(name, width, height), *frames[chosen]]) for name, frames in drawn.items()]
     return stacked([header, *rows])
 
 

@@ -21,8 +21,8 @@ from static_dynamic.clip import Frames
 from static_dynamic.commands import Parser, command
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically, write_text
-from static_dynamic.pictures import write_png
-from training.pictures import enlarged, label, side_by_side, stacked, with_boxes, write_mp4
+from static_dynamic.pictures import card, write_png
+from training.pictures import enlarged, side_by_side, stacked, with_boxes, write_mp4
 from training.syncmnist.clips import CANVASES, SyncClip, SyncMNIST
 from training.syncmnist.digits import SETS, SPLITS
 
@@ -73,7 +73,7 @@ def _row(name: str, clip: SyncClip) -> Frames:
     colours = [MOVING if place in clip.pair else OTHER for place in range(len(clip.digits))]
     frames = enlarged(_rgb(clip.frames), factor)
     drawn = [with_boxes(frame, box * factor, colours) for frame, box in zip(frames, clip.boxes, strict=True)]
-    return side_by_side([label(name, frames.shape[1], 80), *drawn])
+    return side_by_side([card(name, 80, frames.shape[1]), *drawn])
 
 
 def _rows(name: str, clip: SyncClip) -> list[tuple[object, ...]]:

@@ -23,6 +23,9 @@ QUANTISER = "14"
 """Of H.264; its traces are fainter than those of the JPEGs. It is constant because x264's rate control is not: it gives
 one video other bytes in other runs."""
 
+BT601, LIMITED = 5, 1
+"""How libav makes luma and chroma of RGB; players that are not told guess by the size."""
+
 
 @contextmanager
 def image_folder(folder: Path, name: Callable[[int], str]) -> Iterator[Write]:
@@ -63,6 +66,7 @@ def video_file(path: Path, rate: Fraction) -> Iterator[Write]:
     with _whole(path) as partial, _plain_errors(), av.open(str(partial), "w", format="mp4") as container:
         stream: Any = container.add_stream("libx264", rate=rate, options={"qp": QUANTISER, "preset": "superfast"})
         stream.thread_count = 1  # the bytes depend on the number of threads
+        stream.codec_context.colorspace, stream.codec_context.color_range = BT601, LIMITED
 
         def write(frame: Frames) -> None:
             if not stream.codec_context.is_open:
