@@ -10,8 +10,9 @@ Example:
 
 from models.checkpoints import LoadReport, load_checkpoint
 from models.errors import ModelError
-from models.registry import create_model, describe, list_models, register_model
+from models.registry import register_model
 from models.spec import ModelSpec, Recipe, Stage
+from models.zoo import create_model, describe, list_models
 
 __all__ = [
     "LoadReport",

@@ -133,7 +133,7 @@ def published(tmp_path, monkeypatch):
 
     def publish(sha256=None):
         spec = replace(models.describe("fast"), url=file.as_uri(), sha256=sha256)
-        monkeypatch.setitem(registry._BY_NAME, "fast", spec)
+        monkeypatch.setitem(registry.registered, "fast", spec)
 
     publish()
     return SimpleNamespace(file=file, kept=tmp_path / "hub" / "checkpoints", publish=publish)
