@@ -30,7 +30,7 @@ def command(run: Callable[[], object]) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped. What is done is kept: the same command goes on from here.", file=sys.stderr)
+        print("Stopped. Nothing is half-written, and the same command goes on with what was finished.", file=sys.stderr)
         return 130
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more

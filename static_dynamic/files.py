@@ -42,6 +42,16 @@ def make_folder(path: Path) -> None:
         raise UserError(f"Cannot make the folder {str(path)!r}: {error.strerror or error}.") from None
 
 
+def refuse_existing(*paths: Path) -> None:
+    """Make sure that writing these files or folders overwrites nothing.
+
+    Raises:
+        UserError: If one of them is there.
+    """
+    if there := [path for path in paths if os.path.lexists(path)]:
+        raise UserError(f"{there[0]} is there already: remove it, or give another place.")
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))

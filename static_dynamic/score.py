@@ -89,7 +89,7 @@ def score(store: Store, scoring: Scoring) -> Scores:
     stages = [_score_stage(store, stage, units, pairs, scoring) for stage, units in store.units().items()]
     videos = len(np.unique(pairs.video))
     few = (
-        [f"Only {videos} videos: under {ENOUGH_VIDEOS} the intervals tend to be too narrow."]
+        [f"Few videos ({videos}): under {ENOUGH_VIDEOS} the intervals tend to be too narrow."]
         if videos < ENOUGH_VIDEOS
         else []
     )

@@ -1,7 +1,7 @@
 """The audit of styles: does a style change what a clip looks like, keep how it moves, and differ from the others?"""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 
 import cv2
@@ -21,6 +21,9 @@ ANOTHER = "another video"
 """The row of how far two videos are from each other."""
 MEASURES = ("colour", "texture", "flow_error", "angle", "flicker", "edges")
 DISTANCES = ["style", "other", "colour", "texture"]
+PROBLEMS = ["video", "style", "why"]
+TOLD = 3
+"""Copies in a style of which it is told why they are left out."""
 PASS = "pass"
 
 
@@ -65,11 +68,13 @@ class Findings:
         clips: A row for each style, and for the re-encoded copy.
         distances: A row for each two styles.
         filmed: Colours and textures of the video as filmed.
+        problems: Style, or ``"original"`` → why it cannot be judged.
     """
 
-    clips: list[dict[str, object]]
-    distances: list[dict[str, object]]
-    filmed: tuple[Histogram, Histogram]
+    clips: Sequence[Mapping[str, object]] = ()
+    distances: Sequence[Mapping[str, object]] = ()
+    filmed: Sequence[Histogram] = ()
+    problems: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -80,13 +85,24 @@ class Audit:
         clips: ``video``, ``style`` and a column per measure: a row per video and style.
         distances: ``style``, ``other``, ``colour``, ``texture``: how far two styles are apart, averaged over videos.
         styles: A row per style: averages over videos, the style whose colours are nearest, the verdict.
-        problems: Name of a video that cannot be judged → why.
+        problems: ``video``, ``style``, ``why``: a row per copy that cannot be judged, or per video, which is style
+            ``"original"`` then.
     """
 
     clips: pd.DataFrame
     distances: pd.DataFrame
     styles: pd.DataFrame
-    problems: Mapping[str, str]
+    problems: pd.DataFrame
+
+    def left_out(self) -> list[str]:
+        """What cannot be judged, in lines: the first copies in each style, and how many more."""
+        lines = []
+        for style, reasons in self.problems.groupby("style", sort=False)["why"]:
+            lines += reasons[:TOLD].tolist()
+            if len(reasons) > TOLD:
+                what = "videos" if style == ORIGINAL else f"copies in style {style}"
+                lines.append(f"{len(reasons) - TOLD} more {what}")
+        return lines
 
 
 def audit(
@@ -105,42 +121,43 @@ def audit(
         UserError: If not a single video can be judged.
     """
     found: dict[str, Findings] = {}
-    problems: dict[str, str] = {}
-    for done, (case, judged) in enumerate(in_processes(judge, cases, workers), start=1):
-        if isinstance(judged, Findings):
-            found[case.name] = judged
-        else:
-            problems[case.name] = judged
+    for done, (case, found[case.name]) in enumerate(in_processes(judge, cases, workers), start=1):
         on_video(done, len(cases), case.name)
-    if not found:
-        raise UserError(f"Not a single video can be judged. The first: {next(iter(problems.values()))}")
-    ordered = [found[case.name] for case in cases if case.name in found]
-    clips = pd.DataFrame([row for findings in ordered for row in findings.clips])
-    apart = pd.DataFrame([row for findings in ordered for row in findings.distances], columns=DISTANCES)
+    every = [(case.name, found[case.name]) for case in cases]  # in order, which that of the processes is not
+    problems = [(video, style, why) for video, findings in every for style, why in findings.problems.items()]
+    judged = [findings for _, findings in every if findings.clips]
+    if not judged:
+        raise UserError(f"Not a single video can be judged. The first: {problems[0][-1]}")
+    clips = pd.DataFrame([row for findings in judged for row in findings.clips])
+    apart = pd.DataFrame([row for findings in judged for row in findings.distances], columns=DISTANCES)
     distances = apart.groupby(["style", "other"], sort=False)[["colour", "texture"]].mean().reset_index()
-    another = [_apart(a.filmed, b.filmed) for a, b in pairwise(ordered)]
-    return Audit(clips, distances, style_table(clips, distances, another), problems)
+    another = [_apart(a.filmed, b.filmed) for a, b in pairwise(judged)]
+    styles = style_table(clips, distances, another)
+    return Audit(clips, distances, styles, pd.DataFrame(problems, columns=PROBLEMS))
 
 
-def judge(case: Case) -> Findings | str:
-    """Measure one video in all its styles; tell what is wrong with it if it cannot be read."""
+def judge(case: Case) -> Findings:
+    """Measure one video in all its styles; tell what is wrong with those that cannot be read."""
     try:
-        filmed, copies = case.clips()
+        filmed, copies, problems = case.clips()
     except BadClip as problem:
-        return str(problem)
+        return Findings(problems={ORIGINAL: str(problem)})
     motion, looks = Motion(filmed), {}
     looks[ORIGINAL] = colours(filmed), textures(filmed)
     steady = motion.warp_error(filmed)
     rows: list[dict[str, object]] = []
+    floor = float("nan")
     for style, frames in {FLOOR: re_encoded(filmed), **copies}.items():
         looks[style] = colours(frames), textures(frames)
         flow_error, angle = motion.errors(frames)
+        floor = flow_error if style == FLOOR else floor
         rows.append(
             {
                 "video": case.name,
                 "style": style,
                 **_apart(looks[ORIGINAL], looks[style]),
                 "flow_error": flow_error,
+                "floor": floor,
                 "angle": angle,
                 "flicker": motion.warp_error(frames) - steady,
                 "edges": edge_overlap(filmed, frames),
@@ -150,7 +167,7 @@ def judge(case: Case) -> Findings | str:
     distances: list[dict[str, object]] = [
         {"style": a, "other": b, **_apart(looks[a], looks[b])} for a, b in combinations(copies, 2)
     ]
-    return Findings(rows, distances, looks[ORIGINAL])
+    return Findings(rows, distances, looks[ORIGINAL], problems)
 
 
 def re_encoded(frames: Frames) -> Frames:
@@ -170,17 +187,17 @@ def style_table(
 ) -> pd.DataFrame:
     """A row per style: averages over videos, ``motion``, the nearest other style, and the verdict.
 
-    ``motion = (1 - flow_error) / (1 - flow_error of the re-encoded copy)``: the share of the motion that is found
-    again, of what can be found.
+    ``motion = (1 - flow_error) / (1 - floor)``, ``floor`` being the ``flow_error`` of the re-encoded copies of the same
+    videos: the share of the motion that is found again, of what can be found.
 
     Args:
         clips: See `Audit`.
         distances: See `Audit`.
         another: How far apart two videos are, for the row of that name.
     """
-    table = clips.groupby("style", sort=False)[list(MEASURES)].mean()
+    table = clips.groupby("style", sort=False)[[*MEASURES, "floor"]].mean()
     table.insert(0, "videos", clips.groupby("style", sort=False)["video"].nunique())
-    table["motion"] = (1 - table["flow_error"]) / (1 - table.loc[FLOOR, "flow_error"])
+    table["motion"] = (1 - table["flow_error"]) / (1 - table.pop("floor"))
     nearest = [_nearest(str(style), distances) for style in table.index]
     table["nearest"] = [name for name, _ in nearest]
     table["nearest_colour"] = [distance for _, distance in nearest]
@@ -212,5 +229,5 @@ def _nearest(style: str, distances: pd.DataFrame) -> tuple[str | None, float]:
     return str(row["other"] if row["style"] == style else row["style"]), float(row["colour"])
 
 
-def _apart(a: tuple[Histogram, Histogram], b: tuple[Histogram, Histogram]) -> dict[str, float]:
+def _apart(a: Sequence[Histogram], b: Sequence[Histogram]) -> dict[str, float]:
     return {"colour": total_variation(a[0], b[0]), "texture": total_variation(a[1], b[1])}

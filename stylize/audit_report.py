@@ -25,11 +25,12 @@ HEIGHT = 150
 COLUMNS = 3
 MARGIN, LABEL = 6, 22
 INK, GOOD, BAD, SOFT, PAPER = "#1c1c1c", "#0072B2", "#D55E00", "#8C8C8C", (255, 255, 255)
+TABLES = ("styles", "clips", "distances", "problems")
 SHOWN = ("colour", "texture", "flow_error", "angle", "motion", "flicker", "edges")
 
 
 def save_audit(audit: Audit, case: Case, folder: str | Path) -> list[Path]:
-    """Write ``styles.csv``, ``clips.csv``, ``distances.csv``, ``sheet.png`` and ``audit.html``.
+    """Write ``styles.csv``, ``clips.csv``, ``distances.csv``, ``problems.csv``, ``sheet.png`` and ``audit.html``.
 
     Args:
         audit: What was found.
@@ -40,14 +41,17 @@ def save_audit(audit: Audit, case: Case, folder: str | Path) -> list[Path]:
         UserError: If a file cannot be written.
     """
     root = Path(folder)
-    tables = {"styles": audit.styles, "clips": audit.clips, "distances": audit.distances}
-    for name, table in tables.items():
-        text = table.round(4).to_csv(index=False, lineterminator="\n")
-        write_text(root / f"{name}.csv", text)
+    for name in TABLES:
+        write_text(root / f"{name}.csv", getattr(audit, name).round(4).to_csv(index=False, lineterminator="\n"))
     sheet = _png(draw_sheet(audit, case))
     write_atomically(root / "sheet.png", partial(Path.write_bytes, data=sheet))
     write_text(root / "audit.html", page(audit, case, sheet))
-    return [root / name for name in (*(f"{name}.csv" for name in tables), "sheet.png", "audit.html")]
+    return files_of(root)
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Where `save_audit` writes."""
+    return [folder / name for name in (*(f"{name}.csv" for name in TABLES), "sheet.png", "audit.html")]
 
 
 def liveliest(audit: Audit, cases: Sequence[Case]) -> Case:
@@ -64,7 +68,7 @@ def draw_sheet(audit: Audit, case: Case) -> Frame:
 
     Flow is drawn by the colour wheel, as long as that of the video as filmed.
     """
-    filmed, copies = case.clips()
+    filmed, copies, _ = case.clips()
     middle = (len(filmed) - 1) // 2
     shown = {"as filmed": filmed, FLOOR: re_encoded(filmed), **copies}
     flows = {style: Dis()(frames[middle], frames[middle + 1]) for style, frames in shown.items()}
@@ -101,8 +105,7 @@ def plot_measures(audit: Audit) -> "Figure":
 
     styles = audit.styles[audit.styles["style"] != ANOTHER].set_index("style")
     ordered = styles.sort_values("motion").index
-    floor = styles.loc[FLOOR, "flow_error"]
-    clips = audit.clips.assign(motion=(1 - audit.clips["flow_error"]) / (1 - floor))
+    clips = audit.clips.assign(motion=(1 - audit.clips["flow_error"]) / (1 - audit.clips["floor"]))
     with sns.axes_style("whitegrid"):
         figure = Figure(figsize=(12, 1.2 + 0.28 * len(ordered)), layout="constrained")
         panels = figure.subplots(1, len(LIMITS), sharey=True)
@@ -166,7 +169,7 @@ def page(audit: Audit, case: Case, sheet: bytes) -> str:
         passed=int((judged["verdict"] == PASS).sum()),
         judged=len(judged),
         videos=audit.clips["video"].nunique(),
-        problems=audit.problems,
+        left_out=audit.left_out(),
         limits=LIMITS,
         video=case.name,
         frames=case.frames,

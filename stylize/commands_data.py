@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from static_dynamic.errors import UserError
-from static_dynamic.files import write_text
+from static_dynamic.files import refuse_existing, write_text
 from static_dynamic.interventions import STRONG
 from static_dynamic.interventions.styles import style
 from static_dynamic.progress import progress_bar
@@ -72,7 +72,7 @@ def add_audit_arguments(parser: ArgumentParser) -> None:
     add("--styles", help="styles of the copies that are made, as for render (all built-in ones)")
     add("--layout", help=f"of a data set that was not rendered here: {', '.join(LAYOUTS)}")
     add("--fps", type=_rate, help="frames per second of such a data set (those of the videos)")
-    add("--out", type=Path, default=Path("runs/audit"), help="folder for tables, pictures and page (%(default)s)")
+    add("--out", type=Path, required=True, metavar="DIR", help="folder for tables, pictures and page")
     add("--frames", type=int, default=FRAMES, help="frames of a video that are looked at (%(default)s)")
     add("--max-videos", type=int, metavar="N", help="use the first N videos")
     add("--seed", type=int, default=0, help="of the copies that are made (%(default)s)")
@@ -86,13 +86,14 @@ def audit(options: Namespace) -> None:
         UserError: For any slip in the options, if nothing can be judged, or a file cannot be written.
     """
     from stylize.audit import audit
-    from stylize.audit_report import liveliest, save_audit
+    from stylize.audit_report import files_of, liveliest, save_audit
     from stylize.cases import made_cases, rendered_cases
 
     least = {"frames": 2, "workers": 0, "max_videos": 1}
     for name, value in least.items():
         if (given := getattr(options, name)) is not None and given < value:
             raise UserError(f"The --{name.replace('_', '-')} of an audit must be {value} or more. Got {given}.")
+    refuse_existing(*files_of(options.out))
     if options.stylized is None:
         cases = made_cases(options.original, parse_looks(options.styles or "*"), options.frames, options.seed)
     elif options.styles is not None:
@@ -103,8 +104,8 @@ def audit(options: Namespace) -> None:
     with progress_bar("videos") as on_video:
         found = audit(cases, options.workers, on_video)
     print(found.styles.round(2).to_string(index=False, na_rep="-"))
-    for problem in found.problems.values():
-        print(f"left out: {problem}")
+    for line in found.left_out():
+        print(f"left out: {line}")
     for path in save_audit(found, liveliest(found, cases), options.out):
         print(path)
 
@@ -126,6 +127,8 @@ def scrambles(options: Namespace) -> None:
     """
     if options.draws < 2:
         raise UserError(f"How often two draws coincide takes two or more --draws. Got {options.draws}.")
+    if options.out:
+        refuse_existing(options.out)
     kinds = None if options.kinds is None else [kind.strip() for kind in options.kinds.split(",")]
     table = audit_scrambles(kinds, options.lengths, options.draws)
     if options.out:

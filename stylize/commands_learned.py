@@ -12,7 +12,7 @@ from PIL import Image
 from static_dynamic.clip import Frames
 from static_dynamic.compute import pick_device, prefetch
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.files import make_folder, write_atomically
+from static_dynamic.files import make_folder, refuse_existing, write_atomically
 from static_dynamic.progress import progress_bar
 from static_dynamic.sources.base import reduced
 from static_dynamic.sources.images import EXTENSIONS as IMAGES
@@ -147,8 +147,7 @@ def _only_film(place: Path, size: int | None) -> Film:
 def _target(options: Namespace, film: Film) -> AbstractContextManager[Write]:
     """Where the frames go."""
     out, suffix = options.out, f".{options.format}"
-    if out.exists():
-        raise UserError(f"{out} is there already: remove it, or give another --out.")
+    refuse_existing(out)
     if out.suffix == VIDEO:
         return video_file(out, film.rate)
     if suffix not in QUALITY or out.suffix.lower() in (*IMAGES, *VIDEOS, STYLE):

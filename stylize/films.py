@@ -177,9 +177,12 @@ class FolderFilm(Film):
         """The images.
 
         Raises:
-            BadClip: If they are of several sequences, such as ``img_`` and ``flow_x_``, or there is one twice.
+            BadClip: If there are none, they are of several sequences, such as ``img_`` and ``flow_x_``, or there is one
+                twice.
         """
-        return frames_in(self.source)
+        if not (frames := frames_in(self.source)):
+            raise BadClip(f"No frames in {self.source}: they are images ({' '.join(IMAGES)}).")
+        return frames
 
     @property
     def stamp(self) -> str:
@@ -264,7 +267,7 @@ def _name(path: Path, root: Path) -> str:
 
 
 def _stamp(files: list[Path]) -> str:
-    stats = [file.stat() for file in files]
+    stats = [file.stat(follow_symlinks=file.exists()) for file in files]
     return f"{len(stats)} files, {sum(stat.st_size for stat in stats)} bytes, {max(stat.st_mtime_ns for stat in stats)}"
 
 

@@ -5,7 +5,7 @@ from io import BytesIO
 from pathlib import Path
 
 from static_dynamic.clip import ORIGINAL, Frames
-from static_dynamic.files import write_atomically
+from static_dynamic.files import refuse_existing, write_atomically
 from static_dynamic.interventions import list_styles, restyle
 from stylize.cases import FRAMES, SHORT_SIDE
 from stylize.films import find_films
@@ -21,15 +21,14 @@ def draw_gallery(folder: str | Path, video: str | Path | None = None) -> list[Pa
     """Draw the middle frame of a video, or a painted view, as it is and in every built-in style: ``<style>.png``.
 
     Raises:
-        UserError: If the video cannot be read, or the folder not be written.
+        UserError: If the video cannot be read, a picture is there already, or the folder cannot be written.
     """
+    paths = {style: Path(folder) / f"{style}.png" for style in (ORIGINAL, *list_styles())}
+    refuse_existing(*paths.values())
     clip = scenery()[None] if video is None else _middle(video)
-    paths = []
-    for style in (ORIGINAL, *list_styles()):
-        paths.append(Path(folder) / f"{style}.png")
-        frame = restyle(clip, style)[0]
-        write_atomically(paths[-1], partial(Path.write_bytes, data=_small(frame)))
-    return paths
+    for style, path in paths.items():
+        write_atomically(path, partial(Path.write_bytes, data=_small(restyle(clip, style)[0])))
+    return list(paths.values())
 
 
 def _middle(video: str | Path) -> Frames:

@@ -17,6 +17,8 @@ from stylize.reel import Reel
 def parse_looks(text: str) -> tuple[str, ...]:
     """``"ink,my.jpg"`` → names and files; a glob stands for the built-in styles, or else the files, that match it.
 
+    One that is named twice counts once.
+
     Raises:
         UserError: If one is unknown or cannot be read, or two would bear one name.
 
@@ -25,11 +27,11 @@ def parse_looks(text: str) -> tuple[str, ...]:
         ('original', 'oil')
     """
     given = [name.strip() for name in text.split(",") if name.strip()]
-    looks = [look for name in given for look in (list_styles(name) or sorted(glob(name)) or [name])]
+    looks = list(dict.fromkeys(look for name in given for look in (list_styles(name) or sorted(glob(name)) or [name])))
     labels: dict[str, str] = {}
     for look in looks:
         check_style(look)
-        if (other := labels.setdefault(label(look), look)) != look or looks.count(look) > 1:
+        if (other := labels.setdefault(label(look), look)) != look:
             raise UserError(
                 f"Two styles are called {label(look)!r}: {other} and {look}. Rename the file, or leave one out."
             )

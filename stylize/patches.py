@@ -61,8 +61,7 @@ def open_clip(folder: Path, size: int | None = None) -> FolderFilm:
     if not folder.is_dir():
         raise UserError(f"The --clip is a folder of frames, by whose names the keys are found. Got {str(folder)!r}.")
     film = FolderFilm(folder.name, folder, size)
-    if not film.paths:
-        raise UserError(f"No frames in {folder}: they are .jpg or .png images.")
+    _ = film.paths  # raises now if there are none
     return film
 
 

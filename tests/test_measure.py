@@ -203,7 +203,7 @@ def test_activations_that_are_not_finite_are_named():
 
 
 def test_few_videos_are_warned_of():
-    assert any("Only 12 videos" in warning for warning in measure().warnings)
+    assert any("Few videos (12)" in warning for warning in measure().warnings)
     assert not any("Only" in warning for warning in measure(PlantedVideos(60)).warnings)
 
 

@@ -1,6 +1,7 @@
 """The audit tells what a style changed and what it kept; scrambles destroy order and keep every frame."""
 
 import json
+import shutil
 from collections import Counter
 from fractions import Fraction
 from itertools import permutations
@@ -17,13 +18,13 @@ from scipy.stats import kendalltau
 
 from static_dynamic.clip import Clip, Recipe, Video
 from static_dynamic.commands import command
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.errors import UserError
 from static_dynamic.interventions import apply_scramble, list_scrambles, list_styles
 from static_dynamic.sources import open_source
 from static_dynamic.variants import Conditions, read_styles
 from stylize.__main__ import run
-from stylize.audit import ANOTHER, FLOOR, LIMITS, PASS, audit, judge, re_encoded, style_table, verdict
-from stylize.audit_report import draw_sheet, liveliest, save_audit
+from stylize.audit import ANOTHER, FLOOR, LIMITS, PASS, Audit, audit, re_encoded, style_table, verdict
+from stylize.audit_report import draw_sheet, files_of, liveliest, save_audit
 from stylize.cases import StudyCase, made_cases, rendered_cases
 from stylize.measures import Motion, colours, edge_overlap, textures, total_variation
 from stylize.render import render
@@ -143,7 +144,7 @@ def test_the_table_of_styles_averages_over_videos():
     clips = pd.DataFrame(
         [
             {"video": video, "style": style, "colour": 0.9, "texture": 0.3, "flow_error": error, "angle": 10.0}
-            | {"flicker": 0.1, "edges": 0.9, "moving": 0.5}
+            | {"flicker": 0.1, "edges": 0.9, "moving": 0.5, "floor": 0.2 + shift}
             for video, shift in (("a", -0.1), ("b", 0.1))
             for style, error in ((FLOOR, 0.2 + shift), ("ink", 0.4 + shift), ("hatch", 0.9 + shift))
         ]
@@ -184,10 +185,10 @@ def test_rendered_styles_are_judged_like_those_made_on_the_spot(places):
 
 def test_frames_are_taken_from_the_middle_and_are_the_same_in_every_copy(places):
     (case, _) = made_cases(places / "videos", ("ink",), frames=4)
-    filmed, _ = case.clips()
+    filmed = case.clips().filmed
     np.testing.assert_array_equal(filmed, np.stack(list(case.film))[3:7])
     (case, _) = rendered_cases(places / "videos", places / "data", frames=4)
-    again, copies = case.clips()
+    again, copies, _ = case.clips()
     np.testing.assert_array_equal(again, filmed)
     assert list(copies) == ["ink", "neon"]
 
@@ -196,7 +197,7 @@ def test_size_and_rate_of_the_data_set_are_those_of_its_original(places, tmp_pat
     settings = Settings(("original", "lagoon"), short_side=36, fps=Fraction(5))
     render(places / "videos", tmp_path / "data", settings, workers=0)
     (case, _) = rendered_cases(places / "videos", tmp_path / "data")
-    filmed, copies = case.clips()
+    filmed, copies, _ = case.clips()
     assert filmed.shape == copies["lagoon"].shape == (5, 36, 48, 3)
     as_filmed = Image.open(tmp_path / "data" / "style_0" / "a" / "frame_00003.jpg")
     assert abs(filmed[2].astype(int) - np.asarray(as_filmed)).mean() < 4
@@ -213,35 +214,96 @@ def test_a_data_set_from_elsewhere_is_judged_by_its_layout_and_fails_where_it_st
     assert "motion" in row["verdict"]
 
 
-def test_bad_videos_and_copies_cost_one_line(places, tmp_path):
+def test_the_motion_of_a_style_is_judged_on_its_own_videos_alone(places, tmp_path):
+    render(places / "videos", tmp_path / "data", Settings(("ink", "neon")), workers=0)
+    shutil.rmtree(tmp_path / "data" / "style_1" / "a")
+    both = audit(rendered_cases(places / "videos", tmp_path / "data"), workers=0)
+    alone = audit(rendered_cases(places / "videos" / "b.mp4", tmp_path / "data"), workers=0)
+    motion = [found.styles.set_index("style").loc["ink", "motion"] for found in (both, alone)]
+    assert motion[0] == motion[1]
+    assert both.problems.to_numpy().tolist() == [
+        ["a", "ink", f"No frames in {tmp_path / 'data' / 'style_1' / 'a'}: they are images (.jpg .jpeg .png)."]
+    ]
+    assert dict(both.styles.set_index("style")["videos"]) == {FLOOR: 2, "neon": 2, "ink": 1, ANOTHER: 2}
+
+
+def test_a_bad_copy_costs_one_line_and_no_other_copy(places, tmp_path):
     write_video(tmp_path / "videos" / "one.mp4", coded_frames(1))
-    write_video(tmp_path / "videos" / "two.mp4", moving_frames(5))
-    found = audit(made_cases(tmp_path / "videos", ("ink",)), workers=0)
-    assert "two frames are needed" in found.problems["one"]
-    assert list(found.clips["video"].unique()) == ["two"]
-    write_frames(tmp_path / "data" / "style_1" / "two", moving_frames(5, width=140))
-    (case,) = rendered_cases(tmp_path / "videos", tmp_path / "data", "folders")
-    with pytest.raises(BadClip, match="140x72 pixels, its original 96x72: other proportions"):
-        case.clips()
-    assert "other proportions" in str(judge(case))
+    write_video(tmp_path / "videos" / "two.mp4", moving_frames(9))
+    styles = tmp_path / "data"
+    write_frames(styles / "style_1" / "two", 255 - moving_frames(9))
+    write_frames(styles / "style_2" / "two", moving_frames(9, width=140))
+    write_frames(styles / "style_3" / "two", moving_frames(3))
+    write_frames(styles / "style_4" / "two", moving_frames(9))
+    (styles / "style_4" / "two" / "4.jpg").write_bytes(b"no image")
+    (styles / "style_5").mkdir()
+    found = audit(rendered_cases(tmp_path / "videos", styles, "folders", frames=8), workers=0)
+    assert list(found.styles["style"]) == [FLOOR, "1"]
+    why = found.problems.set_index(["video", "style"])["why"]
+    assert why["one", "original"].startswith(f"No frames in {styles / 'style_1' / 'one'}:")
+    assert "two: 140x72 pixels, its original 96x72: other proportions" in why["two", "2"]
+    assert f"{styles / 'style_3' / 'two'}: 3 frames, its original 9. If that is another rate: --fps" in why["two", "3"]
+    assert "4.jpg" in why["two", "4"]
+    assert why["two", "5"].startswith(f"No frames in {styles / 'style_5' / 'two'}:")
+    assert found.left_out() == list(why)
+
+
+def test_many_problems_are_told_in_few_lines():
+    why = [[f"video {i}", style, f"{style} {i}"] for style in ("ink", "original") for i in range(5)]
+    empty = pd.DataFrame()
+    found = Audit(empty, empty, empty, pd.DataFrame(why, columns=["video", "style", "why"]))
+    assert found.left_out() == [
+        *("ink 0", "ink 1", "ink 2", "2 more copies in style ink"),
+        *("original 0", "original 1", "original 2", "2 more videos"),
+    ]
+
+
+def test_encoded_copies_from_elsewhere_are_found(places, tmp_path):
+    for name in "ab":
+        write_video(tmp_path / "style_7" / f"{name}.mp4", 255 - moving_frames(10, seed=ord(name) - 97))
+    assert [list(case.clips().copies) for case in rendered_cases(places / "videos", tmp_path, "folders")] == [["7"]] * 2
+
+
+def test_copies_from_elsewhere_may_lack_a_few_frames_and_ours_none(places, tmp_path):
+    for name in "ab":
+        for style in "01":
+            write_frames(tmp_path / f"style_{style}" / name, moving_frames(9), "frame_{:05d}.jpg")
+    assert all(len(case.clips().filmed) == 9 for case in rendered_cases(places / "videos", tmp_path, "folders"))
+    data = tmp_path / "data"
+    render(places / "videos", data, Settings(("ink",)), workers=0)
+    (data / "style_1" / "a" / "frame_00003.jpg").unlink()
+    found = audit(rendered_cases(places / "videos", data), workers=0)
+    assert list(found.problems["video"]) == ["a"]
+    assert "9 frames, its original 10" in found.problems["why"][0]
+
+
+def test_what_cannot_be_audited_at_all_is_a_slip(places, tmp_path):
+    write_video(tmp_path / "videos" / "one.mp4", coded_frames(1))
+    write_frames(tmp_path / "data" / "style_1" / "two", moving_frames(3))
     for place, layout, said in (
         (tmp_path / "videos", None, "no data set that was rendered here"),
         (tmp_path / "videos", "ssv", "Nearest: ssv2"),
         (tmp_path / "videos", "ssv2", "No styles in"),
+        (tmp_path / "data", "folders", "None of the videos"),
     ):
         with pytest.raises(UserError, match=said):
             rendered_cases(tmp_path / "videos", place, layout)
-    write_frames(tmp_path / "sparse" / "style_1" / "two", moving_frames(3, height=72, width=96))
-    write_video(tmp_path / "videos" / "two.mp4", moving_frames(9))
-    (case,) = rendered_cases(tmp_path / "videos", tmp_path / "sparse", "folders")
-    with pytest.raises(BadClip, match=r"two.mp4: 9 frames, a copy 3. If that has another rate: --fps"):
-        case.clips()
-    (case,) = rendered_cases(tmp_path / "videos", tmp_path / "sparse", "folders", fps=Fraction(10, 3))
-    assert len(case.clips()[0]) == 3
-    with pytest.raises(UserError, match="None of the videos"):
-        rendered_cases(places / "videos", tmp_path / "data", "folders")
-    with pytest.raises(UserError, match="Not a single video can be judged"):
+    with pytest.raises(UserError, match=r"Not a single video can be judged\. .*one.mp4: two frames are needed"):
         audit(made_cases(tmp_path / "videos" / "one.mp4", ("ink",)), workers=0)
+    with pytest.raises(UserError, match="style image cannot be read"):
+        judge_study(Restyled(), ("1", str(_no_image(tmp_path))), seed=0)
+
+
+def _no_image(folder):
+    (folder / "no.jpg").write_bytes(b"no image")
+    return folder / "no.jpg"
+
+
+def test_the_rate_of_data_from_elsewhere_can_be_given(tmp_path):
+    write_video(tmp_path / "videos" / "two.mp4", moving_frames(9))
+    write_frames(tmp_path / "data" / "style_1" / "two", moving_frames(3))
+    (case,) = rendered_cases(tmp_path / "videos", tmp_path / "data", "folders", fps=Fraction(10, 3))
+    assert len(case.clips().filmed) == 3
 
 
 def test_the_report_is_whole_and_needs_no_network(places, tmp_path):
@@ -325,7 +387,7 @@ def test_the_styles_of_a_study_are_judged_on_its_own_videos():
 
 def test_a_study_is_painted_for_its_audit_as_it_will_be_measured():
     source, recipe = Restyled(), Recipe(frames=16, rate=1, crop=240)
-    _, copies = StudyCase(source, source.videos[0], ("ink",), seed=5).clips()
+    copies = StudyCase(source, source.videos[0], ("ink",), seed=5).clips().copies
     measured = read_styles(source, source.videos[0], recipe, Conditions(("ink",), (), 5))[1]
     np.testing.assert_array_equal(copies["ink"], measured["ink"])
 
@@ -344,13 +406,19 @@ def test_the_commands_audit_and_tell(places, tmp_path, capsys):
     line = f"audit {places / 'videos'} {places / 'data'} --out {out} --frames 4 --max-videos 1 --workers 0"
     assert command(lambda: run(line.split())) == 0
     assert "neon" in capsys.readouterr().out
-    assert (out / "styles.csv").is_file()
+    assert {path.name for path in out.iterdir()} == {path.name for path in files_of(out)}
+    Image.new("RGB", (8, 8)).save(tmp_path / "ink.png")
+    there, new = places / "videos", f"--out {tmp_path / 'new'}"
     for arguments, said in (
-        (f"audit {places / 'videos'} {places / 'data'} --styles ink", "either a rendered data set or --styles"),
-        (f"audit {places / 'videos'} --frames 1", "--frames of an audit must be 2 or more. Got 1"),
-        (f"audit {places / 'videos'} --max-videos 0", "--max-videos of an audit must be 1 or more. Got 0"),
-        (f"audit {places / 'videos'} --styles original", "no style to judge"),
-        (f"audit {places / 'gone'}", "No file or folder"),
+        (f"audit {there}", "arguments are required: --out"),
+        (line, "styles.csv is there already: remove it"),
+        (f"scrambles --out {out / 'styles.csv'}", "is there already"),
+        (f"styles --pictures {out.parent}", "is there already"),
+        (f"audit {there} {places / 'data'} --styles ink {new}", "either a rendered data set or --styles"),
+        (f"audit {there} --frames 1 {new}", "--frames of an audit must be 2 or more. Got 1"),
+        (f"audit {there} --max-videos 0 {new}", "--max-videos of an audit must be 1 or more. Got 0"),
+        (f"audit {there} --styles original {new}", "no style to judge"),
+        (f"audit {places / 'gone'} {new}", "No file or folder"),
         ("scrambles --kinds shufle", "Nearest: shuffle"),
         ("scrambles --lengths four", "whole numbers with commas"),
         ("scrambles --draws 1", "two or more --draws"),

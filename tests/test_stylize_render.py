@@ -416,6 +416,17 @@ def test_an_output_that_is_not_free_is_refused(videos, tmp_path):
         render(videos, tmp_path / "out", settings, workers=0)
 
 
+def test_a_link_to_nothing_is_left_out_with_a_line(videos, tmp_path):
+    (videos / "dangling.mp4").symlink_to(tmp_path / "not fetched.mp4")
+    report = render(videos, tmp_path / "out", Settings(("ink",), short_side=32), workers=0)
+    assert list(report.problems) == ["dangling"]
+    assert "dangling.mp4: no video that can be read" in report.problems["dangling"]
+    source = VideoFiles(videos)
+    (missing,) = [video for video in source.videos if video.name == "dangling.mp4"]
+    with pytest.raises(BadClip, match="dangling.mp4"):
+        source.read(missing, Recipe(frames=2, rate=1, crop=32))
+
+
 def test_styles_are_names_globs_images_and_learned(painting, tmp_path):
     assert parse_looks(f"original, ink,po*,{painting}") == ("original", "ink", "poster", painting)
     broken = tmp_path / "broken.jpg"
@@ -425,13 +436,13 @@ def test_styles_are_names_globs_images_and_learned(painting, tmp_path):
     Image.open(painting).save(other)
     both = parse_looks(f"{tmp_path}/*.png,ink")
     assert both == (painting, "ink")
+    assert parse_looks("ink,in*,ink") == ("ink",)
     for text, said in (
         ("inck", "Unknown style 'inck'. Nearest: ink"),
         ("gone.jpg", "gone.jpg: this style image is missing"),
         ("my.webp", "no file of a kind that can be read: .jpg, .jpeg, .png, .safetensors, .pth"),
         (str(broken), "broken.jpg: this style image cannot be read"),
         ("gone.safetensors", "No file 'gone.safetensors'"),
-        ("ink,ink", "Two styles are called 'ink'"),
         (f"{painting},{other}", "Two styles are called 'my'"),
         (" ,", "At least one style"),
     ):

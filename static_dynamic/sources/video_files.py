@@ -93,7 +93,8 @@ def video_paths(root: Path) -> list[Path]:
 
 
 def _is_video(path: Path, root: Path) -> bool:
-    return path.suffix.lower() in EXTENSIONS and not is_hidden(path, root) and path.is_file()
+    """A link to nothing counts too: whoever reads it says so."""
+    return path.suffix.lower() in EXTENSIONS and not is_hidden(path, root) and not path.is_dir()
 
 
 def _name(path: Path, root: Path) -> str:
