@@ -24,7 +24,7 @@ def _numbers(value: object) -> object:
     return tuple(int(part) for part in value.lower().replace("x", ",").split(",")) if isinstance(value, str) else value
 
 
-ClipDataset = Literal["StylizedActivityNet", "ssv2", "Diving48"]
+ClipDataset = Literal["StylizedActivityNet", "ssv2", "Diving48", "folders"]
 FlowDataset = Literal["DAVIS", "MoCA", "StylizedDAVIS", "StylizedDAVISCinematograms", "StylizedDAVISStereograms"]
 
 
@@ -72,13 +72,13 @@ class Config(Options):
     videos: str | None = Field(
         None, description="video file, folder of videos or of frame folders, or `synthetic[:count]`"
     )
-    stylized_data_dir: Path | None = Field(None, description="stylized data set in the published layout")
+    stylized_data_dir: Path | None = Field(None, description="stylized data set, see --dataset")
     original_data_root: Path | None = Field(
         None, description="DAVIS, or a data set in its layout, for models of image and flow"
     )
     stylized_data_root: Path | None = Field(None, description="the restyled images of --original_data_root")
     dataset: ClipDataset | FlowDataset | None = Field(
-        None, description="which data set --stylized_data_dir or --original_data_root holds"
+        None, description="what --stylized_data_dir (folders: without annotations) or --original_data_root holds"
     )
     subset: str | None = Field(None, description="split of the annotations (default: the published one)")
     n_examples: int = Field(3000, ge=1, description="use the first so many videos")
@@ -133,6 +133,8 @@ class Config(Options):
             )
         if self.stylized_data_dir is not None and self.dataset not in get_args(ClipDataset):
             raise ValueError(f"--stylized_data_dir needs --dataset ({', '.join(get_args(ClipDataset))})")
+        if self.dataset == "folders" and self.subset is not None:
+            raise ValueError("--subset is a split of annotations, and --dataset folders has none")
         if self.original_data_root is not None and self.dataset not in (None, *get_args(FlowDataset)):
             raise ValueError(f"--original_data_root needs --dataset ({', '.join(get_args(FlowDataset))})")
         if self.stylized_data_root is not None and self.original_data_root is None:
@@ -147,8 +149,9 @@ class Config(Options):
     @property
     def run_name(self) -> str:
         """Name of the run: as given, else model and data."""
-        place = self.flow_dataset if self.original_data_root else Path(str(self.videos)).resolve().name
-        return self.name or plain(f"{self.model}_{self.dataset or place}")
+        place = Path(str(self.stylized_data_dir or self.videos)).resolve().name
+        dataset = self.flow_dataset if self.original_data_root else self.dataset
+        return self.name or plain(f"{self.model}_{place if dataset in (None, 'folders') else dataset}")
 
     @property
     def folder(self) -> Path:
@@ -198,7 +201,7 @@ def _published(options: dict[str, Any]) -> dict[str, Any]:
 def open_data(config: Config, recipe: "Recipe | FlowRecipe") -> "Source":
     """The videos that the options name."""
     from static_dynamic import FlowRecipe
-    from static_dynamic.sources import Davis, Stylized, open_source
+    from static_dynamic.sources import Davis, StyleFolders, Stylized, open_source
 
     if config.original_data_root is not None:
         if not isinstance(recipe, FlowRecipe):
@@ -216,6 +219,8 @@ def open_data(config: Config, recipe: "Recipe | FlowRecipe") -> "Source":
         )
     if config.stylized_data_dir is None:
         return open_source(str(config.videos))
+    if config.dataset == "folders":
+        return StyleFolders(config.stylized_data_dir, config.styles or (), config.use_normal_app)
     return Stylized(
         config.stylized_data_dir,
         str(config.dataset),

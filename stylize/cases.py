@@ -16,7 +16,7 @@ from static_dynamic.sources import Source
 from static_dynamic.sources.base import reduced
 from static_dynamic.variants import Conditions, read_styles
 from stylize.films import Film, FolderFilm, VideoFilm, find_films
-from stylize.layouts import LAYOUTS, VIDEO, Layout
+from stylize.layouts import AS_FILMED, LAYOUTS, VIDEO, Layout
 from stylize.looks import fit_look, label
 from stylize.settings import NOTE, read_note
 
@@ -251,7 +251,7 @@ def _foreign(root: Path, name: str) -> _DataSet:
     ids = sorted(path.relative_to(root).as_posix().removeprefix(before) for path in root.glob(f"{before}*"))
     if not ids:
         raise UserError(f"No styles in {root}: looked for {before}*.")
-    styles = {style_id: style_id for style_id in ids if style_id not in ("0", ORIGINAL)}
+    styles = {style_id: style_id for style_id in ids if style_id not in AS_FILMED}
     return _DataSet(layout, styles, layout.formats, cut=CUT)
 
 

@@ -11,6 +11,8 @@ from static_dynamic.sources.stylized_layouts import README_NAMING, FrameNaming
 from stylize.films import Film
 from stylize.looks import label
 
+AS_FILMED = ("0", ORIGINAL)
+"""What a style is called on disk that is none."""
 VIDEO = "mp4"
 """The format that has one file for a clip."""
 
@@ -45,7 +47,7 @@ class Layout:
         if not self.numbered:
             return {look: label(look) for look in looks}
         painted = [look for look in looks if look != ORIGINAL]
-        return {look: str(painted.index(look) + 1) if look in painted else "0" for look in looks}
+        return {look: str(painted.index(look) + 1) if look in painted else AS_FILMED[0] for look in looks}
 
     def places(self, films: Iterable[Film], style_id: str, kind: str) -> dict[str, Path]:
         """Name of a film → where its clip goes, relative to the data set: a folder, or a file if it is encoded.

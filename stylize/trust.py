@@ -3,13 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from static_dynamic.clip import ORIGINAL
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import check_style, is_style_file
 from static_dynamic.progress import OnDone, untold
 from static_dynamic.sources import Source
 from stylize.audit import PASS, audit
 from stylize.cases import StudyCase
+from stylize.layouts import AS_FILMED
 
 VIDEOS = 8
 """So many videos of a study are looked at, spread over all."""
@@ -50,7 +50,7 @@ def judge_study(
         UserError: If not a single video can be judged, there is no style to judge, one cannot be read, or the videos
             as filmed are missing.
     """
-    painted = tuple(style for style in styles if style != ORIGINAL)
+    painted = tuple(style for style in styles if style not in AS_FILMED)
     if not painted:
         raise UserError("There is nothing to audit: the videos are shown as filmed only.")
     for style in set(painted) - set(source.styles):

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from media import write_frames, write_stylized, write_video
+from media import coded_frames, write_frames, write_stylized, write_video
 from PIL import Image
 
 import main
@@ -81,6 +81,16 @@ def test_a_run_on_video_files_writes_everything(videos, capsys):
     shown = capsys.readouterr().out
     assert re.search(r"stage5 .*\[.*\]", shown)
     assert "weights of i3d_r50_8x8 are random" in shown
+
+
+def test_style_folders_are_measured_without_annotations(work):
+    for style in "012":
+        for name in "ab":
+            write_frames(work / "mine" / f"style_{style}" / name, coded_frames(9, int(style)))
+    succeeds("--stylized_data_dir", "mine", "--dataset", "folders", "--model", "x3d_xs", "--stg", "5", *SMALL)
+    manifest = json.loads(Path("runs/x3d_xs_mine/run.json").read_text())
+    assert manifest["study"]["source"]["styles"] == ["1", "2"]
+    assert not list(Path("runs").glob("*folders*"))
 
 
 @pytest.mark.parametrize("dataset", LENGTHS)
@@ -293,6 +303,11 @@ SLIPS = {
     "unknown field": (["--cfg_file", "unknown.yaml"], "Unknown option 'modell' in unknown.yaml.*Nearest: model"),
     "no mapping": (["--cfg_file", "list.yaml"], "must be a mapping"),
     "no YAML": (["--cfg_file", "broken.yaml"], "neither YAML nor JSON"),
+    "a split of what has none": (
+        ["--stylized_data_dir", "styled", "--dataset", "folders", "--subset", "val"],
+        "--subset is a split of annotations",
+    ),
+    "no styles": (["--stylized_data_dir", "empty", "--dataset", "folders"], "Unknown style '' in empty"),
     "no annotations": (["--stylized_data_dir", "styled", "--dataset", "ssv2"], "something-something"),
     "missing checkpoint": (["--videos", "synthetic", "--checkpoint", "no.pyth"], "no.pyth"),
     "a checkpoint that is text": (["--videos", "synthetic", "--checkpoint", "text.pyth"], "text.pyth"),

@@ -6,16 +6,19 @@ import pytest
 from media import (
     ANNOTATIONS,
     annotate,
+    coded_frames,
     numbers,
     only,
     read_code,
     slow_clip,
+    write_frames,
     write_stylized,
 )
 
 from static_dynamic.clip import Recipe
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.sources import (
+    StyleFolders,
     Stylized,
 )
 
@@ -230,3 +233,38 @@ def test_what_the_user_got_wrong_is_said(tmp_path):
     (tmp_path / "style_1" / "v_a" / "000040.jpg").unlink()
     with pytest.raises(UserError, match=r"Commonest reason \(3 of 3\), here of a: 29 frames, fewer than 32"):
         Stylized(tmp_path, "StylizedActivityNet", styles=["1"])
+
+
+def test_style_folders_need_no_annotations_and_leave_out_what_a_style_lacks(tmp_path):
+    for style, lengths in ((0, {"a": 9, "b": 9, "c": 9}), (2, {"a": 9, "b": 9}), (10, {"a": 9, "c": 9, "d": 9})):
+        for name, length in lengths.items():
+            write_frames(tmp_path / f"style_{style}" / name, coded_frames(length, style))
+    source = StyleFolders(tmp_path)
+    assert source.styles == ("2", "10")
+    assert [video.name for video in source.videos] == ["a"]
+    assert dict(source.left_out) == {"b": "not in style 10", "c": "not in style 2", "d": "not in style 2, original"}
+    clip = source.read(only(source), SMALL, "10")
+    assert numbers(clip.frames) == list(clip.sample.numbers)
+    assert read_code(clip.frames[0])[1] == 10
+    assert read_code(source.read(only(source), SMALL).frames[0])[1] == 0
+    assert len(StyleFolders(tmp_path, styles=["2"]).videos) == 2
+    json.dumps(source.describe())
+
+
+def test_slips_with_style_folders(tmp_path):
+    write_frames(tmp_path / "style_1" / "a", coded_frames(4))
+    write_frames(tmp_path / "style_2" / "b", coded_frames(4))
+    for options, said in (
+        ({}, "No video in .* is in every style. a is not in style 2"),
+        ({"styles": ["3"]}, "Unknown style '3' in .*Allowed: 1, 2"),
+        ({"use_normal_app": True}, "No videos as filmed"),
+    ):
+        with pytest.raises(UserError, match=said):
+            StyleFolders(tmp_path, **options)
+    with pytest.raises(UserError, match=r"Unknown style ''.*Allowed: none"):
+        StyleFolders(tmp_path / "style_1")
+    source = StyleFolders(tmp_path, styles=["1"])
+    with pytest.raises(UserError, match="No videos as filmed"):
+        source.read(only(source), SMALL)
+    with pytest.raises(UserError, match="Unknown style '2'"):
+        source.read(only(source), SMALL, "2")

@@ -6,14 +6,23 @@ from typing import Any
 from static_dynamic.errors import UserError
 from static_dynamic.sources.base import Source
 from static_dynamic.sources.davis import Davis
-from static_dynamic.sources.frame_folders import FrameFolders, frame_folders
-from static_dynamic.sources.images import EXTENSIONS as IMAGES
+from static_dynamic.sources.frame_folders import FrameFolders
+from static_dynamic.sources.plain import open_plain
+from static_dynamic.sources.style_folders import FOLDERS, StyleFolders
 from static_dynamic.sources.stylized import Stylized
 from static_dynamic.sources.synthetic import SyntheticVideos
-from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
-from static_dynamic.sources.video_files import VideoFiles, video_paths
+from static_dynamic.sources.video_files import VideoFiles
 
-__all__ = ["Davis", "FrameFolders", "Source", "Stylized", "SyntheticVideos", "VideoFiles", "open_source"]
+__all__ = [
+    "Davis",
+    "FrameFolders",
+    "Source",
+    "StyleFolders",
+    "Stylized",
+    "SyntheticVideos",
+    "VideoFiles",
+    "open_source",
+]
 
 
 def open_source(where: str | Path | Source, **options: Any) -> Source:
@@ -23,7 +32,8 @@ def open_source(where: str | Path | Source, **options: Any) -> Source:
         where: ``"synthetic"``, or ``"synthetic:24"`` for 24 videos; a video file; a folder of video files, of
             frame folders or of frames; or a source, which is handed back. A folder that holds both videos and
             frames counts as video files.
-        options: Passed to the source; with ``dataset`` among them, ``where`` is a stylized data set.
+        options: Passed to the source; with ``dataset`` among them, ``where`` is a stylized data set: a published one,
+            or plain ``"folders"``.
 
     Raises:
         UserError: If nothing there can be read as videos.
@@ -37,16 +47,11 @@ def open_source(where: str | Path | Source, **options: Any) -> Source:
     kind, _, count = str(where).partition(":")
     if kind == "synthetic":
         return SyntheticVideos(**_count(count, where), **options)
-    root = Path(where)
+    if options.get("dataset") == FOLDERS:
+        return StyleFolders(Path(where), **{name: value for name, value in options.items() if name != "dataset"})
     if "dataset" in options:
-        return Stylized(root, **options)
-    if video_paths(root):
-        return VideoFiles(root, **options)
-    if root.is_dir() and frame_folders(root):
-        return FrameFolders(root, **options)
-    raise UserError(
-        f"No videos in {root}: neither video files ({' '.join(VIDEOS)}) nor folders of frames ({' '.join(IMAGES)})."
-    )
+        return Stylized(Path(where), **options)
+    return open_plain(Path(where), **options)
 
 
 def _count(text: str, where: object) -> dict[str, int]:

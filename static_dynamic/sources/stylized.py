@@ -2,9 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 from zlib import crc32
 
 import numpy as np
@@ -14,6 +15,8 @@ from static_dynamic.errors import UserError, unknown
 from static_dynamic.sources.base import known, sampled
 from static_dynamic.sources.images import read_images
 from static_dynamic.sources.stylized_layouts import LAYOUTS, Entry
+
+T = TypeVar("T")
 
 ORIGINAL_FOLDERS = ("style_0", "original", "normal")
 
@@ -87,7 +90,7 @@ class Stylized:
             UserError: If the style is not one of ``styles``, or the videos as filmed are not there.
         """
         span = known(self._spans, video, self.name)
-        folder = self._style_folder(style) / self.layout.folder.format(video.name)
+        folder = in_style(self._folders, style, self.root) / self.layout.folder.format(video.name)
         sample = sampled(recipe, span.stop, folder, start=self._start(video.name, span, recipe))
         paths = (folder / self._naming.file(number) for number in sample.numbers)
         return Clip(read_images(paths), sample, str(folder), len(span), self.layout.fps)
@@ -116,14 +119,6 @@ class Stylized:
         draw = np.random.default_rng([self.seed % 2**32, crc32(name.encode())])
         return span.start + int(draw.integers(spare + 1))
 
-    def _style_folder(self, style: str | None) -> Path:
-        style = ORIGINAL if style is None else style
-        if style in self._folders:
-            return self._folders[style]
-        if style == ORIGINAL:
-            raise _no_original(self.root)
-        raise unknown("style", style, self._folders, where=str(self.root))
-
     def _usable(self, entries: Iterator[Entry]) -> Iterator[Video]:
         for entry in entries:
             try:
@@ -151,7 +146,7 @@ class Stylized:
 
     def _count(self, name: str, style: str) -> int:
         """Frames of a video in one style, up to the last."""
-        folder = self._style_folder(style) / self.layout.folder.format(name)
+        folder = in_style(self._folders, style, self.root) / self.layout.folder.format(name)
         if not folder.is_dir():
             raise _LeftOutError(f"no folder in style {style}")
         return max(self._naming.numbers(folder), default=-1) + 1
@@ -168,13 +163,32 @@ class Stylized:
         )
 
 
+def in_style(by_style: Mapping[str, T], style: str | None, root: Path) -> T:
+    """What is kept for a style of the data at ``root``; ``None`` is the videos as filmed.
+
+    Raises:
+        UserError: If there is none.
+    """
+    style = ORIGINAL if style is None else style
+    if style in by_style:
+        return by_style[style]
+    if style == ORIGINAL:
+        raise _no_original(root)
+    raise unknown("style", style, by_style, where=str(root))
+
+
+def styles_in(root: Path) -> list[str]:
+    """The ``k`` of every folder ``style_<k>``, sorted."""
+    return sorted(path.name.removeprefix("style_") for path in root.glob("style_*") if path.is_dir())
+
+
 def style_folders(root: Path, styles: Sequence[str], as_filmed: bool) -> dict[str, Path]:
     """The folder of every style asked for, and of the videos as filmed where they are there.
 
     Raises:
         UserError: If one is missing.
     """
-    on_disk = sorted(path.name.removeprefix("style_") for path in root.glob("style_*") if path.is_dir())
+    on_disk = styles_in(root)
     if not styles and not as_filmed:
         raise unknown("style", "", on_disk, where=f"{root / 'style_<k>'}")
     for style in styles:
