@@ -2,7 +2,7 @@
 
 import sys
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -87,13 +87,15 @@ def audit(options: Namespace) -> None:
     """
     from stylize.audit import audit
     from stylize.audit_report import files_of, liveliest, save_audit
-    from stylize.cases import made_cases, rendered_cases
+    from stylize.cases import Case, made_cases
+    from stylize.rendered import rendered_cases
 
     least = {"frames": 2, "workers": 0, "max_videos": 1}
     for name, value in least.items():
         if (given := getattr(options, name)) is not None and given < value:
             raise UserError(f"The --{name.replace('_', '-')} of an audit must be {value} or more. Got {given}.")
     refuse_existing(*files_of(options.out))
+    cases: Sequence[Case]
     if options.stylized is None:
         cases = made_cases(options.original, parse_looks(options.styles or "*"), options.frames, options.seed)
     elif options.styles is not None:

@@ -25,9 +25,10 @@ from static_dynamic.variants import Conditions, read_styles
 from stylize.__main__ import run
 from stylize.audit import ANOTHER, FLOOR, LIMITS, PASS, Audit, audit, re_encoded, style_table, verdict
 from stylize.audit_report import draw_sheet, files_of, liveliest, save_audit
-from stylize.cases import StudyCase, made_cases, rendered_cases
+from stylize.cases import StudyCase, made_cases
 from stylize.measures import Motion, colours, edge_overlap, textures, total_variation
 from stylize.render import render
+from stylize.rendered import rendered_cases
 from stylize.scrambles import audit_scrambles, coincidence, tau
 from stylize.settings import Settings
 from stylize.trust import judge_study, unjudged
