@@ -33,9 +33,10 @@ from static_dynamic.interventions import list_styles, restyle
 from static_dynamic.interventions.census import Census
 from static_dynamic.writing import image_folder, video_file
 from stylize.films import Film, find_films
+from stylize.learn import PRESETS
 from stylize.learned import paint
 from stylize.looks import fit_look
-from stylize.network import Architecture, Generator
+from stylize.network import Generator
 from stylize.render import render
 from stylize.settings import Settings
 
@@ -108,7 +109,7 @@ def size_rows(video: Path, size: int) -> Iterator[dict[str, object]]:
             yield {"step": f"write {kind}", "fitted": FRAMES / seconds(write, frames, kind, Path(folder))}
         for style in list_styles():
             yield style_row(style, frames)
-        network = Generator(Architecture()).eval()
+        network = Generator(PRESETS["P"].architecture).eval()
         yield {"step": "learned", "fitted": 1 / per_frame(lambda frame: paint(network, frame), frames[:SLOW_FRAMES])}
         for name, styles in RENDERED.items():
             few, many = (render_time(video, count, Path(folder), Settings(styles, short_side=size)) for count in VIDEOS)

@@ -45,7 +45,8 @@ def image_folder(folder: Path, name: Callable[[int], str]) -> Iterator[Write]:
         def write(frame: Frames) -> None:
             path = partial / name(next(numbers))
             _, data = cv2.imencode(path.suffix, frame[..., ::-1], QUALITY[path.suffix])
-            path.write_bytes(data.tobytes())
+            with _plain_errors(folder):
+                path.write_bytes(data.tobytes())
 
         yield write
 
@@ -63,7 +64,7 @@ def video_file(path: Path, rate: Fraction) -> Iterator[Write]:
     """
     import av
 
-    with _whole(path) as partial, _plain_errors(), av.open(str(partial), "w", format="mp4") as container:
+    with _whole(path) as partial, _plain_errors(path), av.open(str(partial), "w", format="mp4") as container:
         stream: Any = container.add_stream("libx264", rate=rate, options={"qp": QUANTISER, "preset": "superfast"})
         stream.thread_count = 1  # the bytes depend on the number of threads
         stream.codec_context.colorspace, stream.codec_context.color_range = BT601, LIMITED
@@ -74,7 +75,8 @@ def video_file(path: Path, rate: Fraction) -> Iterator[Write]:
                 even = height % 2 == width % 2 == 0  # halved colour planes need it
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p" if even else "yuv444p"
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            container.mux(stream.encode(picture))
+            with _plain_errors(path):
+                container.mux(stream.encode(picture))
 
         yield write
         container.mux(stream.encode())
@@ -98,22 +100,22 @@ def _whole(target: Path) -> Iterator[Path]:
     """A place to write to that becomes ``target`` once the block ends well, and vanishes otherwise."""
     partial = partial_path(target)
     try:
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        discard(partial)
+        with _plain_errors(target):
+            partial.parent.mkdir(parents=True, exist_ok=True)
+            discard(partial)
         yield partial
-        os.replace(partial, target)
-    except OSError as error:
-        raise UserError(f"Cannot write {str(target)!r}: {error.strerror or error}.") from None
+        with _plain_errors(target):
+            os.replace(partial, target)
     finally:
         discard(partial)
 
 
 @contextmanager
-def _plain_errors() -> Iterator[None]:
-    """What libav says of a disk becomes what the system says."""
+def _plain_errors(target: Path) -> Iterator[None]:
+    """What the system or libav says of a disk, as one line that names the file."""
     import av
 
     try:
         yield
-    except av.FFmpegError as error:
-        raise OSError(error.errno, error.strerror) from error
+    except (OSError, av.FFmpegError) as error:
+        raise UserError(f"Cannot write {str(target)!r}: {error.strerror or error}.") from None

@@ -12,19 +12,19 @@ from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.progress import OnDone, untold
 from stylize.cases import Case
+from stylize.looks import ANOTHER, FLOOR
 from stylize.measures import Histogram, Motion, colours, edge_overlap, textures, total_variation
 from stylize.pool import in_processes
 
-FLOOR = "re-encoded"
-"""The row of a copy that nobody takes for another style: mild noise, and JPEG of quality 75."""
-ANOTHER = "another video"
-"""The row of how far two videos are from each other."""
 MEASURES = ("colour", "texture", "flow_error", "angle", "flicker", "edges")
 DISTANCES = ["style", "other", "colour", "texture"]
 PROBLEMS = ["video", "style", "why"]
 TOLD = 3
 """Copies in a style of which it is told why they are left out."""
 PASS = "pass"
+SURE = 0.5
+"""The motion of a video is judged if flow is off by no more than this, as a share, in a copy that looks the same."""
+UNKNOWN = (float("nan"), float("nan"))
 
 
 @dataclass(frozen=True)
@@ -142,32 +142,28 @@ def judge(case: Case) -> Findings:
         filmed, copies, problems = case.clips()
     except BadClip as problem:
         return Findings(problems={ORIGINAL: str(problem)})
-    motion, looks = Motion(filmed), {}
-    looks[ORIGINAL] = colours(filmed), textures(filmed)
-    steady = motion.warp_error(filmed)
-    rows: list[dict[str, object]] = []
-    floor = float("nan")
-    for style, frames in {FLOOR: re_encoded(filmed), **copies}.items():
-        looks[style] = colours(frames), textures(frames)
-        flow_error, angle = motion.errors(frames)
-        floor = flow_error if style == FLOOR else floor
-        rows.append(
-            {
-                "video": case.name,
-                "style": style,
-                **_apart(looks[ORIGINAL], looks[style]),
-                "flow_error": flow_error,
-                "floor": floor,
-                "angle": angle,
-                "flicker": motion.warp_error(frames) - steady,
-                "edges": edge_overlap(filmed, frames),
-                "moving": float(np.mean(motion.moving)),
-            }
-        )
-    distances: list[dict[str, object]] = [
-        {"style": a, "other": b, **_apart(looks[a], looks[b])} for a, b in combinations(copies, 2)
+    motion, shown = Motion(filmed), {FLOOR: re_encoded(filmed), **copies}
+    errors = {style: motion.errors(frames) for style, frames in shown.items()}
+    if not errors[FLOOR][0] <= SURE:
+        errors = dict.fromkeys(shown, UNKNOWN)
+    look, steady = _look(filmed), motion.warp_error(filmed)
+    looks = {style: _look(frames) for style, frames in shown.items()}
+    rows = [
+        {
+            "video": case.name,
+            "style": style,
+            **_apart(look, looks[style]),
+            "flow_error": errors[style][0],
+            "floor": errors[FLOOR][0],
+            "angle": errors[style][1],
+            "flicker": motion.warp_error(frames) - steady,
+            "edges": edge_overlap(filmed, frames),
+            "moving": float(np.mean(motion.moving)),
+        }
+        for style, frames in shown.items()
     ]
-    return Findings(rows, distances, looks[ORIGINAL], problems)
+    distances = [{"style": a, "other": b, **_apart(looks[a], looks[b])} for a, b in combinations(copies, 2)]
+    return Findings(rows, distances, look, problems)
 
 
 def re_encoded(frames: Frames) -> Frames:
@@ -211,13 +207,13 @@ def style_table(
 
 
 def verdict(row: "pd.Series[float]") -> str:
-    """``pass``, or every limit that a style misses."""
-    if np.isnan(row["motion"]):
-        return "not judged: nothing moves"
-    missed = [
-        f"{limit.measure} {row[limit.measure]:.2f}, {limit}" for limit in LIMITS if limit.missed(row[limit.measure])
-    ]
-    return f"fail: {'; '.join(missed)}" if missed else PASS
+    """``pass``, or every limit that a style misses, or what could not be measured."""
+    values = {limit: row[limit.measure] for limit in LIMITS}
+    if missed := [f"{limit.measure} {value:.2f}, {limit}" for limit, value in values.items() if limit.missed(value)]:
+        return f"fail: {'; '.join(missed)}"
+    if unknown := [limit.measure for limit, value in values.items() if np.isnan(value)]:
+        return f"not judged: {', '.join(unknown)} cannot be measured in these videos"
+    return PASS
 
 
 def _nearest(style: str, distances: pd.DataFrame) -> tuple[str | None, float]:
@@ -227,6 +223,10 @@ def _nearest(style: str, distances: pd.DataFrame) -> tuple[str | None, float]:
         return None, float("nan")
     row = own.loc[own["colour"].idxmin()]
     return str(row["other"] if row["style"] == style else row["style"]), float(row["colour"])
+
+
+def _look(frames: Frames) -> tuple[Histogram, Histogram]:
+    return colours(frames), textures(frames)
 
 
 def _apart(a: Sequence[Histogram], b: Sequence[Histogram]) -> dict[str, float]:

@@ -13,8 +13,9 @@ import pandas as pd
 from static_dynamic.files import write_atomically, write_text
 from static_dynamic.flow.colour_wheel import Flow, Frame, paint
 from static_dynamic.flow.estimators import Dis
-from stylize.audit import ANOTHER, FLOOR, LIMITS, PASS, Audit, re_encoded
+from stylize.audit import LIMITS, PASS, Audit, re_encoded
 from stylize.cases import Case
+from stylize.looks import ANOTHER, FLOOR
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,7 +93,8 @@ def _tile(style: str, frame: Frame, flow: Flow, row: "pd.Series[float] | None") 
         tile.paste(Image.fromarray(picture).resize((width, HEIGHT)), (MARGIN + column * width, LABEL))
     told, colour = style, INK
     if row is not None:
-        told += f"   motion {row['motion']:.2f}   {str(row['verdict']).partition(':')[0]}"
+        motion = "" if np.isnan(row["motion"]) else f"   motion {row['motion']:.2f}"
+        told += f"{motion}   {str(row['verdict']).partition(':')[0]}"
         colour = {PASS: GOOD, "reference": SOFT}.get(str(row["verdict"]), BAD)
     ImageDraw.Draw(tile).text((MARGIN, 4), told, colour, ImageFont.load_default(13))
     return np.asarray(tile)

@@ -15,7 +15,7 @@ from stylize.cases import FRAMES
 from stylize.layouts import LAYOUTS, VIDEO
 from stylize.looks import parse_looks
 from stylize.scrambles import DRAWS, LENGTHS, audit_scrambles
-from stylize.settings import Settings
+from stylize.settings import NOTE, Settings
 
 
 def add_render_arguments(parser: ArgumentParser) -> None:
@@ -75,7 +75,7 @@ def add_audit_arguments(parser: ArgumentParser) -> None:
     add("--out", type=Path, required=True, metavar="DIR", help="folder for tables, pictures and page")
     add("--frames", type=int, default=FRAMES, help="frames of a video that are looked at (%(default)s)")
     add("--max-videos", type=int, metavar="N", help="use the first N videos")
-    add("--seed", type=int, default=0, help="of the copies that are made (%(default)s)")
+    add("--seed", type=int, help="of the copies that are made (0)")
     add("--workers", type=int, default=2, help="processes (%(default)s)")
 
 
@@ -90,17 +90,19 @@ def audit(options: Namespace) -> None:
     from stylize.cases import Case, made_cases
     from stylize.rendered import rendered_cases
 
-    least = {"frames": 2, "workers": 0, "max_videos": 1}
+    least = {"frames": 2, "workers": 0, "max_videos": 1, "seed": 0}
     for name, value in least.items():
         if (given := getattr(options, name)) is not None and given < value:
             raise UserError(f"The --{name.replace('_', '-')} of an audit must be {value} or more. Got {given}.")
     refuse_existing(*files_of(options.out))
     cases: Sequence[Case]
     if options.stylized is None:
-        cases = made_cases(options.original, parse_looks(options.styles or "*"), options.frames, options.seed)
-    elif options.styles is not None:
-        raise UserError("Give either a rendered data set or --styles to make copies in.")
+        _refuse(options, ("layout", "fps"), "are for a data set, and none is given")
+        cases = made_cases(options.original, parse_looks(options.styles or "*"), options.frames, options.seed or 0)
     else:
+        _refuse(options, ("styles", "seed"), "are for copies that are made, and a data set is given")
+        if (options.stylized / NOTE).exists():
+            _refuse(options, ("layout", "fps"), f"are for data from elsewhere, and {options.stylized} has a {NOTE}")
         cases = rendered_cases(options.original, options.stylized, options.layout, options.frames, options.fps)
     cases = cases[: options.max_videos]
     with progress_bar("videos") as on_video:
@@ -110,6 +112,12 @@ def audit(options: Namespace) -> None:
         print(f"left out: {line}")
     for path in save_audit(found, liveliest(found, cases), options.out):
         print(path)
+
+
+def _refuse(options: Namespace, names: Sequence[str], why: str) -> None:
+    """Options that would be passed over in silence are slips."""
+    if any(getattr(options, name) is not None for name in names):
+        raise UserError(f"{' and '.join(f'--{name}' for name in names)} {why}.")
 
 
 def add_scrambles_arguments(parser: ArgumentParser) -> None:

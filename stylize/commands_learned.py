@@ -18,8 +18,9 @@ from static_dynamic.sources.base import reduced
 from static_dynamic.sources.images import EXTENSIONS as IMAGES
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from static_dynamic.writing import QUALITY, Write, image_folder, video_file
-from stylize.films import Film, find_films
-from stylize.learn import PRESETS, Learner, Settings
+from stylize.films import Film, only_film
+from stylize.layouts import VIDEO
+from stylize.learn import PRESETS, Learner, TrainingSettings
 from stylize.learned import LearnedStyle, load_style, paint, write_style
 from stylize.patches import open_clip, read_keyframes, unseen
 from stylize.perception import Perception, find_weights, load_perception
@@ -30,7 +31,7 @@ PREVIEWS = 3
 PREVIEW_SIDE = 270
 """Their short side, pixels."""
 SMOOTHED = ("none", "input", "output", "both")
-VIDEO, STYLE = ".mp4", ".safetensors"
+STYLE = ".safetensors"
 
 
 def add_train_arguments(parser: ArgumentParser) -> None:
@@ -101,7 +102,7 @@ def add_generate_arguments(parser: ArgumentParser) -> None:
     add = parser.add_argument
     add("style", type=Path, metavar="STYLE", help="a learned style: .safetensors, or a published .pth")
     add("clip", type=Path, metavar="CLIP", help="a video file, or a folder of frames")
-    add("--out", type=Path, required=True, metavar="OUT", help=f"a folder for frames, or a {VIDEO} file")
+    add("--out", type=Path, required=True, metavar="OUT", help=f"a folder for frames, or a .{VIDEO} file")
     add("--format", default="png", help="of the frames: png or jpg (%(default)s)")
     add("--size", type=int, metavar="PIXELS", help="bring larger frames down to this short side first")
     add("--smooth", default="none", help=f"along the motion, against flicker: {', '.join(SMOOTHED)} (%(default)s)")
@@ -116,7 +117,7 @@ def generate(options: Namespace) -> None:
     Raises:
         UserError: For any slip in the options, or a file that cannot be read or written.
     """
-    film = _only_film(options.clip, options.size)
+    film = only_film(options.clip, options.size)
     target = _target(options, film)
     frames = _painted(load_style(options.style, options.device), film, options)
     count = 0
@@ -137,25 +138,20 @@ def _painted(style: LearnedStyle, film: Film, options: Namespace) -> Iterable[Fr
     return smooth(painted, film, options.radius, options.sigma) if after else painted
 
 
-def _only_film(place: Path, size: int | None) -> Film:
-    films = find_films(place, size)
-    if len(films) > 1:
-        raise UserError(f"One clip is needed, and there are {len(films)} videos in {place}: 'render' takes them all.")
-    return films[0]
-
-
 def _target(options: Namespace, film: Film) -> AbstractContextManager[Write]:
     """Where the frames go."""
     out, suffix = options.out, f".{options.format}"
     refuse_existing(out)
-    if out.suffix == VIDEO:
+    if out.suffix == f".{VIDEO}":
         return video_file(out, film.rate)
     if suffix not in QUALITY or out.suffix.lower() in (*IMAGES, *VIDEOS, STYLE):
-        raise UserError(f"Frames are written to a folder as png or jpg, or to a {VIDEO} file. Got {out}, {suffix[1:]}.")
+        raise UserError(
+            f"Frames are written to a folder as png or jpg, or to a .{VIDEO} file. Got {out}, {suffix[1:]}."
+        )
     return image_folder(out, lambda number: f"{film.stem(number)}{suffix}")
 
 
-def _settings(options: Namespace) -> Settings:
+def _settings(options: Namespace) -> TrainingSettings:
     """The preset, with what the command line changes of it."""
     if options.preset not in PRESETS:
         raise unknown("preset", options.preset, PRESETS, where="--preset")

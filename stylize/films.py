@@ -1,14 +1,13 @@
 """Whole videos, played frame by frame and as often as one likes: memory does not grow with their length."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -23,8 +22,24 @@ from static_dynamic.sources.images import is_image, read_image
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from static_dynamic.sources.video_files import video_paths
 
+Shown = TypeVar("Shown")
+
 USUAL_RATE = Fraction(25)
 """Frames per second of an encoded video that is made of frames, which tell no rate."""
+LONGEST = 60
+"""Seconds for which one frame is held at most, where a rate is asked for."""
+
+
+def check_playing(short_side: int | None, fps: Fraction | None) -> None:
+    """Whether films can be played at this size and rate.
+
+    Raises:
+        UserError: If the short side is less than 16 pixels, or the rate not above 0.
+    """
+    if short_side is not None and short_side < SMALLEST:
+        raise UserError(f"The 'size' must be {SMALLEST} pixels or more. Got {short_side}.")
+    if fps is not None and fps <= 0:
+        raise UserError(f"The 'fps' must be positive. Got {fps}.")
 
 
 @dataclass(frozen=True)
@@ -49,10 +64,7 @@ class Film(ABC):
     fps: Fraction | None = None
 
     def __post_init__(self) -> None:
-        if self.short_side is not None and self.short_side < SMALLEST:
-            raise UserError(f"The 'size' must be {SMALLEST} pixels or more. Got {self.short_side}.")
-        if self.fps is not None and self.fps <= 0:
-            raise UserError(f"The 'fps' must be positive. Got {self.fps}.")
+        check_playing(self.short_side, self.fps)
 
     def __iter__(self) -> Iterator[Frames]:
         """Play it from the first frame."""
@@ -119,49 +131,46 @@ class VideoFilm(Film):
 
     @cached_property
     def _own_rate(self) -> Fraction:
-        with self._open() as (_, stream):
-            return _rate(stream)
+        from static_dynamic.sources.decoding import frame_rate, open_video
+
+        with open_video(self.source) as (_, stream):
+            return frame_rate(stream) or USUAL_RATE
+
+    @cached_property
+    def count(self) -> int:
+        """How many frames are played."""
+        return sum(1 for _ in self._shown())
 
     def _frames(self) -> Iterator[Frames]:
+        from static_dynamic.sources.decoding import picture
+
+        return map(picture, self._shown())
+
+    def _shown(self) -> Iterator[Any]:
+        """The frames that are played, as libav has them."""
         timed = self._timed()
-        return (frame for _, frame in timed) if self.fps is None else at_rate(timed, self.fps)
+        return (frame for _, frame in timed) if self.fps is None else at_rate(self._steady(timed), self.fps)
 
-    def _timed(self) -> Iterator[tuple[Fraction, Frames]]:
-        """Every frame and when it is shown, seconds."""
-        import av
+    def _timed(self) -> Iterator[tuple[Fraction, Any]]:
+        """Every frame and when it is shown, seconds; the file must hold about as many as it announces."""
+        from static_dynamic.sources.decoding import announced_frames, decoded_frames, unless_cut
 
-        from static_dynamic.sources.decoding import WHOLE, upright
+        total, played = announced_frames(self.source), 0
+        for timed in decoded_frames(self.source, total):
+            played += 1
+            yield timed
+        unless_cut(played, total, self.source)
 
-        decoded = 0
-        with self._open() as (container, stream):
-            try:
-                for decoded, frame in enumerate(container.decode(stream), start=1):
-                    if frame.is_corrupt:
-                        raise BadClip(f"{self.source}: damaged, frame {decoded} cannot be decoded.")
-                    yield _moment(frame, stream, decoded - 1), upright(frame.to_ndarray(format="rgb24"), frame.rotation)
-            except av.FFmpegError as error:
-                raise BadClip(f"{self.source}: damaged, only {decoded} frames could be decoded.") from error
-            if decoded < WHOLE * stream.frames - 1:
+    def _steady(self, timed: Iterable[tuple[Fraction, Any]]) -> Iterator[tuple[Fraction, Any]]:
+        """The same, if no frame would be held so long that its times must be wrong."""
+        last = None
+        for time, frame in timed:
+            if last is not None and time - last > LONGEST:
                 raise BadClip(
-                    f"{self.source}: cut short, only {decoded} of {stream.frames} announced frames are there."
+                    f"{self.source}: its times jump by {float(time - last):.0f} seconds: play it without fps."
                 )
-
-    @contextmanager
-    def _open(self) -> Iterator[tuple[Any, Any]]:
-        """The container and its video stream; what libav has to say of them becomes a `BadClip`."""
-        import av
-
-        from static_dynamic.sources.decoding import first_video
-
-        try:
-            with av.open(str(self.source), metadata_errors="replace") as container:
-                stream = first_video(container.streams.video)
-                if stream is None or stream.codec_context is None:
-                    raise BadClip(f"{self.source}: no video stream that can be decoded.")
-                yield container, stream
-        except (av.FFmpegError, OSError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise BadClip(f"{self.source}: no video that can be read ({reason}).") from error
+            yield time, frame
+            last = time
 
 
 class FolderFilm(Film):
@@ -211,8 +220,8 @@ def find_films(place: str | Path, short_side: int | None = None, fps: Fraction |
         fps: See `Film`.
 
     Raises:
-        UserError: If there is none, there are both files and folders, or frames shall be played at a rate that they do
-            not tell.
+        UserError: If there is none, there are both files and folders, two have one name, or frames shall be played at a
+            rate that they do not tell.
     """
     root = Path(place)
     images = folder_of_films(root)
@@ -223,12 +232,35 @@ def find_films(place: str | Path, short_side: int | None = None, fps: Fraction |
             f"{root} holds video files ({files[0].name}) and frame folders ({_name(folders[0], root)}): give one kind."
         )
     if files:
-        return [VideoFilm(_name(path, root), path, short_side, fps) for path in files]
+        return _named([VideoFilm(_name(path, root), path, short_side, fps) for path in files])
     if not folders:
         raise UserError(f"No videos in {root}: neither files ({' '.join(VIDEOS)}) nor folders of {' '.join(IMAGES)}.")
     if fps is not None:
         raise UserError(f"The frames in {root} do not tell their rate: 'fps' is for video files.")
     return [FolderFilm(_name(folder, images), folder, short_side) for folder in folders]
+
+
+def _named(films: Sequence[Film]) -> list[Film]:
+    """Films, if each has a name of its own."""
+    by_name: dict[str, Film] = {}
+    for film in films:
+        if (other := by_name.setdefault(film.name, film)) is not film:
+            raise UserError(
+                f"Two videos are called {film.name!r}: {other.source} and {film.source}. Rename one of them."
+            )
+    return list(films)
+
+
+def only_film(place: Path, short_side: int | None = None) -> Film:
+    """The one video at ``place``.
+
+    Raises:
+        UserError: If there is none, or more than one.
+    """
+    films = find_films(place, short_side)
+    if len(films) > 1:
+        raise UserError(f"One video is needed, and there are {len(films)} in {place}: 'render' takes them all.")
+    return films[0]
 
 
 def folder_of_films(place: Path) -> Path:
@@ -237,7 +269,7 @@ def folder_of_films(place: Path) -> Path:
     return images if images.is_dir() else place
 
 
-def at_rate(timed: Iterable[tuple[Fraction, Frames]], fps: Fraction) -> Iterator[Frames]:
+def at_rate(timed: Iterable[tuple[Fraction, Shown]], fps: Fraction) -> Iterator[Shown]:
     """What is on the screen at ``0, 1 / fps, 2 / fps, …`` seconds after the first frame, up to the last."""
     shown, held, start = 0, None, None
     for time, frame in timed:
@@ -248,15 +280,6 @@ def at_rate(timed: Iterable[tuple[Fraction, Frames]], fps: Fraction) -> Iterator
         held, last = frame, time - start
     if held is not None and shown / fps <= last:
         yield held
-
-
-def _moment(frame: Any, stream: Any, number: int) -> Fraction:
-    """When a frame is shown; from its number where the file does not say."""
-    return number / _rate(stream) if frame.pts is None else Fraction(frame.pts * frame.time_base)
-
-
-def _rate(stream: Any) -> Fraction:
-    return Fraction(stream.average_rate or stream.guessed_rate or USUAL_RATE)
 
 
 def _name(path: Path, root: Path) -> str:

@@ -8,7 +8,7 @@ from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.files import refuse_existing, write_atomically
 from static_dynamic.interventions import list_styles, restyle
 from stylize.cases import FRAMES, SHORT_SIDE
-from stylize.films import find_films
+from stylize.films import only_film
 from stylize.scenery import scenery
 
 HEIGHT = 144
@@ -33,7 +33,7 @@ def draw_gallery(folder: str | Path, video: str | Path | None = None) -> list[Pa
 
 def _middle(video: str | Path) -> Frames:
     """A few frames from the middle of a video."""
-    film = find_films(video, SHORT_SIDE)[0]
+    film = only_film(Path(video), SHORT_SIDE)
     return film.pick(range(film.count // 2, min(film.count // 2 + FRAMES, film.count)))
 
 

@@ -9,10 +9,8 @@ from static_dynamic.errors import UserError
 from static_dynamic.sources.stylized_layouts import LAYOUTS as PUBLISHED
 from static_dynamic.sources.stylized_layouts import README_NAMING, FrameNaming
 from stylize.films import Film
-from stylize.looks import label
+from stylize.looks import AS_FILMED, label
 
-AS_FILMED = ("0", ORIGINAL)
-"""What a style is called on disk that is none."""
 VIDEO = "mp4"
 """The format that has one file for a clip."""
 

@@ -27,7 +27,7 @@ Study = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainingSettings:
     """How a style is learned.
 
     Attributes:
@@ -59,8 +59,8 @@ class Settings:
 
 _PUBLISHED = Architecture(filters=(32, 64, 128, 128, 128, 64), blocks=7, bias=True, tanh=True, smoothers=True)
 PRESETS = {
-    "P": Settings(_PUBLISHED),
-    "F": Settings(replace(_PUBLISHED, blocks=4), patch=None, batch=1, rate=2e-4),
+    "P": TrainingSettings(_PUBLISHED),
+    "F": TrainingSettings(replace(_PUBLISHED, blocks=4), patch=None, batch=1, rate=2e-4),
 }
 """As published: ``P`` learns from patches, ``F`` from whole frames."""
 
@@ -104,7 +104,7 @@ class Learner:
         step: Steps that are done.
     """
 
-    settings: Settings
+    settings: TrainingSettings
     keyframes: list[Keyframe]
     perception: Perception | None = None
     device: torch.device = field(default_factory=lambda: torch.device("cpu"))

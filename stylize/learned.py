@@ -50,7 +50,7 @@ class LearnedStyle:
         return torch.float16 if self.device.type == "cuda" else torch.float32
 
     def __call__(self, frame: Frames) -> Frames:
-        """Paint one frame of any size, ``(H, W, 3)`` uint8 RGB."""
+        """Paint one frame, ``(H, W, 3)`` uint8 RGB, 16 pixels a side or more."""
         return paint(self.network, frame)
 
 

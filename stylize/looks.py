@@ -1,17 +1,25 @@
 """A style by name or file, fitted to a whole video: built in, the look of an image, or learned."""
 
+from collections.abc import Sequence
 from glob import glob
 from pathlib import Path
 from typing import cast
 
 import stylize.learned  # noqa: F401  (styles may be learned ones from now on)
-from static_dynamic.clip import Frames
+from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import check_style, is_style_file, list_styles
 from static_dynamic.interventions.census import Census, Paint
 from static_dynamic.interventions.styles import fit_style
 from static_dynamic.variants import style_seed
 from stylize.reel import Reel
+
+AS_FILMED = ("0", ORIGINAL)
+"""What a style is called that is none."""
+FLOOR = "re-encoded"
+"""What an audit calls a copy that nobody takes for another style: mild noise, and JPEG of quality 75."""
+ANOTHER = "another video"
+"""What an audit calls the distance of two videos from each other."""
 
 
 def parse_looks(text: str) -> tuple[str, ...]:
@@ -20,24 +28,37 @@ def parse_looks(text: str) -> tuple[str, ...]:
     One that is named twice counts once.
 
     Raises:
-        UserError: If one is unknown or cannot be read, or two would bear one name.
+        UserError: See `check_looks`.
 
     Example:
         >>> parse_looks("original,*o*l")
         ('original', 'oil')
     """
     given = [name.strip() for name in text.split(",") if name.strip()]
-    looks = list(dict.fromkeys(look for name in given for look in (list_styles(name) or sorted(glob(name)) or [name])))
+    looks = dict.fromkeys(look for name in given for look in (list_styles(name) or sorted(glob(name)) or [name]))
+    check_looks(tuple(looks))
+    return tuple(looks)
+
+
+def check_looks(looks: Sequence[str]) -> None:
+    """Whether these are styles that can be told apart.
+
+    Raises:
+        UserError: If one is unknown or cannot be read, a file bears a name that means something else, two would bear
+            one name, or there is none.
+    """
     labels: dict[str, str] = {}
     for look in looks:
         check_style(look)
-        if (other := labels.setdefault(label(look), look)) != look:
+        if is_style_file(look) and label(look) in (*AS_FILMED, FLOOR, ANOTHER):
+            raise UserError(f"A style cannot be called {label(look)!r}, which is no style: rename {look}.")
+        if labels.setdefault(label(look), look) != look or looks.count(look) > 1:
             raise UserError(
-                f"Two styles are called {label(look)!r}: {other} and {look}. Rename the file, or leave one out."
+                f"Two styles are called {label(look)!r}: {labels[label(look)]} and {look}. Rename the file, or leave "
+                "one out."
             )
     if not looks:
         raise UserError("At least one style is needed. Got none.")
-    return tuple(looks)
 
 
 def label(look: str) -> str:

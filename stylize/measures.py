@@ -86,15 +86,18 @@ def edge_overlap(original: Frames, styled: Frames) -> float:
     within two pixels of a restyled one, ``chance`` the share of the plane that does.
 
     Returns:
-        1 if all are, 0 for edges at random; less where they avoid each other.
+        1 if all are, 0 for edges at random; less where they avoid each other. Flat frames of the original do not count;
+        NaN if all are flat.
     """
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * TOLERANCE + 1, 2 * TOLERANCE + 1))
     overlaps = []
     for before, after in zip(original, styled, strict=True):
-        near = cv2.dilate(_edges(after).astype(np.uint8), kernel).astype(bool)
-        hit, chance = near[_edges(before)].mean(), near.mean()
-        overlaps.append((hit - chance) / max(1 - chance, 1e-6))
-    return float(np.mean(overlaps))
+        edges = _edges(before)
+        if edges.any():
+            near = cv2.dilate(_edges(after).astype(np.uint8), kernel).astype(bool)
+            hit, chance = near[edges].mean(), near.mean()
+            overlaps.append((hit - chance) / max(1 - chance, 1e-6))
+    return float(np.mean(overlaps)) if overlaps else float("nan")
 
 
 def _edges(frame: Frames) -> Mask:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from static_dynamic.clip import Frames
 from static_dynamic.errors import UserError, unknown
 
-NORMS = ("batch", "instance", "none")
+NORMS = ("batch", "instance")
 STRIDE = 4
 """The generator halves a frame twice."""
 
@@ -32,7 +32,7 @@ class Architecture:
         bias: Whether convolutions have one; those of the upconvs have none, conv_12 always.
         tanh: Whether colours end in tanh.
         smoothers: Whether two more convolutions follow conv_11.
-        norm: ``batch``, ``instance`` (without parameters) or ``none``.
+        norm: ``batch``, or ``instance`` (without parameters).
         inputs: Channels of the input: 3, and 3 more for each guide.
 
     Raises:
@@ -86,7 +86,7 @@ class Architecture:
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
-    makers: dict[str, Any] = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d, "none": nn.Identity}
+    makers: dict[str, Any] = {"batch": nn.BatchNorm2d, "instance": nn.InstanceNorm2d}
     module: nn.Module = makers[kind](channels)
     return module
 
@@ -136,7 +136,7 @@ def _up(of: int, to: int, plan: Architecture) -> nn.Sequential:
 
 
 class Generator(nn.Module):
-    """Paints frames of any size: a U-net whose middle is residual blocks at a quarter of the size.
+    """Paints frames, 4 pixels a side or more: a U-net whose middle is residual blocks at a quarter of the size.
 
     The published module takes sides that are multiples of four only and evaluates conv2 twice, which moves the
     statistics of its norm twice for each training step; here it is evaluated once.
@@ -183,21 +183,16 @@ def _smoothers(channels: int, plan: Architecture) -> nn.Sequential:
 
 
 class Discriminator(nn.Module):
-    """Tells for every place of a picture whether its surroundings were painted by hand: a map of logits.
+    """Tells for every place of a picture whether its surroundings were painted by hand: a map of logits."""
 
-    Args:
-        filters: Of the first convolution; every layer after it has twice those of the one before.
-        layers: Convolutions with stride 2.
-    """
-
-    def __init__(self, filters: int = 12, layers: int = 2) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        widths = [filters * 2**layer for layer in range(layers + 1)]
-        steps = {"conv0": _judge(3, widths[0], stride=2, norm=False)}
-        for layer in range(1, layers + 1):
-            stride = 2 if layer < layers else 1
-            steps[f"conv_{layer}"] = _judge(widths[layer - 1], widths[layer], stride, norm=True)
-        steps["conv_out"] = nn.Sequential(OrderedDict(conv=nn.Conv2d(widths[-1], 1, 4, padding=1)))
+        steps = {
+            "conv0": _judge(3, 12, stride=2, norm=False),
+            "conv_1": _judge(12, 24, stride=2, norm=True),
+            "conv_2": _judge(24, 48, stride=1, norm=True),
+            "conv_out": nn.Sequential(OrderedDict(conv=nn.Conv2d(48, 1, 4, padding=1))),
+        }
         self.net = nn.Sequential(OrderedDict(steps))
 
     def forward(self, x: Tensor) -> Tensor:

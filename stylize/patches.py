@@ -153,7 +153,8 @@ class Patches:
     """Square patches, drawn without replacement from each keyframe in turn.
 
     Their centres lie in the mask less a margin. A patch that would cross a border of the frame is moved inside, where
-    the published code fills it with zeros. What a step sees follows from the seed and its number alone.
+    the published code fills it with zeros; what it holds beyond the mask is not learned, which there it is. What a step
+    sees follows from the seed and its number alone.
 
     Args:
         keyframes: To cut from.
@@ -175,10 +176,12 @@ class Patches:
         """The batch of one step, counted from 0."""
         corners = [self._draw(number, "learned") for number in self._numbers(step)]
         others = [self._draw(number, "shown") for number in self._numbers(step)]
+        mask = torch.from_numpy(self._cut((self.keyframes[k].mask, y, x) for k, y, x in corners))
         return Batch(
             filmed=as_input(self._cut((self.keyframes[k].filmed, y, x) for k, y, x in corners)),
             painted=as_input(self._cut((self.keyframes[k].painted, y, x) for k, y, x in corners)),
             other=as_input(self._cut((self.keyframes[k].painted, y, x) for k, y, x in others)),
+            mask=None if mask.all() else mask[:, None].float(),
         )
 
     def _numbers(self, step: int) -> range:

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from static_dynamic.compute import pick_device
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.progress import OnDone, untold
 from static_dynamic.writing import Write, discard, image_folder, partial_path, video_file
@@ -83,8 +84,8 @@ def render(
         note = Note(
             source=str(source.resolve()),
             settings=settings.describe(),
-            videos={film.name: (str(film.source), film.stamp) for film in films},
-            versions={**versions(), **decoder_versions()},
+            videos={film.name: (str(film.source.absolute()), film.stamp) for film in films},
+            versions={**versions(), **decoder_versions(), "device": str(pick_device("auto"))},
         )
         folders = {place.relative_to(target).parts[0] for job in jobs for place in job.clips.values()}
         rendered = {job.film.name for job in jobs if any(place.exists() for place in job.clips.values())}

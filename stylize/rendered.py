@@ -9,10 +9,12 @@ from typing import TypeVar
 
 from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.errors import BadClip, UserError, unknown
+from static_dynamic.sources.base import is_hidden
+from static_dynamic.sources.images import natural_key
 from stylize.cases import FRAMES, SHORT_SIDE, Shown, at_size, middle
 from stylize.films import Film, FolderFilm, VideoFilm, find_films
-from stylize.layouts import AS_FILMED, LAYOUTS, VIDEO, Layout
-from stylize.looks import label
+from stylize.layouts import LAYOUTS, VIDEO, Layout
+from stylize.looks import AS_FILMED, label
 from stylize.settings import NOTE, read_note
 
 Read = TypeVar("Read")
@@ -137,7 +139,8 @@ def _foreign(root: Path, name: str) -> _DataSet:
         raise unknown("layout", name, LAYOUTS)
     layout = LAYOUTS[name]
     before = layout.folder.partition("{style}")[0]
-    ids = sorted(path.relative_to(root).as_posix().removeprefix(before) for path in root.glob(f"{before}*"))
+    folders = [path for path in root.glob(f"{before}*") if path.is_dir() and not is_hidden(path, root)]
+    ids = sorted((path.relative_to(root).as_posix().removeprefix(before) for path in folders), key=natural_key)
     if not ids:
         raise UserError(f"No styles in {root}: looked for {before}*.")
     styles = {style_id: style_id for style_id in ids if style_id not in AS_FILMED}

@@ -13,7 +13,9 @@ from pydantic import BaseModel, ConfigDict
 from static_dynamic.errors import UserError, unknown
 from static_dynamic.files import write_text
 from static_dynamic.interventions import style_digests
+from stylize.films import check_playing
 from stylize.layouts import LAYOUTS, Layout
+from stylize.looks import check_looks
 
 NOTE = "run.json"
 
@@ -48,6 +50,8 @@ class Settings:
             raise unknown("format", self.kind, self.layout.formats, where=f"layout {self.layout_name}")
         if self.seed < 0:
             raise UserError(f"The 'seed' must be a non-negative integer. Got {self.seed}.")
+        check_looks(self.looks)
+        check_playing(self.short_side, self.fps)
 
     @property
     def layout(self) -> Layout:
@@ -124,7 +128,7 @@ class Note(BaseModel):
         settings: `Settings`, as plain data.
         videos: Name → file or folder, and the stamp that changes if it does, see `Film.stamp`.
         problems: Name of a video that cannot be read → why.
-        versions: Of the libraries.
+        versions: Of the libraries, and where learned styles paint; several where runs with others made the clips.
         finished: Whether the run came to its end.
     """
 
@@ -161,8 +165,10 @@ def claim(out: Path, note: Note, folders: set[str], rendered: set[str]) -> None:
             if there[name] != value:
                 raise UserError(f"{out} holds another run: {name} {_told(there[name])}, not {_told(value)}.")
         for name in sorted(rendered & note.videos.keys() & found.videos.keys()):
-            if found.videos[name] != note.videos[name]:
+            if found.videos[name][1] != note.videos[name][1]:
                 raise UserError(f"{note.videos[name][0]} has changed since {out} was rendered. Choose another --out.")
+        if rendered:
+            note.versions = {name: _then(found.versions.get(name), version) for name, version in note.versions.items()}
     elif taken := sorted(name for name in folders if (out / name).exists()):
         raise UserError(f"{out / taken[0]} is there already, and no {NOTE} tells what made it. Choose another --out.")
     note.write(out)
@@ -181,6 +187,11 @@ def read_note(out: Path) -> Note:
         raise UserError(f"{out} holds no {NOTE}: no data set that was rendered here.") from None
     except (OSError, ValueError) as error:
         raise UserError(f"{path} is no note of a rendered data set ({type(error).__name__}).") from None
+
+
+def _then(before: str | None, now: str) -> str:
+    """A version, and those that made other clips before."""
+    return now if before is None else before if now in before.split(", then ") else f"{before}, then {now}"
 
 
 def _told(value: object) -> str:

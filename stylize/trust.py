@@ -9,7 +9,7 @@ from static_dynamic.progress import OnDone, untold
 from static_dynamic.sources import Source
 from stylize.audit import PASS, audit
 from stylize.cases import StudyCase
-from stylize.layouts import AS_FILMED
+from stylize.looks import AS_FILMED
 
 VIDEOS = 8
 """So many videos of a study are looked at, spread over all."""
@@ -21,7 +21,7 @@ class Judged:
 
     Attributes:
         doubts: What must be said of them, a line each.
-        weights: Style → how much of the motion is found again in it, 0..1; 1 where nothing moves that could be judged.
+        weights: Style → how much of the motion is found again in it, 0..1; 1 where no motion could be judged.
         table: The table of the audit, row by row, as plain data.
     """
 
@@ -60,12 +60,13 @@ def judge_study(
     cases = [StudyCase(source, chosen[i * len(chosen) // count], painted, seed) for i in range(count)]
     found = audit(cases, workers=0, on_video=on_video)
     judged = found.styles[found.styles["style"].isin(painted)]
+    doubts = [
+        f"Style {row.style} does not pass its audit on {row.videos} of these videos ({row.verdict})."
+        for row in judged.itertuples()
+        if row.verdict != PASS
+    ]
     return Judged(
-        [
-            f"Style {row.style} does not pass its audit on {row.videos} of these videos ({row.verdict})."
-            for row in judged.itertuples()
-            if row.verdict != PASS
-        ],
+        doubts + [f"The audit left out {line}" for line in found.left_out()],
         dict(zip(judged["style"], judged["motion"].fillna(1.0).clip(0, 1).round(4), strict=True)),
         found.styles.astype(object).where(found.styles.notna(), None).to_dict("records"),
     )

@@ -267,7 +267,7 @@ def test_a_container_that_promises_a_few_frames_too_many_is_counted_again(tmp_pa
 def test_frames_that_change_size_are_a_bad_clip(tmp_path, monkeypatch):
     source = VideoFiles(write_video(tmp_path / "a.mp4", coded_frames(12)))
     sizes = iter(range(8, 40))
-    monkeypatch.setattr(decoding, "_picture", lambda frame, short: np.zeros((8, next(sizes), 3), np.uint8))
+    monkeypatch.setattr(decoding, "picture", lambda frame, short: np.zeros((8, next(sizes), 3), np.uint8))
     with pytest.raises(BadClip, match="change size"):
         source.read(only(source), SMALL)
 

@@ -16,7 +16,7 @@ from static_dynamic.commands import Parser
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import check_style, restyle
 from stylize.commands_learned import add_generate_arguments, add_train_arguments, generate, train
-from stylize.learn import PRESETS, Learner, Settings
+from stylize.learn import PRESETS, Learner, TrainingSettings
 from stylize.learned import load_style, paint
 from stylize.network import Architecture, as_frames
 from stylize.patches import Keyframe, Patches, open_clip, read_keyframes
@@ -137,13 +137,16 @@ def test_what_a_step_sees_follows_from_its_number_and_the_seed():
     assert not torch.equal(Patches([keyframe()], 16, 5, 1)(0).filmed, straight[0])
 
 
-def test_outside_of_its_mask_a_whole_keyframe_is_never_wrong():
+@pytest.mark.parametrize(("patch", "batch"), [(None, 1), (24, 8)])
+def test_outside_of_its_mask_a_keyframe_is_never_wrong(patch, batch):
     mask = np.zeros((40, 56), np.uint8)
     mask[:, :20] = 1
     good = keyframe(0, mask)
     spoilt = Keyframe("000", good.filmed, np.where(mask[..., None] > 0, good.painted, 7).astype(np.uint8), mask)
     whole = Keyframe("000", spoilt.filmed, spoilt.painted, np.ones_like(mask))
-    learners = [Learner(Settings(TINY, patch=None, batch=1), [case]) for case in (good, spoilt, whole)]
+    learners = [Learner(TrainingSettings(TINY, patch, batch), [case]) for case in (good, spoilt, whole)]
+    if patch:  # with the centres of the others, the third learns what lies beyond
+        learners[2].batches.centres = learners[1].batches.centres
     losses = [learner.advance()["image"] for learner in learners]
     assert losses[0] == losses[1] != losses[2]
 
@@ -159,7 +162,7 @@ def test_presets_are_the_published_ones():
 
 def test_unseen_frames_come_to_look_like_the_painting():
     learner = Learner(
-        Settings(Architecture((8, 8, 8, 8, 8, 8), 1, bias=True, tanh=True), 24, 8, rate=3e-3), [keyframe()]
+        TrainingSettings(Architecture((8, 8, 8, 8, 8, 8), 1, bias=True, tanh=True), 24, 8, rate=3e-3), [keyframe()]
     )
     for _ in range(60):
         learner.advance()
@@ -187,7 +190,7 @@ def test_learning_leaves_the_random_state_of_the_program_alone():
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    Learner(Settings(TINY, 16, 2), [keyframe()]).advance()
+    Learner(TrainingSettings(TINY, 16, 2), [keyframe()]).advance()
     assert torch.rand(1) == expected
 
 
@@ -368,7 +371,7 @@ def test_a_slip_is_one_line_and_nothing_is_written(slip, clip, monkeypatch):
 
 
 def test_a_loss_that_is_not_finite_stops_the_run():
-    learner = Learner(Settings(TINY, 16, 2), [keyframe()])
+    learner = Learner(TrainingSettings(TINY, 16, 2), [keyframe()])
     torch.nn.init.constant_(learner.generator.conv_12[0].bias, float("nan"))
     with pytest.raises(UserError, match="not finite"):
         learner.advance()
@@ -439,7 +442,7 @@ def test_a_clip_that_cannot_be_read_to_its_end_leaves_nothing(clip):
 def test_one_clip_is_generated_at_a_time(clip):
     for name in ("a", "b"):
         save(clip / "two" / name / "0.png", filmed())
-    with pytest.raises(UserError, match="2 videos"):
+    with pytest.raises(UserError, match="One video is needed, and there are 2"):
         give(learn(clip, "--steps", 1), clip / "two", clip / "out")
 
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import weakref
+from contextlib import ExitStack
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -34,9 +35,9 @@ from static_dynamic.errors import BadClip, UserError
 from static_dynamic.interventions import restyle
 from static_dynamic.sources import Davis, FrameFolders, Stylized, VideoFiles, open_source
 from static_dynamic.variants import derive_seed
-from static_dynamic.writing import video_file
+from static_dynamic.writing import image_folder, video_file
 from stylize.__main__ import COMMANDS, run
-from stylize.films import Film, at_rate, find_films
+from stylize.films import Film, VideoFilm, at_rate, find_films
 from stylize.layouts import LAYOUTS
 from stylize.looks import parse_looks
 from stylize.pool import in_processes
@@ -380,7 +381,7 @@ def test_files_and_folders_are_not_mixed(videos, tmp_path):
 
 def test_two_videos_of_one_name_are_refused(videos, tmp_path):
     def refused(layout="folders"):
-        with pytest.raises(UserError, match="to one place") as error:
+        with pytest.raises(UserError, match=r"to one place|are called 'a'") as error:
             render(videos, tmp_path / "out", Settings(("ink",), layout), workers=0)
         assert not (tmp_path / "out").exists()
         return str(error.value)
@@ -428,6 +429,70 @@ def test_an_output_that_is_not_free_is_refused(videos, tmp_path):
     (tmp_path / "out" / "run.json").write_text("{}")
     with pytest.raises(UserError, match="no note of a rendered data set"):
         render(videos, tmp_path / "out", settings, workers=0)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm"])
+def test_a_film_that_was_cut_is_left_out_whatever_its_container(tmp_path, suffix):
+    codec = "libvpx" if suffix == "webm" else "libx264"
+    options = {"movflags": "faststart"} if suffix == "mp4" else {}
+    write_video(tmp_path / "videos" / f"whole.{suffix}", coded_frames(5), codec=codec)
+    bad = cut(write_video(tmp_path / f"noisy.{suffix}", noisy_frames(60), codec=codec, **options))
+    bad.rename(tmp_path / "videos" / f"bad.{suffix}")
+    report = render(tmp_path / "videos", tmp_path / "out", Settings(("ink",)), workers=0)
+    assert list(report.problems) == ["bad"]
+    assert report.written == 1
+
+
+def test_times_that_jump_do_not_fill_a_disk(tmp_path):
+    film = VideoFilm("a", write_video(tmp_path / "a.mp4", coded_frames(4)), fps=Fraction(5))
+    steady = [(Fraction(n), n) for n in range(4)]
+    assert list(film._steady(steady)) == steady
+    with pytest.raises(BadClip, match=r"a\.mp4: its times jump by 5000 seconds"):
+        list(film._steady([*steady, (Fraction(5003), 4)]))
+
+
+def test_a_run_goes_on_from_wherever_it_is_called(videos, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = Settings(("ink",))
+    render("videos", "out", settings, workers=0)
+    report = render(videos, tmp_path / "out", settings, workers=0)
+    assert (report.written, report.kept) == (0, 2)
+
+
+def test_the_note_names_the_versions_of_every_run_that_made_clips(videos, tmp_path):
+    out, settings = tmp_path / "out", Settings(("ink",))
+    render(videos, out, settings, workers=0)
+    first = read_note(out)
+    first.model_copy(update={"versions": {**first.versions, "numpy": "0.9"}}).write(out)
+    for _ in range(2):
+        render(videos, out, settings, workers=0)
+        assert read_note(out).versions == {**first.versions, "numpy": f"0.9, then {first.versions['numpy']}"}
+
+
+def test_settings_are_checked_before_anything_is_written(painting, tmp_path):
+    for looks, options, said in (
+        ((), {}, "At least one style"),
+        (("inck",), {}, "Nearest: ink"),
+        (("ink", "ink"), {}, "Two styles are called 'ink'"),
+        (("ink",), {"short_side": -3}, "'size' must be 16"),
+        (("ink",), {"fps": Fraction(0)}, "'fps' must be positive"),
+    ):
+        with pytest.raises(UserError, match=said):
+            Settings(looks, **options)
+    for name in ("original", "0", "re-encoded"):
+        file = Path(painting).rename(tmp_path / f"{name}.png")
+        with pytest.raises(UserError, match=f"cannot be called '{name}'"):
+            parse_looks(str(file))
+        file.rename(painting)
+
+
+def test_the_file_that_could_not_be_written_is_the_one_that_is_named(tmp_path):
+    frame = coded_frames(1)[0]
+    with ExitStack() as clips:
+        one = clips.enter_context(image_folder(tmp_path / "first", lambda n: "x" * 300 + ".png"))
+        clips.enter_context(image_folder(tmp_path / "second", lambda n: f"{n}.png"))(frame)
+        with pytest.raises(UserError, match="first"):
+            one(frame)
 
 
 def test_a_link_to_nothing_is_left_out_with_a_line(videos, tmp_path):

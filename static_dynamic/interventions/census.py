@@ -55,12 +55,18 @@ class Census:
     @cached_property
     def luminances(self) -> npt.NDArray[np.int64]:
         """Pixels with each luma: ``(256,)``."""
-        return self._count(luminance(frame) for frame in self._painted())
+        counts = np.zeros(256, dtype=np.int64)
+        for frame in self._painted():
+            counts += np.bincount(luminance(frame).ravel(), minlength=256)
+        return counts
 
     @cached_property
     def channels(self) -> npt.NDArray[np.int64]:
         """Pixels with each value of red, green, blue: ``(3, 256)``."""
-        return np.stack([self._count(frame[..., c] for frame in self._painted()) for c in range(3)])
+        counts = np.zeros((3, 256), dtype=np.int64)
+        for frame in self._painted():
+            counts += [np.bincount(frame[..., c].ravel(), minlength=256) for c in range(3)]
+        return counts
 
     @cached_property
     def moments(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
@@ -76,13 +82,6 @@ class Census:
 
     def _painted(self) -> Iterator[Frame]:
         return iter(self._frames) if self._through is None else map(self._through, self._frames)
-
-    @staticmethod
-    def _count(planes: Iterator[Frame]) -> npt.NDArray[np.int64]:
-        counts = np.zeros(256, dtype=np.int64)
-        for plane in planes:
-            counts += np.bincount(plane.ravel(), minlength=256)
-        return counts
 
 
 Style = Callable[[Census, np.random.Generator], Paint]

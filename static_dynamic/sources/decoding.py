@@ -1,7 +1,8 @@
-"""The wanted frames of one video file, decoded with PyAV; the only module that knows about it."""
+"""The frames of one video file, decoded with PyAV."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +34,12 @@ def read_clip(path: Path, recipe: Recipe) -> Clip:
     Raises:
         BadClip: If the file is no video, damaged, cut short or a single picture.
     """
-    with _video(path) as (container, stream):
+    with open_video(path) as (container, stream):
         total, fps = _announced(container, stream, path), _rate(stream)
     sample = sampled(recipe, total, path)
     frames, decoded = _decode(path, sample.numbers, recipe.resize, total)
     if len(frames) < len(sample.numbers):
-        total = _unless_cut(decoded, total, path)
+        total = unless_cut(decoded, total, path)
         sample = sampled(recipe, total, path)
         frames, _ = _decode(path, sample.numbers, recipe.resize, total)
     if len({frame.shape for frame in frames}) > 1:
@@ -57,9 +58,59 @@ def upright(image: Frames, rotation: int) -> Frames:
     return np.rot90(image, round(rotation / 90))
 
 
+def picture(frame: Any, short_side: int | None = None) -> Frames:
+    """A decoded frame as upright RGB, brought down to a short side if one is given."""
+    image = frame.to_ndarray(format="rgb24")
+    return upright(image if short_side is None else reduced(image, short_side), frame.rotation)
+
+
+def announced_frames(path: Path) -> int:
+    """How many frames a file announces.
+
+    Raises:
+        BadClip: If it is no video, or cut short.
+    """
+    with open_video(path) as (container, stream):
+        return _announced(container, stream, path)
+
+
+def decoded_frames(path: Path, total: int) -> Iterator[tuple[Fraction, Any]]:
+    """Every frame, as libav has it, and when it is shown, seconds; from the first on, since seeking is not exact.
+
+    Args:
+        path: The file.
+        total: Frames that it announces.
+
+    Raises:
+        BadClip: If the file is no video, or a frame is damaged.
+    """
+    number = 0
+    with open_video(path) as (container, stream):
+        try:
+            for number, frame in enumerate(container.decode(stream)):
+                if frame.is_corrupt:
+                    raise _damaged(path, number, total)
+                yield _moment(frame, stream, number), frame
+        except av.FFmpegError as error:
+            raise _damaged(path, number, total) from error
+
+
+def frame_rate(stream: Any) -> Fraction | None:
+    """Frames per second, as far as a stream tells."""
+    rate = stream.average_rate or stream.guessed_rate
+    return Fraction(rate) if rate else None
+
+
+def _moment(frame: Any, stream: Any, number: int) -> Fraction:
+    """When a frame is shown; from its number where the file does not say."""
+    if frame.pts is not None:
+        return Fraction(frame.pts * frame.time_base)
+    return number / (frame_rate(stream) or Fraction(1))
+
+
 @contextmanager
-def _video(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The open container and its video stream; whatever libav has to say becomes a ``BadClip``."""
+def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The open container and its video stream; whatever libav has to say becomes a `BadClip`."""
     try:
         with av.open(str(path), metadata_errors="replace") as container:
             stream = first_video(container.streams.video)
@@ -89,11 +140,15 @@ def _announced(container: Any, stream: Any, path: Path) -> int:
         return len(times)
     # The header still tells the whole duration of a file that was cut.
     interval = float((max(times) - min(times)) * stream.time_base) / (len(times) - 1)
-    return _unless_cut(len(times), round(container.duration / av.time_base / interval), path)
+    return unless_cut(len(times), round(container.duration / av.time_base / interval), path)
 
 
-def _unless_cut(found: int, announced: int, path: Path) -> int:
-    """``found`` frames, unless that is far from all that were announced."""
+def unless_cut(found: int, announced: int, path: Path) -> int:
+    """``found`` frames, unless that is far from all that were announced.
+
+    Raises:
+        BadClip: If it is.
+    """
     if found < WHOLE * announced - 1:
         raise BadClip(f"{path}: cut short, only {found} of {announced} announced frames could be decoded.")
     return found
@@ -102,29 +157,17 @@ def _unless_cut(found: int, announced: int, path: Path) -> int:
 def _decode(path: Path, wanted: Sequence[int], short_side: int, total: int) -> tuple[list[Frames], int]:
     """The wanted frames (ascending) as upright RGB, and how many were decoded to get at them.
 
-    Decoding runs from the first frame, since seeking is not exact to the frame in every container, and stops
-    after the last one wanted; only those wanted are converted.
+    Decoding stops after the last one wanted; only those wanted are converted.
     """
     frames: list[Frames] = []
     decoded = 0
-    with _video(path) as (container, stream):
-        try:
-            for number, frame in enumerate(container.decode(stream)):
-                if frame.is_corrupt:
-                    raise _damaged(path, decoded, total)
-                decoded = number + 1
-                if number == wanted[len(frames)]:
-                    frames.append(_picture(frame, short_side))
-                    if len(frames) == len(wanted):
-                        break
-        except av.FFmpegError as error:
-            raise _damaged(path, decoded, total) from error
+    for decoded, (_, frame) in enumerate(decoded_frames(path, total), start=1):
+        if decoded - 1 == wanted[len(frames)]:
+            frames.append(picture(frame, short_side))
+            if len(frames) == len(wanted):
+                break
     return frames, decoded
 
 
 def _damaged(path: Path, decoded: int, total: int) -> BadClip:
     return BadClip(f"{path}: damaged, only {decoded} of {total} announced frames could be decoded.")
-
-
-def _picture(frame: Any, short_side: int) -> Frames:
-    return upright(reduced(frame.to_ndarray(format="rgb24"), short_side), frame.rotation)
