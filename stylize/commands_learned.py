@@ -1,5 +1,6 @@
 """The commands ``train`` and ``generate``: learn a style from painted keyframes, and give it to a clip."""
 
+import sys
 from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -119,7 +120,10 @@ def generate(options: Namespace) -> None:
     """
     film = only_film(options.clip, options.size)
     target = _target(options, film)
-    frames = _painted(load_style(options.style, options.device), film, options)
+    style = load_style(options.style, options.device)
+    frames = _painted(style, film, options)
+    if note := _of_another_size(style, film):
+        print(f"note: {note}", file=sys.stderr)
     count = 0
     with target as write, progress_bar("frames") as show:
         for count, frame in enumerate(frames, 1):
@@ -136,6 +140,16 @@ def _painted(style: LearnedStyle, film: Film, options: Namespace) -> Iterable[Fr
     frames = smooth(film, None, options.radius, options.sigma) if before else film
     painted = prefetch(style, frames, workers=1)
     return smooth(painted, film, options.radius, options.sigma) if after else painted
+
+
+def _of_another_size(style: LearnedStyle, film: Film) -> str | None:
+    """What must be said of frames that are not of the size at which the style was learned, if that is known."""
+    learned = min(style.facts.get("height", 0), style.facts.get("width", 0))
+    short_side = min(film.shape[1:3])
+    if learned in (0, short_side):
+        return None
+    hint = f": --size {learned} would be as learned" if short_side > learned else ""
+    return f"the style was learned at a short side of {learned} pixels, these frames have {short_side}{hint}."
 
 
 def _target(options: Namespace, film: Film) -> AbstractContextManager[Write]:

@@ -439,6 +439,15 @@ def test_a_clip_that_cannot_be_read_to_its_end_leaves_nothing(clip):
     assert not (clip / "out").exists()
 
 
+def test_frames_of_another_size_than_those_that_were_learned_from_are_told(clip, capsys):
+    style = learn(clip, "--steps", 1, "--size", 34)
+    capsys.readouterr()
+    give(style, clip / "frames", clip / "same", "--size", 34)
+    assert "note" not in capsys.readouterr().err
+    give(style, clip / "frames", clip / "larger")
+    assert "learned at a short side of 34 pixels, these frames have 40: --size 34" in capsys.readouterr().err
+
+
 def test_one_clip_is_generated_at_a_time(clip):
     for name in ("a", "b"):
         save(clip / "two" / name / "0.png", filmed())
