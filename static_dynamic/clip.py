@@ -220,6 +220,15 @@ class FlowRecipe:
         return (clip - torch.tensor(self.mean).view(3, 1, 1)) / torch.tensor(self.std).view(3, 1, 1)
 
 
+STRETCH = 0.02
+"""How much the proportions of two pictures of one thing may differ, as a share."""
+
+
+def same_proportions(a: Frames, b: Frames) -> bool:
+    """Whether two clips ``(T, H, W, 3)`` have nearly the same ratio of height and width."""
+    return bool(abs(a.shape[1] * b.shape[2] / (a.shape[2] * b.shape[1]) - 1) <= STRETCH)
+
+
 def resize_images(frames: Frames, size: tuple[int, int], method: Image.Resampling) -> Frames:
     """``(T, H, W, 3)`` uint8 → ``(T, *size, 3)``."""
     height, width = size

@@ -84,10 +84,17 @@ class Study:
 
     def prepare(self, video: Video) -> PreparedVideo | Record:
         """A video ready for the model, or the record of why it is not."""
+        stamp = self.stamp(video)
         try:
-            return prepare_video(self.source, video, self.recipe, self.conditions)
+            prepared = prepare_video(self.source, video, self.recipe, self.conditions)
         except BadClip as error:
             return {"video": video.name, "label": video.label, "problem": str(error)}
+        prepared.record.update(stamp)
+        return prepared
+
+    def stamp(self, video: Video) -> dict[str, str]:
+        """What tells whether the data of a video have changed, where the source knows."""
+        return {"stamp": self.source.stamp(video)} if hasattr(self.source, "stamp") else {}
 
 
 class Judgements:
@@ -125,7 +132,7 @@ def collect(study: Study, store: Store, on_video: OnDone = untold) -> None:
     """
     shards = study.shards()
     missing = [
-        number for number in range(len(shards)) if not store.has(number) or _mended(study, store.records(number))
+        number for number in range(len(shards)) if not store.has(number) or _changed(study, store.records(number))
     ]
     done = [record for number in range(len(shards)) if number not in missing for record in store.records(number)]
     numbers = count(1)
@@ -150,12 +157,16 @@ def collect(study: Study, store: Store, on_video: OnDone = untold) -> None:
         raise UserError(f"No video could be read. The first: {problems[0]}")
 
 
-def _mended(study: Study, records: Iterable[Record]) -> bool:
-    """Whether a video that could not be read when its shard was made now can."""
+def _changed(study: Study, records: Iterable[Record]) -> bool:
+    """Whether the data of a video have changed since its shard was made, or it could not be read and now can."""
     videos = {video.name: video for video in study.videos}
-    return any(
-        isinstance(study.prepare(videos[record["video"]]), PreparedVideo) for record in records if record["problem"]
-    )
+    for record in records:
+        video = videos[record["video"]]
+        if record["problem"] and isinstance(study.prepare(video), PreparedVideo):
+            return True
+        if not record["problem"] and not study.stamp(video).items() <= record.items():
+            return True
+    return False
 
 
 def _readable(

@@ -52,6 +52,17 @@ def refuse_existing(*paths: Path) -> None:
         raise UserError(f"{there[0]} is there already: remove it, or give another place.")
 
 
+def stamp(*places: Path) -> str:
+    """What changes when files do: their number, bytes and latest change; of a folder, those of the files in it.
+
+    What is not there, and links to nothing, count as nothing.
+    """
+    files = [file for place in places for file in (os.scandir(place) if place.is_dir() else [place])]
+    stats = [os.stat(file) for file in files if os.path.exists(file)]
+    latest = max((found.st_mtime_ns for found in stats), default=0)
+    return f"{len(stats)} files, {sum(found.st_size for found in stats)} bytes, {latest}"
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
     write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))

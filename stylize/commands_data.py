@@ -95,6 +95,8 @@ def audit(options: Namespace) -> None:
         if (given := getattr(options, name)) is not None and given < value:
             raise UserError(f"The --{name.replace('_', '-')} of an audit must be {value} or more. Got {given}.")
     refuse_existing(*files_of(options.out))
+    if options.stylized is not None and options.out.resolve().is_relative_to(options.stylized.resolve()):
+        raise UserError(f"The audit must not lie among the data. Got --out {options.out} for {options.stylized}.")
     cases: Sequence[Case]
     if options.stylized is None:
         _refuse(options, ("layout", "fps"), "are for a data set, and none is given")

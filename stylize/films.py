@@ -13,12 +13,13 @@ import numpy as np
 
 from static_dynamic.clip import Frames
 from static_dynamic.errors import BadClip, UserError
+from static_dynamic.files import stamp
 from static_dynamic.interventions.styles import SMALLEST
 from static_dynamic.sources.base import reduced
 from static_dynamic.sources.davis_layouts import image_root
 from static_dynamic.sources.frame_folders import frame_folders, frames_in
 from static_dynamic.sources.images import EXTENSIONS as IMAGES
-from static_dynamic.sources.images import is_image, read_image
+from static_dynamic.sources.images import read_image
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from static_dynamic.sources.video_files import video_paths
 
@@ -26,6 +27,8 @@ Shown = TypeVar("Shown")
 
 USUAL_RATE = Fraction(25)
 """Frames per second of an encoded video that is made of frames, which tell no rate."""
+FASTEST = 1000
+"""Frames per second that can be asked for."""
 LONGEST = 60
 """Seconds for which one frame is held at most, where a rate is asked for."""
 
@@ -34,12 +37,12 @@ def check_playing(short_side: int | None, fps: Fraction | None) -> None:
     """Whether films can be played at this size and rate.
 
     Raises:
-        UserError: If the short side is less than 16 pixels, or the rate not above 0.
+        UserError: If the short side is less than 16 pixels, or the rate not above 0 and at most 1000.
     """
     if short_side is not None and short_side < SMALLEST:
         raise UserError(f"The 'size' must be {SMALLEST} pixels or more. Got {short_side}.")
-    if fps is not None and fps <= 0:
-        raise UserError(f"The 'fps' must be positive. Got {fps}.")
+    if fps is not None and not 0 < fps <= FASTEST:
+        raise UserError(f"The 'fps' must be positive, and at most {FASTEST}. Got {fps}.")
 
 
 @dataclass(frozen=True)
@@ -109,8 +112,8 @@ class Film(ABC):
 
     @property
     def stamp(self) -> str:
-        """Size and time of what is on disk: another stamp tells that the film was replaced."""
-        return _stamp([self.source])
+        """What changes if the film is replaced, see `static_dynamic.files.stamp`."""
+        return stamp(self.source)
 
     def stem(self, number: int) -> str:
         """What the data call frame ``number``, without extension; here its number."""
@@ -192,11 +195,6 @@ class FolderFilm(Film):
         if not (frames := frames_in(self.source)):
             raise BadClip(f"No frames in {self.source}: they are images ({' '.join(IMAGES)}).")
         return frames
-
-    @property
-    def stamp(self) -> str:
-        """Of all files in the folder; see `Film.stamp`."""
-        return _stamp(list(filter(is_image, self.source.iterdir())))
 
     @cached_property
     def count(self) -> int:
@@ -287,11 +285,6 @@ def _name(path: Path, root: Path) -> str:
         return root.resolve().stem if path.is_file() else root.resolve().name
     name = path.relative_to(root)
     return name.as_posix() if path.is_dir() else name.with_suffix("").as_posix()
-
-
-def _stamp(files: list[Path]) -> str:
-    stats = [file.stat(follow_symlinks=file.exists()) for file in files]
-    return f"{len(stats)} files, {sum(stat.st_size for stat in stats)} bytes, {max(stat.st_mtime_ns for stat in stats)}"
 
 
 def _size(shape: tuple[int, ...]) -> str:

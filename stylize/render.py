@@ -9,7 +9,7 @@ from static_dynamic.compute import pick_device
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.progress import OnDone, untold
 from static_dynamic.writing import Write, discard, image_folder, partial_path, video_file
-from stylize.films import Film, find_films, folder_of_films
+from stylize.films import Film, VideoFilm, find_films, folder_of_films
 from stylize.layouts import VIDEO
 from stylize.looks import count_film, fit_look
 from stylize.pool import in_processes
@@ -88,8 +88,7 @@ def render(
             versions={**versions(), **decoder_versions(), "device": str(pick_device("auto"))},
         )
         folders = {place.relative_to(target).parts[0] for job in jobs for place in job.clips.values()}
-        rendered = {job.film.name for job in jobs if any(place.exists() for place in job.clips.values())}
-        claim(target, note, folders, rendered)
+        claim(target, note, folders, lambda name: _has_clips(target, settings, name))
         report = _render(jobs, workers, on_clips)
         note.model_copy(update={"problems": report.problems, "finished": True}).write(target)
     if not report.written + report.kept:
@@ -111,6 +110,13 @@ def paint_film(job: Job) -> str | None:
     except BadClip as problem:
         return str(problem)
     return None
+
+
+def _has_clips(target: Path, settings: Settings, name: str) -> bool:
+    """Whether there is a clip of a video of this name, in any style."""
+    film = VideoFilm(name, Path(name))
+    places = (settings.layout.places([film], style_id, settings.kind) for style_id in settings.style_ids.values())
+    return any((target / place).exists() for by_name in places for place in by_name.values())
 
 
 def _writer(job: Job, place: Path) -> AbstractContextManager[Write]:

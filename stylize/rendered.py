@@ -7,7 +7,7 @@ from math import ceil, prod
 from pathlib import Path
 from typing import TypeVar
 
-from static_dynamic.clip import ORIGINAL, Frames
+from static_dynamic.clip import ORIGINAL, Frames, same_proportions
 from static_dynamic.errors import BadClip, UserError, unknown
 from static_dynamic.sources.base import is_hidden
 from static_dynamic.sources.images import natural_key
@@ -21,8 +21,6 @@ Read = TypeVar("Read")
 
 CUT = 0.1
 """How many frames a copy from elsewhere may lack or have too many, as a share."""
-STRETCH = 0.02
-"""How much the proportions of a copy may differ, as a share."""
 
 
 @dataclass(frozen=True)
@@ -49,13 +47,19 @@ class RenderedCase:
     def clips(self) -> Shown:
         """See `Case.clips`."""
         problems: dict[str, str] = {}
-        there = _readable(self.copies, lambda style: self.copies[style].count, problems)
-        lengths = _readable(there, self._length, problems)
+        lengths = _readable(_readable(self.copies, self._count, problems), self._length, problems)
         numbers = middle(self.film, min(lengths.values()), self.frames)
         filmed = self.film.pick(numbers)
         copies = _readable(lengths, lambda style: self._copy(style, filmed, numbers), problems)
         size = min((frames.shape[1:3] for frames in (filmed, *copies.values())), key=prod)
         return Shown(at_size(filmed, size), {style: at_size(copy, size) for style, copy in copies.items()}, problems)
+
+    def _count(self, style: str) -> int:
+        """Frames of a copy."""
+        copy = self.copies[style]
+        if not copy.source.exists():
+            raise BadClip(f"{copy.source} is not there.")
+        return copy.count
 
     def _length(self, style: str) -> int:
         """How many frames of the film and of a copy can be compared."""
@@ -69,8 +73,8 @@ class RenderedCase:
         """The frames of a copy."""
         copy = self.copies[style]
         frames = copy.pick(numbers)
-        (height, width), (own_height, own_width) = filmed.shape[1:3], frames.shape[1:3]
-        if abs(height * own_width / (width * own_height) - 1) > STRETCH:
+        if not same_proportions(frames, filmed):
+            (own_height, own_width), (height, width) = frames.shape[1:3], filmed.shape[1:3]
             raise BadClip(
                 f"{copy.source}: {own_width}x{own_height} pixels, its original {width}x{height}: other proportions."
             )

@@ -1,7 +1,7 @@
 """What decides the bytes of a stylized data set, and the note of it beside the data."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -146,14 +146,14 @@ class Note(BaseModel):
         write_text(out / NOTE, self.model_dump_json(indent=1) + "\n")
 
 
-def claim(out: Path, note: Note, folders: set[str], rendered: set[str]) -> None:
+def claim(out: Path, note: Note, folders: set[str], rendered: Callable[[str], bool]) -> None:
     """Note whose data a folder holds, unless it holds those of another run.
 
     Args:
         out: The folder of the data set.
         note: What the note shall say.
         folders: Names in ``out`` that the run will write below.
-        rendered: Names of the videos of which clips are there already.
+        rendered: Tells of the name of a video whether clips of it are there.
 
     Raises:
         UserError: If there are data of another run, with the first difference, or data without a note.
@@ -164,10 +164,13 @@ def claim(out: Path, note: Note, folders: set[str], rendered: set[str]) -> None:
         for name, value in wanted.items():
             if there[name] != value:
                 raise UserError(f"{out} holds another run: {name} {_told(there[name])}, not {_told(value)}.")
-        for name in sorted(rendered & note.videos.keys() & found.videos.keys()):
+        kept = sorted(filter(rendered, found.videos))
+        for name in kept:
+            if name not in note.videos:
+                raise UserError(f"{out} holds {name!r}, which is not in {note.source} any more. Choose another --out.")
             if found.videos[name][1] != note.videos[name][1]:
                 raise UserError(f"{note.videos[name][0]} has changed since {out} was rendered. Choose another --out.")
-        if rendered:
+        if kept:
             note.versions = {name: _then(found.versions.get(name), version) for name, version in note.versions.items()}
     elif taken := sorted(name for name in folders if (out / name).exists()):
         raise UserError(f"{out / taken[0]} is there already, and no {NOTE} tells what made it. Choose another --out.")

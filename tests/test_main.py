@@ -307,7 +307,10 @@ SLIPS = {
         ["--stylized_data_dir", "styled", "--dataset", "folders", "--subset", "val"],
         "--subset is a split of annotations",
     ),
-    "no styles": (["--stylized_data_dir", "empty", "--dataset", "folders"], "Unknown style '' in empty"),
+    "no styles": (
+        ["--stylized_data_dir", "empty", "--dataset", "folders"],
+        "No stylized data in empty. Looked for the folders style_<k>",
+    ),
     "no annotations": (["--stylized_data_dir", "styled", "--dataset", "ssv2"], "something-something"),
     "missing checkpoint": (["--videos", "synthetic", "--checkpoint", "no.pyth"], "no.pyth"),
     "a checkpoint that is text": (["--videos", "synthetic", "--checkpoint", "text.pyth"], "text.pyth"),

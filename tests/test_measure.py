@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -189,6 +190,37 @@ def test_a_video_that_was_mended_is_measured_when_the_run_goes_on(tmp_path):
     model = PlantedModel()
     assert measure(PlantedVideos(20), model, store=tmp_path).layers["videos"].eq(20).all()
     assert model.forwards == 8 * 8  # its shard alone is measured again
+
+
+class TouchedVideos(PlantedVideos):
+    """Tells when the data of a video were changed."""
+
+    times = {}  # noqa: RUF012
+
+    def stamp(self, video):
+        return str(self.times.get(video.name, 0))
+
+
+def test_a_video_whose_data_have_changed_is_measured_anew_when_the_run_goes_on(tmp_path, monkeypatch):
+    source = TouchedVideos(20)
+    measure(source, store=tmp_path)
+    for times, shards in (({}, 0), ({"v009": 1}, 1), ({"v009": 1}, 0)):
+        monkeypatch.setattr(TouchedVideos, "times", times)
+        model = PlantedModel()
+        result = measure(source, model, store=tmp_path)
+        assert model.forwards == shards * 8 * 8
+    assert {record["video"]: record["stamp"] for record in result.manifest["videos"]}["v009"] == "1"
+
+
+def test_copies_of_other_proportions_are_skipped():
+    class Squeezed(PlantedVideos):
+        def read(self, video, recipe, style=None):
+            clip = super().read(video, recipe, style)
+            narrow = video.name == "v003" and style == "2"
+            return replace(clip, frames=clip.frames[:, :, : clip.frames.shape[2] // 2]) if narrow else clip
+
+    (skipped,) = [warning for warning in measure(Squeezed(20)).warnings if warning.startswith("Skipped")]
+    assert "style '2' has other proportions than style '1'" in skipped
 
 
 def test_activations_that_are_not_finite_are_named():

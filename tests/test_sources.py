@@ -22,6 +22,7 @@ from media import (
     only,
     read_code,
     slow_clip,
+    write_davis,
     write_frames,
     write_stylized,
     write_video,
@@ -31,8 +32,10 @@ from PIL import Image
 from static_dynamic.clip import Recipe, Video
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.sources import (
+    Davis,
     FrameFolders,
     Source,
+    StyleFolders,
     Stylized,
     SyntheticVideos,
     VideoFiles,
@@ -262,6 +265,27 @@ def test_a_container_that_promises_a_few_frames_too_many_is_counted_again(tmp_pa
     clip = source.read(only(source), Recipe(frames=64, rate=1, crop=16))
     assert clip.total == 40
     assert numbers(clip.frames[clip.sample.pathways[0]]) == slow_clip(40, 0, 64, [64])[0]
+
+
+def test_a_source_on_disk_tells_when_the_data_of_a_video_change(tmp_path):
+    write_video(tmp_path / "files" / "a.mp4", coded_frames(4))
+    for style in "01":
+        write_frames(tmp_path / "folders" / f"style_{style}" / "a", coded_frames(4))
+    write_stylized(tmp_path / "ssv2", "ssv2", {"a": 12})
+    write_davis(tmp_path / "davis", {"a": 3})
+    frame = Path("JPEGImages/480p/a/00000.jpg")
+    for source, file in (
+        (VideoFiles(tmp_path / "files"), tmp_path / "files" / "a.mp4"),
+        (FrameFolders(tmp_path / "folders" / "style_1"), tmp_path / "folders" / "style_1" / "a" / "2.jpg"),
+        (StyleFolders(tmp_path / "folders"), tmp_path / "folders" / "style_1" / "a" / "2.jpg"),
+        (Stylized(tmp_path / "ssv2", "ssv2", ["1", "2"]), next((tmp_path / "ssv2" / "style_2" / "a").iterdir())),
+        (Davis(tmp_path / "davis"), tmp_path / "davis" / frame),
+    ):
+        video = source.videos[0]
+        before = source.stamp(video)
+        assert source.stamp(video) == before
+        file.write_bytes(file.read_bytes() + b" ")
+        assert source.stamp(video) != before
 
 
 def test_frames_that_change_size_are_a_bad_clip(tmp_path, monkeypatch):

@@ -234,9 +234,7 @@ def test_the_motion_of_a_style_is_judged_on_its_own_videos_alone(places, tmp_pat
     alone = audit(rendered_cases(places / "videos" / "b.mp4", tmp_path / "data"), workers=0)
     motion = [found.styles.set_index("style").loc["ink", "motion"] for found in (both, alone)]
     assert motion[0] == motion[1]
-    assert both.problems.to_numpy().tolist() == [
-        ["a", "ink", f"No frames in {tmp_path / 'data' / 'style_1' / 'a'}: they are images (.jpg .jpeg .png)."]
-    ]
+    assert both.problems.to_numpy().tolist() == [["a", "ink", f"{tmp_path / 'data' / 'style_1' / 'a'} is not there."]]
     assert dict(both.styles.set_index("style")["videos"]) == {FLOOR: 2, "neon": 2, "ink": 1, ANOTHER: 2}
 
 
@@ -253,11 +251,11 @@ def test_a_bad_copy_costs_one_line_and_no_other_copy(places, tmp_path):
     found = audit(rendered_cases(tmp_path / "videos", styles, "folders", frames=8), workers=0)
     assert list(found.styles["style"]) == [FLOOR, "1"]
     why = found.problems.set_index(["video", "style"])["why"]
-    assert why["one", "original"].startswith(f"No frames in {styles / 'style_1' / 'one'}:")
+    assert why["one", "original"] == f"{styles / 'style_1' / 'one'} is not there."
     assert "two: 140x72 pixels, its original 96x72: other proportions" in why["two", "2"]
     assert f"{styles / 'style_3' / 'two'}: 3 frames, its original 9. If that is another rate: --fps" in why["two", "3"]
     assert "4.jpg" in why["two", "4"]
-    assert why["two", "5"].startswith(f"No frames in {styles / 'style_5' / 'two'}:")
+    assert why["two", "5"] == f"{styles / 'style_5' / 'two'} is not there."
     assert found.left_out() == list(why)
 
 
@@ -459,6 +457,7 @@ def test_the_commands_audit_and_tell(places, tmp_path, capsys):
         (f"styles --pictures {out.parent}", "is there already"),
         (f"audit {there} {places / 'data'} --styles ink {new}", "--styles and --seed are for copies that are made"),
         (f"audit {there} {places / 'data'} --fps 5 {new}", "--layout and --fps are for data from elsewhere"),
+        (f"audit {there} {places / 'data'} --out {places / 'data'}", "must not lie among the data"),
         (f"audit {there} --layout ssv2 {new}", "--layout and --fps are for a data set"),
         (f"audit {there} --seed -1 {new}", "--seed of an audit must be 0 or more"),
         (f"audit {there} --frames 1 {new}", "--frames of an audit must be 2 or more. Got 1"),

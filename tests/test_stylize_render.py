@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -340,6 +341,15 @@ def test_a_bad_video_costs_one_line_and_is_taken_up_when_mended(videos, tmp_path
         render(tiny, tmp_path / "small", settings, workers=0)
 
 
+def test_clips_of_a_video_that_was_renamed_are_noticed(videos, tmp_path):
+    render(videos, tmp_path / "out", Settings(("ink",)), workers=0)
+    (videos / "b.mp4").rename(videos / "c.mp4")
+    with pytest.raises(UserError, match=r"out holds 'b', which is not in .* any more"):
+        render(videos, tmp_path / "out", Settings(("ink",)), workers=0)
+    shutil.rmtree(tmp_path / "out" / "style_1" / "b")
+    assert render(videos, tmp_path / "out", Settings(("ink",)), workers=0).written == 1
+
+
 def test_a_video_that_was_replaced_is_noticed(videos, tmp_path):
     render(videos, tmp_path / "out", Settings(("ink",)), workers=0)
     before = tree(tmp_path / "out")
@@ -476,6 +486,7 @@ def test_settings_are_checked_before_anything_is_written(painting, tmp_path):
         (("ink", "ink"), {}, "Two styles are called 'ink'"),
         (("ink",), {"short_side": -3}, "'size' must be 16"),
         (("ink",), {"fps": Fraction(0)}, "'fps' must be positive"),
+        (("ink",), {"fps": Fraction(10**9)}, "at most 1000"),
     ):
         with pytest.raises(UserError, match=said):
             Settings(looks, **options)

@@ -261,8 +261,13 @@ def test_slips_with_style_folders(tmp_path):
     ):
         with pytest.raises(UserError, match=said):
             StyleFolders(tmp_path, **options)
-    with pytest.raises(UserError, match=r"Unknown style ''.*Allowed: none"):
+    with pytest.raises(UserError, match=r"No stylized data in .*style_1"):
         StyleFolders(tmp_path / "style_1")
+    (tmp_path / "style_1").rename(tmp_path / "style_0")
+    (tmp_path / "style_2").rename(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=r"At least one style is needed\. Got none; in .* there are 0"):
+        StyleFolders(tmp_path)
+    (tmp_path / "style_0").rename(tmp_path / "style_1")
     source = StyleFolders(tmp_path, styles=["1"])
     with pytest.raises(UserError, match="No videos as filmed"):
         source.read(only(source), SMALL)

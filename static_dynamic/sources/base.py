@@ -14,7 +14,8 @@ T = TypeVar("T")
 class Source(Protocol):
     """Tells which videos there are and reads one clip of one video.
 
-    Any object with these five members is a source; nothing needs to be inherited.
+    Any object with these five members is a source; nothing needs to be inherited. One that also has ``stamp(video)``,
+    a text that changes when the data of a video do, has changed videos measured anew when a run goes on.
     """
 
     @property

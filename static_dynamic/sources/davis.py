@@ -7,8 +7,20 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from static_dynamic.clip import FLOWS, ORIGINAL, Clip, FlowRecipe, Frames, Recipe, Sample, Video, resize_images
+from static_dynamic.clip import (
+    FLOWS,
+    ORIGINAL,
+    Clip,
+    FlowRecipe,
+    Frames,
+    Recipe,
+    Sample,
+    Video,
+    resize_images,
+    same_proportions,
+)
 from static_dynamic.errors import BadClip, UserError, unknown
+from static_dynamic.files import stamp
 from static_dynamic.functional.segmentation import Box
 from static_dynamic.sources import davis_layouts as layouts
 from static_dynamic.sources.base import known
@@ -17,8 +29,6 @@ from static_dynamic.sources.masks import foreground, read_boxes, read_mask
 
 NEAR = 10
 """How far apart the two frames of a model that takes two may lie."""
-STRETCH = 0.02
-"""How much the proportions of flow and image may differ, as a share."""
 
 
 class Davis:
@@ -124,6 +134,17 @@ class Davis:
         mask = foreground(read_mask(layouts.mask_path(self.root, sequence.folder, stem)))
         return mask, None, (mask.shape[0], mask.shape[1])
 
+    def stamp(self, video: Video) -> str:
+        """Of a frame in all styles, its flow and its mask, see `static_dynamic.files.stamp`."""
+        sequence, position = known(self._frames, video, self.name)
+        stem = sequence.frames[position]
+        images = [layouts.image_root(self.root), *self._styles.values()]
+        return stamp(
+            *(root / sequence.folder / f"{stem}.jpg" for root in images),
+            *(root / sequence.folder / f"{stem}.png" for root in self._flow_roots.values()),
+            layouts.mask_path(self.root, sequence.folder, stem),
+        )
+
     def describe(self) -> dict[str, object]:
         """Everything that decides which images are read."""
         return {
@@ -196,7 +217,7 @@ class Davis:
         paths = [self._flow_roots[direction] / name for name in names]
         flows = read_images(paths)
         size, image = flows.shape[1:3], frames.shape[1:3]
-        if abs(size[0] * image[1] / (size[1] * image[0]) - 1) > STRETCH:
+        if not same_proportions(flows, frames):
             raise BadClip(
                 f"{paths[0]}: this flow is {size[1]}x{size[0]} pixels, its image {image[1]}x{image[0]}: "
                 "other proportions."

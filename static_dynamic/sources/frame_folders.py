@@ -8,6 +8,7 @@ from pathlib import Path
 
 from static_dynamic.clip import Clip, Recipe, Video
 from static_dynamic.errors import BadClip, UserError
+from static_dynamic.files import stamp
 from static_dynamic.sources.base import is_hidden, known, only_as_filmed, sampled
 from static_dynamic.sources.images import EXTENSIONS, is_image, natural_key, read_images
 
@@ -54,6 +55,10 @@ class FrameFolders:
         sample = sampled(recipe, len(paths), folder)
         frames = read_images((paths[number] for number in sample.numbers), short_side=recipe.resize)
         return Clip(frames, sample, str(folder), len(paths))
+
+    def stamp(self, video: Video) -> str:
+        """See `static_dynamic.files.stamp`."""
+        return stamp(known(self._folders, video, self.name))
 
     def describe(self) -> dict[str, object]:
         """Root, pattern, number of videos and the rule for the clip."""

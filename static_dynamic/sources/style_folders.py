@@ -63,6 +63,10 @@ class StyleFolders:
         """
         return in_style(self._sources, style, self.root).read(known(self._videos, video, self.name), recipe)
 
+    def stamp(self, video: Video) -> str:
+        """Of the video in all styles, see `static_dynamic.files.stamp`."""
+        return "; ".join(source.stamp(video) for source in self._sources.values())
+
     def describe(self) -> dict[str, object]:
         """Root, styles, and what the videos are in each."""
         return {

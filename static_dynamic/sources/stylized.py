@@ -12,6 +12,7 @@ import numpy as np
 
 from static_dynamic.clip import ORIGINAL, Clip, Recipe, Video
 from static_dynamic.errors import UserError, unknown
+from static_dynamic.files import stamp
 from static_dynamic.sources.base import known, sampled
 from static_dynamic.sources.images import read_images
 from static_dynamic.sources.stylized_layouts import LAYOUTS, Entry
@@ -94,6 +95,10 @@ class Stylized:
         sample = sampled(recipe, span.stop, folder, start=self._start(video.name, span, recipe))
         paths = (folder / self._naming.file(number) for number in sample.numbers)
         return Clip(read_images(paths), sample, str(folder), len(span), self.layout.fps)
+
+    def stamp(self, video: Video) -> str:
+        """Of the video in all styles, see `static_dynamic.files.stamp`."""
+        return stamp(*(folder / self.layout.folder.format(video.name) for folder in self._folders.values()))
 
     def describe(self) -> dict[str, object]:
         """Everything that decides which frames are read."""
@@ -189,8 +194,10 @@ def style_folders(root: Path, styles: Sequence[str], as_filmed: bool) -> dict[st
         UserError: If one is missing.
     """
     on_disk = styles_in(root)
+    if not on_disk:
+        raise UserError(f"No stylized data in {root}. Looked for the folders style_<k>.")
     if not styles and not as_filmed:
-        raise unknown("style", "", on_disk, where=f"{root / 'style_<k>'}")
+        raise UserError(f"At least one style is needed. Got none; in {root} there are {', '.join(on_disk)}.")
     for style in styles:
         if style not in on_disk:
             raise unknown("style", style, on_disk, where=f"{root / 'style_<k>'}")
@@ -202,4 +209,7 @@ def style_folders(root: Path, styles: Sequence[str], as_filmed: bool) -> dict[st
 
 
 def _no_original(root: Path) -> UserError:
-    return UserError(f"No videos as filmed in {root}. Looked for the folders {', '.join(ORIGINAL_FOLDERS)}.")
+    return UserError(
+        f"No videos as filmed in {root}, which --use_normal_app, --audit and styles that are made need. "
+        f"Looked for the folders {', '.join(ORIGINAL_FOLDERS)}."
+    )

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from static_dynamic.clip import Clip, Recipe, Video
 from static_dynamic.errors import UserError
+from static_dynamic.files import stamp
 from static_dynamic.sources.base import is_hidden, known, only_as_filmed
 
 EXTENSIONS = (
@@ -65,6 +66,10 @@ class VideoFiles:
 
         only_as_filmed(style, self.name)
         return read_clip(known(self._paths, video, self.name), recipe)
+
+    def stamp(self, video: Video) -> str:
+        """See `static_dynamic.files.stamp`."""
+        return stamp(known(self._paths, video, self.name))
 
     def describe(self) -> dict[str, object]:
         """Root, number of videos, the rule for the clip, and the versions of the decoder."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import default_collate
 
-from static_dynamic.clip import Clip, FlowRecipe, Frames, Recipe, Video
+from static_dynamic.clip import Clip, FlowRecipe, Frames, Recipe, Video, same_proportions
 from static_dynamic.errors import BadClip
 from static_dynamic.inputs import Inputs
 from static_dynamic.interventions import restyle
@@ -64,6 +64,8 @@ def read_styles(
         first = first or clip
         if clip.sample.numbers != first.sample.numbers:
             raise BadClip(f"{clip.source}: style {style!r} shows other frames than style {conditions.styles[0]!r}.")
+        if not same_proportions(clip.frames, first.frames):
+            raise BadClip(f"{clip.source}: style {style!r} has other proportions than style {conditions.styles[0]!r}.")
     assert first is not None  # conditions without a style are refused
     return first, frames
 
