@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -191,3 +192,17 @@ def write_davis(
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("\n".join([*listed, *lines]) + "\n")
     return root
+
+
+def moving_frames(count=4, speed=2.0, height=72, width=96, seed=0):
+    """A soft texture that moves to the right."""
+    noise = np.random.default_rng(seed).normal(0, 1, (height, width + 60)).astype(np.float32)
+    plane = np.clip(128 + 260 * cv2.GaussianBlur(noise, (0, 0), 2)[..., None] * (1.0, 0.7, 0.4), 0, 255)
+    shifts = [np.float32([[1, 0, speed * t - 30], [0, 1, 0]]) for t in range(count)]
+    return np.stack([cv2.warpAffine(plane, shift, (width, height)) for shift in shifts]).astype(np.uint8)
+
+
+def tree(folder):
+    """Every file with its bytes, but for the note of the run."""
+    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "run.json")
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}

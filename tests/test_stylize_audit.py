@@ -1,50 +1,35 @@
 """The audit tells what a style changed and what it kept; scrambles destroy order and keep every frame."""
 
-import json
 import re
 import shutil
 from collections import Counter
 from fractions import Fraction
-from itertools import permutations
-from math import factorial
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from media import coded_frames, write_frames, write_video
+from media import coded_frames, moving_frames, write_frames, write_video
 from PIL import Image
-from scipy.stats import kendalltau
 
-from static_dynamic.clip import Clip, Recipe, Video
 from static_dynamic.commands import command
-from static_dynamic.errors import BadClip, UserError
-from static_dynamic.interventions import apply_scramble, list_scrambles, list_styles
+from static_dynamic.errors import UserError
+from static_dynamic.interventions import list_styles
 from static_dynamic.sources import open_source
-from static_dynamic.variants import Conditions, read_styles
 from stylize.__main__ import run
 from stylize.audit import ANOTHER, FLOOR, LIMITS, PASS, Audit, audit, re_encoded, style_table, verdict
 from stylize.audit_report import draw_sheet, files_of, liveliest, save_audit
-from stylize.cases import StudyCase, made_cases
+from stylize.cases import made_cases
 from stylize.measures import Motion, colours, edge_overlap, textures, total_variation
 from stylize.render import render
 from stylize.rendered import rendered_cases
-from stylize.scrambles import audit_scrambles, coincidence, tau
 from stylize.settings import Settings
-from stylize.trust import judge_study, unjudged
+from stylize.trust import judge_study
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = ROOT.parent / "shared" / "data" / "videos"
 LIMIT = {limit.measure: limit for limit in LIMITS}
-
-
-def moving_frames(count=4, speed=2.0, height=72, width=96, seed=0):
-    """A soft texture that moves to the right."""
-    noise = np.random.default_rng(seed).normal(0, 1, (height, width + 60)).astype(np.float32)
-    plane = np.clip(128 + 260 * cv2.GaussianBlur(noise, (0, 0), 2)[..., None] * (1.0, 0.7, 0.4), 0, 255)
-    shifts = [np.float32([[1, 0, speed * t - 30], [0, 1, 0]]) for t in range(count)]
-    return np.stack([cv2.warpAffine(plane, shift, (width, height)) for shift in shifts]).astype(np.uint8)
 
 
 # --- measures ----------------------------------------------------------------------------------------------------
@@ -318,13 +303,6 @@ def test_what_cannot_be_audited_at_all_is_a_slip(places, tmp_path):
             rendered_cases(tmp_path / "videos", place, layout)
     with pytest.raises(UserError, match=r"Not a single video can be judged\. .*one.mp4: two frames are needed"):
         audit(made_cases(tmp_path / "videos" / "one.mp4", ("ink",)), workers=0)
-    with pytest.raises(UserError, match="style image cannot be read"):
-        judge_study(Restyled(), ("1", str(_no_image(tmp_path))), seed=0)
-
-
-def _no_image(folder):
-    (folder / "no.jpg").write_bytes(b"no image")
-    return folder / "no.jpg"
 
 
 def test_the_rate_of_data_from_elsewhere_can_be_given(tmp_path):
@@ -378,68 +356,7 @@ def test_every_built_in_style_passes_on_real_clips():
     assert dict(judged) == dict.fromkeys(list_styles(), PASS)
 
 
-# --- the styles of a study -----------------------------------------------------------------------------------------
-
-
-class Restyled:
-    """A source whose second style on disk stands still."""
-
-    name, styles = "Restyled", ("1", "2")
-    videos = tuple(Video(name) for name in "abcdefghij")
-
-    def read(self, video, recipe, style=None):
-        frames = moving_frames(recipe.frames, seed=ord(video.name))
-        blue = 215 - frames[..., ::-1] // 2
-        shown = {None: frames, "original": frames, "1": blue, "2": blue[:1].repeat(len(frames), 0)}
-        return Clip(shown[style], recipe.sample(recipe.frames), video.name, recipe.frames)
-
-    def describe(self):
-        return {"kind": self.name}
-
-
-def test_the_styles_of_a_study_are_judged_on_its_own_videos():
-    seen = []
-    judged = judge_study(Restyled(), ("original", "1", "2", "ink"), seed=3, on_video=lambda *told: seen.append(told))
-    assert seen == [(number, 8, name) for number, name in enumerate("abcdfghi", 1)]  # eight, spread over all ten
-    assert any(
-        doubt.startswith("Style 2 does not pass its audit on 8 of these videos (fail") for doubt in judged.doubts
-    )
-    assert not any(doubt.startswith("Style 1 ") for doubt in judged.doubts)
-    assert list(judged.weights) == ["1", "2", "ink"]
-    assert judged.weights["1"] > 0.9
-    assert judged.weights["2"] < 0.1
-    few = judge_study(Restyled(), ("1", "ink"), seed=3, videos=2)
-    assert {row["videos"] for row in few.table} == {2}
-    json.dumps(few.table, allow_nan=False)
-
-
-def test_a_study_is_painted_for_its_audit_as_it_will_be_measured():
-    source, recipe = Restyled(), Recipe(frames=16, rate=1, crop=240)
-    copies = StudyCase(source, source.videos[0], ("ink",), seed=5).clips().copies
-    measured = read_styles(source, source.videos[0], recipe, Conditions(("ink",), (), 5))[1]
-    np.testing.assert_array_equal(copies["ink"], measured["ink"])
-
-
-def test_videos_that_the_audit_of_a_study_cannot_read_are_told():
-    class Torn(Restyled):
-        def read(self, video, recipe, style=None):
-            if video.name != "a":
-                raise BadClip(f"{video.name} is torn.")
-            return super().read(video, recipe, style)
-
-    doubts = judge_study(Torn(), ("1",), seed=0).doubts
-    assert doubts[-4:] == [
-        f"The audit left out {line}" for line in (*(f"{n} is torn." for n in "bcd"), "4 more videos")
-    ]
-
-
-def test_where_there_is_nothing_to_judge_it_is_said():
-    with pytest.raises(UserError, match="nothing to audit"):
-        judge_study(Restyled(), ("original",), seed=0)
-    assert unjudged(("ink", "original")).doubts == []
-    assert unjudged(("ink", "a/my.jpg")).doubts == [
-        "No audit has seen a/my.jpg: --audit warn tells what it keeps of motion."
-    ]
+# --- the commands ------------------------------------------------------------------------------------------------
 
 
 def test_the_commands_audit_and_tell(places, tmp_path, capsys):
@@ -484,53 +401,3 @@ def test_a_small_picture_of_every_style_is_drawn(places, tmp_path, capsys):
 def test_the_pictures_of_the_documents_show_every_style():
     there = {path.stem for path in (ROOT / "docs" / "images" / "styles").iterdir()}
     assert there == {"original", *list_styles()}
-
-
-# --- scrambles ---------------------------------------------------------------------------------------------------
-
-
-def test_scrambles_keep_every_frame_and_freeze_keeps_one():
-    table = audit_scrambles(lengths=(2, 5, 9), draws=50).set_index(["kind", "length"])
-    for kind in list_scrambles():
-        for length in (2, 5, 9):
-            frames = coded_frames(length)
-            shown = Counter(frame.tobytes() for frame in apply_scramble(frames, kind, seed=3))
-            kept = shown == Counter(frame.tobytes() for frame in frames)
-            assert (table.loc[(kind, length), "frames_kept"] == 1) == kept == (kind != "freeze")
-            if kind == "freeze":
-                assert table.loc[(kind, length), "frames_kept"] == pytest.approx(1 / length)
-
-
-@pytest.mark.parametrize("length", [3, 4, 5])
-def test_shuffles_of_short_clips_are_what_counting_all_orders_gives(length):
-    orders = np.array([order for order in permutations(range(length)) if list(order) != list(range(length))])
-    (row,) = audit_scrambles(["shuffle"], [length], draws=3000).to_dict("records")
-    assert row["coincide_exact"] == row["reversed_exact"] == pytest.approx(1 / (factorial(length) - 1))
-    expected = {
-        "tau": [kendalltau(order, range(length)).statistic for order in orders],
-        "adjacent": (np.diff(orders) == 1).mean(axis=1),
-        "displacement": abs(orders - np.arange(length)).mean(axis=1) / length,
-        "reversed": (orders == np.arange(length)[::-1]).all(axis=1),
-    }
-    for name, values in expected.items():
-        assert row[name] == pytest.approx(np.mean(values), abs=4 * np.std(values) / 3000**0.5)
-    assert row["coincide"] == pytest.approx(1 / len(orders), rel=0.15)
-    np.testing.assert_allclose(tau(orders), expected["tau"])
-
-
-@pytest.mark.parametrize(("kind", "length", "orders"), [("block_shuffle", 9, 23), ("block_shuffle:3", 9, 5)])
-def test_blocks_coincide_whatever_the_length(kind, length, orders):
-    (row,) = audit_scrambles([kind], [length], draws=2000).to_dict("records")
-    assert row["coincide_exact"] == 1 / orders
-    assert row["coincide"] == pytest.approx(1 / orders, rel=0.1)
-    assert row["reversed"] == row["reversed_exact"] == 0
-
-
-def test_two_frames_have_one_other_order():
-    table = audit_scrambles(["shuffle", "block_shuffle", "reverse"], [2], draws=20)
-    assert (table[["coincide", "coincide_exact", "reversed", "reversed_exact"]] == 1).all(axis=None)
-    assert (table["tau"] == -1).all()
-
-
-def test_coincidence_counts_pairs_of_draws():
-    assert coincidence(np.array([[0, 1], [0, 1], [1, 0]])) == pytest.approx(1 / 3)

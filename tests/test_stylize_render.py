@@ -1,12 +1,6 @@
 """Rendering writes what the readers read, whole or not at all, the same bytes however it was interrupted."""
 
 import json
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
 import weakref
 from contextlib import ExitStack
 from dataclasses import replace
@@ -15,15 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from media import (
     ANNOTATIONS,
     annotate,
     coded_frames,
-    cut,
     noisy_frames,
     numbers,
+    tree,
     write_davis,
     write_frames,
     write_video,
@@ -32,16 +24,15 @@ from PIL import Image
 
 from static_dynamic.clip import FlowRecipe, Recipe
 from static_dynamic.commands import command
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.errors import UserError
 from static_dynamic.interventions import restyle
 from static_dynamic.sources import Davis, FrameFolders, Stylized, VideoFiles, open_source
 from static_dynamic.variants import derive_seed
 from static_dynamic.writing import image_folder, video_file
 from stylize.__main__ import COMMANDS, run
-from stylize.films import Film, VideoFilm, at_rate, find_films
+from stylize.films import Film, find_films
 from stylize.layouts import LAYOUTS
 from stylize.looks import parse_looks
-from stylize.pool import in_processes
 from stylize.reel import Reel
 from stylize.render import Job, paint_film, render, spread
 from stylize.settings import Settings, alone_in, read_note
@@ -50,24 +41,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 @pytest.fixture
-def videos(tmp_path):
-    """Two short videos whose frames tell their number."""
-    for name, length in (("a", 12), ("b", 9)):
-        write_video(tmp_path / "videos" / f"{name}.mp4", coded_frames(length))
-    return tmp_path / "videos"
-
-
-@pytest.fixture
 def painting(tmp_path):
     path = tmp_path / "my.png"
     Image.fromarray(noisy_frames(1)[0]).save(path)
     return str(path)
-
-
-def tree(folder):
-    """Every file with its bytes, but for the note of the run."""
-    files = (path for path in sorted(folder.rglob("*")) if path.is_file() and path.name != "run.json")
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def decode(path):
@@ -131,19 +108,6 @@ def test_memory_does_not_grow_with_the_length_of_a_video(tmp_path, monkeypatch):
     assert paint_film(Job(film, clips, Settings(tuple(clips)))) is None
     assert {len(list(clip.iterdir())) for clip in clips.values()} == {60}
     assert Endless.most <= 3
-
-
-@pytest.mark.parametrize(("room", "decoded"), [(10**6, 1), (12 * 32 * 96 * 3, 1), (12 * 32 * 96 * 3 - 1, 3), (0, 3)])
-def test_a_short_film_is_decoded_once_and_a_long_one_whenever_it_is_played(room, decoded, videos, monkeypatch):
-    film, plays = find_films(videos)[0], []
-    frames = type(film)._frames
-    monkeypatch.setattr(type(film), "_frames", lambda self: plays.append(1) or frames(self))
-    reel = Reel(film, room)
-    next(iter(reel))  # a look at the beginning is no play
-    plays.clear()
-    for _ in range(3):
-        assert numbers(reel) == list(range(12))
-    assert len(plays) == decoded
 
 
 @pytest.mark.parametrize("dataset", ANNOTATIONS)
@@ -222,100 +186,6 @@ def test_rate_and_size_can_be_chosen(videos, tmp_path):
     assert frames.shape[1:] == (16, 48, 3)
 
 
-gaps = st.lists(st.fractions(min_value=Fraction(1, 60), max_value=2, max_denominator=60), max_size=12)
-
-
-@given(gaps, st.fractions(min_value=Fraction(1, 4), max_value=60, max_denominator=10), st.integers(0, 5))
-def test_at_a_rate_every_moment_shows_the_frame_that_is_on_the_screen(gaps, fps, start):
-    times = list(np.cumsum([Fraction(start), *gaps]))
-    shown = list(at_rate(((time, number) for number, time in enumerate(times)), fps))
-    moments = [Fraction(k) / fps for k in range(len(shown) + 1)]
-    latest = [max(n for n, time in enumerate(times) if time - start <= moment) for moment in moments]
-    assert shown == latest[:-1]
-    assert moments[len(shown) - 1] <= times[-1] - start < moments[-1]
-
-
-# --- interrupted runs --------------------------------------------------------------------------------------------
-
-
-def stylize(*arguments, before="pass"):
-    code = f"import sys; {before}; from stylize.__main__ import run; from static_dynamic.commands import command; "
-    line = f"{code} sys.exit(command(lambda: run({list(map(str, arguments))!r})))"
-    return subprocess.Popen(
-        [sys.executable, "-c", line], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-
-
-def test_a_run_killed_at_work_goes_on_to_the_same_bytes(tmp_path):
-    for name in "abcdef":
-        write_video(tmp_path / "videos" / f"{name}.mp4", noisy_frames(12, 90, 120))
-    looks = ("ink", "watercolour")
-    render(tmp_path / "videos", tmp_path / "whole", Settings(looks), workers=0)
-    killed = tmp_path / "killed"
-    process = stylize("render", tmp_path / "videos", "--out", killed, "--styles", ",".join(looks), "--workers", 2)
-    while not list(killed.glob("style_*/[a-f]")):
-        assert process.poll() is None
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.communicate()  # its pipes close when its workers are gone too
-    assert not read_note(killed).finished
-    there = [clip for clip in killed.glob("style_*/[a-f]") if clip.is_dir()]
-    assert 0 < len(there) < 12
-    assert {len(list(clip.iterdir())) for clip in there} == {12}
-
-    report = render(tmp_path / "videos", killed, Settings(looks), workers=0)
-    assert report.kept == len(there)
-    assert tree(killed) == tree(tmp_path / "whole")
-    assert read_note(killed).finished
-
-
-FULL = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000))"
-
-
-def test_a_full_disk_leaves_nothing_half_written(tmp_path):
-    write_video(tmp_path / "videos" / "calm.mp4", coded_frames(4))
-    write_video(tmp_path / "videos" / "noisy.mp4", noisy_frames(8, 96, 128))
-
-    def arguments(kind):
-        return [
-            "render",
-            tmp_path / "videos",
-            "--out",
-            tmp_path / kind,
-            "--format",
-            kind,
-            "--styles",
-            "original",
-            "--workers",
-            0,
-        ]
-
-    first = f"{FULL}; from static_dynamic.commands import command; from stylize.__main__ import run"
-    png = f"print(command(lambda: run({list(map(str, arguments('png')))!r})))"
-    process = stylize(*arguments("mp4"), before=f"{first}; {png}")
-    printed, errors = process.communicate()
-    assert (printed, process.returncode) == ("2\n", 2)
-    told = [line for line in errors.splitlines() if line.startswith("error: ")]
-    for kind, line in zip(("png", "mp4"), told, strict=True):
-        assert line.startswith("error: Cannot write")
-        assert line.endswith("File too large.")
-        assert [path.name.partition(".")[0] for path in (tmp_path / kind / "style_0").iterdir()] == ["calm"]
-        report = render(tmp_path / "videos", tmp_path / kind, Settings(("original",), kind=kind), workers=0)
-        assert (report.written, report.kept) == (1, 1)
-
-
-def test_a_worker_that_is_killed_is_no_traceback():
-    with pytest.raises(UserError, match="A worker was killed"):
-        list(in_processes(os._exit, [1], workers=1))
-
-
-def test_films_and_styles_are_counted_as_they_are_done(videos, tmp_path):
-    seen = []
-    for _ in range(2):
-        render(videos, tmp_path / "out", Settings(("ink", "film")), 0, lambda *state: seen.append(state))
-    assert seen == [(0, 4, ""), (2, 4, "a"), (4, 4, "b"), (4, 4, "")]
-
-
 def test_styles_are_spread_where_there_are_fewer_films_than_workers():
     jobs = [
         Job(Endless("film", Path("film")), {look: Path(look) for look in ("ink", "oil", "film")}, Settings(("ink",)))
@@ -324,66 +194,6 @@ def test_styles_are_spread_where_there_are_fewer_films_than_workers():
     assert [list(job.clips) for job in spread(jobs, 9)] == [["ink"], ["oil"], ["film"]]
     assert list(spread(2 * jobs, 2)) == 2 * jobs
     assert list(spread([replace(jobs[0], clips={})], 0)) == []
-
-
-def test_a_bad_video_costs_one_line_and_is_taken_up_when_mended(videos, tmp_path):
-    bad = cut(write_video(tmp_path / "noisy.mp4", noisy_frames(20), movflags="faststart"))
-    bad.rename(videos / "c.mp4")
-    tiny = write_frames(tmp_path / "tiny" / "t", noisy_frames(3, 8, 24))
-    settings = Settings(("ink",))
-    report = render(videos, tmp_path / "out", settings, workers=0)
-    assert list(report.problems) == ["c"]
-    assert read_note(tmp_path / "out").problems == report.problems
-    assert sorted(path.name for path in (tmp_path / "out" / "style_1").iterdir()) == ["a", "b"]
-    write_video(videos / "c.mp4", coded_frames(5))
-    assert render(videos, tmp_path / "out", settings, workers=0).problems == {}
-    with pytest.raises(UserError, match=r"Not a single video can be read.*24x8 pixels.*16 a side"):
-        render(tiny, tmp_path / "small", settings, workers=0)
-
-
-def test_clips_of_a_video_that_was_renamed_are_noticed(videos, tmp_path):
-    render(videos, tmp_path / "out", Settings(("ink",)), workers=0)
-    (videos / "b.mp4").rename(videos / "c.mp4")
-    with pytest.raises(UserError, match=r"out holds 'b', which is not in .* any more"):
-        render(videos, tmp_path / "out", Settings(("ink",)), workers=0)
-    shutil.rmtree(tmp_path / "out" / "style_1" / "b")
-    assert render(videos, tmp_path / "out", Settings(("ink",)), workers=0).written == 1
-
-
-def test_a_video_that_was_replaced_is_noticed(videos, tmp_path):
-    render(videos, tmp_path / "out", Settings(("ink",)), workers=0)
-    before = tree(tmp_path / "out")
-    write_video(videos / "b.mp4", coded_frames(5))
-    with pytest.raises(UserError, match=r"b.mp4 has changed since .*out was rendered"):
-        render(videos, tmp_path / "out", Settings(("ink",)), workers=0)
-    assert tree(tmp_path / "out") == before
-
-
-def test_films_tell_what_is_wrong_with_them(tmp_path):
-    write_frames(tmp_path / "twice", coded_frames(3), "{:d}.jpg")
-    write_frames(tmp_path / "twice", coded_frames(1), "{:d}.png")
-    write_frames(tmp_path / "two" / "s", coded_frames(3), "img_{:d}.jpg")
-    write_frames(tmp_path / "two" / "s", coded_frames(3), "flow_{:d}.jpg")
-    write_frames(tmp_path / "sizes", [*noisy_frames(2), *noisy_frames(1, 40, 64)])
-    (tmp_path / "text.mp4").write_text("no video")
-    for place, said in (
-        ("two", r"several sequences \(flow_, img_\)"),
-        ("sizes", "change size"),
-        ("twice", r"a frame twice, (0.jpg and 0.png|1.jpg and 1.png)"),
-        ("text.mp4", "no video"),
-    ):
-        with pytest.raises(BadClip, match=said):
-            list(find_films(tmp_path / place)[0])
-    with pytest.raises(BadClip, match="no frame 7"):
-        find_films(write_video(tmp_path / "short.mp4", coded_frames(5)))[0].pick([3, 7])
-
-
-def test_files_and_folders_are_not_mixed(videos, tmp_path):
-    Image.fromarray(coded_frames(1)[0]).save(videos / "poster.jpg")
-    assert [film.name for film in find_films(videos)] == ["a", "b"]
-    write_frames(videos / "folder", coded_frames(3))
-    with pytest.raises(UserError, match=r"video files \(a.mp4\) and frame folders \(folder\)"):
-        find_films(videos)
 
 
 # --- what is refused ---------------------------------------------------------------------------------------------
@@ -441,26 +251,6 @@ def test_an_output_that_is_not_free_is_refused(videos, tmp_path):
         render(videos, tmp_path / "out", settings, workers=0)
 
 
-@pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm"])
-def test_a_film_that_was_cut_is_left_out_whatever_its_container(tmp_path, suffix):
-    codec = "libvpx" if suffix == "webm" else "libx264"
-    options = {"movflags": "faststart"} if suffix == "mp4" else {}
-    write_video(tmp_path / "videos" / f"whole.{suffix}", coded_frames(5), codec=codec)
-    bad = cut(write_video(tmp_path / f"noisy.{suffix}", noisy_frames(60), codec=codec, **options))
-    bad.rename(tmp_path / "videos" / f"bad.{suffix}")
-    report = render(tmp_path / "videos", tmp_path / "out", Settings(("ink",)), workers=0)
-    assert list(report.problems) == ["bad"]
-    assert report.written == 1
-
-
-def test_times_that_jump_do_not_fill_a_disk(tmp_path):
-    film = VideoFilm("a", write_video(tmp_path / "a.mp4", coded_frames(4)), fps=Fraction(5))
-    steady = [(Fraction(n), n) for n in range(4)]
-    assert list(film._steady(steady)) == steady
-    with pytest.raises(BadClip, match=r"a\.mp4: its times jump by 5000 seconds"):
-        list(film._steady([*steady, (Fraction(5003), 4)]))
-
-
 def test_a_run_goes_on_from_wherever_it_is_called(videos, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     settings = Settings(("ink",))
@@ -504,17 +294,6 @@ def test_the_file_that_could_not_be_written_is_the_one_that_is_named(tmp_path):
         clips.enter_context(image_folder(tmp_path / "second", lambda n: f"{n}.png"))(frame)
         with pytest.raises(UserError, match="first"):
             one(frame)
-
-
-def test_a_link_to_nothing_is_left_out_with_a_line(videos, tmp_path):
-    (videos / "dangling.mp4").symlink_to(tmp_path / "not fetched.mp4")
-    report = render(videos, tmp_path / "out", Settings(("ink",), short_side=32), workers=0)
-    assert list(report.problems) == ["dangling"]
-    assert "dangling.mp4: no video that can be read" in report.problems["dangling"]
-    source = VideoFiles(videos)
-    (missing,) = [video for video in source.videos if video.name == "dangling.mp4"]
-    with pytest.raises(BadClip, match="dangling"):
-        source.read(missing, Recipe(frames=2, rate=1, crop=32))
 
 
 def test_styles_are_names_globs_images_and_learned(painting, tmp_path):
