@@ -63,6 +63,11 @@ def stamp(*places: Path) -> str:
     return f"{len(stats)} files, {sum(found.st_size for found in stats)} bytes, {latest}"
 
 
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file, whole or not at all."""
+    write_atomically(path, lambda partial: partial.write_bytes(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write a text file, whole or not at all."""
-    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+    write_bytes(path, text.encode())

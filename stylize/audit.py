@@ -121,7 +121,8 @@ def audit(
         UserError: If not a single video can be judged.
     """
     found: dict[str, Findings] = {}
-    for done, (case, found[case.name]) in enumerate(in_processes(judge, cases, workers), start=1):
+    for done, (case, findings) in enumerate(in_processes(judge, cases, workers), start=1):
+        found[case.name] = findings
         on_video(done, len(cases), case.name)
     every = [(case.name, found[case.name]) for case in cases]  # in order, which that of the processes is not
     problems = [(video, style, why) for video, findings in every for style, why in findings.problems.items()]

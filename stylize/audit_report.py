@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from collections.abc import Sequence
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from static_dynamic.files import write_atomically, write_text
+from static_dynamic.files import write_bytes, write_text
 from static_dynamic.flow.colour_wheel import Flow, Frame, paint
 from static_dynamic.flow.estimators import Dis
 from stylize.audit import LIMITS, PASS, Audit, re_encoded
@@ -45,7 +44,7 @@ def save_audit(audit: Audit, case: Case, folder: str | Path) -> list[Path]:
     for name in TABLES:
         write_text(root / f"{name}.csv", getattr(audit, name).round(4).to_csv(index=False, lineterminator="\n"))
     sheet = _png(draw_sheet(audit, case))
-    write_atomically(root / "sheet.png", partial(Path.write_bytes, data=sheet))
+    write_bytes(root / "sheet.png", sheet)
     write_text(root / "audit.html", page(audit, case, sheet))
     return files_of(root)
 

@@ -56,25 +56,34 @@ class Case(Protocol):
 
 
 @dataclass(frozen=True)
-class MadeCase:
-    """A whole video, and copies that are made for the comparison.
+class FilmCase:
+    """A whole video.
 
     Attributes:
         film: The video as filmed.
-        looks: What a style is called → the style.
-        frames: How many frames to compare.
-        seed: Seed of the copies.
     """
 
     film: Film
-    looks: Mapping[str, str]
-    frames: int = FRAMES
-    seed: int = 0
 
     @property
     def name(self) -> str:
         """That of the film."""
         return self.film.name
+
+
+@dataclass(frozen=True)
+class MadeCase(FilmCase):
+    """A whole video, and copies that are made for the comparison.
+
+    Attributes:
+        looks: What a style is called → the style.
+        frames: How many frames to compare.
+        seed: Seed of the copies.
+    """
+
+    looks: Mapping[str, str]
+    frames: int = FRAMES
+    seed: int = 0
 
     def clips(self) -> Shown:
         """See `Case.clips`."""

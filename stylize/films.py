@@ -23,7 +23,7 @@ from static_dynamic.sources.images import read_image
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from static_dynamic.sources.video_files import video_paths
 
-Shown = TypeVar("Shown")
+Frame = TypeVar("Frame")
 
 USUAL_RATE = Fraction(25)
 """Frames per second of an encoded video that is made of frames, which tell no rate."""
@@ -58,7 +58,7 @@ class Film(ABC):
         fps: Frames per second to play at; ``None`` plays every frame.
 
     Raises:
-        UserError: If the short side is less than 16 pixels, or the rate not above 0.
+        UserError: See `check_playing`.
     """
 
     name: str
@@ -140,6 +140,13 @@ class VideoFilm(Film):
             return frame_rate(stream) or USUAL_RATE
 
     @cached_property
+    def _announced(self) -> int:
+        """How many frames the file announces, for which it may have to be read as a whole."""
+        from static_dynamic.sources.decoding import announced_frames
+
+        return announced_frames(self.source)
+
+    @cached_property
     def count(self) -> int:
         """How many frames are played."""
         return sum(1 for _ in self._shown())
@@ -156,13 +163,13 @@ class VideoFilm(Film):
 
     def _timed(self) -> Iterator[tuple[Fraction, Any]]:
         """Every frame and when it is shown, seconds; the file must hold about as many as it announces."""
-        from static_dynamic.sources.decoding import announced_frames, decoded_frames, unless_cut
+        from static_dynamic.sources.decoding import decoded_frames, unless_cut
 
-        total, played = announced_frames(self.source), 0
-        for timed in decoded_frames(self.source, total):
+        played = 0
+        for timed in decoded_frames(self.source, self._announced):
             played += 1
             yield timed
-        unless_cut(played, total, self.source)
+        unless_cut(played, self._announced, self.source)
 
     def _steady(self, timed: Iterable[tuple[Fraction, Any]]) -> Iterator[tuple[Fraction, Any]]:
         """The same, if no frame would be held so long that its times must be wrong."""
@@ -267,7 +274,7 @@ def folder_of_films(place: Path) -> Path:
     return images if images.is_dir() else place
 
 
-def at_rate(timed: Iterable[tuple[Fraction, Shown]], fps: Fraction) -> Iterator[Shown]:
+def at_rate(timed: Iterable[tuple[Fraction, Frame]], fps: Fraction) -> Iterator[Frame]:
     """What is on the screen at ``0, 1 / fps, 2 / fps, …`` seconds after the first frame, up to the last."""
     shown, held, start = 0, None, None
     for time, frame in timed:

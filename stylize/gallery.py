@@ -1,11 +1,10 @@
 """A small picture of every built-in style, for the documents."""
 
-from functools import partial
 from io import BytesIO
 from pathlib import Path
 
 from static_dynamic.clip import ORIGINAL, Frames
-from static_dynamic.files import refuse_existing, write_atomically
+from static_dynamic.files import refuse_existing, write_bytes
 from static_dynamic.interventions import list_styles, restyle
 from stylize.cases import FRAMES, SHORT_SIDE
 from stylize.films import only_film
@@ -27,7 +26,7 @@ def draw_gallery(folder: str | Path, video: str | Path | None = None) -> list[Pa
     refuse_existing(*paths.values())
     clip = scenery()[None] if video is None else _middle(video)
     for style, path in paths.items():
-        write_atomically(path, partial(Path.write_bytes, data=_small(restyle(clip, style)[0])))
+        write_bytes(path, _small(restyle(clip, style)[0]))
     return list(paths.values())
 
 

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from static_dynamic.errors import UserError, differences
-from static_dynamic.files import write_atomically
+from static_dynamic.files import write_bytes
 from stylize.network import Architecture, Discriminator, Generator
 from stylize.patches import Batch, Keyframe, Patches, WholeFrames
 from stylize.perception import Perception
@@ -180,7 +180,7 @@ class Learner:
         content = {"study": self.study, "step": self.step, "parts": [part.state_dict() for part in self._parts]}
         buffer = io.BytesIO()
         torch.save(content, buffer)
-        write_atomically(path, lambda partial: partial.write_bytes(buffer.getbuffer()))
+        write_bytes(path, buffer.getbuffer())
 
     def resume(self, path: Path) -> None:
         """Go on where another run was when it saved, as if it had never stopped.

@@ -13,7 +13,7 @@ import torch
 from static_dynamic.clip import Frames
 from static_dynamic.compute import pick_device
 from static_dynamic.errors import UserError
-from static_dynamic.files import write_atomically
+from static_dynamic.files import write_bytes
 from static_dynamic.interventions.census import Census, Paint, Style
 from static_dynamic.interventions.styles import style_files
 from stylize.network import Architecture, Generator, as_frames, as_input
@@ -122,7 +122,7 @@ def write_style(path: Path, network: Generator, facts: Mapping[str, Any]) -> Non
     note = {"architecture": asdict(network.plan), **facts}
     state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
     content = save(state, {NOTE: json.dumps(note)})
-    write_atomically(path, lambda partial: partial.write_bytes(content))
+    write_bytes(path, content)
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:

@@ -11,7 +11,7 @@ from static_dynamic.clip import ORIGINAL, Frames, same_proportions
 from static_dynamic.errors import BadClip, UserError, unknown
 from static_dynamic.sources.base import is_hidden
 from static_dynamic.sources.images import natural_key
-from stylize.cases import FRAMES, SHORT_SIDE, Shown, at_size, middle
+from stylize.cases import FRAMES, SHORT_SIDE, FilmCase, Shown, at_size, middle
 from stylize.films import Film, FolderFilm, VideoFilm, find_films
 from stylize.layouts import LAYOUTS, VIDEO, Layout
 from stylize.looks import AS_FILMED, label
@@ -24,25 +24,18 @@ CUT = 0.1
 
 
 @dataclass(frozen=True)
-class RenderedCase:
+class RenderedCase(FilmCase):
     """A whole video, and copies of it on disk that are whole videos.
 
     Attributes:
-        film: The video as filmed.
         copies: What a style is called → the copy.
         frames: How many frames to compare.
         cut: How many frames a copy may lack or have too many, as a share.
     """
 
-    film: Film
     copies: Mapping[str, Film]
     frames: int = FRAMES
     cut: float = 0.0
-
-    @property
-    def name(self) -> str:
-        """That of the film."""
-        return self.film.name
 
     def clips(self) -> Shown:
         """See `Case.clips`."""

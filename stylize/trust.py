@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from static_dynamic.clip import Recipe
 from static_dynamic.errors import UserError
-from static_dynamic.interventions import check_style, is_style_file
+from static_dynamic.interventions import is_style_file
 from static_dynamic.progress import OnDone, untold
 from static_dynamic.sources import Source
+from static_dynamic.variants import Conditions
 from stylize.audit import PASS, audit
 from stylize.cases import StudyCase
 from stylize.looks import AS_FILMED
@@ -47,14 +49,13 @@ def judge_study(
         on_video: Called for every video that is judged, with their number, that of all, and its name.
 
     Raises:
-        UserError: If not a single video can be judged, there is no style to judge, one cannot be read, or the videos
-            as filmed are missing.
+        UserError: If not a single video can be judged, there is no style to judge, a style or the seed is not valid,
+            or the videos as filmed are missing.
     """
     painted = tuple(style for style in styles if style not in AS_FILMED)
     if not painted:
         raise UserError("There is nothing to audit: the videos are shown as filmed only.")
-    for style in set(painted) - set(source.styles):
-        check_style(style)
+    Conditions(painted, (), seed).check(source, Recipe())
     chosen = list(source.videos)[:videos]
     count = min(VIDEOS, len(chosen))
     cases = [StudyCase(source, chosen[i * len(chosen) // count], painted, seed) for i in range(count)]

@@ -16,7 +16,7 @@ from PIL import Image
 
 from static_dynamic.compute import prefetch
 from static_dynamic.errors import BadClip, UserError
-from static_dynamic.files import write_atomically, write_text
+from static_dynamic.files import write_bytes, write_text
 from static_dynamic.flow.colour_wheel import Frame, draw
 from static_dynamic.flow.estimators import Dis, Estimator
 from static_dynamic.progress import OnDone, untold
@@ -164,7 +164,7 @@ def _write_flow(estimator: Estimator, pair: Pair) -> bool | BadClip:
     except BadClip as problem:
         return problem
     _, png = cv2.imencode(".png", image[..., ::-1])
-    write_atomically(pair.image, lambda partial: partial.write_bytes(png.tobytes()))
+    write_bytes(pair.image, png.tobytes())
     return True
 
 

@@ -47,11 +47,10 @@ def open_source(where: str | Path | Source, **options: Any) -> Source:
     kind, _, count = str(where).partition(":")
     if kind == "synthetic":
         return SyntheticVideos(**_count(count, where), **options)
-    if options.get("dataset") == FOLDERS:
-        return StyleFolders(Path(where), **{name: value for name, value in options.items() if name != "dataset"})
-    if "dataset" in options:
-        return Stylized(Path(where), **options)
-    return open_plain(Path(where), **options)
+    root, dataset = Path(where), options.pop("dataset", None)
+    if dataset is None:
+        return open_plain(root, **options)
+    return StyleFolders(root, **options) if dataset == FOLDERS else Stylized(root, dataset, **options)
 
 
 def _count(text: str, where: object) -> dict[str, int]:
