@@ -24,6 +24,19 @@ def _numbers(value: object) -> object:
     return tuple(int(part) for part in value.lower().replace("x", ",").split(",")) if isinstance(value, str) else value
 
 
+def _side(value: object) -> object:
+    numbers = _numbers(value)
+    return numbers[0] if isinstance(numbers, tuple) and len(numbers) == 1 else numbers
+
+
+def _floats(value: object) -> object:
+    return tuple(float(part) for part in value.split(",")) if isinstance(value, str) else value
+
+
+Side = Annotated[int, Field(ge=16)]
+Channels = Annotated[tuple[float, float, float] | None, BeforeValidator(_floats)]
+
+
 ClipDataset = Literal["StylizedActivityNet", "ssv2", "Diving48", "folders"]
 FlowDataset = Literal["DAVIS", "MoCA", "StylizedDAVIS", "StylizedDAVISCinematograms", "StylizedDAVISStereograms"]
 
@@ -38,7 +51,7 @@ ONLY = {
 }
 
 
-CLIP_OPTIONS = ("frames", "rate", "n_sample_frames", "image_size")
+CLIP_OPTIONS = ("frames", "rate", "n_sample_frames", "fps", "image_size", "input_layout", "input_values", "mean", "std")
 FLOW_OPTIONS = ("crop_size",)
 
 
@@ -86,7 +99,18 @@ class Config(Options):
     rate: int | None = Field(None, ge=1, description="source frames per frame of a clip")
     n_sample_frames: int | None = Field(None, ge=1, description="consecutive frames that a clip spans")
     frame_step: int = Field(1, ge=1, description="image and flow: use every n-th frame of a sequence")
-    image_size: int | None = Field(None, ge=16, description="side of the centre crop, pixels")
+    fps: float | None = Field(
+        None, gt=0, description="frames per second at which --rate counts (default: those of each video)"
+    )
+    image_size: Annotated[Side | tuple[Side, Side] | None, BeforeValidator(_side)] = Field(
+        None, description="centre crop, pixels: the side of a square, or height x width, e.g. 112x160"
+    )
+    input_layout: str | None = Field(None, description="axes of one clip, e.g. 'T C H W' (default: 'C T H W')")
+    input_values: Literal["normalised", "uint8"] | None = Field(
+        None, description="what the model takes: float32 less the mean over the deviation, or uint8 pixels"
+    )
+    mean: Channels = Field(None, description="mean of each channel, for RGB in 0..1, e.g. 0.45,0.45,0.45")
+    std: Channels = Field(None, description="standard deviation of each channel, for RGB in 0..1")
     crop_size: Annotated[tuple[int, int] | None, BeforeValidator(_numbers)] = Field(
         None, description="image and flow: height and width, pixels, e.g. 480x854"
     )
@@ -251,4 +275,11 @@ def input_recipe(spec: "ModelSpec", config: Config) -> "Recipe | FlowRecipe":
             raise UserError(f"{spec.name} takes {input_form}, for which --{name} means nothing.")
     if isinstance(recipe, FlowRecipe):
         return replace(recipe, size=config.crop_size) if config.crop_size else recipe
-    return recipe.changed(config.frames, config.rate, config.image_size, config.n_sample_frames)
+    form: dict[str, Any] = {
+        "layout": config.input_layout,
+        "values": config.input_values,
+        "mean": config.mean,
+        "std": config.std,
+    }
+    recipe = recipe.changed(config.frames, config.rate, config.image_size, config.n_sample_frames, config.fps)
+    return replace(recipe, **{name: value for name, value in form.items() if value is not None})

@@ -58,20 +58,24 @@ def example_inputs(recipe: Recipe | FlowRecipe, clips: int = 1, device: str = "c
     """Noise of the form and size that a model takes, always the same.
 
     Returns:
-        ``(N, 3, T, H, W)``, a list of them for several pathways, or image and flow by name.
+        ``(N, *shape)`` of the recipe, a list of them for several pathways, or image and flow by name.
     """
     # Drawn on the CPU, so that every device gets the same; shapes alone need no numbers.
     draw = None if device == "meta" else torch.Generator().manual_seed(0)
 
-    def noise(*shape: int) -> torch.Tensor:
+    def noise(*shape: int, levels: bool = False) -> torch.Tensor:
         size = (clips, *shape)
-        return torch.empty(size, device=device) if draw is None else torch.randn(size, generator=draw).to(device)
+        if draw is None:
+            return torch.empty(size, device=device, dtype=torch.uint8 if levels else torch.float32)
+        if levels:
+            return torch.randint(256, size, generator=draw, dtype=torch.uint8).to(device)
+        return torch.randn(size, generator=draw).to(device)
 
     if isinstance(recipe, FlowRecipe):
         return image_and_flow(
             noise(recipe.frames, 3, *recipe.size), noise(recipe.frames, 3 * len(recipe.flows), *recipe.size)
         )
-    pathways = [noise(3, frames, recipe.crop, recipe.crop) for frames in recipe.frame_counts]
+    pathways = [noise(*shape, levels=recipe.values == "uint8") for shape in recipe.shapes]
     return pathways[0] if len(pathways) == 1 else pathways
 
 

@@ -153,8 +153,8 @@ def _prepare(model: nn.Module, clip: Clip | None) -> Inputs:
     if isinstance(recipe, FlowRecipe):
         raise UserError("This model takes image and flow, not clips: give its inputs, or none for noise.")
     frames = recipe.prepare(clip.frames)
-    played = [frames[torch.from_numpy(path)].movedim(1, 0) for path in clip.sample.pathways]
-    inputs = [torch.stack((path, path.flip(1))) for path in played]
+    played = [frames[torch.from_numpy(path)] for path in clip.sample.pathways]
+    inputs = [torch.stack([recipe.arranged(path), recipe.arranged(path.flip(0))]) for path in played]
     return inputs[0] if len(inputs) == 1 else inputs
 
 

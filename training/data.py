@@ -129,8 +129,8 @@ class TrainingClips(FrameFolders):
         """``(3, T, crop, crop)`` per pathway."""
         generator = np.random.default_rng([self.seed, self.epoch, index])
         sample = self.sampling.drawn(entry.frames, generator)
-        frames = Augmentation(self.recipe.crop, self.flip)(self.read(entry, sample), generator)
-        return _inputs(frames, sample, replace(self.recipe, short_side=self.recipe.crop))
+        frames = Augmentation(self.recipe.side, self.flip)(self.read(entry, sample), generator)
+        return _inputs(frames, sample, replace(self.recipe, short_side=self.recipe.side))
 
     def blank(self) -> Inputs:
         """Zeros of that shape."""
@@ -164,7 +164,7 @@ class EvaluationClips(FrameFolders):
 
     @property
     def _square(self) -> Recipe:
-        side = self.recipe.resize if self.full_res else self.recipe.crop
+        side = self.recipe.resize if self.full_res else self.recipe.side
         return replace(self.recipe, crop=side, short_side=side)
 
 
@@ -216,7 +216,7 @@ def write_complaints(folder: Path, bad: Mapping[str, str]) -> None:
 def _inputs(frames: Frames, sample: Sample, recipe: Recipe) -> Inputs:
     """Frames as read → what the model takes."""
     clip = recipe.prepare(frames)
-    return _one([clip[torch.from_numpy(path)].transpose(0, 1).contiguous() for path in sample.pathways])
+    return _one([recipe.arranged(clip[torch.from_numpy(path)]).contiguous() for path in sample.pathways])
 
 
 def _one(pathways: list[torch.Tensor]) -> Inputs:
@@ -224,4 +224,5 @@ def _one(pathways: list[torch.Tensor]) -> Inputs:
 
 
 def _zeros(recipe: Recipe) -> Inputs:
-    return _one([torch.zeros(3, count, recipe.crop, recipe.crop) for count in recipe.frame_counts])
+    dtype = torch.uint8 if recipe.values == "uint8" else torch.float32
+    return _one([torch.zeros(shape, dtype=dtype) for shape in recipe.shapes])

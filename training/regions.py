@@ -134,8 +134,7 @@ def read_clip(video: str, recipe: Recipe) -> tuple[Frames, torch.Tensor]:
     source = open_source(video)
     clip = source.read(source.videos[0], recipe)
     prepared = recipe.prepare(clip.frames[clip.sample.pathways[0]])
-    colours = prepared.movedim(1, -1) * torch.tensor(recipe.std) + torch.tensor(recipe.mean)
-    return (colours * 255).round().clamp(0, 255).byte().numpy(), prepared.movedim(1, 0)[None]
+    return recipe.pixels(prepared), recipe.arranged(prepared)[None]
 
 
 def parser() -> Parser:

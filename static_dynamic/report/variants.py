@@ -25,30 +25,24 @@ def draw_variants(prepared: PreparedVideo, recipe: Recipe | FlowRecipe) -> Frame
         ``(rows, columns, 3)`` uint8 RGB.
     """
     rows = [
-        labelled_row(f"{variant.style}\n{variant.order}\n{what}", _pixels(pictures, recipe))
+        labelled_row(f"{variant.style}\n{variant.order}\n{what}", recipe.pixels(pictures))
         for variant, inputs in prepared.variants()
-        for what, pictures in _pictures(inputs)
+        for what, pictures in _pictures(inputs, recipe)
     ]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=PAPER[0]) for row in rows]
     return np.concatenate(padded)
 
 
-def _pictures(inputs: Inputs) -> Iterator[tuple[str, torch.Tensor]]:
+def _pictures(inputs: Inputs, recipe: Recipe | FlowRecipe) -> Iterator[tuple[str, torch.Tensor]]:
     """What a row shows, and its pictures ``(n, 3, H, W)``."""
-    if isinstance(inputs, dict):
+    if isinstance(recipe, FlowRecipe):
         size = inputs["Image"].shape[-2:]
         images, flows = (inputs[name].reshape(-1, 3, *size) for name in ("Image", "Flow"))
         yield "image, flow", torch.cat([images, flows])
         return
     pathways = inputs if isinstance(inputs, list) else [inputs]
     for number, clip in enumerate(pathways, start=1):
-        few = torch.linspace(0, clip.shape[1] - 1, min(SHOWN, clip.shape[1])).round().long()
-        yield f"pathway {number}" if len(pathways) > 1 else "", clip[:, few].movedim(1, 0)
-
-
-def _pixels(pictures: torch.Tensor, recipe: Recipe | FlowRecipe) -> Frames:
-    """Normalised ``(n, 3, H, W)`` → uint8 ``(n, H, W, 3)``."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (recipe.mean, recipe.std))
-    pixels = ((pictures * std + mean) * 255).round().clamp(0, 255)
-    return np.asarray(pixels.to(torch.uint8).movedim(1, -1).numpy())
+        frames = recipe.frames_of(clip)
+        few = torch.linspace(0, len(frames) - 1, min(SHOWN, len(frames))).round().long()
+        yield f"pathway {number}" if len(pathways) > 1 else "", frames[few]

@@ -54,15 +54,19 @@ def only_as_filmed(style: str | None, source: str) -> None:
         raise unknown("style", style, [ORIGINAL], where=source)
 
 
-def sampled(recipe: Recipe, total: int, where: object, start: int | None = None) -> Sample:
+def sampled(recipe: Recipe, total: int, where: object, start: int | None = None, fps: float | None = None) -> Sample:
     """The frames that a recipe takes from a video, if they are enough to have an order.
 
     Raises:
-        BadClip: If there is one frame, or if a short video loops so that every sampled frame is the same one.
+        BadClip: If there is one frame, if a short video loops so that every sampled frame is the same one, or if the
+            recipe asks for a frame rate and that of the video is unknown.
     """
     if total < 2:
         raise BadClip(f"{where}: a video needs at least two frames to have an order. Got {total}.")
-    sample = recipe.sample(total, start)
+    try:
+        sample = recipe.sample(total, start, fps)
+    except UserError as error:
+        raise BadClip(f"{where}: {error}") from None
     if len(sample.numbers) == 1 < max(recipe.frame_counts):
         raise BadClip(f"{where}: too short, every frame sampled from its {total} is number {sample.numbers[0]}.")
     return sample

@@ -36,11 +36,11 @@ def read_clip(path: Path, recipe: Recipe) -> Clip:
     """
     with open_video(path) as (container, stream):
         total, fps = _announced(container, stream, path), _rate(stream)
-    sample = sampled(recipe, total, path)
+    sample = sampled(recipe, total, path, fps=fps)
     frames, decoded = _decode(path, sample.numbers, recipe.resize, total)
     if len(frames) < len(sample.numbers):
         total = unless_cut(decoded, total, path)
-        sample = sampled(recipe, total, path)
+        sample = sampled(recipe, total, path, fps=fps)
         frames, _ = _decode(path, sample.numbers, recipe.resize, total)
     if len({frame.shape for frame in frames}) > 1:
         raise BadClip(f"{path}: the frames change size within the clip.")

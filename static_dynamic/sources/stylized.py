@@ -92,7 +92,8 @@ class Stylized:
         """
         span = known(self._spans, video, self.name)
         folder = in_style(self._folders, style, self.root) / self.layout.folder.format(video.name)
-        sample = sampled(recipe, span.stop, folder, start=self._start(video.name, span, recipe))
+        start = self._start(video.name, span, recipe)
+        sample = sampled(recipe, span.stop, folder, start, self.layout.fps)
         paths = (folder / self._naming.file(number) for number in sample.numbers)
         return Clip(read_images(paths), sample, str(folder), len(span), self.layout.fps)
 
@@ -118,7 +119,7 @@ class Stylized:
         }
 
     def _start(self, name: str, span: range, recipe: Recipe) -> int:
-        spare = len(span) - recipe.length
+        spare = len(span) - recipe.covered(self.layout.fps)
         if not self.layout.anywhere or spare <= 0:
             return span.start
         draw = np.random.default_rng([self.seed % 2**32, crc32(name.encode())])

@@ -22,14 +22,17 @@ class PreparedClip(PreparedVideo):
 
     Attributes:
         sample: How the pathways play the frames.
+        recipe: How the model wants them.
     """
 
     sample: Sample
+    recipe: Recipe
 
     def show(self, style: str, order: str) -> Inputs:
-        """``(3, T, H, W)``, or a list of them for a model of several pathways, which are scrambled independently."""
+        """A clip in the recipe's layout; a list of them for several pathways, which are scrambled independently."""
         pathways = [
-            self.frames[style][self._play(pathway, order)].movedim(1, 0) for pathway in range(len(self.sample.pathways))
+            self.recipe.arranged(self.frames[style][self._play(pathway, order)])
+            for pathway in range(len(self.sample.pathways))
         ]
         return pathways[0] if len(pathways) == 1 else pathways
 
@@ -50,4 +53,4 @@ def prepare_clip(source: Source, video: Video, recipe: Recipe, conditions: Condi
     """
     clip, styles = read_styles(source, video, recipe, conditions)
     frames = {style: recipe.prepare(shown) for style, shown in styles.items()}
-    return PreparedClip(video, conditions, describe_clip(video, clip), frames, clip.sample)
+    return PreparedClip(video, conditions, describe_clip(video, clip), frames, clip.sample, recipe)

@@ -80,8 +80,15 @@ def describe_clip(video: Video, clip: Clip) -> dict[str, object]:
         "total": clip.total,
         "fps": clip.fps,
         "frames": list(clip.sample.numbers),
+        "seconds": seconds_seen(clip),
         "problem": None,
     }
+
+
+def seconds_seen(clip: Clip) -> float | None:
+    """How much time of its video a clip shows, from its first to its last frame; ``None`` without a frame rate."""
+    numbers = clip.sample.numbers
+    return round((max(numbers) - min(numbers) + 1) / clip.fps, 3) if clip.fps else None
 
 
 def stack(inputs: Sequence[Inputs], device: torch.device) -> Inputs:
