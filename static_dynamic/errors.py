@@ -1,16 +1,41 @@
 """One error form for every slip of a user: what is wrong, where, what was given, what is allowed, the nearest name."""
 
+import re
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend; its message is one line and needs no traceback."""
+    """A mistake that the user can mend; its message is one line, see `one_line`, and needs no traceback."""
+
+    def __init__(self, message: object) -> None:
+        super().__init__(one_line(message))
 
 
 class BadClip(UserError):
     """One video that cannot be read; a run records it and goes on."""
+
+
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""Control characters, ends of lines, and what Python makes of a byte in a file name that is not UTF-8."""
+
+
+def one_line(text: object) -> str:
+    r"""Text that fits on one line and can be written as UTF-8: what cannot is escaped.
+
+    Example:
+        >>> print(one_line("two\nlines, and the byte \udcff"))
+        two\nlines, and the byte \xff
+    """
+    return UNPRINTABLE.sub(_escaped, str(text))
+
+
+def _escaped(match: re.Match[str]) -> str:
+    code = ord(match[0])
+    if match[0] == "\n":
+        return r"\n"
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
 def unknown(kind: str, given: object, allowed: Iterable[str], where: str = "") -> UserError:

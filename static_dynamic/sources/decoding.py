@@ -11,7 +11,7 @@ import av.stream
 import numpy as np
 
 from static_dynamic.clip import Clip, Frames, Recipe
-from static_dynamic.errors import BadClip
+from static_dynamic.errors import BadClip, one_line
 from static_dynamic.sources.base import reduced, sampled
 
 WHOLE = 0.9
@@ -44,7 +44,7 @@ def read_clip(path: Path, recipe: Recipe) -> Clip:
         frames, _ = _decode(path, sample.numbers, recipe.resize, total)
     if len({frame.shape for frame in frames}) > 1:
         raise BadClip(f"{path}: the frames change size within the clip.")
-    return Clip(np.stack(frames), sample, str(path), total, fps)
+    return Clip(np.stack(frames), sample, one_line(path), total, fps)
 
 
 def first_video(streams: Iterable[Any]) -> Any | None:

@@ -1,16 +1,16 @@
 """Videos as folders of images, the way most data sets unpack them."""
 
-import os
 import re
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
 from static_dynamic.clip import Clip, Recipe, Video
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.errors import BadClip, UserError, one_line
 from static_dynamic.files import stamp
-from static_dynamic.sources.base import is_hidden, known, only_as_filmed, sampled
+from static_dynamic.sources.base import known, only_as_filmed, sampled
 from static_dynamic.sources.images import EXTENSIONS, is_image, natural_key, read_images
+from static_dynamic.sources.walk import folders_below, name_below
 
 
 class FrameFolders:
@@ -33,7 +33,7 @@ class FrameFolders:
     def __init__(self, root: str | Path, pattern: str = "*") -> None:
         self.root = Path(root)
         self.pattern = pattern
-        self._folders = {_name(folder, self.root): folder for folder in frame_folders(self.root)}
+        self._folders = {name_below(folder, self.root): folder for folder in frame_folders(self.root)}
         self.videos = [Video(name) for name in self._folders]
         if not self.videos:
             raise UserError(f"No folder of frames in {self.root}. Frames are images: {' '.join(EXTENSIONS)}.")
@@ -54,7 +54,7 @@ class FrameFolders:
         paths = frames_in(folder, self.pattern)
         sample = sampled(recipe, len(paths), folder)
         frames = read_images((paths[number] for number in sample.numbers), short_side=recipe.resize)
-        return Clip(frames, sample, str(folder), len(paths))
+        return Clip(frames, sample, one_line(folder), len(paths))
 
     def stamp(self, video: Video) -> str:
         """See `static_dynamic.files.stamp`."""
@@ -64,7 +64,7 @@ class FrameFolders:
         """Root, pattern, number of videos and the rule for the clip."""
         return {
             "kind": self.name,
-            "root": str(self.root),
+            "root": one_line(self.root),
             "pattern": self.pattern,
             "videos": len(self.videos),
             "clip": "middle",
@@ -91,20 +91,16 @@ def frames_in(folder: Path, pattern: str = "*") -> list[Path]:
 
 
 def frame_folders(root: Path) -> list[Path]:
-    """Folders below ``root`` that hold images, in natural order; else ``root`` itself, if it does.
+    """Folders below ``root``, links included, that hold images, in natural order; else ``root`` itself, if it does.
 
     Raises:
-        UserError: If ``root`` is no folder.
+        UserError: If ``root`` is no folder, or a folder cannot be read.
     """
     if not root.is_dir():
         raise UserError(f"No folder {root}. Frame folders are folders of {' '.join(EXTENSIONS)}.")
-    holders = [Path(path) for path, _, files in os.walk(root) if any(is_image(Path(file)) for file in files)]
-    below = [folder for folder in holders if folder != root and not is_hidden(folder, root)]
+    holders = [folder for folder, names in folders_below(root) if any(is_image(Path(name)) for name in names)]
+    below = [folder for folder in holders if folder != root]
     return sorted(below or holders, key=lambda folder: natural_key(folder.relative_to(root).as_posix()))
-
-
-def _name(folder: Path, root: Path) -> str:
-    return folder.relative_to(root).as_posix() if folder != root else root.resolve().name
 
 
 def _sequences(frames: list[Path]) -> list[str]:

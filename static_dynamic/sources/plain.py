@@ -8,6 +8,7 @@ from static_dynamic.sources.frame_folders import FrameFolders, frame_folders
 from static_dynamic.sources.images import EXTENSIONS as IMAGES
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from static_dynamic.sources.video_files import VideoFiles, video_paths
+from static_dynamic.sources.walk import files_below, kinds_of_files
 
 
 def open_plain(root: Path, **options: Any) -> VideoFiles | FrameFolders:
@@ -20,6 +21,8 @@ def open_plain(root: Path, **options: Any) -> VideoFiles | FrameFolders:
         return VideoFiles(root, **options)
     if root.is_dir() and frame_folders(root):
         return FrameFolders(root, **options)
+    there = kinds_of_files(files_below(root) if root.is_dir() else [root])
     raise UserError(
-        f"No videos in {root}: neither video files ({' '.join(VIDEOS)}) nor folders of frames ({' '.join(IMAGES)})."
+        f"No videos in {root}, which holds {there}. Video files end in {' '.join(VIDEOS)}; "
+        f"folders of frames hold {' '.join(IMAGES)}."
     )

@@ -3,29 +3,23 @@
 from pathlib import Path
 
 from static_dynamic.clip import Clip, Recipe, Video
-from static_dynamic.errors import UserError
+from static_dynamic.errors import UserError, one_line
 from static_dynamic.files import stamp
-from static_dynamic.sources.base import is_hidden, known, only_as_filmed
+from static_dynamic.sources.base import known, only_as_filmed
+from static_dynamic.sources.walk import files_below, kinds_of_files, name_below
 
+# fmt: off
 EXTENSIONS = (
-    ".mp4",
-    ".avi",
-    ".mkv",
-    ".mov",
-    ".webm",
-    ".m4v",
-    ".mpg",
-    ".mpeg",
-    ".wmv",
-    ".flv",
-    ".3gp",
-    ".ogv",
-    ".gif",
+    ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".mkv", ".webm", ".avi", ".divx", ".wmv", ".asf", ".flv",
+    ".mpg", ".mpeg", ".mpe", ".m1v", ".m2v", ".mpv", ".vob", ".ts", ".mts", ".m2ts", ".m2t", ".mxf",
+    ".ogv", ".dv", ".rm", ".rmvb", ".nut", ".gif",
+    ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".ivf", ".y4m", ".mjpg", ".mjpeg",
 )
+# fmt: on
 
 
 class VideoFiles:
-    """Video files: one, or all in a folder and its subfolders, sorted by path.
+    """Video files: one, or all in a folder and the folders below it, links included, sorted by path.
 
     A video is named by its path below the folder, extension included. The clip is taken from the middle;
     rotation tags are honoured, cover art is not mistaken for the video, and frames larger than the recipe
@@ -47,10 +41,10 @@ class VideoFiles:
 
     def __init__(self, root: str | Path) -> None:
         self.root = Path(root)
-        self._paths = {_name(path, self.root): path for path in video_paths(self.root)}
+        self._paths = {name_below(path, self.root): path for path in video_paths(self.root)}
         self.videos = [Video(name) for name in self._paths]
         if not self.videos:
-            raise UserError(f"No video in {self.root}. Videos are files that end in {' '.join(EXTENSIONS)}.")
+            raise no_videos(self.root)
 
     def read(self, video: Video, recipe: Recipe, style: str | None = None) -> Clip:
         """The clip in the middle of one file.
@@ -77,7 +71,7 @@ class VideoFiles:
 
         return {
             "kind": self.name,
-            "root": str(self.root),
+            "root": one_line(self.root),
             "videos": len(self.videos),
             "clip": "middle",
             **versions(),
@@ -85,22 +79,26 @@ class VideoFiles:
 
 
 def video_paths(root: Path) -> list[Path]:
-    """Every video file at or below ``root``, sorted; hidden files and folders are passed over.
+    """Every video file at or below ``root``, sorted; hidden files and folders are left out.
 
     Raises:
-        UserError: If there is nothing at ``root``.
+        UserError: If there is nothing at ``root``, or a folder cannot be read.
     """
     if root.is_file():
-        return [root] if root.suffix.lower() in EXTENSIONS else []
+        return [root] if _is_video(root) else []
     if not root.is_dir():
-        raise UserError(f"No file or folder {root}. Videos are files that end in {' '.join(EXTENSIONS)}.")
-    return sorted(path for path in root.rglob("*") if _is_video(path, root))
+        raise UserError(f"No file or folder {root}. {_ALLOWED}")
+    return sorted(filter(_is_video, files_below(root)))
 
 
-def _is_video(path: Path, root: Path) -> bool:
-    """A link to nothing counts too: whoever reads it says so."""
-    return path.suffix.lower() in EXTENSIONS and not is_hidden(path, root) and not path.is_dir()
+def no_videos(root: Path) -> UserError:
+    """The error for a place without a video file: which files there are instead."""
+    files = files_below(root) if root.is_dir() else [root]
+    return UserError(f"No video in {root}, which holds {kinds_of_files(files)}. {_ALLOWED}")
 
 
-def _name(path: Path, root: Path) -> str:
-    return path.name if path == root else path.relative_to(root).as_posix()
+_ALLOWED = f"Videos are files that end in {' '.join(EXTENSIONS)}."
+
+
+def _is_video(path: Path) -> bool:
+    return path.suffix.lower() in EXTENSIONS
