@@ -67,6 +67,9 @@ class Config(Options):
     )
     pretrained: bool = Field(False, description="fetch the published weights, where there is a network")
     strict: bool = Field(True, description="refuse a checkpoint whose keys do not all fit")
+    num_classes: int | None = Field(
+        None, ge=1, description="size of the classifier (default: that of the checkpoint, else as published)"
+    )
     trust_checkpoint: bool = Field(False, description="load a checkpoint even if it could run code")
     trained_on: str | None = Field(None, description="data set that the checkpoint was trained on, for the record")
     stg: Annotated[Names | None, BeforeValidator(_text)] = Field(
@@ -204,7 +207,7 @@ def _published(options: dict[str, Any]) -> dict[str, Any]:
     Raises:
         UserError: If it asks for a model or a way of sampling that was never there.
     """
-    if not options.keys() & PUBLISHED:
+    if not options.keys() & (PUBLISHED - {"num_classes"}):  # which is an option of ours, too
         return options
     from models import ModelError
     from models.published import published_name, segmentation_model

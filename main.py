@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from config import Config, input_recipe, open_data, plain, read_config
-from static_dynamic.commands import command
+from static_dynamic.commands import as_flags, command
 from static_dynamic.errors import UserError, unknown
 from static_dynamic.progress import progress_bar
 
@@ -25,6 +25,15 @@ WIDTH = 140
 """Columns of the tables in a log."""
 NUM_CLASSES = {"StylizedActivityNet": 400, "ssv2": 174, "Diving48": 48}
 """Classes of the models that the published study measured on each data set."""
+FLAGS = {
+    "stages": "stg",
+    "pool": "gp",
+    "seed": "random_seed",
+    "max_videos": "n_examples",
+    "workers": "num_workers",
+    "store": "save_dir",
+}
+"""Argument of :func:`static_dynamic.measure` → flag, where they differ."""
 
 
 def run(config: Config) -> "Result":
@@ -95,7 +104,7 @@ def open_model(config: Config) -> "tuple[Module, ModelSpec, dict[str, Any] | Non
         model = models.create_model(
             config.model,
             checkpoint=config.checkpoint,
-            num_classes=NUM_CLASSES.get(config.dataset or ""),
+            num_classes=config.num_classes or NUM_CLASSES.get(config.dataset or ""),
             seed=config.random_seed,
             strict=config.strict,
             trust_checkpoint=config.trust_checkpoint,
@@ -217,7 +226,7 @@ def show(result: "Result", config: Config) -> None:
         rows = [[str(row[0]), str(row[1]), *(f"{value:.3g}" for value in row[2:])] for row in means.to_numpy()]
         console.print(_table("Quality of the masks, 0..1", list(means.columns), rows))
     for warning in result.warnings:
-        console.print(f"Note: {warning}", style="yellow", markup=False, soft_wrap=True)
+        console.print(f"Note: {as_flags(warning, FLAGS)}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Tables, plots and report.html: {config.folder}/", markup=False, soft_wrap=True)
 
 
@@ -238,7 +247,7 @@ def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) ->
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; 0 if it went well, 2 after a user's slip, 130 if it was stopped."""
-    return command(lambda: _main(sys.argv[1:] if arguments is None else arguments))
+    return command(lambda: _main(sys.argv[1:] if arguments is None else arguments), FLAGS)
 
 
 def _main(arguments: Sequence[str]) -> None:

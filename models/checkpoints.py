@@ -145,7 +145,7 @@ def _read(path: Path, kind: str, trust: bool) -> Any:
     try:
         return readers[kind](path, trust)
     except RefusedError as refused:
-        remedy = "If you trust its author, pass --trust-checkpoint (in Python: trust_checkpoint=True)."
+        remedy = "If you trust its author, pass `trust_checkpoint=True`."
         raise ModelError(f"{path} was not read: it names '{refused}', which may run code. {remedy}") from None
     except Exception as error:
         reason = (str(error) or type(error).__name__).partition("\n")[0]
@@ -244,7 +244,7 @@ def _class_counts(report: LoadReport) -> str | None:
     if report.missing or report.unexpected or len(layers) != 1 or len(counts) != 1 or not same_rest:
         return None
     ((given,), (own,)) = counts.pop()
-    remedy = f"Pass num_classes={given}, or strict=False for a random classifier."
+    remedy = f"Pass `num_classes={given}`, or `strict=False` for a random classifier."
     return f"it has {given} classes, the model {own}. {remedy}"
 
 

@@ -24,7 +24,7 @@ def fetch(name: str, url: str | None, sha256: str | None = None) -> Path:
         ModelError: If there is no URL, no network, or something else behind the URL; no file is left then.
     """
     if url is None:
-        raise ModelError(f"No weights of '{name}' are published. Pass checkpoint=<file> for your own.")
+        raise ModelError(f"No weights of '{name}' are published. Pass `checkpoint=FILE` for your own.")
     file = Path(torch.hub.get_dir(), "checkpoints", f"{name}-{Path(urlparse(url).path).name}")
     if not file.exists():
         try:
@@ -33,7 +33,7 @@ def fetch(name: str, url: str | None, sha256: str | None = None) -> Path:
             _refuse_page(file)
         except (OSError, HTTPException, RuntimeError) as error:
             reason = getattr(error, "reason", error)
-            raise ModelError(f"Cannot fetch {url}: {reason}. Fetch it by hand and pass checkpoint=<file>.") from None
+            raise ModelError(f"Cannot fetch {url}: {reason}. Fetch it by hand and pass `checkpoint=FILE`.") from None
     return file
 
 

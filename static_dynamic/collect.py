@@ -188,7 +188,7 @@ def _readable(
             if len(problems) > allowed:
                 raise UserError(
                     f"{len(problems)} of {len(study.videos)} videos cannot be read, more than "
-                    f"max_bad={study.compute.max_bad:g} allows. The last: {problems[-1]}"
+                    f"`max_bad={study.compute.max_bad:g}` allows. The last: {problems[-1]}"
                 )
         tell(records[-1])
 

@@ -54,7 +54,7 @@ def resolve_stages(
     else:
         known = declared_stages(model)
         if stages is None and not known:
-            raise UserError("This model declares no stages: name them, e.g. stages={'late': ('layer4', 'N C T H W')}.")
+            raise UserError("This model declares no stages: name modules, e.g. `stages='layer4'` `layout='N C T H W'`.")
         patterns = [stages] if isinstance(stages, str) else list(known if stages is None else stages)
         modules = {name: Tap(name, layout) for name, _ in model.named_modules() if name}
         wanted = {name: taps for pattern in patterns for name, taps in _match(pattern, known, modules)}

@@ -50,7 +50,7 @@ class Store:
         if there is not None and there != study:
             raise UserError(
                 f"The store {folder} belongs to another study: {differences(there, study)}. "
-                "Choose another folder, or start over with resume=False."
+                "Choose another folder, or start over with `resume=False`."
             )
         if there is None:
             write_text(folder / "study.json", json.dumps(study, indent=2) + "\n")

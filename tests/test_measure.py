@@ -174,7 +174,7 @@ def test_one_bad_video_is_recorded_and_skipped():
 
 def test_too_many_bad_videos_end_the_run_and_keep_what_is_done(tmp_path):
     with pytest.raises(
-        sd.UserError, match=r"3 of 40 videos cannot be read, more than max_bad=0.05 allows. The last: v022"
+        sd.UserError, match=r"3 of 40 videos cannot be read, more than `max_bad=0.05` allows. The last: v022"
     ):
         measure(PlantedVideos(40, bad=(20, 21, 22)), store=tmp_path)
     assert len(list(tmp_path.glob("*.parquet"))) == 2

@@ -270,7 +270,7 @@ def test_code_in_a_file_is_refused(save, strict, fast, path, tmp_path):
     save({**fast.state_dict(), "blobs": Runs(trace)}, path)
     message = error_of(path, strict=strict)
     assert ".mkdir'" in message
-    assert "--trust-checkpoint" in message
+    assert "`trust_checkpoint=True`" in message
     assert not trace.exists()
 
 
@@ -304,7 +304,7 @@ def test_what_torch_itself_will_not_read(fast, path):
 
 def test_a_trusted_whole_model(fast, path):
     torch.save({"model": fast}, path)
-    assert "--trust-checkpoint" in error_of(path)
+    assert "`trust_checkpoint=True`" in error_of(path)
     loaded = models.create_model("fast", checkpoint=path, trust_checkpoint=True)
     assert weights_digest(loaded) == weights_digest(fast)
 
@@ -346,7 +346,7 @@ def test_another_model(fast, path):
 
 def test_another_class_count(fast, path):
     torch.save({"model_state": fast.state_dict()}, path)
-    assert "has 400 classes, the model 48. Pass num_classes=400" in error_of(path, "fast_d48_r50_8x8")
+    assert "has 400 classes, the model 48. Pass `num_classes=400`" in error_of(path, "fast_d48_r50_8x8")
     assert models.create_model("fast_d48_r50_8x8", checkpoint=path, num_classes=400).checkpoint.mismatched == {}
     loose = models.create_model("fast_d48_r50_8x8", checkpoint=path, strict=False)
     assert loose.checkpoint.mismatched["head.projection.bias"] == ((400,), (48,))

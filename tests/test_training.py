@@ -191,7 +191,7 @@ def test_a_run_of_another_configuration_is_refused_and_kept(work, capsys):
     before = contents("r")
     for says, change in CHANGES.items():
         line = fails(capsys, *TRAIN, *change, "--epochs", 2, "--save_dir", "r")
-        assert f"The run in r is another one: {says}. Give another --save_dir" in line
+        assert f"The run in r is another one: {says}. Choose another folder, or start over with --resume False" in line
         assert contents("r") == before
     succeeds(*TRAIN, "--lr", "0.1", "--epochs", 1, "--save_dir", "r", "--resume", "False")
     assert metrics("r")["lr"].tolist() == [0.1]

@@ -98,9 +98,7 @@ class States:
             self.accelerator.load_state(str(latest))
         except Exception as error:
             reason = (str(error) or type(error).__name__).partition("\n")[0]
-            raise UserError(
-                f"The state {latest} cannot be taken up: {reason}. Start over with --resume False."
-            ) from None
+            raise UserError(f"The state {latest} cannot be read: {reason}. Start over with `resume=False`.") from None
         return True
 
     def save(self, steps: int) -> None:
@@ -140,8 +138,8 @@ def claim(folder: Path, study: Study) -> None:
     here = json.loads(json.dumps(study))
     if there != here:
         raise UserError(
-            f"The run in {folder} is another one: {differences(there, here)}. Give another --save_dir, or start over "
-            "with --resume False."
+            f"The run in {folder} is another one: {differences(there, here)}. Choose another folder, or start over "
+            "with `resume=False`."
         )
 
 

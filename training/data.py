@@ -202,7 +202,7 @@ def too_many(bad: Mapping[str, str], videos: int, share: float) -> None:
     """
     if len(bad) > max(1, share * videos):
         raise UserError(
-            f"{len(bad)} of {videos} videos cannot be read, more than --max_bad {share:g} allows. The last: "
+            f"{len(bad)} of {videos} videos cannot be read, more than `max_bad={share:g}` allows. The last: "
             f"{list(bad.values())[-1]}"
         )
 

@@ -211,6 +211,6 @@ def style_folders(root: Path, styles: Sequence[str], as_filmed: bool) -> dict[st
 
 def _no_original(root: Path) -> UserError:
     return UserError(
-        f"No videos as filmed in {root}, which --use_normal_app, --audit and styles that are made need. "
+        f"No videos as filmed in {root}, which `use_normal_app=True`, an audit and styles that are made need. "
         f"Looked for the folders {', '.join(ORIGINAL_FOLDERS)}."
     )
