@@ -22,6 +22,7 @@ from static_dynamic.published import FACTORS, stage_name
 from static_dynamic.report.plots import save_figure
 from static_dynamic.report.scores import plot_scores
 from static_dynamic.tables import in_order
+from static_dynamic.texts import read_text
 
 COLUMNS = ("unit", *FACTORS[4])
 
@@ -34,9 +35,9 @@ def read_table(path: Path) -> pd.DataFrame:
     """
     rows = []
     try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(f"Cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}.") from None
+        lines = list(csv.reader(read_text(path).split("\n")))
+    except csv.Error as error:
+        raise UserError(f"Cannot read {path}: {error}.") from None
     for number, line in enumerate(lines, 1):
         try:
             unit, *scores = map(float, line)

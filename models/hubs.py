@@ -191,7 +191,7 @@ def _normalisation(library: Any, model: str, family: Family) -> tuple[Colour, Co
     """Mean and standard deviation that the model's own preprocessor names, else those of the family."""
     names = () if model in FAMILIES else ("video_preprocessor_config.json", "preprocessor_config.json")
     for file in filter(None, (_file(library, model, name) for name in names)):
-        options = json.loads(file.read_text(encoding="utf-8"))
+        options = json.loads(file.read_text(encoding="utf-8-sig"))
         if options.get("image_mean") and options.get("image_std"):
             return triple(options["image_mean"]), triple(options["image_std"])
     return family.mean, family.std

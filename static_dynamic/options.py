@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from static_dynamic.commands import Parser
 from static_dynamic.errors import UserError, unknown
+from static_dynamic.texts import read_text
 
 
 def _split(value: object) -> object:
@@ -93,9 +94,7 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
         UserError: If it cannot be read, or holds something else.
     """
     try:
-        options = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read the options in {path}: {getattr(error, 'strerror', None) or error}.") from None
+        options = yaml.safe_load(read_text(path))
     except yaml.YAMLError as error:
         raise UserError(f"The options in {path} are neither YAML nor JSON: {' '.join(str(error).split())}.") from None
     if not isinstance(options, dict):

@@ -22,6 +22,7 @@ import pandas as pd
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically, write_text
 from static_dynamic.tables import in_order
+from static_dynamic.texts import read_lines
 
 Array = npt.NDArray[np.float64]
 
@@ -118,11 +119,7 @@ def read_final(path: Path) -> Final:
     Raises:
         UserError: If it cannot be read, holds no stage, or a line is malformed; the line is named.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read {str(path)!r}: {getattr(error, 'strerror', None) or error}.") from None
-    tables = [_stage_table(line, f"{path}:{number}") for number, line in enumerate(lines, 1) if line.strip()]
+    tables = [_stage_table(line, f"{path}:{number}") for number, line in read_lines(path)]
     if not tables:
         raise UserError(f"{path} holds no stage; its lines must read '{FORM}'.")
     names = [table["stage"].iloc[0] for table in tables]

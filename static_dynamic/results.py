@@ -11,6 +11,7 @@ import pandas as pd
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically, write_text
 from static_dynamic.tables import class_shares, factor_shares, in_order, quality_means
+from static_dynamic.texts import read_json
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def load(folder: str | Path) -> Result:
     """
     folder = Path(folder)
     try:
-        manifest = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+        manifest = read_json(folder / "run.json")
         layers, units = (pd.read_parquet(folder / f"{name}.parquet") for name in ("layers", "units"))
         quality = pd.read_csv(folder / "quality.csv") if (folder / "quality.csv").exists() else None
     except (OSError, ValueError) as error:

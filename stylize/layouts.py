@@ -72,7 +72,7 @@ class Layout:
 
     def frame_name(self, film: Film, number: int, kind: str) -> str:
         """The file of the 0-based frame ``number``."""
-        stem = film.stem(number) if self.naming is None else Path(self.naming.file(number)).stem
+        stem = film.stem(number) if self.naming is None else self.naming.stem(number)
         return f"{stem}.{kind}"
 
 

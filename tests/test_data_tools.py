@@ -275,7 +275,7 @@ def test_an_unknown_class_in_annotations_is_named_and_nothing_is_written(tmp_pat
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("{", "is no JSON"),
+        ("{", "line 1, column 2: not valid JSON"),
         ("[1]", "must hold a dict. Got a list"),
         ('{"Lifting something up": "1"}', "must number its classes from 0 to 0"),
     ],

@@ -299,7 +299,7 @@ SLIPS = {
     "wrong factors": (["--videos", "synthetic", "--n_factors", "9"], "n_factors in 3..5"),
     "missing folder": (["--videos", "nowhere"], "nowhere"),
     "empty folder": (["--videos", "empty"], "No videos in empty"),
-    "no such file of options": (["--cfg_file", "no.yaml"], "Cannot read the options in no.yaml"),
+    "no such file of options": (["--cfg_file", "no.yaml"], "Cannot read no.yaml: there is no such file"),
     "unknown field": (["--cfg_file", "unknown.yaml"], "Unknown option 'modell' in unknown.yaml.*Nearest: model"),
     "no mapping": (["--cfg_file", "list.yaml"], "must be a mapping"),
     "no YAML": (["--cfg_file", "broken.yaml"], "neither YAML nor JSON"),

@@ -1,10 +1,14 @@
 """The published stylized data sets: which videos, which frames, and what is wrong with an annotation."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 from media import (
     ANNOTATIONS,
+    FOLDERS,
+    NAMING,
     annotate,
     coded_frames,
     numbers,
@@ -31,7 +35,8 @@ DATASETS = tuple(ANNOTATIONS)
 def test_every_layout_reads_the_same_frames_in_every_style(tmp_path, dataset, naming):
     write_stylized(tmp_path, dataset, {"a1": 40, "b2": 50}, naming=naming)
     source = Stylized(tmp_path, dataset, styles=["1", "2"])
-    assert source.describe()["frames"].endswith(naming[0] if naming else str(source.layout.naming.template))
+    template, first = naming or NAMING[dataset]
+    assert {Path(frames).name for frames in source.describe()["frames"].values()} == {Path(template.format(first)).stem}
     for video in source.videos:
         one, two = (source.read(video, SMALL, style) for style in source.styles)
         assert one.sample.numbers == two.sample.numbers
@@ -72,7 +77,7 @@ def test_short_videos_loop_from_their_start_and_too_short_ones_are_named(tmp_pat
     write_stylized(tmp_path, "ssv2", {"long": 30, "short": 9, "tiny": 7})
     source = Stylized(tmp_path, "ssv2", styles=["1", "2"])
     assert [video.name for video in source.videos] == ["long", "short"]
-    assert source.left_out == [("tiny", "7 frames, fewer than 8")]
+    assert source.left_out == [("tiny", "fewer than 8 frames (7)")]
     clip = source.read(source.videos[1], SMALL, "1")
     assert numbers(clip.frames[clip.sample.pathways[0]]) == slow_clip(9, 0, 16, [8])[0]
 
@@ -100,7 +105,7 @@ def test_diving48_honours_its_start_frame(tmp_path):
     first, second = (source.read(video, SMALL, "1") for video in source.videos)
     assert numbers(first.frames) == slow_clip(26, 10, 16, [8])[0]
     assert numbers(second.frames[second.sample.pathways[0]]) == slow_clip(40, 30, 16, [8])[0]
-    assert source.left_out == [("c", "a segment of 4 frames, fewer than 8")]
+    assert source.left_out == [("c", "a segment of fewer than 8 frames (4)")]
 
 
 def test_activitynet_takes_the_start_of_the_first_segment_and_filters(tmp_path):
@@ -124,8 +129,8 @@ def test_activitynet_takes_the_start_of_the_first_segment_and_filters(tmp_path):
         ("looped", "class 6.5"),
     ]
     assert source.left_out == [
-        ("brief", "31 frames, fewer than 32"),
-        ("blink", "a segment of 14 frames, fewer than 16"),
+        ("brief", "fewer than 32 frames (31)"),
+        ("blink", "a segment of fewer than 16 frames (14)"),
         ("empty", "no annotated segment"),
     ]
     recipe = Recipe(frames=8, rate=8, crop=16)
@@ -164,6 +169,142 @@ def test_a_missing_frame_is_a_bad_clip_with_its_path(tmp_path):
         source.read(only(source), Recipe(frames=16, rate=1, crop=16), "1")
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("extension", ["png", "jpeg", "JPG"])
+def test_frames_of_any_extension_are_found_in_every_style(tmp_path, dataset, extension):
+    """Named and numbered as published in one style, as the README shows in the other."""
+    write_stylized(tmp_path, dataset, {"a": 40}, styles=["1"])
+    shutil.rmtree(tmp_path / "style_1")
+    template, first = NAMING[dataset]
+    for style, name, start in ((1, template, first), (2, "frame_{:05d}.jpg", 1)):
+        folder = tmp_path / f"style_{style}" / FOLDERS[dataset].format("a")
+        write_frames(folder, coded_frames(40, style), name.replace("jpg", extension), start)
+    source = Stylized(tmp_path, dataset, styles=["1", "2"])
+    for style in (1, 2):
+        clip = source.read(only(source), SMALL, str(style))
+        assert [read_code(frame) for frame in clip.frames] == [(number, style) for number in clip.sample.numbers]
+
+
+@pytest.mark.parametrize("place", ["labels/validation.json", "validation.json"])
+def test_something_something_is_found_under_its_names_of_today(tmp_path, place):
+    write_stylized(tmp_path, "ssv2", {"a": 9})
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / "something-something-v2-validation.json").rename(tmp_path / place)
+    assert only(Stylized(tmp_path, "ssv2", ["1"])).label == "Pushing something left"
+    (tmp_path / place).rename((tmp_path / place).with_name("train.json"))
+    assert only(Stylized(tmp_path, "ssv2", ["1"], split="train")).name == "a"
+    with pytest.raises(
+        UserError, match=r"labels/validation\.json.*JSON files there: .*train\.json.*--annotations FILE"
+    ):
+        Stylized(tmp_path, "ssv2", ["1"])
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_an_annotation_file_may_be_named(tmp_path, dataset):
+    write_stylized(tmp_path / "data", dataset, {"a": 40, "b": 40})
+    (tmp_path / "mine.json").write_text(json.dumps(annotate(dataset, {"b": 40})))
+    source = Stylized(tmp_path / "data", dataset, ["1"], annotations=tmp_path / "mine.json")
+    assert only(source).name == "b"
+    assert source.describe()["annotations"] == str(tmp_path / "mine.json")
+    with pytest.raises(UserError, match=r"nowhere\.json: there is no such file"):
+        Stylized(tmp_path / "data", dataset, ["1"], annotations=tmp_path / "nowhere.json")
+
+
+OUTSIDE = ["../../x", "/etc", "a/../../x", "..", "C:\\x", "\\\\server\\x", "..\\x", "."]
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize("name", OUTSIDE)
+def test_an_id_that_leads_out_of_the_data_is_refused(tmp_path, dataset, name):
+    write_stylized(tmp_path / "data", dataset, {"a": 40}, annotate(dataset, {"a": 40, name: 40}), styles=["1"])
+    with pytest.raises(UserError) as caught:
+        Stylized(tmp_path / "data", dataset, styles=["1"])
+    assert "must be a path inside the data set, neither absolute nor with '..'" in str(caught.value)
+    assert repr(name) in str(caught.value)
+    assert ANNOTATIONS[dataset] in str(caught.value)
+
+
+SPANS = {
+    "ends before it begins": ([20, 4], "a segment that ends before it begins (frames 20 to 4)"),
+    "begins before the video": ([-2, 20], "a segment that begins before its video (frame -2)"),
+    "begins after the video": ([90, 120], "a segment of fewer than 8 frames (0)"),
+}
+
+
+@pytest.mark.parametrize("fault", SPANS)
+def test_a_segment_that_cannot_be_is_left_out_and_told(tmp_path, fault):
+    (start, end), reason = SPANS[fault]
+    for dataset, entries in (
+        (
+            "Diving48",
+            [
+                {"vid_name": "good", "label": 1, "start_frame": 0, "end_frame": 40},
+                {"vid_name": "odd", "label": 1, "start_frame": start, "end_frame": end},
+            ],
+        ),
+        (
+            "StylizedActivityNet",
+            {
+                "database": {
+                    "good": {"subset": "validation", "annotations": [{"label": "x", "segment": [0, 8]}]},
+                    "odd": {
+                        "subset": "validation",
+                        "annotations": [
+                            {"label": "x", "segment": [0, 8]},
+                            {"label": "x", "segment": [start / 5, end / 5]},
+                        ],
+                    },
+                }
+            },
+        ),
+    ):
+        root = write_stylized(tmp_path / dataset, dataset, {"good": 40, "odd": 40}, entries, styles=["1"])
+        source = Stylized(root, dataset, styles=["1"])
+        assert only(source).name == "good"
+        expected = reason if dataset == "Diving48" else reason.replace("than 8 frames", "than 16 frames")
+        assert source.left_out == [("odd", expected)]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", '"nan"', "1e999", "true", "null", "[]", '"x"'])
+def test_what_is_no_finite_number_is_refused_with_its_place(tmp_path, number):
+    for dataset, text in (
+        ("Diving48", f'[{{"vid_name": "a", "label": 1, "start_frame": 0, "end_frame": {number}}}]'),
+        (
+            "StylizedActivityNet",
+            f'{{"database": {{"a": {{"subset": "validation", "annotations": [{{"label": "x", "segment": [0, {number}]}}]}}}}}}',
+        ),
+    ):
+        write_stylized(tmp_path / dataset, dataset, {"a": 40}, text, styles=["1"])
+        with pytest.raises(UserError, match=r"entry (0|a), field .* must be a finite number\. Got "):
+            Stylized(tmp_path / dataset, dataset, styles=["1"])
+
+
+def test_videos_that_are_annotated_twice_are_named(tmp_path):
+    once = annotate("ssv2", {"a": 9, "b": 9})
+    write_stylized(tmp_path / "list", "ssv2", {"a": 9, "b": 9}, [*once, once[0]], styles=["1"])
+    source = Stylized(tmp_path / "list", "ssv2", styles=["1"])
+    assert [video.name for video in source.videos] == ["a", "b"]
+    assert source.left_out == [("a", "annotated more than once")]
+    entry = '"a": {"subset": "validation", "annotations": []}'
+    write_stylized(tmp_path / "object", "StylizedActivityNet", {"a": 40}, f'{{"database": {{{entry}, {entry}}}}}')
+    with pytest.raises(UserError, match="the name 'a' appears twice"):
+        Stylized(tmp_path / "object", "StylizedActivityNet", styles=["1"])
+
+
+def test_other_segments_are_other_data(tmp_path):
+    """A run that goes on measures a video again whose annotation has changed."""
+    stamps = []
+    for end in (40, 30):
+        entry = [{"vid_name": "a", "label": 1, "start_frame": 0, "end_frame": end}]
+        root = tmp_path / "data"
+        if not root.exists():
+            write_stylized(root, "Diving48", {"a": 40}, entry, styles=["1"])
+        (root / "Diving48_V2_test.json").write_text(json.dumps(entry))
+        source = Stylized(root, "Diving48", styles=["1"])
+        stamps.append(source.stamp(only(source)))
+    assert stamps[0] != stamps[1]
+
+
 def without(dataset, field):
     text = json.dumps(annotate(dataset, {"a": 40}))
     return text.replace(f'"{field}"', '"other"')
@@ -187,11 +328,11 @@ BAD_ANNOTATIONS = {
     "no JSON": ("ssv2", "{", "not valid JSON"),
     "no list": ("ssv2", "3", "must be a list or an object"),
     "no video": ("ssv2", "[]", "name no video"),
-    "no object": ("ssv2", "[5]", "entry 0 has no field"),
+    "no object": ("ssv2", "[5]", "entry 0 must be an object with the field 'template'. Got 5"),
     "no number": (
         "Diving48",
         [{"vid_name": "a", "label": 1, "start_frame": "first", "end_frame": 9}],
-        "entry 0, field 'start_frame' must be a number",
+        "entry 0, field 'start_frame' must be a finite number. Got 'first'",
     ),
     "no text": ("ssv2", [{"id": "a", "template": None}], "'template' must be text"),
     "three times": (
@@ -202,7 +343,7 @@ BAD_ANNOTATIONS = {
     "no number of frames": (
         "StylizedActivityNet",
         {"database": {"a": {"subset": "validation", "annotations": [], "num_frames": "many"}}},
-        "'num_frames' must be a number",
+        "'num_frames' must be a finite number. Got 'many'",
     ),
 }
 
@@ -231,7 +372,7 @@ def test_what_the_user_got_wrong_is_said(tmp_path):
     for path in (tmp_path / "style_1" / "v_a").glob("00003*"):
         path.unlink()
     (tmp_path / "style_1" / "v_a" / "000040.jpg").unlink()
-    with pytest.raises(UserError, match=r"Commonest reason \(3 of 3\), here of a: 29 frames, fewer than 32"):
+    with pytest.raises(UserError, match=r"3 of 3 videos left out: 3 fewer than 32 frames \(a, b, c\)"):
         Stylized(tmp_path, "StylizedActivityNet", styles=["1"])
 
 

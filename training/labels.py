@@ -4,7 +4,6 @@ Something-Something comes as ``something-something-v{1,2}-{labels,train,validati
 (``id;label``), version 2 in JSON. A video whose frames are not there is left out, and named.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any
 from static_dynamic.errors import UserError, unknown
 from static_dynamic.sources.frame_folders import frame_folders
 from static_dynamic.sources.images import is_image
-from training.lists import Entry, list_path, read_lines, read_text, write_categories, write_list
+from static_dynamic.texts import read_json, read_lines
+from training.lists import Entry, list_path, write_categories, write_list
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 """Published name of a split → that of its list."""
@@ -121,10 +121,7 @@ def _json_videos(path: Path, categories: Sequence[str]) -> Iterator[Video]:
 
 
 def _json(path: Path, kind: type) -> Any:
-    try:
-        content = json.loads(read_text(path))
-    except ValueError as error:
-        raise UserError(f"{path} is no JSON: {error}.") from None
+    content = read_json(path)
     if not isinstance(content, kind):
         raise UserError(f"{path} must hold a {kind.__name__}. Got a {type(content).__name__}.")
     return content

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_text
+from static_dynamic.texts import read_lines
 
 CATEGORIES = "category.txt"
 
@@ -66,28 +67,6 @@ def write_categories(folder: Path, names: Iterable[str]) -> None:
 def digest(entries: Sequence[Entry]) -> str:
     """What a list is, in short: how many videos, and a digest."""
     return f"{len(entries)} videos, {hashlib.sha256(repr(entries).encode()).hexdigest()[:12]}"
-
-
-def read_text(path: Path) -> str:
-    """A text file.
-
-    Raises:
-        UserError: If it cannot be read.
-    """
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"Cannot read {path}: {getattr(error, 'strerror', None) or error}.") from None
-
-
-def read_lines(path: Path) -> list[tuple[int, str]]:
-    """The lines of a text file that are not blank, and their numbers from 1.
-
-    Raises:
-        UserError: If it cannot be read.
-    """
-    lines = enumerate(read_text(path).splitlines(), 1)
-    return [(number, line.strip()) for number, line in lines if line.strip()]
 
 
 def _entry(line: str, classes: int, where: str) -> Entry:

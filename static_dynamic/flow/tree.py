@@ -23,6 +23,7 @@ from static_dynamic.progress import OnDone, untold
 from static_dynamic.sources.davis_layouts import image_root
 from static_dynamic.sources.frame_folders import frame_folders
 from static_dynamic.sources.images import is_image, natural_key, read_image
+from static_dynamic.texts import read_text
 
 GAPS = (1, -1)
 SMALLEST = 16
@@ -149,7 +150,7 @@ def _claim(folder: Path, maker: str) -> None:
     note = folder / NOTE
     if not folder.exists():
         write_text(note, f"{maker}\n")
-    elif note.exists() and (found := note.read_text(encoding="utf-8").strip()) != maker:
+    elif note.exists() and (found := read_text(note).strip()) != maker:
         raise UserError(f"{folder} holds flows of {found}: remove them, or write those of {maker} to another --out.")
 
 

@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from static_dynamic.errors import UserError, unknown
 from static_dynamic.sources.images import is_image, natural_key
+from static_dynamic.texts import read_lines
 
 LISTS = ("480p", "2017", "2016")
 """Folders of ``ImageSets``, in the order in which a list is looked for."""
@@ -125,9 +126,7 @@ def _listed(root: Path, split: str, leave_out: LeaveOut) -> dict[str, list[str]]
         return {folder.name: stems for folder in folders if (stems := _stems(folder))}
     path = _list(root, split)
     found: dict[str, list[str]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         place = PurePosixPath(line.split()[0])
         whole = not place.suffix
         name = place.name if whole else place.parent.name

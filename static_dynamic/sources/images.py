@@ -25,6 +25,14 @@ def is_image(path: Path) -> bool:
     return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
 
 
+def image_at(folder: Path, stem: str, usual: str = ".jpg") -> Path:
+    """The image in a folder that is called ``stem``, whatever its extension; where there is none, the usual name."""
+    path = folder / f"{stem}{usual}"
+    if path.exists() or not folder.is_dir():
+        return path
+    return min((found for found in folder.iterdir() if found.stem == stem and is_image(found)), default=path)
+
+
 def open_image(path: Path, kind: str = "frame") -> Image.Image:
     """An image, whole in memory; ``kind`` is what a message calls it.
 

@@ -19,6 +19,7 @@ from PIL import Image
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.functional.segmentation import Box, Mask
 from static_dynamic.sources.images import open_image
+from static_dynamic.texts import read_lines
 
 Ids = npt.NDArray[np.uint8]
 
@@ -225,13 +226,9 @@ def _rows(path: Path) -> Iterator[_Row]:
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
     """Every line that is neither empty nor a comment, and where; VIA 3 names the columns in a comment."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: these annotations cannot be read ({error}).") from None
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in read_lines(path):
         content = line.removeprefix("# CSV_HEADER = ")
-        if content.strip() and not content.startswith("#"):
+        if not content.startswith("#"):
             yield f"{path}, line {number}", content
 
 

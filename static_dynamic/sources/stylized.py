@@ -1,7 +1,5 @@
 """Restyled versions of a data set that lie on disk, in the three published layouts."""
 
-import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -15,6 +13,7 @@ from static_dynamic.errors import UserError, unknown
 from static_dynamic.files import stamp
 from static_dynamic.sources.base import known, sampled
 from static_dynamic.sources.images import read_images
+from static_dynamic.sources.left_out import summary
 from static_dynamic.sources.stylized_layouts import LAYOUTS, Entry
 
 T = TypeVar("T")
@@ -29,7 +28,7 @@ class _LeftOutError(Exception):
 class Stylized:
     """A published stylized data set: ``root/style_<k>/<video>/<frame>`` beside an annotation file.
 
-    Three things differ from the published loaders, on purpose. A clip starts at the same frame in every
+    Frames are images of any kind that is read, named as published, in every style on its own. Three things differ from the published loaders, on purpose. A clip starts at the same frame in every
     style (drawn per video from the seed and the video's name; frame 0 is a start like any other); frames
     are counted in all styles, not in the first; and Diving48 starts at its ``start_frame``. A video that is
     shorter than a clip loops from its own start. Frames keep their size, since the published transform
@@ -43,13 +42,14 @@ class Stylized:
         seed: Seed of the starts.
         use_normal_app: Ask for the videos as filmed too (``style_0``, ``original`` or ``normal``).
         limit: Stop after this many usable videos; every video left out before that is counted and named.
+        annotations: The annotation file; ``None`` looks for the published names in ``root``.
 
     Attributes:
         left_out: ``(name, reason)`` of every video that a rule leaves out.
 
     Raises:
         UserError: If the data set is unknown, a folder or the annotation file is missing, an annotation lacks
-            a field, or no video is left.
+            a field or has a wrong value, a video's id leads out of the folder, or no video is left.
     """
 
     name = "Stylized"
@@ -63,6 +63,7 @@ class Stylized:
         seed: int = 1,
         use_normal_app: bool = False,
         limit: int | None = None,
+        annotations: str | Path | None = None,
     ) -> None:
         if dataset not in LAYOUTS:
             raise unknown("data set", dataset, LAYOUTS)
@@ -72,11 +73,13 @@ class Stylized:
         self.styles = tuple(str(style) for style in styles)
         self._folders = style_folders(self.root, self.styles, use_normal_app)
         self._counted = (*self.styles, ORIGINAL) if use_normal_app else self.styles
-        self._naming = self.layout.naming_in(self._folders[self._counted[0]])
+        self._naming = {style: self.layout.naming_in(folder) for style, folder in self._folders.items()}
+        self._annotations = None if annotations is None else Path(annotations)
 
         self.left_out: list[tuple[str, str]] = []
         self._spans: dict[str, range] = {}
-        self.videos = list(islice(self._usable(self.layout.read(self.root, self.split)), limit))
+        entries = self.layout.read(self.root, self.split, self._annotations)
+        self.videos = list(islice(self._usable(entries), limit))
         if not self.videos:
             raise self._nothing_left()
 
@@ -92,14 +95,16 @@ class Stylized:
         """
         span = known(self._spans, video, self.name)
         folder = in_style(self._folders, style, self.root) / self.layout.folder.format(video.name)
-        start = self._start(video.name, span, recipe)
+        naming, start = in_style(self._naming, style, self.root), self._start(video.name, span, recipe)
         sample = sampled(recipe, span.stop, folder, start, self.layout.fps)
-        paths = (folder / self._naming.file(number) for number in sample.numbers)
+        paths = (naming.path(folder, number) for number in sample.numbers)
         return Clip(read_images(paths), sample, str(folder), len(span), self.layout.fps)
 
     def stamp(self, video: Video) -> str:
-        """Of the video in all styles, see `static_dynamic.files.stamp`."""
-        return stamp(*(folder / self.layout.folder.format(video.name) for folder in self._folders.values()))
+        """Its segment, and of its files in all styles see `static_dynamic.files.stamp`."""
+        span = known(self._spans, video, self.name)
+        files = stamp(*(folder / self.layout.folder.format(video.name) for folder in self._folders.values()))
+        return f"frames {span.start} to {span.stop}; {files}"
 
     def describe(self) -> dict[str, object]:
         """Everything that decides which frames are read."""
@@ -110,8 +115,11 @@ class Stylized:
             "split": self.split,
             "styles": list(self.styles),
             "as_filmed": self._folders[ORIGINAL].name if ORIGINAL in self._folders else None,
-            "frames": f"{self.layout.folder.format('<video>')}/{self._naming.template}",
-            "first_frame": self._naming.first,
+            "annotations": None if self._annotations is None else str(self._annotations),
+            "frames": {
+                style: f"{self.layout.folder.format('<video>')}/{naming.stem(0)}"
+                for style, naming in self._naming.items()
+            },
             "clip": "drawn once per video" if self.layout.anywhere else "start of the first segment",
             "seed": self.seed,
             "videos": len(self.videos),
@@ -140,14 +148,19 @@ class Stylized:
             raise _LeftOutError("annotated more than once")
         if not entry.spans:
             raise _LeftOutError("no annotated segment")
+        for span in entry.spans:
+            if span.start < 0:
+                raise _LeftOutError(f"a segment that begins before its video (frame {span.start})")
+            if span.stop < span.start:
+                raise _LeftOutError(f"a segment that ends before it begins (frames {span.start} to {span.stop})")
         announced = [] if entry.frames is None else [entry.frames]
         frames = min(announced + [self._count(entry.name, style) for style in self._counted])
         if frames < self.layout.shortest_video:
-            raise _LeftOutError(f"{frames} frames, fewer than {self.layout.shortest_video}")
-        spans = [range(max(span.start, 0), min(span.stop, frames)) for span in entry.spans]
+            raise _LeftOutError(f"fewer than {self.layout.shortest_video} frames ({frames})")
+        spans = [range(span.start, min(span.stop, frames)) for span in entry.spans]
         shortest = min(map(len, spans))
         if shortest < self.layout.shortest_span:
-            raise _LeftOutError(f"a segment of {shortest} frames, fewer than {self.layout.shortest_span}")
+            raise _LeftOutError(f"a segment of fewer than {self.layout.shortest_span} frames ({shortest})")
         return spans[0]
 
     def _count(self, name: str, style: str) -> int:
@@ -155,18 +168,12 @@ class Stylized:
         folder = in_style(self._folders, style, self.root) / self.layout.folder.format(name)
         if not folder.is_dir():
             raise _LeftOutError(f"no folder in style {style}")
-        return max(self._naming.numbers(folder), default=-1) + 1
+        return max(in_style(self._naming, style, self.root).numbers(folder), default=-1) + 1
 
     def _nothing_left(self) -> UserError:
         if not self.left_out:
             return UserError(f"The annotations of {self.dataset} in {self.root} name no video.")
-        kinds = Counter(re.sub("[0-9]+", "#", reason) for _, reason in self.left_out)
-        commonest, count = kinds.most_common(1)[0]
-        name, reason = next(pair for pair in self.left_out if re.sub("[0-9]+", "#", pair[1]) == commonest)
-        return UserError(
-            f"No video of {self.dataset} in {self.root} can be used. "
-            f"Commonest reason ({count} of {len(self.left_out)}), here of {name}: {reason}."
-        )
+        return UserError(f"No video of {self.dataset} in {self.root} can be used. {summary(self.left_out, used=0)}")
 
 
 def in_style(by_style: Mapping[str, T], style: str | None, root: Path) -> T:

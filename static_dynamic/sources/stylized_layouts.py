@@ -1,7 +1,6 @@
 """The three published stylized data sets: where the annotations lie, what they say, how frames are named."""
 
 import math
-import os
 import re
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.sources.annotations import Record, read_annotations
+from static_dynamic.sources.annotations import Record, inside, read_annotations
+from static_dynamic.sources.images import image_at, is_image
 
 ACTIVITYNET_FPS = 5.0
 WHOLE_VIDEO = range(sys.maxsize)
@@ -20,9 +20,9 @@ class Entry:
     """What an annotation file says about one video.
 
     Attributes:
-        name: Its id.
+        name: Its id, a path inside the folder of a style.
         label: Its class.
-        spans: Annotated segments in 0-based frame numbers; the clip is taken from the first.
+        spans: Annotated segments in 0-based frame numbers, as the file has them; the clip is taken from the first.
         frames: Number of frames, where the file tells it.
     """
 
@@ -34,23 +34,28 @@ class Entry:
 
 @dataclass(frozen=True)
 class FrameNaming:
-    """How frame files are named: a template for the number, and the number of the first frame."""
+    """How frames are named, whatever their extension: a template for the number, and the number of the first frame."""
 
     template: str
     first: int
 
-    def file(self, number: int) -> str:
-        """File of the 0-based frame ``number``."""
+    def stem(self, number: int) -> str:
+        """Name of the 0-based frame ``number``, without extension."""
         return self.template.format(self.first + number)
+
+    def path(self, folder: Path, number: int) -> Path:
+        """File of the 0-based frame ``number``; the published name where there is none."""
+        return image_at(folder, self.stem(number))
 
     def numbers(self, folder: Path) -> list[int]:
         """0-based numbers of the frames in a folder."""
         before, after = re.split(r"\{.*\}", self.template)
         pattern = re.compile(f"{re.escape(before)}([0-9]+){re.escape(after)}")
-        return [int(match[1]) - self.first for match in map(pattern.fullmatch, os.listdir(folder)) if match]
+        stems = (path.stem for path in folder.iterdir() if is_image(path))
+        return [int(match[1]) - self.first for match in map(pattern.fullmatch, stems) if match]
 
 
-README_NAMING = FrameNaming("frame_{:05d}.jpg", first=1)
+README_NAMING = FrameNaming("frame_{:05d}", first=1)
 """What the published README shows for every data set, and no published loader reads."""
 
 
@@ -59,7 +64,7 @@ class Layout:
     """How one data set lies on disk, and which of its videos are used.
 
     Attributes:
-        annotations: Names of the annotation file, the published one first; ``{split}`` is filled in.
+        annotations: Names of the annotation file, that of the published loader first; ``{split}`` is filled in.
         split: The split that the published code measures on.
         entries: Makes entries of the annotations of one split.
         folder: Folder of a video below its style, ``{}`` being the id.
@@ -80,21 +85,22 @@ class Layout:
     anywhere: bool
     fps: float | None = None
 
-    def read(self, root: Path, split: str) -> Iterator[Entry]:
-        """Every video of a split, in the order of the annotation file below ``root``."""
+    def read(self, root: Path, split: str, file: Path | None = None) -> Iterator[Entry]:
+        """Every video of a split, in the order of the annotations: those of ``file``, or else those below ``root``."""
         names = [name.format(split=split) for name in self.annotations]
-        return self.entries(read_annotations(root, names), split)
+        return self.entries(read_annotations(root, names, file), split)
 
     def naming_in(self, style_folder: Path) -> FrameNaming:
-        """How the frames of the first video are named: as the loader wants, or else as the README shows.
+        """How the frames of a style are named, by the first video that has some.
 
-        Frames that count from 1 where the loader counts from 0, or the reverse, are taken as they are.
+        They are named as the loader wants, or else as the README shows. Frames that count from 1 where the loader
+        counts from 0, or the reverse, are taken as they are.
         """
-        first_video = min((item.path for item in os.scandir(style_folder) if item.is_dir()), default=style_folder)
-        for naming in (self.naming, README_NAMING):
-            if numbers := naming.numbers(Path(first_video)):
-                lowest = min(numbers) + naming.first
-                return replace(naming, first=lowest) if lowest in (0, 1) else naming
+        for video in sorted(path for path in style_folder.iterdir() if path.is_dir()):
+            for naming in (self.naming, README_NAMING):
+                if numbers := naming.numbers(video):
+                    lowest = min(numbers) + naming.first
+                    return replace(naming, first=lowest) if lowest in (0, 1) else naming
         return self.naming
 
 
@@ -106,6 +112,7 @@ def activitynet(record: Record, split: str) -> Iterator[Entry]:
         raise unknown("split", split, sorted(set(subsets.values())), where=record.where)
     for name, entry in database.items():
         if subsets[name] == split:
+            inside(name, f"The annotation {entry.where}")
             segments = [segment for _, segment in entry["annotations"].items()]
             labels = [segment["label"].text() for segment in segments]
             announced = entry.get("num_frames")
@@ -121,21 +128,21 @@ def something_something(record: Record, split: str) -> Iterator[Entry]:
     """Something-Something V2: whole videos; the class is the template without its brackets."""
     for _, entry in record.items():
         label = entry["template"].text().replace("[", "").replace("]", "")
-        yield Entry(name=entry["id"].text(), label=label)
+        yield Entry(name=entry["id"].path(), label=label)
 
 
 def diving48(record: Record, split: str) -> Iterator[Entry]:
     """Diving48: one dive per video, from ``start_frame`` up to, not including, ``end_frame``."""
     for _, entry in record.items():
         span = range(int(entry["start_frame"].number()), int(entry["end_frame"].number()))
-        yield Entry(name=entry["vid_name"].text(), label=entry["label"].text(), spans=(span,))
+        yield Entry(name=entry["vid_name"].path(), label=entry["label"].text(), spans=(span,))
 
 
 def _frames_between(segment: Record) -> range:
     """Seconds to 0-based frames: the published ``⌊5·start⌋ + 1 … ⌊5·end⌋`` counts from 1."""
     times = [time.number() for _, time in segment.items()]
     if len(times) != 2:
-        raise UserError(f"The annotation {segment.where} must be [start, end] in seconds. Got {segment.value}.")
+        raise UserError(f"The annotation {segment.where} must be [start, end] in seconds. Got {segment.value!r:.60}.")
     start, end = (math.floor(ACTIVITYNET_FPS * time) for time in times)
     return range(start, end)
 
@@ -146,18 +153,18 @@ LAYOUTS = {
         split="validation",
         entries=activitynet,
         folder="v_{}",
-        naming=FrameNaming("{:06d}.jpg", first=1),
+        naming=FrameNaming("{:06d}", first=1),
         shortest_video=32,
         shortest_span=16,
         anywhere=False,
         fps=ACTIVITYNET_FPS,
     ),
     "ssv2": Layout(
-        annotations=("something-something-v2-{split}.json",),
+        annotations=("something-something-v2-{split}.json", "labels/{split}.json", "{split}.json"),
         split="validation",
         entries=something_something,
         folder="{}",
-        naming=FrameNaming("{:06d}.jpg", first=1),
+        naming=FrameNaming("{:06d}", first=1),
         shortest_video=8,
         shortest_span=8,
         anywhere=True,
@@ -167,7 +174,7 @@ LAYOUTS = {
         split="test",
         entries=diving48,
         folder="{}",
-        naming=FrameNaming("image_{:05d}.jpg", first=0),
+        naming=FrameNaming("image_{:05d}", first=0),
         shortest_video=8,
         shortest_span=8,
         anywhere=True,

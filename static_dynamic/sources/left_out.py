@@ -1,0 +1,53 @@
+"""Videos that a rule leaves out: which, why, and one line that says it."""
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+Pairs = Iterable[Sequence[str]]
+"""Names of what is left out, each with the reason; details of one video stand in brackets: ``fewer than 8 frames (7)``."""
+
+NAMED = 3
+"""Names that a line gives of every reason."""
+
+
+class Reason(NamedTuple):
+    """Why something is left out, and the names of all that is left out for it."""
+
+    why: str
+    names: list[str]
+
+
+def by_reason(left_out: Pairs) -> list[Reason]:
+    """The reasons without the details of single videos, the commonest first.
+
+    Example:
+        >>> by_reason([("a", "fewer than 8 frames (7)"), ("b", "fewer than 8 frames (2)"), ("c", "not in style 2")])
+        [Reason(why='fewer than 8 frames', names=['a', 'b']), Reason(why='not in style 2', names=['c'])]
+    """
+    found: dict[str, list[str]] = {}
+    for name, reason in left_out:
+        found.setdefault(reason.partition(" (")[0], []).append(name)
+    return sorted((Reason(why, names) for why, names in found.items()), key=lambda reason: -len(reason.names))
+
+
+def summary(left_out: Pairs, used: int) -> str | None:
+    """The line that says how many videos are left out and why; ``None`` if none is.
+
+    Args:
+        left_out: Names and reasons.
+        used: How many videos are not left out.
+
+    Example:
+        >>> summary([("a", "fewer than 8 frames (7)"), ("b", "fewer than 8 frames (2)"), ("c", "not in style 2")], 5)
+        '3 of 8 videos left out: 2 fewer than 8 frames (a, b), 1 not in style 2 (c).'
+    """
+    reasons = by_reason(left_out)
+    count = sum(len(reason.names) for reason in reasons)
+    if not count:
+        return None
+    told = ", ".join(f"{len(names)} {why} ({_first(names)})" for why, names in reasons)
+    return f"{count} of {count + used} videos left out: {told}."
+
+
+def _first(names: Sequence[str]) -> str:
+    return ", ".join([*names[:NAMED], *["…"] * (len(names) > NAMED)])
