@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from media import write_davis
+from media import coded_frames, moving_frames, write_davis, write_frames
 from PIL import Image
 from torch import nn
 
@@ -47,7 +47,7 @@ def test_frames_without_the_flow_that_the_model_takes_are_not_used(root):
     assert names(both) == [f"swan/{t:05d}" for t in (1, 2, 3)] + [f"bmx/{t:05d}" for t in (1, 2)]
     assert names(Davis(root, every=2)) == ["swan/00000", "swan/00002", "bmx/00000", "bmx/00002"]
     assert {video.sequence for video in forward.videos} == {"swan", "bmx"}
-    assert forward.left_out == [("still", "1 frame: none has forward flow")]
+    assert forward.left_out == [("still/00000", "in a sequence too short for flow (length 1)")]
 
 
 def test_lists_of_davis_2017_name_whole_sequences(tmp_path):
@@ -58,7 +58,7 @@ def test_lists_of_davis_2017_name_whole_sequences(tmp_path):
     (root / "ImageSets" / "2017" / "val.txt").write_text("swan\n\ngone\n")
     source = Davis(root)
     assert names(source) == ["swan/00000", "swan/00001"]
-    assert source.left_out == [("gone", f"line 3 of {root / 'ImageSets/2017/val.txt'} points nowhere")]
+    assert source.left_out == [("gone", f"no frames (line 3 of {root / 'ImageSets/2017/val.txt'})")]
 
 
 def test_a_list_line_that_points_nowhere_costs_one_line(tmp_path):
@@ -66,10 +66,12 @@ def test_a_list_line_that_points_nowhere_costs_one_line(tmp_path):
         tmp_path, {"swan": 3}, lines=["/JPEGImages/480p/gone/00000.jpg x", "/JPEGImages/480p/swan/00009.jpg x"]
     )
     source = Davis(root)
-    assert names(source) == ["swan/00000", "swan/00001", "swan/00002"]  # the last of the list is the one without flow
-    assert [name for name, _ in source.left_out] == ["gone"]
-    with pytest.raises(sd.BadClip, match=r"swan/00002\.png: this frame is missing"):
-        source.read(source.videos[2], ONE)
+    assert names(source) == ["swan/00000", "swan/00001"]
+    images = root / "JPEGImages/480p"
+    assert source.left_out == [
+        ("swan/00009", f"no image (in {images / 'swan'})"),
+        ("gone/00000", f"no image (in {images / 'gone'})"),
+    ]
 
 
 def test_cinematograms_have_a_short_video_for_every_frame(tmp_path):
@@ -82,12 +84,83 @@ def test_cinematograms_have_a_short_video_for_every_frame(tmp_path):
     shutil.rmtree(root / "FlowImages_gap1")
     source = Davis(root, "StylizedDAVISCinematograms", root / "stylized", styles=("1",))
     assert names(source) == [f"swan_00000/{t:05d}" for t in range(9)]  # ten frames, the last without flow
-    assert [name for name, _ in source.left_out] == ["swan_00001"]
+    assert source.left_out == [("swan_00001", f"no frames (in {root / 'JPEGImages/480p/swan/00001'})")]
     clip = source.read(source.videos[7], ONE, "1")
     assert int(np.median(clip.flows["forward"])) == 7
 
 
+@pytest.mark.parametrize("line", ["/JPEGImages/480p/../../secret/00000.jpg x", "..", "/JPEGImages/480p/../00001.jpg"])
+def test_a_list_that_leads_out_of_the_data_is_refused_with_its_line(tmp_path, line):
+    root = write_davis(tmp_path / "davis", {"swan": 3})
+    write_frames(tmp_path / "davis/JPEGImages/secret", coded_frames(2), "{:05d}.jpg")
+    (root / "ImageSets/480p/val.txt").write_text(f"\n{line}\n")
+    if "secret" in line:  # a name is taken from its last parts, so that this one stays inside
+        with pytest.raises(sd.UserError, match=r"No frame of DAVIS .* 1 no image \(secret/00000\)"):
+            Davis(root)
+    else:
+        with pytest.raises(sd.UserError, match=r"val\.txt, line 2: the name of a video must be a path inside"):
+            Davis(root)
+
+
+def test_a_frame_that_is_listed_twice_counts_once(tmp_path):
+    root = write_davis(tmp_path, {"swan": 3}, lines=["/JPEGImages/480p/swan/00001.jpg x"])
+    source = Davis(root)
+    assert names(source) == ["swan/00000", "swan/00001"]
+    path = root / "ImageSets/480p/val.txt"
+    assert source.left_out == [("swan/00001", f"there more than once (line 4 of {path})")]
+
+
+def test_folders_behind_links_and_folders_without_frames_are_not_lost(tmp_path):
+    root = write_davis(tmp_path / "davis", {"swan": 3, "bmx": 3})
+    (root / "JPEGImages/480p/swan").rename(tmp_path / "elsewhere")
+    (root / "JPEGImages/480p/swan").symlink_to(tmp_path / "elsewhere")
+    listed = names(Davis(root))
+    shutil.rmtree(root / "ImageSets")
+    for empty in ("empty", ".hidden"):
+        (root / "JPEGImages/480p" / empty).mkdir()
+    source = Davis(root)
+    assert sorted(names(source)) == sorted(listed) == ["bmx/00000", "bmx/00001", "swan/00000", "swan/00001"]
+    assert source.left_out == [("empty", f"no frames (in {root / 'JPEGImages/480p/empty'})")]
+
+
 # ---------------------------------------------------------------- what is read
+
+
+@pytest.mark.parametrize("extension", ["png", "jpeg", "JPG", "PNG"])
+def test_images_flow_and_masks_of_any_extension_are_found(tmp_path, extension):
+    """Also where every kind of data has another, and the list names the published one."""
+    plain = write_davis(tmp_path / "plain", {"swan": 4}, styles=("Lynx",))
+    root = write_davis(tmp_path / "other", {"swan": 4}, styles=("Lynx",))
+    for path in (path for path in sorted(root.rglob("*")) if path.suffix in (".png", ".jpg")):
+        with Image.open(path) as image:
+            image.save(path.with_suffix(f".{extension}"), quality=100)
+        if path.suffix != f".{extension}":
+            path.unlink()
+    sources = [
+        Davis(place, "StylizedDAVIS", place / "stylized", styles=("1",), flows=TWO.flows) for place in (plain, root)
+    ]
+    assert names(sources[1]) == names(sources[0]) == ["swan/00001", "swan/00002"]
+    for video in sources[0].videos:
+        for style in (None, "1"):
+            clips = [source.read(video, TWO, style) for source in sources]
+            for one, other in zip(*[(clip.frames, *clip.flows.values()) for clip in clips], strict=True):
+                assert np.abs(one.astype(int) - other).mean() < 2
+        masks = [source.truth(video)[0] for source in sources]
+        assert np.array_equal(*masks)
+        assert sources[1].stamp(video).startswith("5 files, ")  # image, style, two flows, mask
+
+
+def test_flow_of_png_frames_is_computed_and_found(tmp_path):
+    from static_dynamic.flow.tree import compute_flow
+
+    for t, frame in enumerate(moving_frames(3)):
+        path = tmp_path / "JPEGImages/480p/a" / f"{t:05d}.PNG"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(frame).save(path)
+    compute_flow(tmp_path, workers=0)
+    source = Davis(tmp_path)
+    assert names(source) == ["a/00000", "a/00001"]
+    assert source.read(source.videos[0], ONE).flows["forward"].shape == (1, 72, 96, 3)
 
 
 def test_the_style_changes_the_image_and_never_the_flow(root):
@@ -136,6 +209,10 @@ SLIPS = {
     "a published style that is not there": (
         {"dataset": "StylizedDAVIS", "stylized": "stylized", "styles": ("1", "2")},
         r"Unknown style '2 \(Maruska640\)'.*Allowed: Lynx, Zuzka1, own",
+    ),
+    "no styles there": (
+        {"dataset": "StylizedDAVIS", "stylized": "Annotations"},
+        "No stylized images in .*a folder for each",
     ),
     "every": ({"every": 0}, r"'every'.*positive"),
     "no flow": ({"flows": ("sideways",)}, None),
@@ -197,7 +274,7 @@ def test_streams_are_static_and_dynamic_by_construction(root, recipe):
     assert highest.loc["app", "dynamic"] < 0.9
     assert highest.loc["mot", "static"] < 0.9
     assert set(result.layers["videos"]) == {2}  # sequences
-    assert result.manifest["left_out"] == [["still", result.manifest["left_out"][0][1]]]
+    assert result.manifest["left_out"] == [["still/00000", "in a sequence too short for flow (length 1)"]]
 
 
 @pytest.mark.parametrize("change", ["jitter", "rotate", "scale", "swap"])

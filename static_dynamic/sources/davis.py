@@ -1,6 +1,7 @@
 """DAVIS and the data sets made from it: single frames with their optical flow, in several styles, and their masks."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,8 @@ from static_dynamic.files import stamp
 from static_dynamic.functional.segmentation import Box
 from static_dynamic.sources import davis_layouts as layouts
 from static_dynamic.sources.base import known
-from static_dynamic.sources.images import read_image, read_images
+from static_dynamic.sources.images import image_at, read_image, read_images
+from static_dynamic.sources.left_out import summary
 from static_dynamic.sources.masks import foreground, read_boxes, read_mask
 
 NEAR = 10
@@ -52,7 +54,8 @@ class Davis:
         every: Use every n-th frame of a sequence.
 
     Attributes:
-        left_out: ``(name, reason)`` of what the list names and is not there.
+        left_out: ``(name, reason)`` of the frames that the list names and that are not there, and of those of sequences
+            too short for any flow.
 
     Raises:
         UserError: If the data set, a style, the list or the flow is not there, or nothing is left.
@@ -88,8 +91,8 @@ class Davis:
             self._add(sequence)
         self.videos = [Video(name, sequence=frame[0].name) for name, frame in self._frames.items()]
         if not self.videos:
-            first = f" The first left out: {': '.join(self.left_out[0])}." if self.left_out else ""
-            raise UserError(f"No frame of {dataset} in {self.root} can be used.{first}")
+            why = summary(self.left_out, used=0) or "There are no frames."
+            raise UserError(f"No frame of {dataset} in {self.root} can be used. {why}")
 
     def read(self, video: Video, recipe: Recipe | FlowRecipe, style: str | None = None) -> Clip:
         """One frame with its flow, or two, in one style.
@@ -105,12 +108,10 @@ class Davis:
             raise UserError(f"{self.name} gives images and their flow, not clips.")
         sequence, position = known(self._frames, video, self.name)
         positions = [position, *self._others(video.name, sequence, position, recipe.frames - 1)]
-        folder = self._image_root(style) / sequence.folder
-        frames = read_images(folder / f"{sequence.frames[i]}.jpg" for i in positions)
+        folder, stems = self._image_root(style) / sequence.folder, [sequence.frames[i] for i in positions]
+        frames = read_images(image_at(folder, stem) for stem in stems)
         flows = {
-            direction: self._read_flow(
-                direction, [f"{sequence.folder}/{sequence.frames[i]}.png" for i in positions], frames
-            )
+            direction: _read_flow(self._flow_roots[direction] / sequence.folder, stems, frames)
             for direction in recipe.flows
         }
         sample = Sample(tuple(positions), (np.arange(len(positions)),))
@@ -129,7 +130,7 @@ class Davis:
         stem = sequence.frames[position]
         if self._boxes:
             annotation = self._boxes.get((sequence.name, stem))
-            height, width = read_image(layouts.image_root(self.root) / sequence.folder / f"{stem}.jpg").shape[:2]
+            height, width = read_image(image_at(layouts.image_root(self.root) / sequence.folder, stem)).shape[:2]
             return None, annotation.box if annotation else None, (height, width)
         mask = foreground(read_mask(layouts.mask_path(self.root, sequence.folder, stem)))
         return mask, None, (mask.shape[0], mask.shape[1])
@@ -140,8 +141,8 @@ class Davis:
         stem = sequence.frames[position]
         images = [layouts.image_root(self.root), *self._styles.values()]
         return stamp(
-            *(root / sequence.folder / f"{stem}.jpg" for root in images),
-            *(root / sequence.folder / f"{stem}.png" for root in self._flow_roots.values()),
+            *(image_at(root / sequence.folder, stem) for root in images),
+            *(image_at(root / sequence.folder, stem, usual=".png") for root in self._flow_roots.values()),
             layouts.mask_path(self.root, sequence.folder, stem),
         )
 
@@ -166,7 +167,9 @@ class Davis:
                 raise UserError(f"The style {published[0]!r} of {self.name} needs the folder of the stylized images.")
             return {}
         below = Path(stylized) / "JPEGImages"
-        there = {path.name: path for path in sorted(below.glob("*")) if path.is_dir()}
+        there = {name: below / name for name in sorted(layouts.folders_in(below))}
+        if not there:
+            raise UserError(f"No stylized images in {below}: it must hold a folder for each style.")
         found = {}
         for style in styles or there:
             folder = layouts.STYLES.get(style, style)
@@ -179,18 +182,21 @@ class Davis:
         return found
 
     def _add(self, sequence: layouts.Sequence) -> None:
-        """The frames of a sequence that can be used."""
-        usable = self._usable(sequence)
-        if not usable:
-            count = f"{len(sequence.frames)} frame{'s' * (len(sequence.frames) != 1)}"
-            self.left_out.append((sequence.name, f"{count}: none has {' and '.join(self.flows)} flow"))
+        """The frames of a sequence that are there and can be used."""
         folder = next(iter(self._styles.values()), layouts.image_root(self.root)) / sequence.folder
+        stems = set(layouts.stems_in(folder))
+        there = replace(sequence, frames=tuple(stem for stem in sequence.frames if stem in stems))
+        usable = self._usable(there)
+        self._leave_out(
+            sequence.name, [stem for stem in sequence.frames if stem not in stems], f"no image (in {folder})"
+        )
+        if not usable:
+            self._leave_out(there.name, there.frames, f"in a sequence too short for flow (length {len(there.frames)})")
         for position in usable[:: self.every]:
-            stem = sequence.frames[position]
-            if (folder / f"{stem}.jpg").exists():
-                self._frames[f"{sequence.name}/{stem}"] = sequence, position
-            else:
-                self.left_out.append((f"{sequence.name}/{stem}", f"no image {folder / stem}.jpg"))
+            self._frames[f"{there.name}/{there.frames[position]}"] = there, position
+
+    def _leave_out(self, sequence: str, stems: Sequence[str], reason: str) -> None:
+        self.left_out += [(f"{sequence}/{stem}", reason) for stem in stems]
 
     def _usable(self, sequence: layouts.Sequence) -> range:
         return range("backward" in self.flows, len(sequence.frames) - ("forward" in self.flows))
@@ -212,14 +218,14 @@ class Davis:
             return layouts.image_root(self.root)
         raise unknown("style", style, [ORIGINAL, *self._styles], where=str(self.root))
 
-    def _read_flow(self, direction: str, names: Sequence[str], frames: Frames) -> Frames:
-        """Drawn flow, resized to its images as published: bicubic."""
-        paths = [self._flow_roots[direction] / name for name in names]
-        flows = read_images(paths)
-        size, image = flows.shape[1:3], frames.shape[1:3]
-        if not same_proportions(flows, frames):
-            raise BadClip(
-                f"{paths[0]}: this flow is {size[1]}x{size[0]} pixels, its image {image[1]}x{image[0]}: "
-                "other proportions."
-            )
-        return flows if size == image else resize_images(flows, (image[0], image[1]), Image.Resampling.BICUBIC)
+
+def _read_flow(folder: Path, stems: Sequence[str], frames: Frames) -> Frames:
+    """Drawn flow, resized to its images as published: bicubic."""
+    paths = [image_at(folder, stem, usual=".png") for stem in stems]
+    flows = read_images(paths)
+    size, image = flows.shape[1:3], frames.shape[1:3]
+    if not same_proportions(flows, frames):
+        raise BadClip(
+            f"{paths[0]}: this flow is {size[1]}x{size[0]} pixels, its image {image[1]}x{image[0]}: other proportions."
+        )
+    return flows if size == image else resize_images(flows, (image[0], image[1]), Image.Resampling.BICUBIC)

@@ -7,6 +7,7 @@
     <root>/FlowImages_gap1/<seq>/00000.png    flow to the next frame, drawn; FlowImages_gap-1: to the one before
     <stylized>/JPEGImages/<style>/<seq>/00000.jpg
 
+These are the published names; images may have any extension that is read, and lists name frames by their stems.
 Cinematograms and stereograms have a short video, ``<seq>/<frame>/00000.jpg``, for every frame of DAVIS.
 """
 
@@ -15,7 +16,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.sources.images import is_image, natural_key
+from static_dynamic.sources.annotations import inside
+from static_dynamic.sources.images import image_at, is_image, natural_key
 from static_dynamic.texts import read_lines
 
 LISTS = ("480p", "2017", "2016")
@@ -58,11 +60,11 @@ def shorts(root: Path, split: str, leave_out: LeaveOut) -> list[Sequence]:
     for name, frames in _listed(root, split, leave_out).items():
         for frame in frames:
             folder = f"{name}/{frame}"
-            stems = _stems(image_root(root) / folder)[:SHORT]
+            stems = stems_in(image_root(root) / folder)[:SHORT]
             if stems:
                 found.append(Sequence(f"{name}_{frame}", folder, tuple(stems)))
             else:
-                leave_out(f"{name}_{frame}", f"no frames in {image_root(root) / folder}")
+                leave_out(f"{name}_{frame}", f"no frames (in {image_root(root) / folder})")
     return found
 
 
@@ -97,7 +99,7 @@ def image_root(root: Path) -> Path:
 def mask_path(root: Path, folder: str, stem: str) -> Path:
     """The mask of a frame."""
     masks = root / "Annotations"
-    return (masks / "480p" if (masks / "480p").is_dir() else masks) / folder / f"{stem}.png"
+    return image_at((masks / "480p" if (masks / "480p").is_dir() else masks) / folder, stem, usual=".png")
 
 
 def flow_root(root: Path, direction: str) -> Path:
@@ -121,21 +123,30 @@ def _listed(root: Path, split: str, leave_out: LeaveOut) -> dict[str, list[str]]
 
     A data set without lists, as MoCA is, is used whole.
     """
-    if not (root / "ImageSets").is_dir() and image_root(root).is_dir():
-        folders = sorted((path for path in image_root(root).iterdir() if path.is_dir()), key=lambda path: path.name)
-        return {folder.name: stems for folder in folders if (stems := _stems(folder))}
-    path = _list(root, split)
     found: dict[str, list[str]] = {}
+    if not (root / "ImageSets").is_dir() and image_root(root).is_dir():
+        for folder in sorted(folders_in(image_root(root))):
+            _add(found, folder, stems_in(image_root(root) / folder), f"in {image_root(root) / folder}", leave_out)
+        return found
+    path = _list(root, split)
     for number, line in read_lines(path):
         place = PurePosixPath(line.split()[0])
-        whole = not place.suffix
-        name = place.name if whole else place.parent.name
-        stems = _stems(image_root(root) / name) if whole else [place.stem]
-        if not name or not stems:
-            leave_out(str(place), f"line {number} of {path} points nowhere")
-        else:
-            found.setdefault(name, []).extend(stems)
+        whole = not is_image(Path(place.name))
+        name = inside(place.name if whole else place.parent.name, f"{path}, line {number}")
+        stems = stems_in(image_root(root) / name) if whole else [place.stem]
+        _add(found, name, stems, f"line {number} of {path}", leave_out)
     return found
+
+
+def _add(found: dict[str, list[str]], name: str, stems: list[str], where: str, leave_out: LeaveOut) -> None:
+    """Frames of a sequence, each once."""
+    if not stems:
+        leave_out(name, f"no frames ({where})")
+    for stem in stems:
+        if stem in found.setdefault(name, []):
+            leave_out(f"{name}/{stem}", f"there more than once ({where})")
+        else:
+            found[name].append(stem)
 
 
 def _list(root: Path, split: str) -> Path:
@@ -149,7 +160,13 @@ def _list(root: Path, split: str) -> Path:
     raise unknown("split", split, there, where=str(root / "ImageSets"))
 
 
-def _stems(folder: Path) -> list[str]:
+def folders_in(place: Path) -> list[str]:
+    """Names of the folders at a place, links to folders among them; none where there is no such place."""
+    return [path.name for path in place.glob("[!.]*") if path.is_dir()]
+
+
+def stems_in(folder: Path) -> list[str]:
+    """What the images in a folder are called, without extension, in natural order; none where there is no folder."""
     if not folder.is_dir():
         return []
     return [path.stem for path in sorted(filter(is_image, folder.iterdir()), key=lambda path: natural_key(path.name))]

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 Pairs = Iterable[Sequence[str]]
-"""Names of what is left out, each with the reason; details of one video stand in brackets: ``fewer than 8 frames (7)``."""
+"""Names of what is left out, each with its reason; details of one video stand in brackets: ``too short (7 frames)``."""
 
 NAMED = 3
 """Names that a line gives of every reason."""

@@ -28,11 +28,11 @@ class _LeftOutError(Exception):
 class Stylized:
     """A published stylized data set: ``root/style_<k>/<video>/<frame>`` beside an annotation file.
 
-    Frames are images of any kind that is read, named as published, in every style on its own. Three things differ from the published loaders, on purpose. A clip starts at the same frame in every
-    style (drawn per video from the seed and the video's name; frame 0 is a start like any other); frames
-    are counted in all styles, not in the first; and Diving48 starts at its ``start_frame``. A video that is
-    shorter than a clip loops from its own start. Frames keep their size, since the published transform
-    resizes in float.
+    Frames are images of any kind that is read; how they are named and numbered is looked up in every style by itself.
+    Three things differ from the published loaders, on purpose. A clip starts at the same frame in every style (drawn
+    per video from the seed and the video's name; frame 0 is a start like any other); frames are counted in all styles,
+    not in the first; and Diving48 starts at its ``start_frame``. A video that is shorter than a clip loops from its own
+    start. Frames keep their size, since the published transform resizes in float.
 
     Args:
         root: The folder with the annotation file and the ``style_<k>`` folders.
