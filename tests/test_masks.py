@@ -293,8 +293,8 @@ def test_a_bad_row_is_named(tmp_path, row, message):
         (b"name,x,y\na,1,2\n", "file_list and spatial_coordinates or filename and .* Got name, x, y"),
         (b"", "Got an empty file"),
         (b'{"regions": ' + b"1" * 200_000 + b"}", "line 1: this is no row of a CSV file"),
-        (b"\xff\xfe\x00", "cannot be read"),
-        (None, "cannot be read"),
+        (b"\xff\xfe\x00", "is UTF-16 text"),
+        (None, "there is no such file"),
     ],
 )
 def test_a_file_without_boxes_says_what_it_lacks(tmp_path, content, message):

@@ -194,7 +194,7 @@ def test_something_something_is_found_under_its_names_of_today(tmp_path, place):
     (tmp_path / place).rename((tmp_path / place).with_name("train.json"))
     assert only(Stylized(tmp_path, "ssv2", ["1"], split="train")).name == "a"
     with pytest.raises(
-        UserError, match=r"labels/validation\.json.*JSON files there: .*train\.json.*--annotations FILE"
+        UserError, match=r"labels/validation\.json.*JSON files there: .*train\.json.*`annotations=FILE`"
     ):
         Stylized(tmp_path, "ssv2", ["1"])
 

@@ -96,6 +96,6 @@ def read_annotations(root: Path, names: Sequence[str], file: Path | None = None)
         )
         raise UserError(
             f"No annotation file {' or '.join(names)} in {root}. JSON files there: {', '.join(there) or 'none'}. "
-            "Another name or place: --annotations FILE (annotations=FILE in Python)."
+            "Another file: `annotations=FILE`."
         )
     return Record(read_json(path), str(path))
