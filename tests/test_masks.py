@@ -303,5 +303,5 @@ def test_a_file_without_boxes_says_what_it_lacks(tmp_path, content, message):
         path.write_bytes(content)
     with pytest.raises(UserError, match=message) as error:
         read_boxes(path)
-    assert str(error.value).startswith(str(path))
+    assert str(path) in str(error.value)
     assert "\n" not in str(error.value)
