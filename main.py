@@ -200,11 +200,13 @@ def show(result: "Result", config: Config) -> None:
     """Print the tables, the warnings, and where everything is."""
     from rich.console import Console
 
+    from static_dynamic.tables import quality_means, with_interval
+
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)  # a log has room for whole rows
     shares = [
-        [stage, *(f"{row.share:.1f} [{row.share_low:.1f}, {row.share_high:.1f}]" for row in rows.itertuples())]
+        [stage, *(with_interval(row.share, row.share_low, row.share_high) for row in rows.itertuples())]
         for stage, rows in result.layers.groupby("stage", sort=False)
     ]
     console.print(_table("Share of every stage, percent [95 % interval]", ["stage", *result.factors], shares))
@@ -220,8 +222,6 @@ def show(result: "Result", config: Config) -> None:
         rows = [[_short(row[column]) for column in columns] for row in audited]
         console.print(_table("Audit of the styles", columns, rows))
     if result.quality is not None:
-        from static_dynamic.tables import quality_means
-
         means = quality_means(result.quality).drop(columns=[f"success_{percent}" for percent in range(50, 100, 10)])
         rows = [[str(row[0]), str(row[1]), *(f"{value:.3g}" for value in row[2:])] for row in means.to_numpy()]
         console.print(_table("Quality of the masks, 0..1", list(means.columns), rows))

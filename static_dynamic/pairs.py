@@ -18,6 +18,8 @@ from static_dynamic.variants import Variant, derive_seed
 
 FACTORS = ("dynamic", "static", "differ", "same")
 """What the pairs of a factor share, by its published number: 2 differs in both, 3 in neither."""
+FACTOR_COUNTS = ((3, 2), (4, 2), (4, 3), (4, -1), (5, 4))
+"""Numbers of factors, each with the place of the residual: every other factor has a published meaning."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +28,8 @@ class PairRule:
 
     Attributes:
         n_factors: Number of factors, the residual included: 3, or 4 or 5 with ``differ`` and ``same`` pairs.
-        residual_index: Which factor is the residual, which has no pairs; -1 if all four factors have pairs.
+        residual_index: Which factor is the residual, which has no pairs: 2 or more, and the last of five; -1 if all
+            four factors have pairs.
         same_video: Dynamic pairs come from one video; otherwise from two videos of one class (``m_same``).
         scrambled: Static pairs differ in order; otherwise they are two videos of different classes (``app_shuffle``).
         normal_static: Static pairs come from the videos as filmed (``use_normal_app``).
@@ -41,11 +44,10 @@ class PairRule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        has_residual = 3 <= self.n_factors <= 5 and 2 <= self.residual_index < self.n_factors
-        if not has_residual and (self.n_factors, self.residual_index) != (len(FACTORS), -1):
+        if (self.n_factors, self.residual_index) not in FACTOR_COUNTS:
+            allowed = ", ".join(f"{n} and {index}" for n, index in FACTOR_COUNTS)
             raise UserError(
-                "The factors need n_factors in 3..5 and residual_index in 2..n_factors-1 (0 is dynamic, 1 is static), "
-                "or 4 and -1: no residual. "
+                f"n_factors and residual_index must be {allowed}: 0 is dynamic, 1 is static, -1 means no residual. "
                 f"Got n_factors={self.n_factors}, residual_index={self.residual_index}."
             )
 
@@ -128,7 +130,7 @@ class _Pairing:
                 yield Variant(video, first, INTACT), Variant(other, second, INTACT)
 
     def static(self, video: str) -> Iterator[tuple[Variant, Variant]]:
-        styles = [ORIGINAL] if self.rule.normal_static else self._restyled
+        styles = [style for style in self.styles if style == ORIGINAL] if self.rule.normal_static else self._restyled
         if self.rule.scrambled:
             for style in styles:
                 for order in self._scrambles:
@@ -167,6 +169,10 @@ class _Pairing:
 
     def advice(self, name: str) -> str:
         """What would give a factor pairs."""
+        if name in ("dynamic", "differ") and len(self._restyled) < 2:
+            return "two styles are needed"
         if name == "dynamic":
-            return "two styles are needed" if self.rule.same_video else "two videos of one class are needed"
+            return "two videos of one class are needed"
+        if name == "static" and self.rule.normal_static and ORIGINAL not in self.styles:
+            return f"the original videos are needed (style {ORIGINAL!r})"
         return "a scramble is needed" if self.rule.scrambled or name != "static" else "two classes are needed"

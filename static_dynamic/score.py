@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from static_dynamic.errors import UserError
-from static_dynamic.functional.bootstrap import Resamples, resample
+from static_dynamic.functional.bootstrap import FEWEST_VIDEOS, Resamples, resample
 from static_dynamic.functional.released import (
     DYNAMIC,
     STATIC,
@@ -87,17 +87,20 @@ def score(store: Store, scoring: Scoring) -> Scores:
     sequences = {video: record.get("sequence") or video for video, record in records.items()}
     pairs = _weighed(make_pairs(variants, scoring.rule, labels, sequences), variants, scoring)
     stages = [_score_stage(store, stage, units, pairs, scoring) for stage, units in store.units().items()]
-    videos = len(np.unique(pairs.video))
-    few = (
-        [f"Few videos ({videos}): under {ENOUGH_VIDEOS} the intervals tend to be too narrow."]
-        if videos < ENOUGH_VIDEOS
-        else []
-    )
     return Scores(
         pd.concat([stage.layers for stage in stages], ignore_index=True),
         pd.concat([stage.units for stage in stages], ignore_index=True),
-        few + [warning for stage in stages for warning in stage.warnings],
+        [*_few(len(np.unique(pairs.video))), *(warning for stage in stages for warning in stage.warnings)],
     )
+
+
+def _few(videos: int) -> list[str]:
+    """What must be said of the intervals, where there are few videos."""
+    if videos < FEWEST_VIDEOS:
+        return [f"Too few videos ({videos}) for intervals: {FEWEST_VIDEOS} are needed, {ENOUGH_VIDEOS} are better."]
+    if videos < ENOUGH_VIDEOS:
+        return [f"Few videos ({videos}): under {ENOUGH_VIDEOS} the intervals tend to be too narrow."]
+    return []
 
 
 def _weighed(pairs: Pairs, variants: Sequence[Variant], scoring: Scoring) -> Pairs:
@@ -147,7 +150,11 @@ def _finite(store: Store, stage: str, units: int, pairs: Pairs) -> tuple[Pairs, 
     keep = ~np.isin(pairs.video, broken)
     if not keep.any():
         raise UserError(f"Stage {stage}: every video gives activations that are NaN or infinite.")
-    return pairs.only(keep), [f"Stage {stage}: {len(broken)} videos give NaN or infinite activations and are left out."]
+    left = len(np.unique(pairs.video[keep]))
+    few = f" The {left} that remain are too few for intervals." if left < FEWEST_VIDEOS else ""
+    return pairs.only(keep), [
+        f"Stage {stage}: {len(broken)} videos give NaN or infinite activations and are left out.{few}"
+    ]
 
 
 def _blocks(units: int, pairs: int, rows: int) -> Iterator[slice]:
@@ -197,5 +204,5 @@ def _unit_table(
     }
     for factor, name in ((DYNAMIC, "dynamic"), (STATIC, "static")):
         columns |= {name: scores[0, factor], f"{name}_low": low[factor], f"{name}_high": high[factor]}
-    columns |= {"class": classes[0], "stability": (resamples.bootstrap(classes) == classes[0]).mean(0)}
+    columns |= {"class": classes[0], "stability": resamples.stability(classes)}
     return pd.DataFrame(columns)

@@ -1,5 +1,7 @@
 """Tidy tables of a result, summarised: one row per stage, in the order of the study."""
 
+import math
+
 import pandas as pd
 
 from static_dynamic.functional import segmentation as seg
@@ -7,6 +9,31 @@ from static_dynamic.functional.released import UNIT_CLASSES
 
 KEYS = ("video", "sequence", "style", "order")
 """What says which variant a row of the quality table is about."""
+
+
+UNDEFINED = "–"
+"""What stands where there is no number."""
+
+
+def number(value: float, digits: int = 1) -> str:
+    """A number as it is shown; a dash where it is undefined.
+
+    Example:
+        >>> number(12.34), number(float("nan"))
+        ('12.3', '–')
+    """
+    return f"{value:.{digits}f}" if math.isfinite(value) else UNDEFINED
+
+
+def with_interval(value: float, low: float, high: float) -> str:
+    """A number with its interval as it is shown; a dash for an interval that is undefined.
+
+    Example:
+        >>> with_interval(12.34, 11.9, 13.0), with_interval(12.34, float("nan"), float("nan"))
+        ('12.3 [11.9, 13.0]', '12.3 [–]')
+    """
+    ends = f"{number(low)}, {number(high)}" if math.isfinite(low) and math.isfinite(high) else UNDEFINED
+    return f"{number(value)} [{ends}]"
 
 
 def in_order(table: pd.DataFrame, column: str) -> list[str]:

@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 import scipy.stats
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from static_dynamic.errors import UserError
 from static_dynamic.functional import bca_interval, resample
@@ -23,6 +26,40 @@ def test_many_videos_are_left_out_in_groups():
     assert (weights[4:].sum(0) == 9).all()
 
 
+def test_up_to_200_groups_of_videos_are_left_out():
+    assert resample(200, replicates=1).weights.shape == (1 + 1 + 200, 200)
+    assert resample(450, replicates=1).weights.shape == (1 + 1 + 200, 450)
+    assert set(resample(450, replicates=1).weights[2:].sum(1)) == {447, 448}
+
+
+def test_the_draws_are_those_of_a_fair_draw_with_replacement():
+    """How often a video comes up in n draws has mean 1 and variance 1 - 1/n, and videos take from each other."""
+    drawn = resample(8, replicates=20000, seed=5).weights[1:20001]
+    np.testing.assert_allclose(drawn.mean(0), 1, atol=0.04)
+    np.testing.assert_allclose(np.cov(drawn.T), np.eye(8) - 1 / 8, atol=0.05)
+
+
+def test_every_row_of_weights_is_read_as_what_it_is():
+    resamples = resample(5, replicates=7)
+    values = np.random.default_rng(0).normal(size=(1 + 7 + 5, 2, 3)).round(1)
+    assert (resamples.estimate(values) == values[0]).all()
+    assert (resamples.bootstrap(values) == values[1:8]).all()
+    expected = bca_interval(values[0], values[1:8], values[8:], 0.8)
+    np.testing.assert_array_equal(resamples.interval(values, 0.8), expected)
+    same = [[np.mean([row[i, j] == values[0, i, j] for row in values[1:8]]) for j in range(3)] for i in range(2)]
+    np.testing.assert_array_equal(resamples.stability(values), same)
+
+
+@pytest.mark.parametrize("videos", [1, 2, 3])
+def test_one_or_two_videos_say_nothing_of_how_sure_a_number_is(videos):
+    resamples = resample(videos, replicates=20)
+    values = resamples.weights @ np.arange(1.0, videos + 1)[:, None]
+    defined = videos > 2
+    assert resamples.enough == defined
+    assert np.isfinite(resamples.interval(values)).all() == np.isfinite(resamples.stability(values)).all() == defined
+    assert np.shape(resamples.interval(values)) == (2, 1)
+
+
 def test_the_seed_decides():
     assert (resample(9, 20, seed=1).weights == resample(9, 20, seed=1).weights).all()
     assert (resample(9, 20, seed=1).weights != resample(9, 20, seed=2).weights).any()
@@ -38,6 +75,48 @@ def test_the_bca_interval_equals_scipys():
             (x,), statistic, n_resamples=20000, confidence_level=0.9, method="BCa", rng=4
         ).confidence_interval
         np.testing.assert_allclose([ours[0][i], ours[1][i]], theirs, rtol=0.02)
+
+
+def slow_interval(estimate, bootstrap, jackknife, confidence):
+    """The equations for one number, with sorted lists and the normal distribution of scipy."""
+    values = sorted(value for value in bootstrap if not np.isnan(value))
+    below = (sum(v < estimate for v in values) + sum(v <= estimate for v in values)) / 2 / len(values)
+    z0 = scipy.stats.norm.ppf(min(max(below, 0.5 / len(values)), 1 - 0.5 / len(values)))
+    d = [sum(jackknife) / len(jackknife) - value for value in jackknife]
+    squares = sum(x**2 for x in d)
+    a = sum(x**3 for x in d) / (6 * squares**1.5) if squares else 0
+    ends = []
+    for level in ((1 - confidence) / 2, (1 + confidence) / 2):
+        z = z0 + scipy.stats.norm.ppf(level)
+        ends.append(np.quantile(values, scipy.stats.norm.cdf(z0 + z / (1 - a * z))))
+    return ends
+
+
+STEPS = st.integers(-8, 8).map(lambda number: number / 4)  # so that there are ties, also with the estimate
+
+
+@given(
+    arrays(float, 3, elements=STEPS),
+    arrays(float, st.tuples(st.integers(2, 30), st.just(3)), elements=STEPS),
+    arrays(float, st.tuples(st.integers(2, 9), st.just(3)), elements=STEPS),
+    st.sampled_from([0.5, 0.9, 0.95]),
+    st.integers(0, 20),
+)
+def test_the_bca_interval_equals_its_equations(estimate, bootstrap, jackknife, confidence, undefined):
+    bootstrap[1 : 1 + undefined, 0] = np.nan  # the first always has a value
+    ends = bca_interval(estimate, bootstrap, jackknife, confidence)
+    for i in range(3):
+        expected = slow_interval(estimate[i], bootstrap[:, i], jackknife[:, i], confidence)
+        np.testing.assert_allclose([ends[0][i], ends[1][i]], expected, atol=1e-9)
+
+
+def test_a_replicate_that_draws_every_video_once_is_a_tie_whatever_the_order_of_its_sum():
+    drawn = np.tile([0.1 + 0.2 + 0.3, 0.3 + 0.2 + 0.1, 0.2, 0.9], 5)[:, None]  # the first two differ in the last bit
+    assert drawn[0] != drawn[1]
+    jackknife = np.array([[0.5], [0.6], [0.8]])
+    ends = [bca_interval(estimate, drawn, jackknife) for estimate in drawn[:2]]
+    np.testing.assert_allclose(*ends, rtol=1e-12)
+    np.testing.assert_allclose(np.ravel(ends[0]), slow_interval(0.6, drawn[:, 0].round(12), jackknife[:, 0], 0.95))
 
 
 def test_a_constant_has_an_interval_of_width_zero_and_an_undefined_one_none():

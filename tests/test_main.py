@@ -12,6 +12,7 @@ import pytest
 import torch
 from media import coded_frames, write_frames, write_stylized, write_video
 from PIL import Image
+from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
 
 import main
 import static_dynamic as sd
@@ -296,7 +297,7 @@ SLIPS = {
     ),
     "out of range": (["--videos", "synthetic", "--joint_encoding_thresh", "3"], "less than or equal to 1. Got '3'"),
     "no boolean": (["--videos", "synthetic", "--fuse", "perhaps"], "--fuse does not fit.*'perhaps'"),
-    "wrong factors": (["--videos", "synthetic", "--n_factors", "9"], "n_factors in 3..5"),
+    "wrong factors": (["--videos", "synthetic", "--n_factors", "9"], "n_factors and residual_index must be 3 and 2"),
     "missing folder": (["--videos", "nowhere"], "nowhere"),
     "empty folder": (["--videos", "empty"], "No videos in empty"),
     "no such file of options": (["--cfg_file", "no.yaml"], "Cannot read no.yaml: there is no such file"),
@@ -319,6 +320,15 @@ SLIPS = {
     "nothing to audit": (["--videos", "synthetic", "--styles", "original", "--audit", "warn"], "nothing to audit"),
     "no class for pairs": (["--videos", "frames", "--m_same", "False"], "need the class of every video"),
 }
+
+
+@pytest.mark.parametrize(("count", "interval"), [(2, r"\[–\]"), (3, r"\[\d+\.\d, \d+\.\d\]")])
+def test_two_videos_show_a_dash_for_an_interval_and_why(capsys, count, interval):
+    options = {"recipe": RECIPE, "styles": ("1", "2"), "scoring": sd.Scoring(replicates=20)}
+    main.show(sd.measure(PlantedModel(), PlantedVideos(count), STAGES, **options), Config(videos="synthetic"))
+    shown = capsys.readouterr().out
+    assert len(re.findall(rf"\d+\.\d {interval}", shown)) == 3 * len(STAGES)
+    assert ("Note: Too few videos (2) for intervals" in shown) == (count == 2)
 
 
 @pytest.mark.parametrize("slip", SLIPS)

@@ -150,6 +150,35 @@ def test_a_pair_cannot_weigh_less_than_nothing():
         pair_moments([[1.0], [2.0]], [[1.0], [2.0]], [0, 1], weight=[1, -1])
 
 
+@pytest.mark.parametrize("residual", [-1, 0, 1, 2])
+def test_any_factor_or_none_may_be_the_residual(residual):
+    g = np.random.default_rng(1)
+    a, b = g.normal(size=(2, 30, 4))
+    b += a
+    factor = np.array([f for f in range(3) if f != residual])[np.arange(30) % (2 + (residual < 0))]
+    scores, shares, dims, units = naive(a, b, factor, 3, residual)
+    layer = released_layerwise(a, b, factor, 3, residual)
+    np.testing.assert_allclose(layer.scores, scores, rtol=1e-9)
+    np.testing.assert_allclose(layer.shares, shares, rtol=1e-9)
+    assert layer.dims.tolist() == dims
+    np.testing.assert_allclose(released_unitwise(a, b, factor, 3, residual), units, rtol=1e-9)
+
+
+def test_a_large_mean_costs_no_precision():
+    """Responses of 1 on a level of 1e5: their squares differ in the eleventh digit."""
+    g = np.random.default_rng(2)
+    a, b = g.normal(size=(2, 40, 3))
+    b = a + b + [0, 1, -1]
+    level, factor = np.array([1e5, -3e5, 0]), np.arange(40) % 2
+    layer, units = released_layerwise(a, b, factor), released_unitwise(a, b, factor)
+    raised, raised_units = (
+        released_layerwise(a + level, b + level, factor),
+        released_unitwise(a + level, b + level, factor),
+    )
+    np.testing.assert_allclose(raised.scores, layer.scores, rtol=1e-9)
+    np.testing.assert_allclose(raised_units, units, rtol=1e-9)
+
+
 def test_identical_pairs_score_one_and_shares_stay_in_their_range():
     a = np.random.default_rng(0).normal(size=(40, 5))
     layer = released_layerwise(np.r_[a, a], np.r_[a, a], np.repeat([0, 1], 40))
@@ -173,6 +202,34 @@ def test_a_unit_that_never_varies_is_dead_however_large_it_is():
     assert classify_units(scores).tolist() == ["dead", "joint"]
 
 
+def test_a_unit_that_varies_by_rounding_alone_is_dead():
+    g = np.random.default_rng(0)
+    a, b = (np.float32(0.3) * (1 + 1e-7 * g.normal(size=(2, 30, 2)))).astype(np.float32)
+    a[:, 1], b[:, 1] = g.normal(size=(2, 30))
+    scores = released_unitwise(a, b, np.arange(30) % 2)
+    assert np.isnan(scores[:2]).tolist() == [[True, False]] * 2
+    moments = pair_moments(a, b, np.arange(30) % 2).weighted()
+    assert covariances(moments).total[0, 0] == 0 < covariances(moments).total[0, 1]
+
+
+@pytest.mark.parametrize(("variance", "dead"), [(0.8e-12, True), (1.25e-12, False)])
+def test_what_counts_as_rounding_is_a_trillionth_of_the_mean_square(variance, dead):
+    around = np.sqrt(variance) * np.where(np.arange(30) // 2 % 2, 1, -1)[:, None]  # each value once in both factors
+    a, b = 1 + np.r_[around[:28]], 1 - np.r_[around[:28]]
+    assert np.isnan(released_unitwise(a, b, np.arange(28) % 2)[0, 0]) == dead
+
+
+def test_a_unit_that_is_dead_in_one_factor_is_dead():
+    assert classify_units([[np.nan, 0.9, np.nan], [0.9, np.nan, np.nan]]).tolist() == ["dead"] * 3
+
+
+def test_shares_of_large_scores_do_not_overflow_and_those_of_none_are_undefined():
+    np.testing.assert_allclose(allocate(np.array([[2000.0, 2000.0, 1.0]]), 10).shares, [[0.5, 0.5, 0]])
+    undefined = allocate(np.array([[np.nan, np.nan, 1.0]]), 10)
+    assert np.isnan(undefined.shares).all()
+    assert undefined.dims.tolist() == [[0, 0, 0]]
+
+
 def test_a_score_exactly_at_the_threshold_does_not_count():
     scores = [[0.5, 0.6, 0.5, 0.6], [0.5, 0.5, 0.6, 0.6], [1, 1, 1, 1]]
     assert classify_units(scores).tolist() == ["residual", "dynamic", "static", "joint"]
@@ -188,7 +245,11 @@ def test_truncation_bites_small_layers():
     [
         (([[1.0]], [[1.0, 2.0]], [0]), "one shape"),
         (([[1.0]], [[1.0]], [0, 1]), "one shape"),
-        (([[1.0]], [[1.0]], [7]), "0..2"),
+        (([[1.0]], [[1.0]], [7]), r"in 0..2. Got 7..7"),
+        (([[1.0], [2.0]], [[1.0], [2.0]], [0, -1]), r"in 0..2. Got -1..0"),
+        (([[1.0], [2.0]], [[1.0], [2.0]], [0, 3]), r"in 0..2. Got 0..3"),
+        ((np.zeros((0, 2)), np.zeros((0, 2)), []), r"Got \(0, 2\)"),
+        (([1.0], [1.0], [0]), r"one shape \(n, C\)"),
         (([[1.0], [2.0]], [[1.0], [2.0]], [0, 0]), "Factor 1 has no pairs"),
     ],
 )

@@ -3,6 +3,7 @@
 import re
 from html.parser import HTMLParser
 
+import numpy as np
 import pandas as pd
 import pytest
 from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
@@ -20,6 +21,17 @@ def result():
         recipe=RECIPE,
         styles=("1", "2", "3"),
         scoring=sd.Scoring(replicates=50),
+    )
+
+
+def few(count):
+    return sd.measure(
+        PlantedModel(),
+        PlantedVideos(count),
+        STAGES,
+        recipe=RECIPE,
+        styles=("1", "2", "3"),
+        scoring=sd.Scoring(replicates=20),
     )
 
 
@@ -77,3 +89,31 @@ def test_names_from_outside_cannot_break_the_page(result, tmp_path):
     text = hostile.report(tmp_path / "report.html").read_text()
     assert "<script>" not in text
     assert "&lt;script&gt;" in text
+
+
+def test_one_or_two_videos_have_a_dash_for_an_interval_and_the_page_says_why(tmp_path):
+    for count in (1, 2):
+        result = few(count)
+        text = result.report(tmp_path / "report.html").read_text()
+        for share in result.layers["share"]:
+            assert f"<td>{share:.1f} [–]</td>" in text
+        assert f"<li>Too few videos ({count}) for intervals: 3 are needed" in text
+        assert "nan" not in re.sub(r"<svg.*?</svg>", "", text, flags=re.DOTALL)
+    assert "[–]" not in few(3).report(tmp_path / "report.html").read_text()
+
+
+def test_one_or_two_videos_have_no_error_bars():
+    for count, drawn in ((2, False), (3, True)):
+        axes = plot_layers(few(count).layers).axes[0]
+        for points, caps, bars in (container.lines for container in axes.containers):
+            heights = [y for bar in bars for segment in bar.get_segments() for _, y in segment]
+            heights += [y for cap in caps for y in cap.get_ydata()]
+            assert np.isfinite(heights).tolist() == [drawn] * len(heights)
+            assert np.isfinite(np.asarray(points.get_ydata(), float)).all()
+
+
+def test_a_share_that_is_undefined_is_a_dash(tmp_path, result):
+    layers = result.layers.assign(share=np.nan, share_low=np.nan, share_high=np.nan, score=np.nan)
+    text = sd.Result(layers, result.units, result.manifest).report(tmp_path / "report.html").read_text()
+    assert text.count("<td>– [–]</td>") == len(layers)
+    assert text.count("<td>–</td>") == 2 * len(result.stages)

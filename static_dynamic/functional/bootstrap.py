@@ -13,6 +13,12 @@ from static_dynamic.errors import UserError
 
 Array = npt.NDArray[np.float64]
 
+FEWEST_VIDEOS = 3
+"""One or two videos can hardly be resampled: their interval would be narrow whatever the truth, so there is none."""
+
+TIE = 1e-9
+"""Values that differ by less, as a share, are equal: a replicate of every video once may add them in another order."""
+
 
 class Resamples(NamedTuple):
     """Weights of the videos, and how to read a statistic that was computed with each row of them.
@@ -33,8 +39,25 @@ class Resamples(NamedTuple):
         """The statistic on the bootstrap rows."""
         return values[1 : 1 + self.replicates]
 
+    @property
+    def enough(self) -> bool:
+        """Whether there are videos enough to say how sure a statistic is."""
+        return self.weights.shape[1] >= FEWEST_VIDEOS
+
+    def stability(self, values: npt.NDArray[Any]) -> Array:
+        """Share of the bootstrap rows on which the statistic is the same, ``(…)``; NaN with too few videos."""
+        same = (self.bootstrap(values) == self.estimate(values)).mean(0)
+        return np.where(self.enough, same, np.nan)
+
     def interval(self, values: Array, confidence: float = 0.95) -> tuple[Array, Array]:
-        """Low and high ends of the BCa interval of a statistic, from its values on all rows ``(rows, …)``."""
+        """Low and high ends of the BCa interval of a statistic, from its values on all rows ``(rows, …)``.
+
+        Returns:
+            Both ends, ``(…)``; NaN with too few videos.
+        """
+        if not self.enough:
+            undefined = np.full(values.shape[1:], np.nan)
+            return undefined, undefined
         return bca_interval(self.estimate(values), self.bootstrap(values), values[1 + self.replicates :], confidence)
 
 
@@ -86,7 +109,8 @@ def bca_interval(
     ordered = np.sort(bootstrap, axis=0)  # NaN last
     count = np.isfinite(ordered).sum(0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        below = ((ordered < estimate).sum(0) + (ordered <= estimate).sum(0)) / (2 * count)  # ties count half
+        slack = TIE * np.abs(estimate)
+        below = ((ordered < estimate - slack).sum(0) + (ordered <= estimate + slack).sum(0)) / (2 * count)  # ties: half
         bias = ndtri(np.clip(below, 0.5 / count, 1 - 0.5 / count))
         spread = jackknife.mean(0) - jackknife
         squares = (spread**2).sum(0)

@@ -8,7 +8,7 @@ import pandas as pd
 
 from static_dynamic.files import write_text
 from static_dynamic.report.plots import plot_layers, plot_units, svg
-from static_dynamic.tables import class_shares, in_order
+from static_dynamic.tables import class_shares, in_order, number, with_interval
 
 
 def save_page(
@@ -28,6 +28,7 @@ def save_page(
 
     loader = PackageLoader("static_dynamic.report")
     environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment.globals |= {"number": number, "with_interval": with_interval}
     page = environment.get_template("page.html").render(
         study=manifest.get("study", {}),
         manifest=manifest,
