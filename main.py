@@ -47,12 +47,12 @@ def run(config: Config) -> "Result":
     recipe = input_recipe(spec, config)
     source = open_data(config, recipe)
     rule = sd.PairRule(
-        config.n_factors,
-        config.residual_index,
-        config.m_same,
-        config.app_shuffle,
-        config.use_normal_app,
-        config.random_seed,
+        n_factors=config.n_factors,
+        residual_index=config.residual_index,
+        same_video=config.m_same,
+        scrambled=config.app_shuffle,
+        normal_static=config.use_normal_app,
+        seed=config.random_seed,
     )
     styles = config.styles or source.styles or STRONG
     judged = judge_styles(config, source, recipe, styles)
@@ -70,7 +70,11 @@ def run(config: Config) -> "Result":
             max_videos=config.n_examples,
             seed=config.random_seed,
             compute=sd.Compute(
-                config.batch_size, device_name(config.device), config.precision, config.num_workers, config.max_bad
+                batch_size=config.batch_size,
+                device=device_name(config.device),
+                precision=config.precision,
+                workers=config.num_workers,
+                max_bad=config.max_bad,
             ),
             scoring=sd.Scoring(
                 rule,

@@ -182,7 +182,7 @@ class Recipe:
 
     @property
     def resize(self) -> int:
-        """A short side, pixels, to which any frame can be brought down before :meth:`prepare` without a loss of area."""
+        """A short side, pixels, to which any frame can be brought down before :meth:`prepare`; the crop still fits."""
         return self.short_side or max(self.size)
 
     @property
@@ -226,9 +226,7 @@ class Recipe:
         if self.fps is None:
             return 1.0
         if not fps:
-            raise UserError(
-                "The frame rate of this video is unknown, so a recipe with fps (--fps) cannot be used for it."
-            )
+            raise UserError(f"The frame rate of this video is unknown, so it cannot be sampled at `fps={self.fps:g}`.")
         return fps / self.fps
 
     def prepare(self, frames: Frames) -> torch.Tensor:

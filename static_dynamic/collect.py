@@ -1,16 +1,15 @@
 """Collecting: model × variants → store. Each variant is forwarded once; a killed run goes on where it stopped."""
 
-import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import count, islice
 
 import torch
-from torch import nn
 
 from static_dynamic.clip import FlowRecipe, Recipe, Video
 from static_dynamic.compute import Compute, autocast, on_device, pick_device, prefetch
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.errors import BadClip, UserError, reason
+from static_dynamic.fingerprint import forwards_of, structure_digest, weights_digest
 from static_dynamic.inputs import Inputs, tensors_of
 from static_dynamic.interventions import style_digests
 from static_dynamic.progress import OnDone, untold
@@ -54,6 +53,7 @@ class Study:
             "format": 1,
             "model": getattr(getattr(model, "spec", None), "name", type(model).__name__),
             "weights": weights_digest(model),
+            "structure": structure_digest(model),
             "stages": {name: [list(tap) for tap in taps] for name, taps in self.recorder.stages.items()},
             "pool": self.recorder.pool,
             **({"judge": repr(self.judge)} if self.judge else {}),
@@ -88,7 +88,12 @@ class Study:
         try:
             prepared = prepare_video(self.source, video, self.recipe, self.conditions)
         except BadClip as error:
-            return {"video": video.name, "label": video.label, "problem": str(error)}
+            return {"video": video.name, "label": video.label, "problem": reason(error)}
+        except UserError:
+            raise
+        except Exception as error:
+            problem = f"{video.name}: cannot be read or prepared ({reason(error)})."
+            return {"video": video.name, "label": video.label, "problem": problem}
         prepared.record.update(stamp)
         return prepared
 
@@ -111,12 +116,31 @@ class Judgements:
         if self._judge is None or output is None:
             self.rows += [{}] * len(keys)
             return
+        if output.ndim < 1 or len(output) % len(keys):
+            raise UserError(
+                f"The judge needs outputs with an axis for clips. Got {tuple(output.shape)} for {len(keys)} clips."
+            )
         for key, part in zip(keys, output.float().cpu().unflatten(0, (len(keys), -1)), strict=True):
             try:
-                self.rows.append(self._judge(self._videos[key.video], part))
+                self.rows.append(self._worth(key.video, part))
             except BadClip as error:
                 self.rows.append({})
-                self.problems[key.video] = {"unjudged": str(error)}
+                self.problems[key.video] = {"unjudged": reason(error)}
+
+    def _worth(self, video: str, output: torch.Tensor) -> dict[str, float]:
+        """What the judge says, if it is what a judge says."""
+        assert self._judge is not None  # outputs are kept for a judge alone
+        try:
+            found = self._judge(self._videos[video], output)
+        except UserError:
+            raise
+        except Exception as error:
+            raise UserError(
+                f"The judge failed on {video} with an output of shape {tuple(output.shape)}: {reason(error)}."
+            ) from error
+        if not isinstance(found, Mapping) or not all(isinstance(value, int | float) for value in found.values()):
+            raise UserError(f"A judge returns a mapping from a measure to its value. Got {found!r:.80} for {video}.")
+        return dict(found)
 
 
 def collect(study: Study, store: Store, on_video: OnDone = untold) -> None:
@@ -143,9 +167,14 @@ def collect(study: Study, store: Store, on_video: OnDone = untold) -> None:
     for record in done:
         tell(record)
     problems = [record["problem"] for record in done if record["problem"]]
-    device = pick_device(study.compute.device)
+    model, device = study.recorder.model, pick_device(study.compute.device)
     upcoming = prefetch(study.prepare, [video for number in missing for video in shards[number]], study.compute.workers)
-    with on_device(study.recorder.model, device), study.recorder, autocast(device, study.compute.precision):
+    with (
+        on_device(model, device),
+        forwards_of(model),
+        study.recorder,
+        autocast(device, study.compute.precision),
+    ):
         for number in missing:
             records: list[Record] = []
             prepared = _readable(islice(upcoming, len(shards[number])), records, problems, study, tell)
@@ -215,26 +244,20 @@ def _run(recorder: Recorder, inputs: Inputs, to_the_end: bool) -> tuple[dict[str
     try:
         if not to_the_end:
             return recorder(inputs), None
-        with torch.no_grad():
-            output = recorder.model(inputs)
-        return recorder.activations, output
+        outputs = list(tensors_of(recorder.run(inputs)))
+        if len(outputs) != 1:
+            raise UserError(f"A judge needs a model with one tensor for its output. This one has {len(outputs)}.")
+        return recorder.activations, outputs[0]
+    except UserError:
+        raise
     except torch.OutOfMemoryError:
-        raise UserError(f"The device is out of memory at {_shapes(inputs)}: lower batch_size.") from None
-    except RuntimeError as error:
         raise UserError(
-            f"The model failed on an input of shape {_shapes(inputs)}: {str(error).splitlines()[0]}"
-        ) from error
+            f"The device is out of memory at {_shapes(inputs)}: a smaller `batch_size=1` needs less."
+        ) from None
+    except Exception as error:
+        # Whatever type of exception a model raises, its user needs the shape that it was fed, not our frames.
+        raise UserError(f"The model failed on an input of shape {_shapes(inputs)}: {reason(error)}.") from error
 
 
 def _shapes(inputs: Inputs) -> str:
     return " and ".join(str(tuple(tensor.shape)) for tensor in tensors_of(inputs))
-
-
-def weights_digest(model: nn.Module) -> str:
-    """SHA-256 of every parameter and buffer, names included."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        if isinstance(tensor, torch.Tensor):
-            digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
-            digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-    return digest.hexdigest()

@@ -18,7 +18,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from static_dynamic.clip import FlowRecipe, Recipe
 from static_dynamic.inputs import example_inputs
-from static_dynamic.recorder import Stages, eval_mode, resolve_stages
+from static_dynamic.recorder import eval_mode
+from static_dynamic.stages import Stages, resolve_stages
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+MOST = 300
+"""Characters of a foreign exception that a message repeats."""
+
 
 class UserError(ValueError):
     """A mistake that the user can mend; its message is one line, see `one_line`, and needs no traceback."""
@@ -56,6 +59,19 @@ def unknown(kind: str, given: object, allowed: Iterable[str], where: str = "") -
     place = f" in {where}" if where else ""
     nearest = f" Nearest: {', '.join(close)}." if close else ""
     return UserError(f"Unknown {kind} {str(given)!r}{place}.{nearest} Allowed: {', '.join(names) or 'none'}.")
+
+
+def reason(error: BaseException) -> str:
+    """What an exception says, in one line; of one that is not a user's slip, with its type.
+
+    Example:
+        >>> reason(KeyError("frames"))
+        "KeyError: 'frames'"
+    """
+    if isinstance(error, UserError):
+        return str(error)
+    text = " ".join(str(error).split()).rstrip(".")
+    return f"{type(error).__name__}: {text[:MOST]}" if text else type(error).__name__
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """What models take: a tensor, or lists, tuples and dicts of tensors, clips along the first axis."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -29,6 +29,40 @@ def tensors_of(inputs: Inputs) -> Iterable[torch.Tensor]:
     elif isinstance(inputs, Sequence) and not isinstance(inputs, str):
         for part in inputs:
             yield from tensors_of(part)
+
+
+def clip_frames(inputs: Inputs) -> int | None:
+    """Frames of a clip, as far as shapes tell: of ``(N, 3, T, H, W)``, ``(N, T, 3, H, W)`` or ``(N, T, H, W, 3)``.
+
+    Of several pathways the longest counts; ``None`` where no shape tells.
+    """
+    counts = []
+    for shape in (tensor.shape for tensor in tensors_of(inputs) if tensor.ndim == 5):
+        if 3 in shape[1:3]:
+            counts.append(int(shape[2] if shape[1] == 3 else shape[1]))
+        elif shape[4] == 3:
+            counts.append(int(shape[1]))
+    return max(counts, default=None)
+
+
+def in_dtype_of(model: nn.Module, inputs: Inputs) -> Inputs:
+    """Inputs with floating-point tensors in the dtype of the model's weights; others as they are."""
+    dtype = next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), None)
+    if dtype is None:
+        return inputs
+    return map_tensors(inputs, lambda tensor: tensor.to(dtype) if tensor.is_floating_point() else tensor)
+
+
+def map_tensors(inputs: Inputs, change: Callable[[torch.Tensor], torch.Tensor]) -> Inputs:
+    """The same lists, tuples and dicts with every tensor changed."""
+    if isinstance(inputs, torch.Tensor):
+        return change(inputs)
+    if isinstance(inputs, Mapping):
+        return {name: map_tensors(part, change) for name, part in inputs.items()}
+    if isinstance(inputs, list | tuple):
+        parts = [map_tensors(part, change) for part in inputs]
+        return type(inputs)(*parts) if hasattr(inputs, "_fields") else type(inputs)(parts)
+    return inputs
 
 
 def declared_recipe(

@@ -97,7 +97,8 @@ class Layout:
             UserError: If the output does not fit, or the layout has no extra token or no T to pool by.
         """
         self.check(output, clips)
-        return pooling(how)(Placed(self, output.float(), clips)).contiguous()
+        exact = output if output.dtype == torch.float64 else output.float()
+        return pooling(how)(Placed(self, exact, clips)).float().contiguous()
 
     def check(self, output: torch.Tensor, clips: int) -> None:
         """Raise a UserError if the output does not have the layout's axes, or a length does not fit."""
@@ -112,6 +113,27 @@ class Layout:
                 given = [f"{name}={length}" for name, length in known.items() if name != "N"]
                 wanted = " x ".join([*([f"{clips} clips"] if "N" in known else []), *given])
                 raise self._misfit(output, f"axis {i} should hold {wanted}")
+
+    def check_known(self, output: torch.Tensor, clips: int, frames: int | None, width: int | None) -> None:
+        """Raise a UserError if an output contradicts what is known of its axes; a length in the layout is believed.
+
+        Args:
+            output: A stage's output.
+            clips: Clips in the batch.
+            frames: Frames of a clip, which a stage may lower but not raise.
+            width: Units of the stage.
+        """
+        self.check(output, clips)
+        for i, (axis, size) in enumerate(zip(self.axes, output.shape, strict=True)):
+            if axis.names == ("C",) and width is not None and size != width:
+                raise self._misfit(output, f"axis {i} should hold the {width} units (C) of this module")
+            known = axis.known(clips)
+            alone = "T" not in known and set(axis.names) - known.keys() == {"T"}
+            steps = (size - axis.extra) // math.prod(known.values())
+            if alone and frames is not None and steps > frames:
+                raise self._misfit(
+                    output, f"axis {i} holds {steps} time steps (T), more than the {frames} frames of a clip"
+                )
 
     def check_pooling(self, how: str) -> None:
         """Raise a UserError if outputs of this layout cannot be pooled in that way."""

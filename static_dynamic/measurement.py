@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -18,15 +19,18 @@ from static_dynamic.compute import Compute
 from static_dynamic.errors import UserError
 from static_dynamic.inputs import declared_recipe
 from static_dynamic.interventions import STRONG
-from static_dynamic.pairs import make_pairs
+from static_dynamic.pairs import PairRule, make_pairs
 from static_dynamic.progress import OnDone, untold
-from static_dynamic.recorder import Recorder, Stages
+from static_dynamic.recorder import Recorder
 from static_dynamic.results import Result
 from static_dynamic.score import Scoring, score
 from static_dynamic.sources import Source, open_source
+from static_dynamic.stages import Stages
 from static_dynamic.store import Store
 from static_dynamic.variants import Conditions
 
+UNEVEN = 1.5
+"""Ratio of the longest to the shortest time that clips span above which a result warns."""
 VERSIONED = (
     "static-dynamic",
     "torch",
@@ -72,7 +76,7 @@ def measure(
         styles: Static conditions: built-in styles, image files, ``"original"``, styles on disk.
         scrambles: Dynamic conditions beside the intact order; ``None`` means ``shuffle``, or ``jitter`` of the flow.
         max_videos: Use the first so many videos.
-        seed: Draws styles and scrambles.
+        seed: Draws styles, scrambles and, without a ``scoring``, partners of pairs and the bootstrap.
         compute: Batch size, device, precision, workers.
         scoring: Pairs, threshold, intervals.
         store: Folder for the activations, which can be resumed; a temporary one if ``None``.
@@ -95,7 +99,11 @@ def measure(
         ['relu']
     """
     started = time.perf_counter()
-    source, scoring, input_recipe = open_source(videos), scoring or Scoring(seed=seed), declared_recipe(model, recipe)
+    source, scoring, input_recipe = (
+        open_source(videos),
+        scoring or Scoring(PairRule(seed=seed), seed=seed),
+        declared_recipe(model, recipe),
+    )
     _check_flow(source, input_recipe)
     conditions = Conditions(
         _with_original(styles, scoring), usual_scrambles(input_recipe) if scrambles is None else tuple(scrambles), seed
@@ -121,9 +129,11 @@ def measure(
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(time.perf_counter() - started, 2),
         "left_out": [list(entry) for entry in getattr(source, "left_out", [])],
+        "seconds_seen": spans(records),
         "videos": records,
     }
-    return Result(scores.layers, scores.units, manifest, _skipped(records) + scores.warnings, quality)
+    warnings = _skipped(records) + _uneven(records) + scores.warnings
+    return Result(scores.layers, scores.units, manifest, warnings, quality)
 
 
 def versions() -> dict[str, str]:
@@ -146,6 +156,27 @@ def _skipped(records: Sequence[Mapping[str, Any]]) -> list[str]:
     skipped = [f"Skipped {record['video']}: {record['problem']}" for record in records if record["problem"]]
     unjudged = [f"Not judged {record['video']}: {record['unjudged']}" for record in records if "unjudged" in record]
     return skipped + unjudged
+
+
+def spans(records: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
+    """Shortest, median and longest time that a clip shows of its video, seconds; ``None`` where no rate is known."""
+    seconds = [record["seconds"] for record in records if record.get("seconds")]
+    return {"min": min(seconds), "median": median(seconds), "max": max(seconds)} if seconds else None
+
+
+def _uneven(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A warning where clips span different times, as one recipe does at different frame rates."""
+    seen = spans(records)
+    if seen is None or seen["max"] <= UNEVEN * seen["min"]:
+        return []
+    rates = sorted({record["fps"] for record in records if record.get("seconds")})
+    span = f"Clips span {seen['min']:.1f} to {seen['max']:.1f} s of their videos"
+    if len(rates) == 1:
+        return [f"{span}: some videos are shorter than a clip, and loop."]
+    return [
+        f"{span}, at {rates[0]:.3g} to {rates[-1]:.3g} frames per second. A target rate makes them equal, "
+        f"e.g. `fps={rates[0]:g}` in the recipe."
+    ]
 
 
 def _check_flow(source: Source, recipe: Recipe | FlowRecipe) -> None:

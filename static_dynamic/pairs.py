@@ -22,7 +22,7 @@ FACTOR_COUNTS = ((3, 2), (4, 2), (4, 3), (4, -1), (5, 4))
 """Numbers of factors, each with the place of the residual: every other factor has a published meaning."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PairRule:
     """Which variants make pairs; the defaults are the published protocol.
 

@@ -1,87 +1,25 @@
 """The recorder: pooled activations of any stages of any model, from one forward, the model left as it was found.
 
-Hooks live only inside a ``with`` block. A stage is named either by the model itself (``model.spec.stages``, a mapping
-from stage name to ``(module path, layout, item)``), or by the caller in the same form.
+Hooks live only inside a ``with`` block.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+import random
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from fnmatch import fnmatchcase
 from types import TracebackType
-from typing import Any, NamedTuple, Self, cast
+from typing import Any, Self
 
+import numpy as np
 import torch
 from torch import nn
 
-from static_dynamic.errors import UserError, unknown
-from static_dynamic.inputs import Inputs, batch_size
+from static_dynamic.errors import UserError
+from static_dynamic.inputs import Inputs, batch_size, clip_frames, in_dtype_of
 from static_dynamic.layout import EXAMPLES, parse_layout, pooling
+from static_dynamic.stages import Stages, Tap, check_model_kind, is_compiled, modules_by_path, resolve_stages, select
 
-Stages = Sequence[str] | Mapping[str, Sequence[Any]] | str
-"""Names and globs (``"stage*"``, ``"slow.stage3+fast.stage3"``), or ``{name: (module path, layout[, item])}``."""
-
-
-class Tap(NamedTuple):
-    """Where one tensor is read: the output of ``module`` (its element ``item``, if it returns several)."""
-
-    module: str
-    layout: str | None = None
-    item: int | None = None
-
-
-def declared_stages(model: nn.Module) -> dict[str, Tap]:
-    """The stages that a model declares in ``model.spec.stages``; empty if it declares none."""
-    stages = getattr(getattr(model, "spec", None), "stages", None)
-    return {name: Tap(*tap) for name, tap in stages.items()} if isinstance(stages, Mapping) else {}
-
-
-def resolve_stages(
-    model: nn.Module, stages: Stages | None = None, layout: str | None = None
-) -> dict[str, tuple[Tap, ...]]:
-    """Stage names → the taps that make them (several for ``a+b``: units side by side).
-
-    Args:
-        model: The model.
-        stages: Names or globs over the declared stages or, where none fits, over module paths; or a mapping. ``None``
-            means every declared stage.
-        layout: Layout of stages named by module path.
-
-    Raises:
-        UserError: If a name fits nothing (the nearest are listed), or a module path or layout is wrong.
-    """
-    if isinstance(stages, Mapping):
-        wanted: dict[str, tuple[Tap, ...]] = {name: (Tap(*tap),) for name, tap in stages.items()}
-    else:
-        known = declared_stages(model)
-        if stages is None and not known:
-            raise UserError("This model declares no stages: name modules, e.g. `stages='layer4'` `layout='N C T H W'`.")
-        patterns = [stages] if isinstance(stages, str) else list(known if stages is None else stages)
-        modules = {name: Tap(name, layout) for name, _ in model.named_modules() if name}
-        wanted = {name: taps for pattern in patterns for name, taps in _match(pattern, known, modules)}
-    for name, taps in wanted.items():
-        for tap in taps:
-            _check_tap(model, name, tap)
-    return wanted
-
-
-def _match(pattern: str, known: Mapping[str, Tap], modules: Mapping[str, Tap]) -> Iterator[tuple[str, tuple[Tap, ...]]]:
-    if "+" in pattern:
-        parts = [dict(_match(part.strip(), known, modules)) for part in pattern.split("+")]
-        yield pattern, tuple(tap for part in parts for taps in part.values() for tap in taps)
-        return
-    for names in (known, modules):
-        if found := [name for name in names if fnmatchcase(name, pattern)]:
-            yield from ((name, (names[name],)) for name in found)
-            return
-    raise unknown("stage", pattern, known or modules)
-
-
-def _check_tap(model: nn.Module, stage: str, tap: Tap) -> None:
-    paths = dict(model.named_modules())
-    if tap.module not in paths:
-        raise unknown("module", tap.module, [path for path in paths if path], where=f"stage {stage!r}")
-    if tap.layout is not None:
-        parse_layout(tap.layout)
+WIDTHS = ("out_channels", "num_features", "out_features")
+"""Where modules of torch say how many channels they put out."""
 
 
 class _Enough(BaseException):
@@ -101,7 +39,8 @@ class Recorder:
         pool: See :meth:`static_dynamic.layout.Layout.pool`.
 
     Raises:
-        UserError: At once, if a stage is unknown or cannot be pooled so; in a forward, if an output does not fit.
+        UserError: At once, if the model takes no hooks, or a stage is unknown or cannot be pooled so; in a forward, if
+            an output does not fit.
 
     Example:
         >>> model = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU())
@@ -113,6 +52,7 @@ class Recorder:
     def __init__(
         self, model: nn.Module, stages: Stages | None = None, layout: str | None = None, pool: str = "avg"
     ) -> None:
+        check_model_kind(model)
         self.model = model
         self.stages = resolve_stages(model, stages, layout)
         self.pool = pool
@@ -121,11 +61,14 @@ class Recorder:
         self._pooled: dict[Tap, torch.Tensor] = {}
         self._calls: dict[Tap, int] = {}
         self._clips = 0
+        self._frames: int | None = None
         self._stopping = False
         self._each_ran_once = False
-        self._open = ExitStack()
+        self._open: ExitStack | None = None
 
     def __enter__(self) -> Self:
+        if self._open is not None:
+            raise UserError("This recorder is already open. Use one 'with' block, or make a second Recorder.")
         with ExitStack() as stack:
             stack.enter_context(eval_mode(self.model))
             stack.enter_context(untouched_randomness())
@@ -139,31 +82,55 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._open.close()
+        stack, self._open = self._open, None
+        if stack is not None:
+            stack.close()
 
     @property
     def activations(self) -> dict[str, torch.Tensor]:
         """Stage → float32 ``(N, C)`` of the last forward, on the CPU."""
         missing = [name for name, taps in self.stages.items() if not all(tap in self._pooled for tap in taps)]
         if missing:
-            raise UserError(f"The forward never reached stage {missing[0]!r}: its module did not run.")
+            raise UserError(f"The forward pass never reached stage {missing[0]!r}: {self._why_unreached()}.")
         return {name: torch.cat([self._pooled[tap] for tap in taps], 1) for name, taps in self.stages.items()}
 
     @torch.no_grad()
     def __call__(self, inputs: Inputs) -> dict[str, torch.Tensor]:
         """One forward up to the last wanted stage; stage → float32 ``(N, C)`` on the CPU.
 
-        The first forward runs to the end: only then is it known that each module runs once, so that stopping is safe.
+        Floating-point inputs are brought to the dtype of the model's weights. The first forward runs to the end: only
+        then is it known that each module runs once, so that stopping is safe.
+
+        Raises:
+            UserError: If the recorder's ``with`` block is not open, or an output does not fit its stage.
         """
         self._stopping = self._each_ran_once
         try:
-            self.model(inputs)
+            self.run(inputs)
             self._each_ran_once = True
         except _Enough:
             pass
         finally:
             self._stopping = False
         return self.activations
+
+    @torch.no_grad()
+    def run(self, inputs: Inputs) -> Any:
+        """One forward to the end: the model's output; :attr:`activations` holds what was recorded.
+
+        Raises:
+            UserError: If the recorder's ``with`` block is not open, or an output does not fit its stage.
+        """
+        if self._open is None:
+            raise UserError(
+                "This recorder is not open: call it inside 'with Recorder(model, stages) as record:', or use "
+                "static_dynamic.record(model, inputs, stages)."
+            )
+        return self.forward(inputs)
+
+    def forward(self, inputs: Inputs) -> Any:
+        """The model's output for inputs in the dtype of its weights; nothing is opened or checked."""
+        return self.model(in_dtype_of(self.model, inputs))
 
     def _check_pooling(self) -> None:
         pooling(self.pool)
@@ -174,13 +141,22 @@ class Recorder:
                 except UserError as error:
                     raise UserError(f"Stage {stage!r}: {error}") from None
 
+    def _why_unreached(self) -> str:
+        if is_compiled(self.model):
+            return (
+                "the model was compiled and had already run, so torch.compile does not see the hooks; "
+                "measure the model that was compiled (model._orig_mod), or compile it after the recording"
+            )
+        return "its module did not run"
+
     def _begin(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        self._clips = batch_size((args, kwargs))
+        self._clips, self._frames = batch_size((args, kwargs)), clip_frames((args, kwargs))
         self._pooled.clear()
         self._calls.clear()
 
     def _hook(self, tap: Tap) -> torch.utils.hooks.RemovableHandle:
         stage = next(name for name, taps in self.stages.items() if tap in taps)
+        module = modules_by_path(self.model)[tap.module]
 
         def keep(_module: nn.Module, _args: Any, output: Any) -> None:
             self._calls[tap] = self._calls.get(tap, 0) + 1
@@ -195,14 +171,23 @@ class Recorder:
                     f"for {self._clips} clips; give a layout such as {EXAMPLES}."
                 )
             try:
-                pooled = parse_layout(tap.layout).pool(tensor.detach(), self._clips, self.pool)
+                layout = parse_layout(tap.layout)
+                layout.check_known(tensor, self._clips, self._frames, _width(module))
+                pooled = layout.pool(tensor.detach(), self._clips, self.pool)
             except UserError as error:
                 raise UserError(f"Stage {stage!r}: {error}") from None
             self._pooled[tap] = pooled.cpu()
             if self._stopping and len(self._pooled) == len(self._taps):
                 raise _Enough
 
-        return self.model.get_submodule(tap.module).register_forward_hook(keep)
+        return module.register_forward_hook(keep)
+
+
+def _width(module: nn.Module) -> int | None:
+    """How many channels a module of torch puts out, where it says so."""
+    if not type(module).__module__.startswith("torch.nn."):
+        return None
+    return next((width for name in WIDTHS if isinstance(width := getattr(module, name, None), int)), None)
 
 
 def record(
@@ -242,28 +227,11 @@ def eval_mode(model: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def untouched_randomness() -> Iterator[None]:
-    """The global random state of torch, on every device, as before once the block ends."""
-    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
-        yield
-
-
-def select(output: Any, item: int | None, stage: str) -> torch.Tensor:
-    """The tensor of a module's output: itself, element ``item``, or the only tensor among several elements."""
-    if isinstance(output, torch.Tensor):
-        return output
-    parts: list[Any] = (
-        list(output.values()) if isinstance(output, Mapping) else list(output) if isinstance(output, Sequence) else []
-    )
-    if item is not None:
-        if item < len(parts) and isinstance(parts[item], torch.Tensor):
-            return cast(torch.Tensor, parts[item])
-    elif len(tensors := [part for part in parts if isinstance(part, torch.Tensor)]) == 1:
-        return tensors[0]
-    seen = ", ".join(
-        str(tuple(part.shape)) if isinstance(part, torch.Tensor) else type(part).__name__ for part in parts
-    )
-    asked = "says not which is meant" if item is None else f"asks for element {item}"
-    raise UserError(
-        f"Stage {stage!r} {asked}; its module returns a {type(output).__name__} ({seen or 'no elements'}). "
-        f"Give the element, e.g. ('module', 'N C T H W', 0)."
-    )
+    """The global random state of torch (on every device), NumPy and Python, as before once the block ends."""
+    of_python, of_numpy = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
+            yield
+    finally:
+        random.setstate(of_python)
+        np.random.set_state(of_numpy)

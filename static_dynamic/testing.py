@@ -9,32 +9,23 @@ In your test suite, one test per check::
 or all at once: ``check_model(model, inputs, stages)``.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
+from static_dynamic.agreement import CheckFailed, Make, Pair, kept, must_agree, of_outputs, of_stages, read
 from static_dynamic.clip import Clip, FlowRecipe
 from static_dynamic.errors import UserError
-from static_dynamic.inputs import Inputs, batch_size, declared_recipe, example_inputs, tensors_of
-from static_dynamic.recorder import (
-    Recorder,
-    Stages,
-    eval_mode,
-    record,
-    untouched_randomness,
-)
+from static_dynamic.inputs import Inputs, batch_size, declared_recipe, example_inputs, map_tensors
+from static_dynamic.recorder import eval_mode, record, untouched_randomness
+from static_dynamic.stages import Stages
+
+__all__ = ["CHECKS", "Check", "CheckFailed", "check_model"]
 
 Check = Callable[[nn.Module, Inputs, Stages | None], None]
-
-TOLERANCE = 1e-4
-"""How far activations may move with the batch size, as a share of the stage's largest: kernels differ in order."""
-
-
-class CheckFailed(AssertionError):
-    """A model fails a check; the message names the check and what was seen."""
 
 
 def check_model(model: nn.Module, inputs: Inputs | Clip | None = None, stages: Stages | None = None) -> None:
@@ -82,12 +73,16 @@ def check_finite(model: nn.Module, inputs: Inputs, stages: Stages | None = None)
 
 
 def check_determinism(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
-    """In evaluation mode, two forwards of one input are equal bit for bit."""
-    with eval_mode(model), untouched_randomness():
-        first, second = _outputs(model, inputs), _outputs(model, inputs)
-    _same("check_determinism: two forwards of one input differ", first, second)
-    with Recorder(model, stages) as recorder:
-        _same_stages("check_determinism: two forwards of one input differ", recorder(inputs), recorder(inputs))
+    """In evaluation mode, two forwards of one input are equal, but for rounding."""
+
+    def pairs(make: Make) -> Iterator[Pair]:
+        plain = make()
+        with torch.no_grad(), eval_mode(model), untouched_randomness():
+            yield from of_outputs(kept(plain.forward(inputs)), kept(plain.forward(inputs)))
+        with make() as recorder:
+            yield from of_stages(recorder(inputs), recorder(inputs))
+
+    must_agree("check_determinism: two forwards of one input differ", model, inputs, stages, pairs)
 
 
 def check_state(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
@@ -100,37 +95,47 @@ def check_state(model: nn.Module, inputs: Inputs, stages: Stages | None = None) 
 
 
 def check_outputs(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
-    """The model's outputs are equal bit for bit with and without a recording."""
-    with eval_mode(model), untouched_randomness():
-        plain = _outputs(model, inputs)
-    with Recorder(model, stages):
-        recorded = _outputs(model, inputs)
-    _same("check_outputs: the outputs change while they are recorded", plain, recorded)
+    """The model's outputs are equal with and without a recording, but for rounding."""
+
+    def pairs(make: Make) -> Iterator[Pair]:
+        recorder = make()
+        with torch.no_grad(), eval_mode(model), untouched_randomness():
+            plain = kept(recorder.forward(inputs))
+        with recorder:
+            yield from of_outputs(plain, kept(recorder.run(inputs)))
+
+    must_agree("check_outputs: the outputs change while they are recorded", model, inputs, stages, pairs)
 
 
 def check_batch_size(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
-    """A clip's activations depend on that clip alone: in any batch they are the same, within ``TOLERANCE``."""
+    """A clip's activations depend on that clip alone: in any batch they are the same, but for rounding."""
     clips = batch_size(inputs)
-    batch, twice, alone = (
-        record(model, given, stages) for given in (inputs, _twice(inputs), _map(inputs, lambda tensor: tensor[:1]))
+    others = {2 * clips: _twice(inputs), 1: map_tensors(inputs, lambda tensor: tensor[:1])}
+
+    def pairs(make: Make) -> Iterator[Pair]:
+        batch = read(make, inputs)
+        for size, other in others.items():
+            found, shared = read(make, other), min(size, clips)
+            for stage, units in batch.items():
+                what = f"stage {stage!r} between batches of {clips} and {size}"
+                yield Pair(what, units[:shared], found[stage][:shared], units, stage)
+
+    message = (
+        "check_batch_size: activations of a clip depend on the other clips of its batch (is N where the layout says?)"
     )
-    for stage, units in batch.items():
-        scale = units.abs().max().clamp_min(1e-12)
-        for size, other in ((2 * clips, twice[stage][:clips]), (1, alone[stage])):
-            moved = float((other - units[: len(other)]).abs().max() / scale)
-            if not moved <= TOLERANCE:
-                raise CheckFailed(
-                    f"check_batch_size: activations of stage {stage!r} move by {moved:.1e} of the largest between "
-                    f"batches of {clips} and {size}. Allowed: {TOLERANCE:.0e}. Is N where the layout says?"
-                )
+    must_agree(message, model, inputs, stages, pairs, same_shapes=False)
 
 
 def check_early_stop(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
-    """A forward that stops after the last wanted stage gives the activations of a whole one."""
-    with Recorder(model, stages) as recorder:
-        whole, stopped, again = recorder(inputs), recorder(inputs), recorder(inputs)
-    for other in (stopped, again):
-        _same_stages("check_early_stop: a forward that stopped early differs from a whole one", whole, other)
+    """A forward that stops after the last wanted stage gives the activations of a whole one, but for rounding."""
+
+    def pairs(make: Make) -> Iterator[Pair]:
+        with make() as recorder:
+            whole = recorder(inputs)
+            for _ in range(2):
+                yield from of_stages(whole, recorder(inputs))
+
+    must_agree("check_early_stop: a forward that stopped early differs from a whole one", model, inputs, stages, pairs)
 
 
 CHECKS: tuple[Check, ...] = (
@@ -158,21 +163,8 @@ def _prepare(model: nn.Module, clip: Clip | None) -> Inputs:
     return inputs[0] if len(inputs) == 1 else inputs
 
 
-def _outputs(model: nn.Module, inputs: Inputs) -> list[torch.Tensor]:
-    with torch.no_grad():
-        return [tensor.clone() for tensor in tensors_of(model(inputs))]
-
-
 def _twice(inputs: Inputs) -> Inputs:
-    return _map(inputs, lambda tensor: torch.cat((tensor, tensor.flip(0))))
-
-
-def _map(inputs: Inputs, change: Callable[[torch.Tensor], torch.Tensor]) -> Inputs:
-    if isinstance(inputs, torch.Tensor):
-        return change(inputs)
-    if isinstance(inputs, Mapping):
-        return {name: _map(part, change) for name, part in inputs.items()}
-    return type(inputs)(_map(part, change) for part in inputs) if isinstance(inputs, (list, tuple)) else inputs
+    return map_tensors(inputs, lambda tensor: torch.cat((tensor, tensor.flip(0))))
 
 
 def _state(model: nn.Module) -> dict[str, Any]:
@@ -193,16 +185,6 @@ def _equal(a: Any, b: Any) -> bool:
     if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
         return a.shape == b.shape and torch.equal(a.nan_to_num(), b.nan_to_num())
     return bool(a == b)
-
-
-def _same(message: str, a: list[torch.Tensor], b: list[torch.Tensor]) -> None:
-    if len(a) != len(b) or not all(map(_equal, a, b)):
-        raise CheckFailed(f"{message}.")
-
-
-def _same_stages(message: str, a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
-    for stage in a:
-        _same(f"{message} at stage {stage!r}", [a[stage]], [b[stage]])
 
 
 @contextmanager

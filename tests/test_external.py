@@ -17,7 +17,8 @@ from models.probe import probe, suggest
 from models.vision import TORCHVISION
 from static_dynamic import Recipe, record
 from static_dynamic.layout import parse_layout
-from static_dynamic.recorder import Recorder, select
+from static_dynamic.recorder import Recorder
+from static_dynamic.stages import select
 
 TIMM = [
     "resnet18",

@@ -113,7 +113,7 @@ def test_a_slow_source_repeats_frames_at_a_higher_target_rate():
 
 
 def test_a_source_without_a_frame_rate_is_named():
-    with pytest.raises(BadClip, match=r"clips/a: The frame rate of this video is unknown.*fps \(--fps\)"):
+    with pytest.raises(BadClip, match=r"clips/a: The frame rate of this video is unknown.*`fps=10`"):
         sampled(Recipe(fps=10), 100, "clips/a")
 
 

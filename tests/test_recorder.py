@@ -127,7 +127,7 @@ def test_elements_of_tuples_and_channels_last(net, clip):
 
 
 def test_a_tuple_of_several_tensors_asks_which(net, clip):
-    with pytest.raises(UserError, match=r"returns a tuple \(\(2, 4, 4, 8, 8\), \(2, 4\)\)"):
+    with pytest.raises(UserError, match=r"returns a tuple \(0: \(2, 4, 4, 8, 8\), 1: \(2, 4\)\)"):
         record(net, clip, {"map": ("pair", "N C T H W")})
     with pytest.raises(UserError, match="asks for element 5"):
         record(net, clip, {"map": ("pair", "N C T H W", 5)})

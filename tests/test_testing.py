@@ -84,6 +84,7 @@ class Echo(nn.Module):
 
 
 STAGES = {"last": ("last", LAYOUT)}
+UNLIKE = torch.stack([torch.full((3, 4, 8, 8), 0.9), torch.full((3, 4, 8, 8), -0.4)])
 CLIPS = torch.rand(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 
 BROKEN = {
@@ -134,7 +135,7 @@ def test_a_layout_with_swapped_order_of_clips_and_frames_is_found():
             return x.transpose(1, 2).flatten(0, 1)
 
     check_model(Folding(), CLIPS, {"last": ("last", "(N T) C H W")})
-    with pytest.raises(CheckFailed, match=r"check_batch_size.*Is N where the layout says"):
+    with pytest.raises(CheckFailed, match=r"check_batch_size.*is N where the layout says"):
         check_model(Folding(), CLIPS, {"last": ("last", "(T N) C H W")})
 
 
@@ -166,6 +167,74 @@ def test_several_inputs_and_outputs():
 
     for inputs in ([CLIPS, CLIPS], {"image": CLIPS, "flow": CLIPS}):
         check_model(Streams(), inputs, STAGES)
+
+
+# ---------------------------------------------------------------- rounding is no difference, at any depth
+
+
+class Rough(nn.Module):
+    """A deep model that magnifies small differences about ``gain`` times, with rounding that depends on the batch.
+
+    That rounding, one unit in the last place, is made by hand: no verdict here hangs on a processor.
+    """
+
+    def __init__(self, gain, mix=0.0, works_in=None, wants=None):
+        super().__init__()
+        torch.manual_seed(0)
+        self.conv = nn.Conv3d(3, 4, 1)
+        self.early, self.last = nn.Identity(), nn.Identity()
+        self.gain, self.mix, self.works_in, self.wants = gain, mix, works_in, wants
+
+    def forward(self, x):
+        if self.wants is not None and x.dtype != self.wants:
+            raise RuntimeError("expected another dtype")
+        x = self.early(self.conv(x))
+        inner = x.to(self.works_in or x.dtype)
+        signs = torch.linspace(0.5, 1, inner[0].numel(), dtype=inner.dtype).view_as(inner[0]) * (-1) ** len(inner)
+        inner = (inner + self.mix * inner.mean(0)) * (1 + torch.finfo(inner.dtype).eps * signs)
+        return self.last((self.gain * inner).sin().to(x.dtype))
+
+
+@pytest.mark.parametrize("gain", [1, 1e3, 1e6])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("precision", [{}, {"works_in": torch.float32}])
+def test_rounding_passes_at_any_depth(gain, dtype, precision):
+    model = Rough(gain, **precision).to(dtype)
+    check_model(model, CLIPS, STAGES)
+
+
+@pytest.mark.parametrize("gain", [1, 1e3, 1e6])
+@pytest.mark.parametrize("mix", [1e-3, 1e-4])
+def test_a_model_that_mixes_its_batch_fails_at_any_depth(gain, mix):
+    with pytest.raises(CheckFailed, match=r"^check_batch_size: activations of a clip depend on the other clips"):
+        check_model(Rough(gain, mix), UNLIKE, STAGES)
+
+
+def test_mixing_at_an_early_stage_is_found_beside_a_deep_one():
+    class MixesEarly(Rough):
+        def forward(self, x):
+            return super().forward(x + 1e-4 * x.mean(0))
+
+    with pytest.raises(CheckFailed, match="stage 'early'"):
+        check_model(MixesEarly(1e6), UNLIKE, {"early": ("early", LAYOUT), **STAGES})
+
+
+def test_a_model_that_runs_in_one_precision_alone_is_judged_by_its_own_rounding():
+    check_model(Rough(1e3, wants=torch.float32), CLIPS, STAGES)
+    with pytest.raises(CheckFailed, match=r"in its own precision"):
+        check_model(Rough(1, mix=0.01, wants=torch.float32), CLIPS, STAGES)
+
+
+def test_judging_leaves_the_weights_as_they_were():
+    for model in (Rough(1e3), Rough(1e3, wants=torch.float32)):
+        before = {name: weight.clone() for name, weight in model.state_dict().items()}
+        check_model(model, CLIPS, STAGES)
+        assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_models_of_any_precision_pass(dtype):
+    check_model(Net().to(dtype), CLIPS, STAGES)
 
 
 # ---------------------------------------------------------------- the zoo

@@ -9,7 +9,7 @@ from torch.utils.data import default_collate
 
 from static_dynamic.clip import Clip, FlowRecipe, Frames, Recipe, Video, same_proportions
 from static_dynamic.errors import BadClip
-from static_dynamic.inputs import Inputs
+from static_dynamic.inputs import Inputs, map_tensors
 from static_dynamic.interventions import restyle
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
@@ -93,12 +93,4 @@ def seconds_seen(clip: Clip) -> float | None:
 
 def stack(inputs: Sequence[Inputs], device: torch.device) -> Inputs:
     """Inputs of several variants → one batch, in the form of each, with an axis for clips in front."""
-    return _move(default_collate(list(inputs)), device)
-
-
-def _move(inputs: Inputs, device: torch.device) -> Inputs:
-    if isinstance(inputs, torch.Tensor):
-        return inputs.to(device, non_blocking=True)
-    if isinstance(inputs, dict):
-        return {name: _move(part, device) for name, part in inputs.items()}
-    return [_move(part, device) for part in inputs]
+    return map_tensors(default_collate(list(inputs)), lambda tensor: tensor.to(device, non_blocking=True))

@@ -1,0 +1,135 @@
+"""Fingerprints: digests of everything in a model that decides its activations, so that a store fits one model only."""
+
+import hashlib
+import inspect
+import types
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from operator import itemgetter
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from torch import nn
+
+INTERNAL = {*vars(nn.Module()), "spec", "checkpoint"}
+"""Attributes that decide no activation: the bookkeeping of torch, and what the zoo notes down about a model."""
+DEEPEST = 6
+"""How far into attributes of attributes a fingerprint looks."""
+
+
+def weights_digest(model: nn.Module) -> str:
+    """SHA-256 of every parameter and buffer, also of buffers that no checkpoint keeps; names included."""
+    digest = hashlib.sha256()
+    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
+        digest.update(_bytes(tensor))
+    return digest.hexdigest()
+
+
+def structure_digest(model: nn.Module) -> str:
+    """SHA-256 of what a model is beside its weights: the classes of its modules, their attributes, their code.
+
+    Code is that of the classes outside of torch (functions elsewhere that a forward pass calls are not followed);
+    attributes are numbers, texts, tensors, functions, and what such values are grouped in.
+    """
+    digest = hashlib.sha256()
+    sources: dict[type, str] = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        kind = type(module)
+        if kind not in sources:
+            sources[kind] = "".join(map(_code, _own_classes(kind)))
+        attributes = {**_attributes(module), **_BEFORE.get(module, {})}
+        digest.update(
+            repr((path, _name(kind), sources[kind], sorted(filter(itemgetter(1), attributes.items())))).encode()
+        )
+    return digest.hexdigest()
+
+
+_BEFORE: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()
+"""What attributes were before forward passes changed them; nothing for those that were not there."""
+
+
+@contextmanager
+def forwards_of(model: nn.Module) -> Iterator[None]:
+    """Forward passes run in this block: attributes that they change (counters, what a layer keeps) are no structure.
+
+    Otherwise a model could not resume its own store after it has run.
+    """
+    before = {module: _attributes(module) for module in model.modules()}
+    try:
+        yield
+    finally:
+        for module, attributes in before.items():
+            after = _attributes(module)
+            changed = {name for name in {**attributes, **after} if attributes.get(name) != after.get(name)}
+            noted = _BEFORE.setdefault(module, {})
+            noted.update({name: attributes.get(name, "") for name in changed - noted.keys()})
+
+
+def _attributes(module: nn.Module) -> dict[str, str]:
+    """Every attribute of a module that may decide activations, as text."""
+    return {name: "".join(_lines(value, 0)) for name, value in vars(module).items() if name not in INTERNAL}
+
+
+def _own_classes(kind: type) -> Iterator[type]:
+    """A class and those that it inherits from, without those of torch and of Python."""
+    return (
+        base for base in kind.__mro__ if base.__module__.partition(".")[0] not in ("torch", "builtins", "typing", "abc")
+    )
+
+
+def _code(kind: type) -> str:
+    """The source of a class or, where there is none, what its methods were compiled to."""
+    try:
+        return inspect.getsource(kind)
+    except (OSError, TypeError):
+        return "".join(_compiled(part.__code__) for part in vars(kind).values() if hasattr(part, "__code__"))
+
+
+def _compiled(code: types.CodeType) -> str:
+    constants = (_compiled(each) if isinstance(each, types.CodeType) else repr(each) for each in code.co_consts)
+    return f"{code.co_code.hex()}{code.co_names}{''.join(constants)}"
+
+
+def _lines(value: Any, depth: int) -> Iterator[str]:
+    """A value as text that is the same in every process."""
+    if isinstance(value, torch.Tensor | np.ndarray):
+        data = _bytes(value) if isinstance(value, torch.Tensor) else np.ascontiguousarray(value).tobytes()
+        yield f"{value.dtype}{tuple(value.shape)}{hashlib.sha256(data).hexdigest()}"
+    elif isinstance(value, types.FunctionType | types.MethodType):
+        function = getattr(value, "__func__", value)
+        closed = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not function]
+        yield f"{_name(value)}{_compiled(function.__code__)}"
+        yield from _lines([function.__defaults__, closed], depth + 1)
+    elif isinstance(value, type | types.BuiltinFunctionType):
+        yield _name(value)
+    elif isinstance(value, Mapping) and depth < DEEPEST:
+        for key in sorted(value, key=repr):
+            yield f"{key!r}:"
+            yield from _lines(value[key], depth + 1)
+    elif isinstance(value, list | tuple | set | frozenset) and depth < DEEPEST:
+        parts = ["".join(_lines(part, depth + 1)) for part in value]
+        yield f"[{','.join(sorted(parts) if isinstance(value, set | frozenset) else parts)}]"
+    elif hasattr(value, "__dict__") and depth < DEEPEST:
+        yield _name(type(value))
+        yield from _lines({name: part for name, part in vars(value).items() if not name.startswith("_")}, depth + 1)
+    else:
+        # The default text of an object holds its address, which is another in every process.
+        yield _name(type(value)) if " object at 0x" in (text := repr(value)) else text
+
+
+def _name(thing: Any) -> str:
+    return f"{getattr(thing, '__module__', '')}.{getattr(thing, '__qualname__', thing)}"
+
+
+def _bytes(tensor: torch.Tensor) -> Any:
+    """The bytes of a tensor; of one without any in memory (meta), none."""
+    if tensor.device.type == "meta":
+        return b""
+    plain = tensor.detach().cpu()
+    plain = plain.to_dense() if plain.layout != torch.strided else plain
+    plain = plain.int_repr() if plain.is_quantized else plain
+    return plain.contiguous().reshape(-1).view(torch.uint8).numpy().data

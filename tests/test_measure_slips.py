@@ -1,0 +1,179 @@
+"""What a user can do wrong with `measure`, and what must not pass in silence."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
+from torch import nn
+
+import static_dynamic as sd
+from static_dynamic.errors import reason
+from static_dynamic.fingerprint import structure_digest
+
+
+def measure(source=None, model=None, **options):
+    options = {"recipe": RECIPE, "styles": ("1", "2", "3", "4"), **options}
+    return sd.measure(model or PlantedModel(), source or PlantedVideos(), options.pop("stages", STAGES), **options)
+
+
+class Failing(nn.Module):
+    """A model whose forward pass raises."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.out, self.error = nn.Identity(), error
+
+    def forward(self, clip):
+        raise self.error
+
+
+ERRORS = [
+    AssertionError("Input height (96) doesn't match model (224)."),
+    KeyError("pixel_values"),
+    ValueError("two\nlines of text"),
+    IndexError(),
+    RuntimeError("shape '[3]' is invalid"),
+    TypeError("forward() missing 1 required positional argument"),
+    ZeroDivisionError("division by zero"),
+    NotImplementedError("x" * 5000),
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: type(error).__name__)
+def test_whatever_a_model_raises_is_one_line_with_the_shape_that_it_was_fed(tmp_path, error):
+    with pytest.raises(sd.UserError) as raised:
+        measure(model=Failing(error), stages={"out": ("out", "N C T H W")}, store=tmp_path / "store")
+    text = str(raised.value)
+    assert text.startswith(f"The model failed on an input of shape (8, 3, 6, 16, 16): {type(error).__name__}")
+    assert "\n" not in text
+    assert len(text) < 500
+
+
+def test_a_reason_keeps_the_words():
+    assert reason(ValueError("a  b\n c.")) == "ValueError: a b c"
+    assert reason(IndexError()) == "IndexError"
+
+
+def test_two_architectures_with_the_same_weights_do_not_share_a_store(tmp_path):
+    def dilated(rate):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv3d(3, 4, 3, dilation=(1, rate, rate)))
+
+    stages = {"conv": ("0", "N C T H W")}
+    measure(model=dilated(1), stages=stages, store=tmp_path)
+    measure(model=dilated(1), stages=stages, store=tmp_path)
+    with pytest.raises(sd.UserError, match="structure is"):
+        measure(model=dilated(2), stages=stages, store=tmp_path)
+
+
+def test_a_model_that_counts_its_forward_passes_resumes_its_own_store(tmp_path):
+    model = PlantedModel()
+    fresh = structure_digest(model)
+    measure(model=model, store=tmp_path)
+    assert model.forwards == 12 * 8
+    measure(model=model, store=tmp_path)
+    assert model.forwards == 12 * 8
+    assert structure_digest(model) == fresh
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
+def test_models_of_other_precisions_are_measured_in_their_own(dtype):
+    result = measure(model=PlantedModel().to(dtype), stages={"frames": STAGES["frames"]})
+    plain = measure(stages={"frames": STAGES["frames"]})
+    assert np.allclose(result.shares(), plain.shares(), atol=2 if dtype == torch.bfloat16 else 1e-3)
+
+
+def test_the_seed_reaches_the_partners_of_pairs():
+    rules = [measure(PlantedVideos(6), seed=seed).manifest["scoring"]["rule"]["seed"] for seed in (3, 4)]
+    assert rules == [3, 4]
+
+
+def test_options_go_by_name():
+    for kind in (sd.PairRule, sd.Compute):
+        with pytest.raises(TypeError):
+            kind(3)
+
+
+# ---------------------------------------------------------------- how much time clips span
+
+
+class Rates(PlantedVideos):
+    """Videos at several frame rates, as records say."""
+
+    rates = (10.0, 30.0, 60.0)
+
+    def read(self, video, recipe, style=None):
+        clip = super().read(video, recipe, style)
+        return replace(clip, fps=self.rates[int(video.name[1:]) % len(self.rates)])
+
+
+def spans_of(result):
+    return [warning for warning in result.warnings if warning.startswith("Clips span")]
+
+
+def test_clips_that_span_different_times_are_named_with_the_remedy():
+    result = measure(Rates())
+    assert result.manifest["seconds_seen"] == {"min": 0.1, "median": 0.2, "max": 0.6}
+    assert spans_of(result) == [
+        "Clips span 0.1 to 0.6 s of their videos, at 10 to 60 frames per second. A target rate makes them equal, "
+        "e.g. `fps=10` in the recipe."
+    ]
+
+
+def test_clips_of_one_time_or_of_unknown_rates_pass():
+    assert spans_of(measure()) == []
+
+    class Unknown(Rates):
+        rates = (None,)
+
+    result = measure(Unknown())
+    assert spans_of(result) == []
+    assert result.manifest["seconds_seen"] is None
+
+
+# ---------------------------------------------------------------- judges
+
+
+def judged(judge):
+    return measure(stages={"planted": STAGES["planted"]}, judge=judge)
+
+
+def test_a_judge_of_another_kind_is_one_line():
+    with pytest.raises(sd.UserError, match=r"The judge failed on v000 with an output of shape \(1, 4\): TypeError"):
+        judged(lambda video, output: output + "x")
+    with pytest.raises(sd.UserError, match=r"A judge returns a mapping from a measure to its value. Got 3"):
+        judged(lambda video, output: 3)
+    with pytest.raises(sd.UserError, match="A judge returns a mapping"):
+        judged(lambda video, output: {"J": "good"})
+
+
+def test_an_output_that_cannot_be_judged_is_one_line():
+    class Several(PlantedModel):
+        def forward(self, clip):
+            out = super().forward(clip)
+            return out, out
+
+    class Scalar(PlantedModel):
+        def forward(self, clip):
+            return super().forward(clip).sum()
+
+    judge = lambda video, output: {"J": 1.0}  # noqa: E731
+    with pytest.raises(sd.UserError, match=r"A judge needs a model with one tensor for its output. This one has 2"):
+        measure(model=Several(), stages={"planted": STAGES["planted"]}, judge=judge)
+    with pytest.raises(sd.UserError, match=r"The judge needs outputs with an axis for clips. Got \(\)"):
+        measure(model=Scalar(), stages={"planted": STAGES["planted"]}, judge=judge)
+
+
+def test_one_video_that_breaks_in_any_way_costs_one_line():
+    class Breaks(PlantedVideos):
+        def read(self, video, recipe, style=None):
+            if video.name == "v003":
+                raise ValueError("tiny\nvideo")
+            return super().read(video, recipe, style)
+
+    result = measure(Breaks())
+    assert "Skipped v003: v003: cannot be read or prepared (ValueError: tiny video)." in result.warnings
+    json.dumps(result.manifest, default=str)
