@@ -282,7 +282,18 @@ def test_a_model_of_another_input_form_needs_no_wrapper(videos, capsys):
         "        assert x.shape[1:] == (6, 27, 48, 3) and x.dtype.is_floating_point is False and x.max() > 100\n"
         "        return self.conv(x.permute(0, 4, 1, 2, 3).float())\n"
     )
-    given = ["--model", "own_form:Net", "--videos", videos, "--stg", "conv", "--layout", "N C T H W", "--replicates", "50"]
+    given = [
+        "--model",
+        "own_form:Net",
+        "--videos",
+        videos,
+        "--stg",
+        "conv",
+        "--layout",
+        "N C T H W",
+        "--replicates",
+        "50",
+    ]
     form = ["--frames", "6", "--rate", "1", "--image_size", "27x48", "--input_values", "uint8", "--fps", "5"]
     assert "failed on an input of shape (8, 3, 6, 27, 48): AssertionError" in fails(capsys, *given, *form)
     succeeds(*given, *form, "--input-layout", "T H W C")
