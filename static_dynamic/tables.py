@@ -1,7 +1,6 @@
 """Tidy tables of a result, summarised: one row per stage, in the order of the study."""
 
 import math
-
 from collections.abc import Mapping
 
 import pandas as pd
