@@ -1,0 +1,169 @@
+"""Results and their summaries: what is saved comes back, and every mean is taken by hand a second time."""
+
+import json
+from itertools import product
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from static_dynamic.errors import UserError
+from static_dynamic.results import Result, load
+from static_dynamic.tables import (
+    class_shares,
+    factor_shares,
+    in_order,
+    number,
+    quality_means,
+    with_interval,
+)
+
+STAGES = ("late", "early", "10", "9")
+FACTORS = ("dynamic", "static", "residual")
+CLASSES = ("dynamic", "static", "joint", "residual", "dead")
+
+
+@pytest.fixture
+def result():
+    g = np.random.default_rng(0)
+    keys = pd.DataFrame(list(product(STAGES, FACTORS)), columns=["stage", "factor"])
+    layers = keys.assign(share=g.uniform(0, 100, len(keys)), dims=g.integers(0, 9, len(keys)))
+    units = pd.DataFrame({"stage": np.repeat(STAGES, [7, 5, 3, 1]), "class": g.choice(CLASSES[:4], 16)})
+    return Result(layers, units, {"study": {"seed": 3}, "left_out": [["a", "b"]]}, ["Mind the gap."])
+
+
+def test_stages_and_factors_come_in_the_order_of_the_study(result):
+    assert result.stages == list(STAGES)
+    assert result.factors == list(FACTORS)
+    assert in_order(pd.DataFrame({"x": ["b", "a", "b", "c", "a"]}), "x") == ["b", "a", "c"]
+
+
+def test_shares_are_those_of_the_table(result):
+    shares = result.shares()
+    assert list(shares.index) == list(STAGES)
+    assert list(shares.columns) == list(FACTORS)
+    for row in result.layers.itertuples():
+        assert shares.loc[row.stage, row.factor] == row.share
+    pd.testing.assert_frame_equal(shares, factor_shares(result.layers))
+
+
+def test_classes_are_shares_of_the_units_of_their_stage_and_all_five_are_there(result):
+    shares = result.classes()
+    assert list(shares.index) == list(STAGES)
+    assert list(shares.columns) == list(CLASSES)
+    for stage, name in product(STAGES, CLASSES):
+        classes = [row[1] for row in result.units.itertuples(index=False) if row.stage == stage]
+        assert shares.loc[stage, name] == pytest.approx(100 * classes.count(name) / len(classes))
+    assert (shares["dead"] == 0).all()
+    pd.testing.assert_frame_equal(shares, class_shares(result.units))
+
+
+@pytest.mark.parametrize("judged", [False, True])
+def test_a_result_comes_back_as_it_was_saved(result, tmp_path, judged):
+    quality = pd.DataFrame(
+        {"video": ["a", "b"], "sequence": [None, "s"], "style": "1", "order": "intact", "J": [0.5, np.nan]}
+    )
+    saved = Result(result.layers, result.units, result.manifest, result.warnings, quality if judged else None)
+    folder = saved.save(tmp_path / "deep" / "run")
+    names = {"layers.parquet", "layers.csv", "units.parquet", "run.json"} | ({"quality.csv"} if judged else set())
+    assert {path.name for path in folder.iterdir()} == names
+    loaded = load(folder)
+    pd.testing.assert_frame_equal(loaded.layers, result.layers)
+    pd.testing.assert_frame_equal(loaded.units, result.units)
+    assert loaded.manifest == result.manifest
+    assert loaded.warnings == result.warnings
+    assert json.loads((folder / "run.json").read_text()) == {**result.manifest, "warnings": ["Mind the gap."]}
+    pd.testing.assert_frame_equal(pd.read_csv(folder / "layers.csv", dtype={"stage": str}), result.layers)
+    if not judged:
+        assert loaded.quality is None
+        return
+    assert list(pd.read_csv(folder / "quality.csv").columns) == list(quality.columns)
+    np.testing.assert_array_equal(loaded.quality["J"], quality["J"])
+    assert loaded.quality["sequence"].isna().tolist() == [True, False]
+
+
+@pytest.mark.parametrize("missing", ["run.json", "layers.parquet", "units.parquet"])
+@pytest.mark.parametrize("how", ["gone", "cut"])
+def test_a_result_that_is_not_whole_is_one_line(result, tmp_path, missing, how):
+    path = result.save(tmp_path) / missing
+    content = path.read_bytes()
+    path.unlink()
+    if how == "cut":
+        path.write_bytes(content[: len(content) // 2])
+    with pytest.raises(UserError, match="No result can be read from") as error:
+        load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+# --- quality -----------------------------------------------------------------------------------------------------
+
+
+def judged():
+    """Frames of two sequences and one that names none, under two styles and two orders; some are not judged."""
+    g = np.random.default_rng(1)
+    frames = [("a0", "a"), ("a1", "a"), ("a2", "a"), ("b0", "b"), ("c", None)]
+    rows = [
+        (video, sequence, style, order)
+        for style, order in product("21", ("intact", "jitter"))
+        for video, sequence in frames
+    ]
+    table = pd.DataFrame(rows, columns=["video", "sequence", "style", "order"])
+    table["J"], table["box"] = g.random((2, len(table)))
+    table.loc[[2, 8], "J"] = np.nan
+    table.loc[2, "box"] = np.nan
+    return table
+
+
+def test_quality_is_the_mean_over_sequences_of_the_mean_over_their_judged_frames():
+    table = judged()
+    means = quality_means(table)
+    assert list(zip(means["style"], means["order"], strict=True)) == [
+        ("2", "intact"), ("2", "jitter"), ("1", "intact"), ("1", "jitter"),
+    ]  # fmt: skip
+    for row in means.itertuples():
+        shown = [r for r in table.itertuples() if (r.style, r.order) == (row.style, row.order)]
+        for measure in ("J", "box"):
+            of = {"a": [], "b": [], "c": []}
+            for frame in shown:
+                value = getattr(frame, measure)
+                if not np.isnan(value):
+                    of[frame.video[0]].append(value)
+            assert getattr(row, measure) == pytest.approx(
+                np.mean([np.mean(values) for values in of.values() if values])
+            )
+        boxes = [frame.box for frame in shown if not np.isnan(frame.box)]
+        rates = [np.mean([box > threshold for box in boxes]) for threshold in (0.5, 0.6, 0.7, 0.8, 0.9)]
+        found = [row.success_50, row.success_60, row.success_70, row.success_80, row.success_90]
+        assert found == pytest.approx(rates)
+        assert row.success == pytest.approx(np.mean(rates))
+    assert means["frames"].tolist() == [4, 5, 5, 5]
+
+
+def test_without_boxes_there_is_no_success_and_a_measure_without_values_is_missing():
+    table = judged().drop(columns="box")
+    table.loc[table["style"] == "1", "J"] = np.nan
+    means = quality_means(table)
+    assert not [column for column in means.columns if column.startswith("success")]
+    assert means["J"].isna().tolist() == [False, False, True, True]
+    assert means["frames"].tolist() == [4, 4, 0, 0]
+
+
+# --- numbers as they are shown -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("numbers", "shown"),
+    [
+        ((11.94, 11.0, 12.25), "11.9 [11.0, 12.2]"),
+        ((11.94, np.nan, np.nan), "11.9 [–]"),
+        ((11.94, np.nan, 12.0), "11.9 [–]"),
+        ((11.94, 11.0, np.nan), "11.9 [–]"),
+        ((np.nan, np.nan, np.nan), "– [–]"),
+    ],
+)
+def test_an_interval_that_is_undefined_is_a_dash(numbers, shown):
+    assert with_interval(*numbers) == shown
+
+
+def test_numbers_have_one_digit_unless_asked_otherwise():
+    assert (number(1.26), number(1.26, 3), number(-np.inf), number(np.nan, 3)) == ("1.3", "1.260", "–", "–")
