@@ -63,7 +63,7 @@ def studies(draw):
 @given(studies(), st.sampled_from(sorted(SOUND)), st.booleans())
 def test_pairs_of_one_video_are_all_rows_that_share_what_their_factor_says(study, factors, normal_static):
     variants, sequences = study
-    rule = PairRule(*factors, normal_static=normal_static)
+    rule = PairRule(n_factors=factors[0], residual_index=factors[1], normal_static=normal_static)
     wanted = expected(variants, rule, sequences)
     if {factor for factor, _, _ in wanted} != {f for f, name in enumerate(rule.names) if name != "residual"}:
         with pytest.raises(UserError, match=r"There are no \w+ pairs"):
@@ -173,12 +173,12 @@ def test_static_pairs_across_videos_may_be_of_the_originals():
 def test_factors_that_mean_nothing_are_refused_and_all_others_have_names(n_factors, residual_index):
     if (n_factors, residual_index) not in SOUND:
         with pytest.raises(UserError, match=f"n_factors={n_factors}, residual_index={residual_index}"):
-            PairRule(n_factors, residual_index)
+            PairRule(n_factors=n_factors, residual_index=residual_index)
         return
     names = ["dynamic", "static", "differ", "same"][:n_factors] + ["residual"] * (n_factors == 5)
     if residual_index >= 0:
         names[residual_index] = "residual"
-    assert PairRule(n_factors, residual_index).names == names
+    assert PairRule(n_factors=n_factors, residual_index=residual_index).names == names
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_factors_that_mean_nothing_are_refused_and_all_others_have_names(n_facto
     [
         (rows_of("ab", ["ink"]), PairRule(), "no dynamic pairs: two styles are needed. Styles: ink; orders: intact, shuffle"),
         (rows_of("ab", orders=["intact"]), PairRule(), "no static pairs: a scramble is needed. Styles: ink, mosaic; orders: intact"),
-        (rows_of("ab", orders=["intact"]), PairRule(4, -1, scrambled=False), "no differ pairs: a scramble is needed"),
+        (rows_of("ab", orders=["intact"]), PairRule(n_factors=4, residual_index=-1, scrambled=False), "no differ pairs: a scramble is needed"),
         (rows_of("ab"), PairRule(normal_static=True), r"no static pairs: the original videos are needed \(style 'original'\)"),
         (rows_of("ab", STYLES[:2]), PairRule(normal_static=True), "no dynamic pairs: two styles are needed"),
         (rows_of("ab", ["ink"]), PairRule(same_video=False), "no dynamic pairs: two styles are needed"),

@@ -317,7 +317,10 @@ def test_pairs_of_weight_0_are_gone(tmp_path):
 def test_more_factors(tmp_path, factors, names_of_factors):
     variants = keys_of(names(5), STYLES[:2], ORDERS[:2])
     x = activations(variants, 11)
-    scores = score(stored(tmp_path, variants, {"x": x}), Scoring(PairRule(*factors), replicates=20))
+    scores = score(
+        stored(tmp_path, variants, {"x": x}),
+        Scoring(PairRule(n_factors=factors[0], residual_index=factors[1]), replicates=20),
+    )
     pairs = [  # rows of a video: ink, ink shuffled, mosaic, mosaic shuffled
         (4 * video + a, 4 * video + b, names_of_factors.index(name))
         for video in range(5)
