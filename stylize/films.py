@@ -140,13 +140,6 @@ class VideoFilm(Film):
             return frame_rate(stream) or USUAL_RATE
 
     @cached_property
-    def _announced(self) -> int:
-        """How many frames the file announces, for which it may have to be read as a whole."""
-        from static_dynamic.sources.decoding import announced_frames
-
-        return announced_frames(self.source)
-
-    @cached_property
     def count(self) -> int:
         """How many frames are played."""
         return sum(1 for _ in self._shown())
@@ -158,18 +151,10 @@ class VideoFilm(Film):
 
     def _shown(self) -> Iterator[Any]:
         """The frames that are played, as libav has them."""
-        timed = self._timed()
+        from static_dynamic.sources.decoding import decoded_frames
+
+        timed = decoded_frames(self.source)
         return (frame for _, frame in timed) if self.fps is None else at_rate(self._steady(timed), self.fps)
-
-    def _timed(self) -> Iterator[tuple[Fraction, Any]]:
-        """Every frame and when it is shown, seconds; the file must hold about as many as it announces."""
-        from static_dynamic.sources.decoding import decoded_frames, unless_cut
-
-        played = 0
-        for timed in decoded_frames(self.source, self._announced):
-            played += 1
-            yield timed
-        unless_cut(played, self._announced, self.source)
 
     def _steady(self, timed: Iterable[tuple[Fraction, Any]]) -> Iterator[tuple[Fraction, Any]]:
         """The same, if no frame would be held so long that its times must be wrong."""

@@ -1,6 +1,7 @@
 """Tiny videos and data sets for tests. Every frame tells its number and its style by three grey blocks."""
 
 import json
+import struct
 from collections.abc import Iterable, Sequence
 from itertools import cycle, islice
 from pathlib import Path
@@ -49,32 +50,83 @@ def write_video(
     codec: str = "libx264",
     rotation: int | None = None,
     cover_art: bool = False,
+    container_format: str | None = None,
+    encoder: dict[str, str] | None = None,
     **options: str,
 ) -> Path:
-    """A video file; ``rotation`` is counter-clockwise, ``options`` go to the container."""
+    """A video file; ``rotation`` is counter-clockwise, ``encoder`` goes to the codec, ``options`` to the container."""
     import av
     from av.stream import Disposition
 
     path.parent.mkdir(parents=True, exist_ok=True)
     height, width = frames[0].shape[:2]
-    with av.open(str(path), "w", options=options) as container:
+    with av.open(str(path), "w", format=container_format, options=options) as container:
         stream = container.add_stream(codec, rate=fps)
-        stream.width, stream.height, stream.pix_fmt = width, height, "rgb8" if codec == "gif" else "yuv420p"
-        if codec == "libx264":
-            stream.options = {"crf": "12", "preset": "ultrafast"}
-        if rotation is not None:
-            stream.set_display_rotation(rotation)
+        stream.width, stream.height = width, height
+        stream.pix_fmt = {"gif": "rgb8", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
+        usual = {"crf": "12", "preset": "ultrafast"} if codec == "libx264" else {}
+        stream.options = usual if encoder is None else encoder
         streams = [(stream, frames)]
         if cover_art:
             art = container.add_stream("mjpeg", rate=1)
             art.width, art.height, art.pix_fmt = 32, 32, "yuvj420p"
-            art.disposition = Disposition.attached_pic
+            art.disposition = Disposition.attached_pic.value
             streams.insert(0, (art, [np.full((32, 32, 3), 200, np.uint8)]))
         for target, pictures in streams:
             for picture in pictures:
                 frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
                 container.mux(target.encode(frame.reformat(format=target.pix_fmt)))
             container.mux(target.encode())
+    return path if rotation is None else turned(path, *QUARTERS[rotation])
+
+
+QUARTERS = {90: (0, -1, 1, 0), -90: (0, 1, -1, 0), 180: (-1, 0, 0, -1)}
+"""Degrees counter-clockwise → display matrix."""
+
+
+def turned(path: Path, a: float, b: float, c: float, d: float) -> Path:
+    """An MP4 of one stream that shall be shown with the pixel ``(x, y)`` at ``(a x + c y, b x + d y)``."""
+    one = 1 << 16
+    plain, wanted = (
+        struct.pack(">9i", *(int(one * part) for part in (a, b, 0, c, d, 0, 0, 0)), 1 << 30)
+        for a, b, c, d in ((1, 0, 0, 1), (a, b, c, d))
+    )
+    content = path.read_bytes()
+    return patch(path, content.index(plain, content.index(b"tkhd")), wanted)
+
+
+def write_gops(path: Path, count: int = 40, gop: int = 10, open_gops: bool = False, **options: str) -> Path:
+    """An H.264 video with B-frames and a key frame every ``gop`` frames; frames tell their number."""
+    parameters = f"keyint={gop}:min-keyint={gop}:scenecut=0:bframes=3:b-adapt=0:open-gop={int(open_gops)}"
+    encoder = {"crf": "12", "preset": "fast", "x264-params": parameters}
+    return write_video(path, coded_frames(count), encoder=encoder, **options)
+
+
+def remux(source: Path, target: Path, first: int = 0, shift: float = 0, sound: int = 0, **options: str) -> Path:
+    """A copy without encoding: packets from ``first`` on, shown ``shift`` seconds later, with seconds of ``sound``."""
+    import av
+
+    with av.open(str(source)) as old, av.open(str(target), "w", options=options) as new:
+        (stream,) = old.streams
+        copy = new.add_stream_from_template(stream)
+        silence = new.add_stream("aac", rate=16000, layout="mono") if sound else None
+        later = round(shift / stream.time_base)
+        for packet in list(old.demux(stream))[first:]:
+            if packet.size:
+                packet.pts, packet.dts, packet.stream = packet.pts + later, packet.dts + later, copy
+                new.mux(packet)
+        for _ in range(sound):
+            frame = av.AudioFrame.from_ndarray(np.zeros((1, 16000), np.float32), format="fltp", layout="mono")
+            frame.sample_rate = 16000
+            new.mux(silence.encode(frame))
+        new.mux(silence.encode() if silence else [])
+    return target
+
+
+def patch(path: Path, place: int, data: bytes) -> Path:
+    """Other bytes at a place of a file."""
+    content = path.read_bytes()
+    path.write_bytes(content[:place] + data + content[place + len(data) :])
     return path
 
 
@@ -160,6 +212,7 @@ def write_davis(
     size: tuple[int, int] = (32, 48),
     styles: Sequence[str] = (),
     lines: Sequence[str] = (),
+    suffix: str = ".jpg",
 ) -> Path:
     """A data set in the layout of DAVIS: a square that moves, its flow both ways, its masks, and restyled images.
 
@@ -176,13 +229,13 @@ def write_davis(
             image[inside] = (200, 120, 40)
             flows = [np.where(inside[..., None], colour, (255, 255, 255)) for colour in ((255, 40, 40), (40, 255, 255))]
             pictures = {
-                f"JPEGImages/480p/{name}/{t:05d}.jpg": image,
+                f"JPEGImages/480p/{name}/{t:05d}{suffix}": image,
                 f"Annotations/480p/{name}/{t:05d}.png": 255 * inside.astype(np.uint8),
                 **{f"FlowImages_gap1/{name}/{t:05d}.png": flows[0] for _ in range(t + 1 < length)},
                 **{f"FlowImages_gap-1/{name}/{t:05d}.png": flows[1] for _ in range(t > 0)},
             }
             for i, style in enumerate(styles, start=1):
-                pictures[f"stylized/JPEGImages/{style}/{name}/{t:05d}.jpg"] = (image // (i + 1)).astype(np.uint8)
+                pictures[f"stylized/JPEGImages/{style}/{name}/{t:05d}{suffix}"] = (image // (i + 1)).astype(np.uint8)
             for place, picture in pictures.items():
                 path = root / place
                 path.parent.mkdir(parents=True, exist_ok=True)

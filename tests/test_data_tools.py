@@ -56,7 +56,7 @@ def test_what_cannot_be_read_is_named_and_leaves_nothing_behind(videos, tmp_path
     assert set(found.bad) == {"44", "55"}
     listed = (tmp_path / "frames" / "bad_videos.txt").read_text().splitlines()
     assert [line.split(": ")[0] for line in listed] == [str(videos / "44.mp4"), str(videos / "55.mkv")]
-    assert "of 40 announced frames" in listed[1]
+    assert "damaged or cut short after" in listed[1]
     assert {path.name for path in (tmp_path / "frames").iterdir()} == {
         "11", "22", "more", "bad_videos.txt", ".extraction.json"
     }  # fmt: skip
@@ -143,7 +143,7 @@ def test_a_video_that_breaks_off_or_has_a_hole_is_bad(tmp_path, damage):
         data = path.read_bytes()
         middle = len(data) // 2
         path.write_bytes(data[:middle] + bytes(4000) + data[middle + 4000 :])
-    with pytest.raises(BadClip, match=r"only .* of 40 "):
+    with pytest.raises(BadClip, match="damaged or cut short after"):
         extract_one(path, tmp_path / "frames", AS_THEY_ARE)
     assert not (tmp_path / "frames").exists()
 

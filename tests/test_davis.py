@@ -15,6 +15,7 @@ from torch import nn
 
 import static_dynamic as sd
 from static_dynamic.clip import Video
+from static_dynamic.flow import compute_flow
 from static_dynamic.pairs import PairRule, make_pairs
 from static_dynamic.quality import MaskJudge, foreground
 from static_dynamic.sources import Davis
@@ -403,3 +404,23 @@ def test_the_published_list_of_davis_is_read():
     assert mask.shape == size == (480, 854)
     assert 0.01 < mask.mean() < 0.5
     assert box is None
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpeg", ".JPG"])
+def test_frames_of_any_extension_get_flow_and_are_found(tmp_path, suffix):
+    write_davis(tmp_path, {"a": 4}, styles=["Ink"], suffix=suffix)
+    for made in ("FlowImages_gap1", "FlowImages_gap-1"):
+        shutil.rmtree(tmp_path / made)
+    assert compute_flow(tmp_path).written == 6
+    source = Davis(tmp_path, stylized=tmp_path / "stylized", styles=["Ink"])
+    assert [video.name for video in source.videos] == ["a/00000", "a/00001", "a/00002"]
+    for style in (None, "Ink"):
+        clip = source.read(source.videos[1], sd.FlowRecipe(size=(32, 48)), style)
+        assert clip.frames.shape == clip.flows["forward"].shape == (1, 32, 48, 3)
+    mask, _, size = source.truth(source.videos[1])
+    assert mask.sum() == 144
+    assert size == (32, 48)
+    before = source.stamp(source.videos[1])
+    frame = tmp_path / "JPEGImages" / "480p" / "a" / f"00001{suffix}"
+    frame.write_bytes(frame.read_bytes() + b" ")
+    assert source.stamp(source.videos[1]) != before

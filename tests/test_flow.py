@@ -1,6 +1,7 @@
 """Optical flow: the colour wheel and back, the estimators, and the flow of a whole data set."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -323,6 +324,22 @@ def test_flow_that_is_not_finite_is_not_drawn(tmp_path):
     root = tree(tmp_path, pan=moving(2), still=moving(2))
     with pytest.raises(UserError, match=r"Not a single flow .*: the flow to 00001\.jpg is not finite"):
         compute_flow(root, estimator=Steady((np.nan, 0)))
+
+
+def test_whatever_goes_wrong_in_an_estimator_costs_one_line(tmp_path):
+    class Fails(Dis):
+        def __call__(self, start, end):
+            if start.max() == 0:
+                raise cv2.error("OpenCV(9): no flow\n in black")
+            return super().__call__(start, end)
+
+    frames = [*moving(3), np.zeros((96, 128, 3), np.uint8), *moving(2)]
+    report = compute_flow(tree(tmp_path, a=frames), gaps=[1], estimator=Fails())
+    assert report.written == 4
+    assert len(report.problems) == 1
+    assert re.search(
+        r"00003\.jpg: the flow to 00004\.jpg cannot be computed \(.*no flow in black\)\.$", report.problems[0]
+    )
 
 
 def test_flows_of_two_estimators_are_not_mixed(tmp_path):

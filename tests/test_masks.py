@@ -81,6 +81,36 @@ def test_a_palette_image_holds_ids_whatever_its_colours(tmp_path, palette):
     assert read_mask(tmp_path / "mask.png").tolist() == IDS.tolist()
 
 
+BLACK, WHITE, RED = (0, 0, 0), (255, 255, 255), (200, 30, 30)
+
+
+def test_of_a_palette_of_black_and_one_colour_the_colour_is_the_object(tmp_path):
+    """Whichever comes first, and also where the palette was filled up with black; other palettes hold ids."""
+    for ids, colours, expected in (
+        (BINARY, [BLACK, WHITE], BINARY),
+        (1 - BINARY, [WHITE, BLACK], BINARY),
+        (1 - BINARY, [RED, BLACK], BINARY),
+        (1 - BINARY, [WHITE] + 255 * [BLACK], BINARY),
+        (np.ones_like(BINARY), [WHITE, BLACK], np.zeros_like(BINARY)),
+        (np.zeros_like(BINARY), [WHITE, BLACK], np.ones_like(BINARY)),
+        (BINARY, [WHITE, RED], BINARY),
+        (BINARY, [WHITE, BLACK, RED], BINARY),
+        (IDS, [BLACK, WHITE] + 254 * [BLACK], IDS),
+        (BINARY * 3, [BLACK, WHITE] + 254 * [BLACK], BINARY * 3),
+    ):
+        image = Image.frombytes("P", (8, 6), np.ascontiguousarray(ids).tobytes())
+        image.putpalette([level for colour in colours for level in colour])
+        image.save(tmp_path / "mask.png")
+        assert read_mask(tmp_path / "mask.png").tolist() == expected.tolist()
+
+
+def test_a_black_and_white_image_that_was_reduced_to_a_palette_keeps_its_object(tmp_path):
+    for method in (Image.Quantize.MEDIANCUT, Image.Quantize.FASTOCTREE):
+        image = Image.fromarray(np.stack([255 * BINARY] * 3, axis=-1)).quantize(2, method)
+        image.save(tmp_path / "mask.png")
+        assert read_mask(tmp_path / "mask.png").tolist() == BINARY.tolist()
+
+
 def test_the_colours_of_voc_are_its_ids(tmp_path):
     ids = np.array([[*VOC]], np.uint8)
     assert read_mask(saved(tmp_path / "mask.png", rendered(ids))).tolist() == ids.tolist()

@@ -222,21 +222,21 @@ DAMAGED = {
     ),
     "faststart, cut": (
         lambda folder: cut(write_video(folder / "a.mp4", noisy_frames(40), movflags="faststart")),
-        "of 40 announced frames",
+        "damaged or cut short after",
     ),
     "mkv, cut": (
         lambda folder: cut(write_video(folder / "a.mkv", noisy_frames(40))),
-        "of 40 announced frames",
+        "damaged or cut short after",
     ),
     "webm, cut": (
         lambda folder: cut(write_video(folder / "a.webm", noisy_frames(40), codec="libvpx")),
-        "announced frames",
+        "damaged or cut short after",
     ),
     "avi, cut": (
         lambda folder: cut(write_video(folder / "a.avi", noisy_frames(40), codec="mpeg4")),
-        "of 40 announced",
+        "damaged or cut short after",
     ),
-    "hole": (_hole, "of 40 announced frames"),
+    "hole": (_hole, "damaged or cut short after"),
     "one frame": (lambda folder: write_video(folder / "a.mp4", coded_frames(1)), "at least two frames"),
 }
 

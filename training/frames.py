@@ -8,22 +8,18 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any
 
-import av
 from PIL import Image
 
-from static_dynamic.clip import Recipe
 from static_dynamic.errors import BadClip, UserError, differences
 from static_dynamic.files import write_text
-from static_dynamic.sources.decoding import WHOLE, first_video, read_clip, upright
+from static_dynamic.sources.decoding import decoded_frames, picture
 from static_dynamic.sources.video_files import EXTENSIONS, video_paths
 
 SETTINGS = ".extraction.json"
 BAD = "bad_videos.txt"
 QUALITY = 95
 Job = tuple[Path, Path]  # video, and folder of its frames
-FIRST_FRAME = Recipe(frames=1, rate=10**9, crop=16)
 
 
 @dataclass(frozen=True)
@@ -100,27 +96,12 @@ def images(path: Path, extraction: Extraction) -> Iterator[Image.Image]:
     Raises:
         BadClip: If it cannot be decoded, or breaks off early.
     """
-    announced = read_clip(path, FIRST_FRAME).total  # also says what is wrong with a file that is no video
-    decoded, start = 0, None
-    try:
-        with av.open(str(path), metadata_errors="replace") as container:
-            stream: Any = first_video(container.streams.video)
-            for frame in container.decode(stream):
-                start = frame.time if start is None else start
-                if extraction.seconds is not None and (frame.time or 0) - (start or 0) >= extraction.seconds:
-                    return
-                if frame.is_corrupt:
-                    raise _cut(path, decoded, announced)
-                decoded += 1
-                yield _resized(Image.fromarray(upright(frame.to_ndarray(format="rgb24"), frame.rotation)), extraction)
-    except av.FFmpegError as error:
-        raise _cut(path, decoded, announced) from error
-    if decoded < WHOLE * announced - 1:
-        raise _cut(path, decoded, announced)
-
-
-def _cut(path: Path, decoded: int, announced: int) -> BadClip:
-    return BadClip(f"{path}: damaged or cut short, only {decoded} of {announced} frames could be decoded.")
+    start = None
+    for moment, frame in decoded_frames(path):
+        start = moment if start is None else start
+        if extraction.seconds is not None and moment - start >= extraction.seconds:
+            return
+        yield _resized(Image.fromarray(picture(frame)), extraction)
 
 
 def _resized(image: Image.Image, extraction: Extraction) -> Image.Image:

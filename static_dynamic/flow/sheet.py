@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from static_dynamic.errors import BadClip
+from static_dynamic.errors import BadClip, one_line
 from static_dynamic.flow.colour_wheel import Frame, paint
 from static_dynamic.flow.tree import GAPS, flow_path, read_sequences
 from static_dynamic.pictures import HEIGHT, LABEL, MARGIN, PAPER, card, framed
@@ -41,7 +41,7 @@ def flow_sheet(
         shown = [paths[int(moment * len(paths))] for moment in MOMENTS]
         flows = [[flow_path(out or root, gap, name, frame) for gap in gaps] for frame in shown]
         pictures = [path for frame, others in zip(shown, flows, strict=True) for path in (frame, *others)]
-        rows.append(np.concatenate([card(name), *map(_picture, pictures)], axis=1))
+        rows.append(np.concatenate([card(one_line(name)), *map(_picture, pictures)], axis=1))
     return np.concatenate(rows)
 
 

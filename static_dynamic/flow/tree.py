@@ -15,11 +15,12 @@ import numpy as np
 from PIL import Image
 
 from static_dynamic.compute import prefetch
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.errors import BadClip, UserError, one_line
 from static_dynamic.files import write_bytes, write_text
 from static_dynamic.flow.colour_wheel import Frame, draw
 from static_dynamic.flow.estimators import Dis, Estimator
 from static_dynamic.progress import OnDone, untold
+from static_dynamic.sources.base import bad_clip
 from static_dynamic.sources.davis_layouts import image_root
 from static_dynamic.sources.frame_folders import frame_folders
 from static_dynamic.sources.images import is_image, natural_key, read_image
@@ -101,11 +102,11 @@ def compute_flow(
     for gap in gaps:
         _claim(target / folder_name(gap), estimator.name)
     paired = {pair.sequence for pair in pairs}
-    report = FlowReport(too_short=[name for name in sequences if name not in paired])
+    report = FlowReport(too_short=[one_line(name) for name in sequences if name not in paired])
     outcomes = prefetch(partial(_write_flow, estimator), pairs, workers)
     for done, (pair, outcome) in enumerate(zip(pairs, outcomes, strict=True), start=1):
         report.add(outcome)
-        on_done(done, len(pairs), pair.sequence)
+        on_done(done, len(pairs), one_line(pair.sequence))
     if not report.written + report.kept:
         raise UserError(f"Not a single flow in {root} could be computed. {report.problems[0]}")
     return report
@@ -175,7 +176,8 @@ def _flow_image(estimator: Estimator, pair: Pair) -> Frame:
         raise BadClip(f"{pair.start}: this frame is {_size(start)}, {pair.end.name} is {_size(end)} pixels.")
     if min(start.shape[:2]) < SMALLEST:
         raise BadClip(f"{pair.start}: flow needs {SMALLEST} pixels or more on each side, this frame is {_size(start)}.")
-    flow = estimator(start, end)
+    with bad_clip(f"{pair.start}: the flow to {pair.end.name} cannot be computed"):
+        flow = estimator(start, end)
     if not np.isfinite(flow).all():
         raise BadClip(f"{pair.start}: the flow to {pair.end.name} is not finite.")
     return draw(flow)

@@ -5,7 +5,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageOps
+from PIL import Image
 
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import colour, texture
@@ -36,7 +36,7 @@ def read_image(path: Path) -> Frame:
     Raises:
         UserError: If there is none, or it cannot be decoded, or it is smaller than 16 pixels.
     """
-    image = eight_bit(ImageOps.exif_transpose(open_image(path, "style image")))
+    image = eight_bit(open_image(path, "style image"))
     if min(image.size) < SMALLEST:
         size = "x".join(map(str, image.size))
         raise UserError(f"The style image {str(path)!r} is {size} pixels: {SMALLEST} or more each way are needed.")

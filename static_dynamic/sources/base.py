@@ -1,11 +1,12 @@
 """What every source of videos offers, and the few rules that all of them share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from static_dynamic.clip import ORIGINAL, Clip, Frames, Recipe, Sample, Video
-from static_dynamic.errors import BadClip, UserError, unknown
+from static_dynamic.errors import BadClip, UserError, reason, unknown
 
 T = TypeVar("T")
 
@@ -78,6 +79,28 @@ def known(videos: dict[str, T], video: Video, source: str) -> T:
         return videos[video.name]
     except KeyError:
         raise UserError(f"{source} holds no video named {video.name!r}.") from None
+
+
+@contextmanager
+def bad_clip(said: str, path: Path | None = None) -> Iterator[None]:
+    """Whatever goes wrong in the block with one video becomes a `BadClip` of one line; mistakes of the user stay.
+
+    Args:
+        said: Which video, and what cannot be done with it.
+        path: Its file, which may be empty.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise BadClip(f"{said} ({_reason(error, path)}).") from error
+
+
+def _reason(error: Exception, path: Path | None) -> str:
+    if path and path.is_file() and not path.stat().st_size:
+        return "the file is empty"
+    return str(getattr(error, "strerror", None) or reason(error))
 
 
 def is_hidden(path: Path, root: Path) -> bool:

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 from static_dynamic.clip import Frames
 from static_dynamic.errors import BadClip
-from static_dynamic.sources.base import reduced
+from static_dynamic.sources.base import bad_clip, reduced
 
-EXTENSIONS = (".jpg", ".jpeg", ".png")
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 
 
 def natural_key(name: str) -> tuple[list[str | int], str]:
@@ -34,20 +34,17 @@ def image_at(folder: Path, stem: str, usual: str = ".jpg") -> Path:
 
 
 def open_image(path: Path, kind: str = "frame") -> Image.Image:
-    """An image, whole in memory; ``kind`` is what a message calls it.
+    """An image, whole in memory, turned and mirrored as its EXIF orientation says; ``kind`` is what a message calls it.
 
     Raises:
         BadClip: If the file is missing, empty, cut short or no image.
     """
-    try:
-        with Image.open(path) as image:
-            image.load()
-            return image
-    except FileNotFoundError:
-        raise BadClip(f"{path}: this {kind} is missing.") from None
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        reason = "the file is empty" if not path.stat().st_size else " ".join(str(error).split())
-        raise BadClip(f"{path}: this {kind} cannot be read ({reason}).") from error
+    if not path.exists():
+        raise BadClip(f"{path}: this {kind} is missing.")
+    with bad_clip(f"{path}: this {kind} cannot be read", path), Image.open(path) as image:
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
 
 
 def read_image(path: Path, kind: str = "frame") -> Frames:

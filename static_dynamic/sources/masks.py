@@ -54,7 +54,8 @@ class BoxAnnotation(NamedTuple):
 def read_mask(path: str | Path, size: tuple[int, int] | None = None) -> Ids:
     """Object ids of a mask image: 0 background, 255 void (not scored), the rest objects.
 
-    * Palette: the index, as in DAVIS-2017; at most 64 different ones.
+    * Palette: the index, as in DAVIS-2017; at most 64 different ones. Of a palette that has only black and one colour,
+      the colour is object 1, whichever comes first.
     * Grey: 0 and 255 alone are background and object 1, as in DAVIS-2016; levels up to 31, and 255, are ids; soft edges
       between a dark and a bright part are cut at 128, as is every JPEG.
     * 16 bit: the number, 0..255; where all are multiples of 257, these are 8-bit numbers stretched.
@@ -142,8 +143,10 @@ def _object_ids(image: Image.Image) -> Ids:
     """The rule for each kind of image; a ``ValueError`` says why it is no mask."""
     levels, lossy = np.asarray(image), image.format == "JPEG"
     match image.mode:
-        case "1" | "P":
+        case "1":
             return _from_numbers(levels.astype(np.uint8))
+        case "P":
+            return _from_palette(levels, np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3))
         case "L":
             return _from_grey(levels, lossy)
         case "LA":
@@ -153,6 +156,16 @@ def _object_ids(image: Image.Image) -> Ids:
         case "I" | "I;16" | "I;16B":
             return _from_numbers(levels // 257 if levels.max() > VOID and not (levels % 257).any() else levels)
     raise ValueError(f"its mode is {image.mode}; allowed: palette, grey, 16 bit, RGB")
+
+
+def _from_palette(indices: Ids, colours: Ids) -> Ids:
+    """The indices; of a palette that has only black and one colour, whether it is that colour."""
+    bright = colours.max(axis=1) >= DARK
+    present = np.unique(indices)
+    told_apart = present[-1] < len(colours) and len({*bright[present]}) == len(present)
+    if told_apart and len(np.unique(colours, axis=0)) == 2 and bright.any() and not bright.all():
+        return bright[indices].astype(np.uint8)
+    return _from_numbers(indices)
 
 
 def _from_numbers(numbers: npt.NDArray[Any]) -> Ids:

@@ -11,6 +11,7 @@ from static_dynamic.clip import Clip, FlowRecipe, Frames, Recipe, Video, same_pr
 from static_dynamic.errors import BadClip
 from static_dynamic.inputs import Inputs, map_tensors
 from static_dynamic.interventions import restyle
+from static_dynamic.interventions.styles import SMALLEST
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
 from static_dynamic.variants.keys import Variant, style_seed
@@ -60,6 +61,8 @@ def read_styles(
             frames[style] = clip.frames
         else:
             clip = filmed = filmed or source.read(video, recipe)
+            if min(clip.frames.shape[1:3]) < SMALLEST:
+                raise BadClip(f"{clip.source}: {_size(clip)} pixels are too few, {SMALLEST} on each side are needed.")
             frames[style] = restyle(clip.frames, style, style_seed(conditions.seed, style))
         first = first or clip
         if clip.sample.numbers != first.sample.numbers:
@@ -68,6 +71,10 @@ def read_styles(
             raise BadClip(f"{clip.source}: style {style!r} has other proportions than style {conditions.styles[0]!r}.")
     assert first is not None  # conditions without a style are refused
     return first, frames
+
+
+def _size(clip: Clip) -> str:
+    return f"{clip.frames.shape[2]}x{clip.frames.shape[1]}"
 
 
 def describe_clip(video: Video, clip: Clip) -> dict[str, object]:
