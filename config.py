@@ -86,7 +86,12 @@ class Config(Options):
 
     # Videos
     videos: str | None = Field(
-        None, description="video file, folder of videos or of frame folders, or `synthetic[:count]`"
+        None,
+        description="video file, folder of videos or of frame folders, list of videos (.txt, .csv), "
+        "or `synthetic[:count]`",
+    )
+    labels: Literal["folders"] | None = Field(
+        None, description="folders: the class of a video is the name of the folder in which it lies"
     )
     stylized_data_dir: Path | None = Field(None, description="stylized data set, see --dataset")
     original_data_root: Path | None = Field(
@@ -97,7 +102,10 @@ class Config(Options):
         None, description="what --stylized_data_dir (folders: without annotations) or --original_data_root holds"
     )
     subset: str | None = Field(None, description="split of the annotations (default: the published one)")
-    n_examples: int = Field(3000, ge=1, description="use the first so many videos")
+    annotations: Path | None = Field(
+        None, description="annotation file of --dataset (default: the published name, in --stylized_data_dir)"
+    )
+    n_examples: int = Field(3000, ge=1, description="use at most this many videos, the first ones")
     frames: int | None = Field(None, ge=1, description="frames of a clip")
     rate: int | None = Field(None, ge=1, description="source frames per frame of a clip")
     n_sample_frames: int | None = Field(None, ge=1, description="consecutive frames that a clip spans")
@@ -127,7 +135,7 @@ class Config(Options):
         "off", description="judge the styles on these videos first; warn of those that fail, or weigh pairs too"
     )
     app_shuffle: bool = Field(True, description="static pairs differ in order; else they are videos of two classes")
-    use_normal_app: bool = Field(False, description="static pairs are made of the videos as filmed")
+    use_normal_app: bool = Field(False, description="static pairs are made of the original videos")
     m_same: bool = Field(True, description="dynamic pairs come from one video; else from two of a class")
     n_factors: int = Field(3, description="number of factors, the residual included")
     residual_index: int = Field(2, description="which factor is the residual")
@@ -162,6 +170,10 @@ class Config(Options):
             raise ValueError(f"--stylized_data_dir needs --dataset ({', '.join(get_args(ClipDataset))})")
         if self.dataset == "folders" and self.subset is not None:
             raise ValueError("--subset is a split of annotations, and --dataset folders has none")
+        if self.annotations is not None and (self.stylized_data_dir is None or self.dataset == "folders"):
+            raise ValueError("--annotations is for --stylized_data_dir with a published --dataset")
+        if self.labels is not None and self.videos is None and self.dataset != "folders":
+            raise ValueError("--labels is for --videos, or --dataset folders: published data sets have classes")
         if self.original_data_root is not None and self.dataset not in (None, *get_args(FlowDataset)):
             raise ValueError(f"--original_data_root needs --dataset ({', '.join(get_args(FlowDataset))})")
         if self.stylized_data_root is not None and self.original_data_root is None:
@@ -245,9 +257,9 @@ def open_data(config: Config, recipe: "Recipe | FlowRecipe") -> "Source":
             every=config.frame_step,
         )
     if config.stylized_data_dir is None:
-        return open_source(str(config.videos))
+        return open_source(str(config.videos), **({"labels": config.labels} if config.labels else {}))
     if config.dataset == "folders":
-        return StyleFolders(config.stylized_data_dir, config.styles or (), config.use_normal_app)
+        return StyleFolders(config.stylized_data_dir, config.styles or (), config.use_normal_app, config.labels)
     return Stylized(
         config.stylized_data_dir,
         str(config.dataset),
@@ -256,6 +268,7 @@ def open_data(config: Config, recipe: "Recipe | FlowRecipe") -> "Source":
         seed=config.random_seed,
         use_normal_app=config.use_normal_app,
         limit=config.n_examples,
+        annotations=config.annotations,
     )
 
 

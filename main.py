@@ -42,10 +42,13 @@ def run(config: Config) -> "Result":
     import stylize.learned  # noqa: F401  (it teaches the measurement to read learned styles)
     from static_dynamic.interventions import STRONG
     from static_dynamic.quality import MaskJudge
+    from static_dynamic.sources.left_out import unused
 
     model, spec, report = open_model(config)
     recipe = input_recipe(spec, config)
     source = open_data(config, recipe)
+    for line in unused(source, config.n_examples):
+        print(f"Note: {as_flags(line, FLAGS)}", file=sys.stderr)
     rule = sd.PairRule(
         n_factors=config.n_factors,
         residual_index=config.residual_index,
@@ -204,7 +207,7 @@ def show(result: "Result", config: Config) -> None:
     """Print the tables, the warnings, and where everything is."""
     from rich.console import Console
 
-    from static_dynamic.tables import quality_means, time_seen, with_interval
+    from static_dynamic.tables import quality_means, with_interval
 
     console = Console()
     if not console.is_terminal:
@@ -229,8 +232,6 @@ def show(result: "Result", config: Config) -> None:
         means = quality_means(result.quality).drop(columns=[f"success_{percent}" for percent in range(50, 100, 10)])
         rows = [[str(row[0]), str(row[1]), *(f"{value:.3g}" for value in row[2:])] for row in means.to_numpy()]
         console.print(_table("Quality of the masks, 0..1", list(means.columns), rows))
-    if seen := time_seen(result.manifest.get("seconds_seen")):
-        console.print(seen, markup=False, soft_wrap=True)
     for warning in result.warnings:
         console.print(f"Note: {as_flags(warning, FLAGS)}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Tables, plots and report.html: {config.folder}/", markup=False, soft_wrap=True)

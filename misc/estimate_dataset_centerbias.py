@@ -17,10 +17,12 @@ from misc._tables import note, require_folder
 from static_dynamic.commands import Parser, command
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.files import write_atomically
+from static_dynamic.sources.base import is_hidden
+from static_dynamic.sources.images import is_image
 from static_dynamic.sources.masks import foreground, read_mask
 
 SIZE = (480, 854)
-MASKS = {"davis": "*/*.png", "taovos": "*/*/*.png"}
+MASKS = {"davis": "*/*", "taovos": "*/*/*"}
 """Where the masks of a data set lie below its root."""
 
 
@@ -31,9 +33,9 @@ def find_masks(root: Path, pattern: str) -> list[Path]:
         UserError: If there are none.
     """
     require_folder(root)
-    masks = sorted(root.glob(pattern))
+    masks = sorted(path for path in root.glob(pattern) if is_image(path) and not is_hidden(path, root))
     if not masks:
-        raise UserError(f"{root} holds no masks {pattern}.")
+        raise UserError(f"{root} holds no masks: images {pattern}.")
     return masks
 
 
@@ -72,7 +74,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """
     options = Parser("estimate_dataset_centerbias.py", __doc__)
     for dataset, pattern in MASKS.items():
-        options.add_argument(f"--{dataset}", type=Path, help=f"folder whose {pattern} are masks")
+        options.add_argument(f"--{dataset}", type=Path, help=f"folder whose images {pattern} are masks")
     options.add_argument("--out", type=Path, default=Path(), help="folder to write into (this one)")
     chosen = options.parse_args(arguments)
     masks = {dataset: find_masks(root, MASKS[dataset]) for dataset in MASKS if (root := getattr(chosen, dataset))}

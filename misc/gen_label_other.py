@@ -29,6 +29,11 @@ def run() -> None:
     written = label_other(chosen.frames, chosen.out or chosen.frames / PUBLISHED)
     for name, videos in written.listed.items():
         print(f"{name}: {videos} videos")
+    if written.missing:
+        print(
+            f"Left out, since a list in UTF-8 cannot hold their names: {len(written.missing)} "
+            f"(the first is {written.missing[0]})."
+        )
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 python misc/gen_label_sthv2.py ANNOTATIONS FRAMES [--out LISTS]
 
-ANNOTATIONS holds something-something-v2-{labels,train,validation,test}.json. Written: category.txt and
+ANNOTATIONS holds something-something-v2-{labels,train,validation,test}.json, or the same files without the first part
+of their names, as they are delivered today. Written: category.txt and
 {train,val,test}_videofolder.txt with lines `<id> <frames> <label>`.
 """
 

@@ -1,7 +1,7 @@
 """One error form for every slip of a user: what is wrong, where, what was given, what is allowed, the nearest name."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
@@ -80,21 +80,9 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     Example:
         >>> differences({"seed": 1, "batch": 8}, {"seed": 2, "batch": 8})
         'seed is 1 there, 2 here'
-        >>> differences({"recipe": {"crop": 224, "rate": 8}}, {"recipe": {"crop": 112, "rate": 8}})
-        'recipe.crop is 224 there, 112 here'
     """
-    there, here = dict(_leaves(there)), dict(_leaves(here))
     names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
     return "; ".join(f"{name} is {_short(there.get(name))} there, {_short(here.get(name))} here" for name in names[:3])
-
-
-def _leaves(data: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any]]:
-    """Every value of nested mappings under its dotted name."""
-    for name, value in data.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{above}{name}.")
-        else:
-            yield f"{above}{name}", value
 
 
 def _short(value: object) -> str:

@@ -8,6 +8,11 @@ from pathlib import Path
 from static_dynamic.errors import UserError
 
 
+def as_path(where: str | os.PathLike[str]) -> Path:
+    """The place that a user names; ``~`` is the home folder."""
+    return Path(os.path.expanduser(where))
+
+
 def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
     """Write a file through a temporary one beside it; missing parent folders are made.
 

@@ -24,7 +24,8 @@ from static_dynamic.progress import OnDone, untold
 from static_dynamic.recorder import Recorder
 from static_dynamic.results import Result
 from static_dynamic.score import Scoring, score
-from static_dynamic.sources import Source, open_source
+from static_dynamic.sources import Source, Videos, open_source
+from static_dynamic.sources.left_out import left_out_of, unused
 from static_dynamic.stages import Stages
 from static_dynamic.store import Store
 from static_dynamic.variants import Conditions
@@ -46,7 +47,7 @@ VERSIONED = (
 
 def measure(
     model: nn.Module,
-    videos: str | Path | Source,
+    videos: Videos,
     stages: Stages | None = None,
     *,
     recipe: Recipe | FlowRecipe | Mapping[str, Any] | None = None,
@@ -68,7 +69,8 @@ def measure(
 
     Args:
         model: Any module; it is left as it was found.
-        videos: A video file, a folder of videos or of frame folders, ``"synthetic"``, or a source.
+        videos: A video file, a folder of videos or of frame folders, a list of videos (a file, or paths),
+            ``"synthetic"``, or a source; see :func:`static_dynamic.open_source`.
         stages: Names, globs or ``{name: (module path, layout[, item])}``; ``None`` means every declared stage.
         recipe: The model's input; ``None`` means the one that it declares.
         layout: Layout of stages named by module path.
@@ -104,6 +106,7 @@ def measure(
         scoring or Scoring(PairRule(seed=seed), seed=seed),
         declared_recipe(model, recipe),
     )
+    not_used = unused(source, max_videos)
     _check_flow(source, input_recipe)
     conditions = Conditions(
         _with_original(styles, scoring), usual_scrambles(input_recipe) if scrambles is None else tuple(scrambles), seed
@@ -128,11 +131,11 @@ def measure(
         "machine": platform.platform(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(time.perf_counter() - started, 2),
-        "left_out": [list(entry) for entry in getattr(source, "left_out", [])],
+        "left_out": [list(entry) for entry in left_out_of(source)],
         "seconds_seen": spans(records),
         "videos": records,
     }
-    warnings = _skipped(records) + _uneven(records) + scores.warnings
+    warnings = not_used + _skipped(records) + _uneven(records) + scores.warnings
     return Result(scores.layers, scores.units, manifest, warnings, quality)
 
 

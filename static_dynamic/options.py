@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from static_dynamic.commands import Parser
 from static_dynamic.errors import UserError, unknown
+from static_dynamic.files import as_path
 from static_dynamic.texts import read_text
 
 
@@ -25,6 +26,12 @@ class Options(BaseModel):
     """The options of a command: a field is a flag, its description the flag's help."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+
+    @field_validator("*")
+    @classmethod
+    def _at_home(cls, value: Any) -> Any:
+        """``~`` is the home folder, also where no shell expands it: ``--videos=~/clips``."""
+        return as_path(value) if isinstance(value, Path) else value
 
     cfg_file: Path | None = Field(None, description="file with these options; flags go first")
 

@@ -159,7 +159,10 @@ class _Pairing:
 
     def _partner(self, video: str, same_class: bool) -> str | None:
         if self.labels.get(video) is None:
-            raise UserError(f"Pairs across videos need the class of every video; {video!r} has none.")
+            raise UserError(
+                f"Pairs across videos need the class of every video; {video!r} has none. Open the videos with "
+                "`labels=\"folders\"`, which takes it from their folders, or give a list with a column 'label'."
+            )
         others = [
             other
             for other in self.videos

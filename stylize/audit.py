@@ -10,11 +10,11 @@ import pandas as pd
 
 from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.errors import BadClip, UserError
+from static_dynamic.processes import in_processes
 from static_dynamic.progress import OnDone, untold
 from stylize.cases import Case
 from stylize.looks import ANOTHER, FLOOR
 from stylize.measures import Histogram, Motion, colours, edge_overlap, textures, total_variation
-from stylize.pool import in_processes
 
 MEASURES = ("colour", "texture", "flow_error", "angle", "flicker", "edges")
 DISTANCES = ["style", "other", "colour", "texture"]

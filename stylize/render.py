@@ -7,12 +7,12 @@ from pathlib import Path
 
 from static_dynamic.compute import pick_device
 from static_dynamic.errors import BadClip, UserError
+from static_dynamic.processes import in_processes
 from static_dynamic.progress import OnDone, untold
 from static_dynamic.writing import Write, discard, image_folder, partial_path, video_file
 from stylize.films import Film, VideoFilm, find_films, folder_of_films
 from stylize.layouts import VIDEO
 from stylize.looks import count_film, fit_look
-from stylize.pool import in_processes
 from stylize.reel import Reel
 from stylize.settings import Note, Settings, alone_in, claim
 

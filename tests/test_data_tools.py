@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import sys
 
 import numpy as np
 import pytest
@@ -11,11 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from media import coded_frames, cut, noisy_frames, numbers, write_frames, write_video
 
+from static_dynamic.clip import Recipe
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.sources.images import read_image
+from training.data import EvaluationClips
 from training.frames import Extraction, extract, extract_one
-from training.labels import label_sthv1, label_sthv2
-from training.lists import Entry, read_categories, read_list, write_list
+from training.labels import label_other, label_sthv1, label_sthv2
+from training.lists import Entry, check_frames, read_categories, read_list, write_list
+from training.sampling import SAMPLINGS
 
 AS_THEY_ARE = Extraction(height=0)
 NAMES = ["Lifting something up", "Pushing something from left to right"]
@@ -181,6 +185,8 @@ def test_a_list_reads_as_it_was_written(tmp_path_factory, entries):
 
 
 SLIPS = {
+    "outside": ("11 3 0\n../12 30 0", "line 2: the name of a video must be a path inside the data set"),
+    "absolute": ("/etc 30 0", "line 1: the name of a video must be a path inside the data set"),
     "two fields": ("11 30\n12 30", "line 1: must be '<id> <frames> <label>'"),
     "no number": ("11 30 0\n\n12 30 one", "line 3: must be"),
     "unknown class": ("11 30 0\n12 30 2", "line 2: unknown class 2. Allowed: 0 to 1, as in category.txt"),
@@ -198,6 +204,30 @@ def test_a_slip_in_a_list_is_named_with_file_and_line(tmp_path, slip):
         read_list(tmp_path / "val_videofolder.txt", classes=2)
     assert "val_videofolder.txt" in str(caught.value)
     assert says in str(caught.value)
+
+
+def test_a_class_that_is_there_twice_is_named_with_its_line(tmp_path):
+    (tmp_path / "category.txt").write_text("a\nb\n\na\n")
+    with pytest.raises(UserError, match=r"category\.txt, line 4: the class 'a' is that of line 1 again"):
+        read_categories(tmp_path)
+    (tmp_path / "something-something-v1-labels.csv").write_text("Turning something\nTurning something\n")
+    with pytest.raises(UserError, match=r"labels\.csv, line 2: the class 'Turning something' is that of line 1 again"):
+        label_sthv1(tmp_path, tmp_path, tmp_path)
+
+
+def test_a_list_whose_frames_are_elsewhere_is_refused_with_file_and_line(tmp_path):
+    path = tmp_path / "train_videofolder.txt"
+    entries = [Entry(name, 3, 0) for name in "abcd"]
+    path.write_text("\n" + "".join(f"{name} 3 0\n" for name in "abcd"))
+    for name in "abc":
+        (tmp_path / "frames" / name).mkdir(parents=True)
+    check_frames(path, entries, tmp_path / "frames", share=0.05)  # one may always be missing
+    (tmp_path / "frames" / "b").rmdir()
+    check_frames(path, entries, tmp_path / "frames", share=0.5)
+    with pytest.raises(
+        UserError, match=r"videofolder\.txt, line 3: there is no folder .*frames/b; of 4 videos in the list, 2"
+    ):
+        check_frames(path, entries, tmp_path / "frames", share=0.05)
 
 
 def annotate_v2(folder, train, validation, test=(), names=NAMES):
@@ -233,6 +263,77 @@ def test_lists_of_something_something_v2(tmp_path, frames):
         "val_videofolder.txt": "3 4 1\n",
         "test_videofolder.txt": "9 2 0\n",
     }
+
+
+@pytest.mark.parametrize("place", ["", "labels/"])
+def test_the_files_of_version_2_are_found_under_their_names_of_today(tmp_path, frames, place):
+    annotations = annotate_v2(tmp_path / "a", [("1", 1)], [("3", 0)])
+    for path in list(annotations.iterdir()):
+        target = annotations / place / path.name.removeprefix("something-something-v2-")
+        target.parent.mkdir(exist_ok=True)
+        path.rename(target)
+    label_sthv2(annotations, frames, tmp_path / "lists")
+    assert read_categories(tmp_path / "lists") == NAMES
+    assert (tmp_path / "lists" / "train_videofolder.txt").read_text() == "1 3 1\n"
+
+
+ODD = {
+    "outside": ([{"id": "../1"}], r"entry 0, field 'id': the name of a video must be a path inside"),
+    "no id": ([{"id": "1"}, {}], r"entry 1 has no field 'id'"),
+    "no object": ([7], r"entry 0 must be an object with the field 'id'"),
+    "no list": (7, r"train\.json must be a list or an object\. Got 7"),
+    "no text": ([{"id": "1", "template": None}], r"field 'template' must be text\. Got None"),
+}
+
+
+@pytest.mark.parametrize("slip", ODD)
+def test_odd_annotations_of_version_2_are_one_line(tmp_path, frames, slip):
+    content, says = ODD[slip]
+    annotations = annotate_v2(tmp_path / "a", [], [])
+    (annotations / "something-something-v2-train.json").write_text(json.dumps(content))
+    with pytest.raises(UserError, match=says):
+        label_sthv2(annotations, frames, tmp_path / "lists")
+    assert not (tmp_path / "lists").exists()
+
+
+def test_an_id_of_version_1_that_leads_outside_is_refused(tmp_path, frames):
+    (tmp_path / "something-something-v1-labels.csv").write_text("Turning something\n")
+    (tmp_path / "something-something-v1-train.csv").write_text("1;Turning something\n/etc;Turning something\n")
+    with pytest.raises(UserError, match=r"train\.csv, line 2: the name of a video must be a path inside"):
+        label_sthv1(tmp_path, frames, tmp_path / "lists")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+def test_a_folder_whose_name_cannot_stand_in_a_list_is_named(tmp_path):
+    for name in (b"a", b"b\xff", b"c\nd"):
+        write_frames(tmp_path / os.fsdecode(name), coded_frames(2))
+    written = label_other(tmp_path, tmp_path / "list.txt")
+    assert (tmp_path / "list.txt").read_text() == "a 2 0\n"
+    assert written.missing == [r"b\xff", r"c\nd"]
+
+
+def test_videos_and_frames_behind_links_are_found(tmp_path):
+    write_video(tmp_path / "disk" / "v.mp4", coded_frames(3))
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "link").symlink_to(tmp_path / "disk")
+    (tmp_path / "videos" / "loop").symlink_to(tmp_path / "videos")
+    extract(tmp_path / "videos", tmp_path / "elsewhere", AS_THEY_ARE)
+    assert files(tmp_path / "elsewhere" / "link") == ["v/000001.jpg", "v/000002.jpg", "v/000003.jpg"]
+    (tmp_path / "frames").mkdir()
+    (tmp_path / "frames" / "set").symlink_to(tmp_path / "elsewhere" / "link")
+    label_other(tmp_path / "frames", tmp_path / "list.txt")
+    assert read_list(tmp_path / "list.txt", 1) == [Entry("set/v", 3, 0)]
+
+
+@pytest.mark.parametrize("extension", ["png", "jpeg", "JPG"])
+def test_frames_of_any_extension_are_trained_on(tmp_path, extension):
+    write_frames(tmp_path / "v", coded_frames(9), f"{{:06d}}.{extension}", first=1)
+    recipe = Recipe(frames=4, rate=1, crop=32)
+    clips = EvaluationClips(tmp_path, [Entry("v", 9, 0)], recipe, SAMPLINGS["segments"](recipe))
+    item = clips[0]
+    assert item.complaint is None
+    frames = clips.read(clips.entries[0], clips.sampling.at(9, 0.5))
+    assert numbers(frames) == list(clips.sampling.at(9, 0.5).numbers)
 
 
 def test_classes_of_version_2_are_numbered_as_its_file_says(tmp_path, frames):
@@ -276,8 +377,8 @@ def test_an_unknown_class_in_annotations_is_named_and_nothing_is_written(tmp_pat
     ("text", "says"),
     [
         ("{", "line 1, column 2: not valid JSON"),
-        ("[1]", "must hold a dict. Got a list"),
-        ('{"Lifting something up": "1"}', "must number its classes from 0 to 0"),
+        ("[1]", "must number its classes from 0, each once, as in"),
+        ('{"Lifting something up": "1"}', "must number its classes from 0, each once"),
     ],
 )
 def test_damaged_annotations_are_one_line(tmp_path, frames, text, says):

@@ -395,9 +395,11 @@ def test_every_source_keeps_the_promises(sources):
 
 def test_open_source_says_what_is_allowed(tmp_path):
     (tmp_path / "notes.txt").write_text("no video")
-    for where in (tmp_path, tmp_path / "notes.txt", tmp_path / "missing"):
+    for where in (tmp_path, tmp_path / "missing"):
         with pytest.raises(UserError, match=r"\.mp4"):
             open_source(where)
+    with pytest.raises(UserError, match=r"notes\.txt, line 1: there is no .*no video"):
+        open_source(tmp_path / "notes.txt")
     for where in ("synthetic:many", "synthetic:0", "synthetic:-2"):
         with pytest.raises(UserError):
             open_source(where)

@@ -1,6 +1,5 @@
 """A run that is interrupted or meets bad videos goes on to the same bytes."""
 
-import os
 import shutil
 import signal
 import subprocess
@@ -19,7 +18,6 @@ from media import (
 )
 
 from static_dynamic.errors import UserError
-from stylize.pool import in_processes
 from stylize.render import render
 from stylize.settings import Settings, read_note
 
@@ -90,11 +88,6 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
         assert [path.name.partition(".")[0] for path in (tmp_path / kind / "style_0").iterdir()] == ["calm"]
         report = render(tmp_path / "videos", tmp_path / kind, Settings(("original",), kind=kind), workers=0)
         assert (report.written, report.kept) == (1, 1)
-
-
-def test_a_worker_that_is_killed_is_no_traceback():
-    with pytest.raises(UserError, match="A worker was killed"):
-        list(in_processes(os._exit, [1], workers=1))
 
 
 def test_films_and_styles_are_counted_as_they_are_done(videos, tmp_path):

@@ -16,7 +16,7 @@ from static_dynamic.clip import Frames, Recipe, Sample
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.files import write_atomically
 from static_dynamic.inputs import Inputs
-from static_dynamic.sources.images import read_images
+from static_dynamic.sources.images import image_at, read_images
 from training.lists import Entry
 from training.sampling import Sampling
 from training.transforms import Augmentation, squares
@@ -69,7 +69,7 @@ class FrameFolders(ABC):
         entries: The videos.
         recipe: How the model wants its input.
         sampling: Which frames make a clip.
-        template: Name of a frame.
+        template: Name of a frame; one with another extension of an image serves as well.
     """
 
     root: Path
@@ -103,7 +103,8 @@ class FrameFolders(ABC):
 
     def read(self, entry: Entry, sample: Sample) -> Frames:
         """Frames of a video, ``(T, H, W, 3)``, each once."""
-        paths = (self.root / entry.name / self.template.format(number + 1) for number in sample.numbers)
+        names = (Path(self.template.format(number + 1)) for number in sample.numbers)
+        paths = (image_at(self.root / entry.name / name.parent, name.stem, usual=name.suffix) for name in names)
         return read_images(paths, short_side=self.recipe.resize)
 
 

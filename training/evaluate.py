@@ -9,11 +9,11 @@ import pandas as pd
 
 from static_dynamic.files import write_atomically, write_text
 from training.data import IGNORED, loader, too_many, write_complaints
-from training.lists import Entry, list_path, read_categories, read_list
+from training.lists import Entry, read_categories
 from training.machinery import accelerator_for, say
 from training.options import EvaluateOptions
 from training.scores import TOP, Predictions, accuracies, class_table, confusion, order, predict, proportion, ranks
-from training.setup import evaluation_clips, open_model, short_videos, untrained
+from training.setup import evaluation_clips, listed, open_model, short_videos, untrained
 
 NAMED = 40
 """Up to so many classes stand by name in the picture."""
@@ -32,7 +32,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         UserError: For anything that the user can mend, in one line.
     """
     categories = read_categories(options.list_folder)
-    entries = read_list(list_path(options.list_folder, options.split), len(categories))
+    entries = listed(options, options.split, len(categories))
     network = open_model(options, len(categories))
     clips = evaluation_clips(options, entries, network.recipe)
     for note in (untrained(network), short_videos(entries, network.recipe, options.sampling)):

@@ -2,17 +2,17 @@
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 from PIL import Image
 
 from static_dynamic.errors import BadClip, UserError, differences
 from static_dynamic.files import write_text
+from static_dynamic.processes import in_processes
 from static_dynamic.sources.decoding import decoded_frames, picture
 from static_dynamic.sources.video_files import EXTENSIONS, video_paths
 
@@ -20,6 +20,7 @@ SETTINGS = ".extraction.json"
 BAD = "bad_videos.txt"
 QUALITY = 95
 Job = tuple[Path, Path]  # video, and folder of its frames
+Step = TypeVar("Step")
 
 
 @dataclass(frozen=True)
@@ -63,10 +64,11 @@ def extract(videos: Path, frames: Path, extraction: Extraction, workers: int = 0
     _claim(frames, extraction)
     jobs = {name: (path, frames / name) for name, path in paths.items() if not (frames / name).exists()}
     try:
-        complaints = list(_shown(_tried_all(list(jobs.values()), extraction, workers), len(jobs)))
+        tried = in_processes(partial(_tried, extraction=extraction), list(jobs.values()), workers)
+        complaints = dict(_shown(tried, len(jobs)))
     except OSError as error:
         raise UserError(f"Cannot write below {str(frames)!r}: {error.strerror or error}.") from None
-    bad = {name: complaint for name, complaint in zip(jobs, complaints, strict=True) if complaint}
+    bad = {name: complaints[job] for name, job in jobs.items() if complaints[job]}
     write_text(frames / BAD, "".join(f"{complaint}\n" for complaint in bad.values()))
     return Extracted(len(paths) - len(bad), bad)
 
@@ -111,18 +113,8 @@ def _resized(image: Image.Image, extraction: Extraction) -> Image.Image:
     return image.resize((width, extraction.height), Image.Resampling.BICUBIC)
 
 
-def _tried_all(jobs: Sequence[Job], extraction: Extraction, workers: int) -> Iterator[str]:
-    """What is wrong with every video, in order; where nothing is, the frames are there."""
-    attempt = partial(_tried, extraction=extraction)
-    if not workers:
-        yield from map(attempt, jobs)
-        return
-    # Processes that begin anew: one that is forked off a program with threads may hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(attempt, jobs)
-
-
 def _tried(job: Job, extraction: Extraction) -> str:
+    """What is wrong with a video; where nothing is, its frames are there."""
     try:
         extract_one(*job, extraction)
     except BadClip as error:
@@ -153,7 +145,7 @@ def _claim(frames: Path, extraction: Extraction) -> None:
     write_text(path, json.dumps(here) + "\n")
 
 
-def _shown(steps: Iterator[str], total: int) -> Iterator[str]:
+def _shown(steps: Iterator[Step], total: int) -> Iterator[Step]:
     from rich.console import Console
     from rich.progress import track
 

@@ -1,22 +1,26 @@
 """Annotations as they are published → ``category.txt`` and the lists of :mod:`training.lists`.
 
 Something-Something comes as ``something-something-v{1,2}-{labels,train,validation,test}``, version 1 in CSV files
-(``id;label``), version 2 in JSON. A video whose frames are not there is left out, and named.
+(``id;label``), version 2 in JSON, today without the first part of the name. A video whose frames are missing is left
+out, and named.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from static_dynamic.errors import UserError, unknown
+from static_dynamic.errors import UserError, one_line, unknown
+from static_dynamic.sources.annotations import Record, inside
 from static_dynamic.sources.frame_folders import frame_folders
 from static_dynamic.sources.images import is_image
 from static_dynamic.texts import read_json, read_lines
-from training.lists import Entry, list_path, write_categories, write_list
+from training.lists import Entry, list_path, read_classes, write_categories, write_list
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 """Published name of a split → that of its list."""
+V1 = ("something-something-v1-{}.csv",)
+V2 = ("something-something-v2-{}.json", "{}.json", "labels/{}.json")
+"""Names of the files, where ``{}`` is ``labels`` or a split."""
 UNLABELLED = 0
 """The published class of a video whose class is not known."""
 
@@ -37,9 +41,8 @@ def label_sthv1(annotations: Path, frames: Path, out: Path) -> Written:
     Raises:
         UserError: If a file is missing or damaged, or names an unknown class; file and line are named.
     """
-    stem = annotations / "something-something-v1"
-    categories = sorted(line for _, line in read_lines(Path(f"{stem}-labels.csv")))
-    return _write(stem, "csv", _csv_videos, categories, frames, out)
+    categories = sorted(read_classes(_file(annotations, "labels", V1)))
+    return _write(annotations, V1, _csv_videos, categories, frames, out)
 
 
 def label_sthv2(annotations: Path, frames: Path, out: Path) -> Written:
@@ -48,13 +51,12 @@ def label_sthv2(annotations: Path, frames: Path, out: Path) -> Written:
     Raises:
         UserError: If a file is missing or damaged, or names an unknown class; file and video are named.
     """
-    stem = annotations / "something-something-v2"
-    path = Path(f"{stem}-labels.json")
-    numbers = {str(number): name for name, number in _json(path, dict).items()}
-    if set(numbers) != {str(number) for number in range(len(numbers))}:
-        raise UserError(f"{path} must number its classes from 0 to {len(numbers) - 1}, each once.")
-    categories = [numbers[str(number)] for number in range(len(numbers))]
-    return _write(stem, "json", _json_videos, categories, frames, out)
+    path = _file(annotations, "labels", V2)
+    numbered = {number.text(): name for name, number in Record(read_json(path), str(path)).items()}
+    order = [str(number) for number in range(len(numbered))]
+    if sorted(numbered) != sorted(order):
+        raise UserError(f'{path} must number its classes from 0, each once, as in {{"Holding something": "0"}}.')
+    return _write(annotations, V2, _json_videos, [numbered[number] for number in order], frames, out)
 
 
 def label_other(frames: Path, path: Path) -> Written:
@@ -63,27 +65,35 @@ def label_other(frames: Path, path: Path) -> Written:
     Raises:
         UserError: If there are no frames, or the list cannot be written.
     """
-    folders = frame_folders(frames)
+    folders = {folder.relative_to(frames).as_posix(): folder for folder in frame_folders(frames)}
     if not folders:
         raise UserError(f"No folder of frames in {frames}.")
-    entries = [Entry(folder.relative_to(frames).as_posix(), _count(folder), UNLABELLED) for folder in folders]
+    # A list is UTF-8 text with one video in each line, and not every name of a folder can stand in it.
+    entries = [Entry(name, _count(folder), UNLABELLED) for name, folder in folders.items() if one_line(name) == name]
     write_list(path, entries)
-    return Written({path.name: len(entries)}, [])
+    return Written({path.name: len(entries)}, [one_line(name) for name in folders if one_line(name) != name])
+
+
+def _file(annotations: Path, what: str, names: Sequence[str]) -> Path:
+    """The file of a split or of the labels, under the first of its names that is there, or else under the first."""
+    paths = [annotations / name.format(what) for name in names]
+    return next((path for path in paths if path.exists()), paths[0])
 
 
 def _write(
-    stem: Path,
-    kind: str,
+    annotations: Path,
+    names: Sequence[str],
     read: Callable[[Path, Sequence[str]], Iterator[Video]],
     categories: Sequence[str],
     frames: Path,
     out: Path,
 ) -> Written:
     """Read the annotations of every split that there is; write classes and lists once all of them are read."""
-    paths = {split: Path(f"{stem}-{split}.{kind}") for split in SPLITS}
+    paths = {split: _file(annotations, split, names) for split in SPLITS}
     found = {split: list(read(path, categories)) for split, path in paths.items() if path.exists()}
     if not found:
-        raise UserError(f"No annotations beside {stem}-labels.{kind}. Wanted: {paths['train'].name}, ...")
+        wanted = " or ".join(name.format("train") for name in names)
+        raise UserError(f"No annotations of a split in {annotations}: they are called {wanted}, ...")
     listed, missing = dict[str, int](), list[str]()
     write_categories(out, categories)
     for split, videos in found.items():
@@ -103,28 +113,21 @@ def _count(folder: Path) -> int:
 def _csv_videos(path: Path, categories: Sequence[str]) -> Iterator[Video]:
     numbers = {name: number for number, name in enumerate(categories)}
     for line_number, line in read_lines(path):
+        where = f"{path}, line {line_number}"
         name, separator, label = line.partition(";")
         if separator and label not in numbers:
-            raise unknown("class", label, categories, where=f"{path}, line {line_number}")
-        yield name, numbers[label] if separator else UNLABELLED
+            raise unknown("class", label, categories, where=where)
+        yield inside(name, where), numbers[label] if separator else UNLABELLED
 
 
 def _json_videos(path: Path, categories: Sequence[str]) -> Iterator[Video]:
     numbers = {name: number for number, name in enumerate(categories)}
-    for place, video in enumerate(_json(path, list), 1):
-        if not isinstance(video, dict) or "id" not in video:
-            raise UserError(f"{path}, video {place}: has no id. Got {video!r}.")
-        label = str(video.get("template", "")).replace("[", "").replace("]", "")
-        if label and label not in numbers:
-            raise unknown("class", label, categories, where=f"{path}, video {video['id']}")
-        yield str(video["id"]), numbers[label] if label else UNLABELLED
-
-
-def _json(path: Path, kind: type) -> Any:
-    content = read_json(path)
-    if not isinstance(content, kind):
-        raise UserError(f"{path} must hold a {kind.__name__}. Got a {type(content).__name__}.")
-    return content
+    for _, video in Record(read_json(path), str(path)).items():
+        name, template = video["id"].path(), video.get("template")
+        label = template.text().replace("[", "").replace("]", "") if template else None
+        if template and label not in numbers:
+            raise unknown("class", label, categories, where=f"{path}, video {name}")
+        yield name, UNLABELLED if label is None else numbers[label]
 
 
 def _shown(videos: Sequence[Video], split: str) -> Iterator[Video]:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_text
+from static_dynamic.sources.annotations import inside
 from static_dynamic.texts import read_lines
 
 CATEGORIES = "category.txt"
@@ -31,11 +32,22 @@ def read_categories(folder: Path) -> list[str]:
     Raises:
         UserError: If there is no such file, or no class in it.
     """
-    path = folder / CATEGORIES
-    names = [line for _, line in read_lines(path)]
-    if not names:
+    return read_classes(folder / CATEGORIES)
+
+
+def read_classes(path: Path) -> list[str]:
+    """The lines of a file of classes.
+
+    Raises:
+        UserError: If there is no class in it, or one is there twice; the line is named.
+    """
+    found: dict[str, int] = {}
+    for number, name in read_lines(path):
+        if (first := found.setdefault(name, number)) != number:
+            raise UserError(f"{path}, line {number}: the class {name!r} is that of line {first} again.")
+    if not found:
         raise UserError(f"{path} names no class.")
-    return names
+    return list(found)
 
 
 def read_list(path: Path, classes: int) -> list[Entry]:
@@ -52,6 +64,27 @@ def read_list(path: Path, classes: int) -> list[Entry]:
     if not entries:
         raise UserError(f"{path} lists no video.")
     return entries
+
+
+def check_frames(path: Path, entries: Sequence[Entry], root: Path, share: float) -> None:
+    """Refuse a list most of whose videos are elsewhere, before hours of work.
+
+    Args:
+        path: The list.
+        entries: What it holds.
+        root: Folder of the frame folders.
+        share: Up to this share of the videos may be missing, and always one: they are complained about one by one.
+
+    Raises:
+        UserError: If more folders are missing; the line of the first is named.
+    """
+    missing = [place for place, entry in enumerate(entries) if not (root / entry.name).is_dir()]
+    if len(missing) > max(1, share * len(entries)):
+        number, _ = read_lines(path)[missing[0]]
+        raise UserError(
+            f"{path}, line {number}: there is no folder {root / entries[missing[0]].name}; of {len(entries)} videos in "
+            f"the list, {len(missing)} have no folder of frames in {root}."
+        )
 
 
 def write_list(path: Path, entries: Iterable[Entry]) -> None:
@@ -73,7 +106,7 @@ def _entry(line: str, classes: int, where: str) -> Entry:
     fields = line.rsplit(maxsplit=2)
     if len(fields) != 3 or not all(field.isdecimal() for field in fields[1:]):
         raise UserError(f"{where}: must be '<id> <frames> <label>', the last two whole numbers. Got {line!r}.")
-    entry = Entry(fields[0], int(fields[1]), int(fields[2]))
+    entry = Entry(inside(fields[0], where), int(fields[1]), int(fields[2]))
     if entry.label >= classes:
         raise UserError(f"{where}: unknown class {entry.label}. Allowed: 0 to {classes - 1}, as in {CATEGORIES}.")
     if not entry.frames:

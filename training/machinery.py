@@ -1,12 +1,13 @@
 """What training and evaluation share of ``accelerate``, and their progress bar."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
 from typing import TypeVar
 
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration
 
+from static_dynamic.errors import UserError
 from training.options import RunOptions
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
@@ -44,4 +45,28 @@ def shown(steps: Iterable[Step], what: str, accelerator: Accelerator) -> Iterabl
 
     console = Console(stderr=True)
     hidden = not (accelerator.is_main_process and console.is_terminal)
-    return track(steps, what, console=console, transient=True, disable=hidden)
+    total = len(steps) if isinstance(steps, Sized) else None
+    return track(readable(steps), what, total, console=console, transient=True, disable=hidden)
+
+
+def readable(steps: Iterable[Step]) -> Iterator[Step]:
+    """The same steps; a process of a loader that ends before its work is done is one line.
+
+    Raises:
+        UserError: If one does.
+    """
+    iterator = iter(steps)
+    while True:
+        try:
+            step = next(iterator)
+        except StopIteration:
+            return
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):
+                raise
+            raise UserError(
+                f"A process that reads clips ended too early ({str(error).splitlines()[0].rstrip('. ')}). If it was "
+                "killed, most likely memory ran out; if it never started, the calls of a script must stand below "
+                '`if __name__ == "__main__":`. Without such processes (`num_workers=0`) clips are read here.'
+            ) from None
+        yield step

@@ -61,7 +61,7 @@ class DataOptions(RunOptions):
         None, description="folder of category.txt and {train,val,test}_videofolder.txt (default: that of --data)"
     )
     image_tmpl: Annotated[str, AfterValidator(_template)] = Field(
-        "{:06d}.jpg", description="names of the frames, which count from 1"
+        "{:06d}.jpg", description="names of the frames, which count from 1; any extension of an image is read"
     )
     sampling: Literal["segments", "dense"] = Field(
         "segments", description="segments: frames spread over the video; dense: consecutive ones, --rate apart"

@@ -12,7 +12,7 @@ from static_dynamic.clip import Recipe
 from static_dynamic.errors import UserError
 from static_dynamic.inputs import make_recipe
 from training.data import EvaluationClips, TrainingClips
-from training.lists import Entry
+from training.lists import Entry, check_frames, list_path, read_list
 from training.options import DataOptions, EvaluateOptions, TrainOptions
 from training.sampling import SAMPLINGS
 
@@ -73,9 +73,21 @@ def input_recipe(spec: models.ModelSpec, options: DataOptions) -> Recipe:
     return recipe.changed(options.frames, options.rate, options.image_size)
 
 
+def listed(options: DataOptions, split: str, classes: int) -> list[Entry]:
+    """The videos of a split, whose frames are there.
+
+    Raises:
+        UserError: If the list does not fit, or too many of its videos have no frames; file and line are named.
+    """
+    path = list_path(options.list_folder, split)
+    entries = read_list(path, classes)
+    check_folder(options)
+    check_frames(path, entries, options.data, options.max_bad)
+    return entries
+
+
 def training_clips(options: TrainOptions, entries: Sequence[Entry], recipe: Recipe, flip: bool) -> TrainingClips:
     """The clips to train on."""
-    check_folder(options)
     sampling = SAMPLINGS[options.sampling](recipe)
     return TrainingClips(
         options.data, entries, recipe, sampling, options.image_tmpl, flip=flip, seed=options.random_seed
@@ -84,7 +96,6 @@ def training_clips(options: TrainOptions, entries: Sequence[Entry], recipe: Reci
 
 def evaluation_clips(options: DataOptions, entries: Sequence[Entry], recipe: Recipe) -> EvaluationClips:
     """The clips to test on."""
-    check_folder(options)
     clips = EvaluationClips(options.data, entries, recipe, SAMPLINGS[options.sampling](recipe), options.image_tmpl)
     if isinstance(options, EvaluateOptions):
         full_res = options.multi_clip if options.full_res is None else options.full_res

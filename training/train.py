@@ -3,12 +3,12 @@
 from dataclasses import asdict
 
 from training.checkpoints import Row
-from training.lists import digest, list_path, read_categories, read_list
+from training.lists import digest, read_categories
 from training.loop import fit
 from training.machinery import say
 from training.options import TrainOptions
 from training.pretrained import load_imagenet
-from training.setup import evaluation_clips, may_flip, open_model, short_videos, training_clips
+from training.setup import evaluation_clips, listed, may_flip, open_model, short_videos, training_clips
 
 
 def train(options: TrainOptions) -> list[Row]:
@@ -21,8 +21,8 @@ def train(options: TrainOptions) -> list[Row]:
         UserError: For anything that the user can mend, in one line.
     """
     categories = read_categories(options.list_folder)
-    entries = read_list(list_path(options.list_folder, "train"), len(categories))
-    tested = read_list(list_path(options.list_folder, "val"), len(categories)) if options.eval_freq else []
+    entries = listed(options, "train", len(categories))
+    tested = listed(options, "val", len(categories)) if options.eval_freq else []
     network = open_model(options, len(categories))
     if options.pretrained_backbone:
         load_imagenet(network.model)

@@ -1,17 +1,22 @@
-"""Where clips come from: video files, folders of frames, stylized data sets, videos made on the spot."""
+"""Where clips come from: video files, folders of frames, lists of both, stylized data sets, videos made on the spot."""
 
-from pathlib import Path
-from typing import Any
+import os
+from collections.abc import Iterable
+from typing import Any, TypeAlias, cast
 
-from static_dynamic.errors import UserError
-from static_dynamic.sources.base import Source
+from static_dynamic.errors import UserError, unknown
+from static_dynamic.files import as_path
+from static_dynamic.sources.base import MEMBERS, Source
 from static_dynamic.sources.davis import Davis
+from static_dynamic.sources.davis_layouts import LAYOUTS as DAVIS
 from static_dynamic.sources.frame_folders import FrameFolders
-from static_dynamic.sources.plain import open_plain
+from static_dynamic.sources.plain import open_plain, with_options
 from static_dynamic.sources.style_folders import FOLDERS, StyleFolders
 from static_dynamic.sources.stylized import Stylized
+from static_dynamic.sources.stylized_layouts import LAYOUTS as STYLIZED
 from static_dynamic.sources.synthetic import SyntheticVideos
 from static_dynamic.sources.video_files import VideoFiles
+from static_dynamic.sources.video_list import VideoList
 
 __all__ = [
     "Davis",
@@ -21,36 +26,73 @@ __all__ = [
     "Stylized",
     "SyntheticVideos",
     "VideoFiles",
+    "VideoList",
+    "Videos",
     "open_source",
 ]
 
+ALLOWED = "Videos must be a path, a list of paths, 'synthetic' or a source."
 
-def open_source(where: str | Path | Source, **options: Any) -> Source:
+
+Videos: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Source
+"""What videos can be opened from, see `open_source`."""
+
+
+def open_source(where: Videos, **options: Any) -> Source:
     """The source that fits what lies at ``where``.
 
     Args:
-        where: ``"synthetic"``, or ``"synthetic:24"`` for 24 videos; a video file; a folder of video files, of
-            frame folders or of frames; or a source, which is handed back. A folder that holds both videos and
-            frames counts as video files.
-        options: Passed to the source; with ``dataset`` among them, ``where`` is a stylized data set: a published one,
-            or plain ``"folders"``.
+        where: ``"synthetic"``, or ``"synthetic:24"`` for 24 videos; a video file; a folder of video files, of frame
+            folders or of frames; a list of videos, as a file (``.txt``, ``.csv``, ``.tsv``) or as paths; or a source,
+            which is handed back. A folder that holds both videos and frames counts as video files.
+        options: Passed to the source, e.g. ``labels="folders"``; with ``dataset`` among them, ``where`` is a data set:
+            a published one, or plain ``"folders"`` of styles.
 
     Raises:
-        UserError: If nothing there can be read as videos.
+        UserError: If nothing there can be read as videos, an option is unknown, or an object lacks members of a source.
 
     Example:
         >>> open_source("synthetic:4").videos[0].name
         'synthetic_0000'
     """
-    if isinstance(where, Source):
-        return where
-    kind, _, count = str(where).partition(":")
+    if isinstance(where, str | os.PathLike):
+        return _at(where, **options)
+    if isinstance(where, Iterable) and not (hasattr(where, "read") or hasattr(where, "videos")):
+        return with_options(VideoList, list(where), **options)
+    source = _complete(where)
+    if options:
+        raise UserError(f"Options of videos ({', '.join(options)}) are for a path; {source.name} is a source already.")
+    return source
+
+
+def _at(where: str | os.PathLike[str], dataset: str | None = None, **options: Any) -> Source:
+    """The source of what lies at a path."""
+    if not os.fspath(where):
+        raise UserError(f"{ALLOWED} Got an empty path.")
+    kind, _, count = os.fspath(where).partition(":")
     if kind == "synthetic":
-        return SyntheticVideos(**_count(count, where), **options)
-    root, dataset = Path(where), options.pop("dataset", None)
+        return with_options(SyntheticVideos, **_count(count, where), **options)
     if dataset is None:
-        return open_plain(root, **options)
-    return StyleFolders(root, **options) if dataset == FOLDERS else Stylized(root, dataset, **options)
+        return open_plain(as_path(where), **options)
+    if dataset == FOLDERS:
+        return with_options(StyleFolders, where, **options)
+    if dataset not in (*STYLIZED, *DAVIS):
+        raise unknown("data set", dataset, [FOLDERS, *STYLIZED, *DAVIS])
+    if dataset in DAVIS:
+        return with_options(Davis, where, dataset, **options)
+    return with_options(Stylized, where, dataset, **options)
+
+
+def _complete(source: object) -> Source:
+    """The same, if it has every member of a source."""
+    missing = [member for member in MEMBERS if not hasattr(source, member)]
+    if len(missing) == len(MEMBERS):
+        raise UserError(f"{ALLOWED} Got {source!r:.60}.")
+    if missing or isinstance(source, type):
+        what = f"The class {source.__name__}" if isinstance(source, type) else f"This {type(source).__name__}"
+        lacks = f" It lacks {', '.join(missing)}." if missing else " Give an object of it."
+        raise UserError(f"{what} is not a source of videos: it must have {', '.join(MEMBERS)}.{lacks}")
+    return cast(Source, source)
 
 
 def _count(text: str, where: object) -> dict[str, int]:

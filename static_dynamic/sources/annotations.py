@@ -75,7 +75,7 @@ def inside(name: str, where: str) -> str:
     """
     path = PurePosixPath(name.replace("\\", "/"))
     absolute = path.is_absolute() or PureWindowsPath(name).drive
-    if absolute or not path.parts or ".." in path.parts or "\0" in name:
+    if not name or absolute or ".." in path.parts or "\0" in name:
         raise UserError(
             f"{where}: the name of a video must be a path inside the data set, neither absolute nor with '..'. "
             f"Got {name!r:.80}."

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from static_dynamic.clip import ORIGINAL, Clip, Frames, Recipe, Sample, Video
-from static_dynamic.errors import BadClip, UserError, reason, unknown
+from static_dynamic.errors import BadClip, UserError, one_line, reason, unknown
+
+BY_FOLDER = "folders"
+"""Where the class of a video is the name of the folder in which it lies."""
 
 T = TypeVar("T")
 
@@ -15,8 +18,13 @@ T = TypeVar("T")
 class Source(Protocol):
     """Tells which videos there are and reads one clip of one video.
 
-    Any object with these five members is a source; nothing needs to be inherited. One that also has ``stamp(video)``,
-    a text that changes when the data of a video do, has changed videos measured anew when a run goes on.
+    Any object with these five members is a source; nothing needs to be inherited. Two more are used where they are
+    there:
+
+    * ``stamp(video)``, a text that changes when the data of a video do: changed videos are measured again when a run
+      is resumed.
+    * ``left_out``, ``(name, reason)`` of every video that a rule leaves out: the terminal and the report say so, by
+      reasons. What concerns one video alone stands in brackets at the end: ``fewer than 8 frames (7)``.
     """
 
     @property
@@ -49,27 +57,66 @@ class Source(Protocol):
         """What a manifest has to say so that the same clips can be read again: plain, JSON-ready data."""
 
 
+MEMBERS = ("name", "styles", "videos", "read", "describe")
+"""What every source has."""
+
+
+def folder_label(path: PurePath | str, labels: str | None, where: object) -> str | None:
+    """The class of a video by its path, as ``labels`` says: none, or the name of the folder in which it lies.
+
+    Args:
+        path: Its path below the place where videos were looked for, or as a list has it.
+        labels: ``None`` or ``"folders"``.
+        where: That place, for messages.
+
+    Raises:
+        UserError: If ``labels`` is something else, or the video lies in no folder.
+    """
+    if labels is None:
+        return None
+    if labels != BY_FOLDER:
+        raise unknown("labels", labels, [BY_FOLDER])
+    folder = PurePath(path).parent.name
+    if folder in ("", ".."):
+        raise UserError(
+            f'{where}: `labels="folders"` takes the class of a video from the folder in which it lies, and {path} lies '
+            "in none. Make a folder for each class, or give a list of videos with a column 'label'."
+        )
+    return one_line(folder)
+
+
 def only_as_filmed(style: str | None, source: str) -> None:
     """Refuse a style of a source that has none on disk."""
     if style not in (None, ORIGINAL):
         raise unknown("style", style, [ORIGINAL], where=source)
 
 
-def sampled(recipe: Recipe, total: int, where: object, start: int | None = None, fps: float | None = None) -> Sample:
+def sampled(
+    recipe: Recipe, frames: int | range, where: object, start: int | None = None, fps: float | None = None
+) -> Sample:
     """The frames that a recipe takes from a video, if they are enough to have an order.
+
+    Args:
+        recipe: Which frames the model wants.
+        frames: How many frames the video has, or the numbers of those that may be taken.
+        where: The video, for messages.
+        start: First frame of the clip; ``None`` takes the clip from the middle.
+        fps: Frames per second of the video, where they are known.
 
     Raises:
         BadClip: If there is one frame, if a short video loops so that every sampled frame is the same one, or if the
             recipe asks for a frame rate and that of the video is unknown.
     """
-    if total < 2:
-        raise BadClip(f"{where}: a video needs at least two frames to have an order. Got {total}.")
+    span = range(frames) if isinstance(frames, int) else frames
+    if len(span) < 2:
+        raise BadClip(f"{where}: a video needs at least two frames to have an order. Got {len(span)}.")
     try:
-        sample = recipe.sample(total, start, fps)
+        start = span.start + recipe.start(len(span), fps) if start is None else start
+        sample = recipe.sample(span.stop, start, fps)
     except UserError as error:
         raise BadClip(f"{where}: {error}") from None
     if len(sample.numbers) == 1 < max(recipe.frame_counts):
-        raise BadClip(f"{where}: too short, every frame sampled from its {total} is number {sample.numbers[0]}.")
+        raise BadClip(f"{where}: too short, every frame sampled from its {len(span)} is number {sample.numbers[0]}.")
     return sample
 
 

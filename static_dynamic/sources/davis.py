@@ -21,7 +21,7 @@ from static_dynamic.clip import (
     same_proportions,
 )
 from static_dynamic.errors import BadClip, UserError, unknown
-from static_dynamic.files import stamp
+from static_dynamic.files import as_path, stamp
 from static_dynamic.functional.segmentation import Box
 from static_dynamic.sources import davis_layouts as layouts
 from static_dynamic.sources.base import known
@@ -37,7 +37,7 @@ class Davis:
     """Every frame of DAVIS that has optical flow is a video of its own; intervals are over sequences.
 
     The last frame of a sequence has no forward flow and the first no backward flow: they are not used, as published.
-    Flow is that of the video as filmed, in every style. A model of two frames is shown one frame and another of the
+    Flow is that of the original video, in every style. A model of two frames is shown one frame and another of the
     same sequence, at most ten apart, drawn per frame from the seed and never the same (the published draw could be,
     and wrapped round the ends).
 
@@ -76,7 +76,7 @@ class Davis:
             raise unknown("data set", dataset, layouts.LAYOUTS)
         if every < 1:
             raise UserError(f"The 'every' of a data set must be a positive integer. Got {every}.")
-        self.name, self.root, self.split, self.seed, self.every = dataset, Path(root), split, seed, every
+        self.name, self.root, self.split, self.seed, self.every = dataset, as_path(root), split, seed, every
         self.left_out: list[tuple[str, str]] = []
         layout = layouts.LAYOUTS[dataset]
         found = layout.sequences(self.root, split, lambda name, reason: self.left_out.append((name, reason)))
@@ -166,7 +166,7 @@ class Davis:
             if published := [style for style in styles if style in layouts.STYLES]:
                 raise UserError(f"The style {published[0]!r} of {self.name} needs the folder of the stylized images.")
             return {}
-        below = Path(stylized) / "JPEGImages"
+        below = as_path(stylized) / "JPEGImages"
         there = {name: below / name for name in sorted(layouts.folders_in(below))}
         if not there:
             raise UserError(f"No stylized images in {below}: it must hold a folder for each style.")

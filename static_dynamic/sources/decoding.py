@@ -21,6 +21,7 @@ from static_dynamic.clip import Clip, Frames, Recipe
 from static_dynamic.errors import BadClip, one_line
 from static_dynamic.sources.base import bad_clip, reduced, sampled
 from static_dynamic.sources.containers import breaks_off
+from static_dynamic.sources.parts import Part
 
 Matrix = npt.NDArray[np.int32]
 
@@ -37,10 +38,18 @@ class Timeline:
     Attributes:
         times: Of every frame, in units of the stream's time base; ``None`` where the file does not say.
         fps: Frames per second on average, where the file says when frames are shown.
+        unit: The time base, seconds.
     """
 
     times: Sequence[int | None]
     fps: float | None
+    unit: Fraction
+
+    @property
+    def seconds(self) -> list[float] | None:
+        """When every frame is shown, seconds after the first; ``None`` where the file does not say."""
+        known = [time for time in self.times if time is not None]
+        return [float((time - known[0]) * self.unit) for time in known] if len(known) == len(self.times) else None
 
 
 def versions() -> dict[str, str]:
@@ -50,19 +59,21 @@ def versions() -> dict[str, str]:
     return {"decoder": f"PyAV {av.__version__}", **libraries}
 
 
-def read_clip(path: Path, recipe: Recipe) -> Clip:
-    """The clip in the middle of a video file, reduced to the recipe's short side.
+def read_clip(path: Path, recipe: Recipe, part: Part | None = None) -> Clip:
+    """The clip in the middle of a video file, or of a part of it, reduced to the recipe's short side.
 
     Raises:
-        BadClip: If the file is no video, damaged, cut short or a single picture.
+        BadClip: If the file is no video, damaged, cut short or a single picture, or the part holds no frame.
     """
     for timeline in _timelines(path):
-        sample = sampled(recipe, len(timeline.times), path, fps=timeline.fps)
+        total = len(timeline.times)
+        span = part.span(path, total, timeline.seconds) if part else range(total)
+        sample = sampled(recipe, span, path, fps=timeline.fps)
         frames = _pick(path, sample.numbers, recipe.resize, timeline.times)
         if len({frame.shape for frame in frames}) > 1:
             raise BadClip(f"{path}: the frames change size within the clip.")
         if len(frames) == len(sample.numbers):
-            return Clip(np.stack(frames), sample, one_line(path), len(timeline.times), timeline.fps)
+            return Clip(np.stack(frames), sample, one_line(path), len(span), timeline.fps)
     raise BadClip(f"{path}: it decodes to other frames each time.")
 
 
@@ -172,10 +183,11 @@ def _timeline(times: Sequence[int | None], stream: Any) -> Timeline:
     """The rate that the times tell, which is the stream's own where that is about the same and thus not rounded."""
     known = [time for time in times if time is not None]
     if len(known) < 2 or known[-1] <= known[0]:
-        return Timeline(times, None)
+        return Timeline(times, None, stream.time_base)
     counted = (len(known) - 1) / float((known[-1] - known[0]) * stream.time_base)
     told = float(stream.average_rate or 0)
-    return Timeline(times, told if abs(told - counted) <= ALIKE * counted else counted)
+    fps = told if abs(told - counted) <= ALIKE * counted else counted
+    return Timeline(times, fps, stream.time_base)
 
 
 def _packet_times(container: Any, stream: Any, path: Path) -> list[int]:

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from static_dynamic.clip import Clip, Recipe, Video
 from static_dynamic.errors import BadClip, UserError, one_line
-from static_dynamic.files import stamp
-from static_dynamic.sources.base import known, only_as_filmed, sampled
+from static_dynamic.files import as_path, stamp
+from static_dynamic.sources.base import folder_label, known, only_as_filmed, sampled
 from static_dynamic.sources.images import EXTENSIONS, is_image, natural_key, read_images
+from static_dynamic.sources.parts import Part
 from static_dynamic.sources.walk import folders_below, name_below
 
 
@@ -22,19 +23,28 @@ class FrameFolders:
     Args:
         root: The folder.
         pattern: Which images are frames, e.g. ``"img_*"`` where optical flow lies in the same folders.
+        labels: ``"folders"`` makes the name of the folder in which the folder of a video lies its class.
+
+    Attributes:
+        left_out: ``(name, reason)`` of what lies beside the folders and is not used.
 
     Raises:
-        UserError: If ``root`` is no folder or holds no images.
+        UserError: If ``root`` is no folder or holds no images, or a video lies in no folder of a class.
     """
 
     name = "FrameFolders"
     styles: tuple[str, ...] = ()
 
-    def __init__(self, root: str | Path, pattern: str = "*") -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path, pattern: str = "*", labels: str | None = None) -> None:
+        self.root = as_path(root)
         self.pattern = pattern
         self._folders = {name_below(folder, self.root): folder for folder in frame_folders(self.root)}
-        self.videos = [Video(name) for name in self._folders]
+        self.videos = [
+            Video(name, folder_label(folder.relative_to(self.root), labels, self.root))
+            for name, folder in self._folders.items()
+        ]
+        beside = self.root not in self._folders.values() and any(map(is_image, self.root.iterdir()))
+        self.left_out = [(name_below(self.root, self.root), "images beside the folders of frames")] if beside else []
         if not self.videos:
             raise UserError(f"No folder of frames in {self.root}. Frames are images: {' '.join(EXTENSIONS)}.")
 
@@ -50,11 +60,7 @@ class FrameFolders:
             UserError: If a style other than ``"original"`` is asked for.
         """
         only_as_filmed(style, self.name)
-        folder = known(self._folders, video, self.name)
-        paths = frames_in(folder, self.pattern)
-        sample = sampled(recipe, len(paths), folder)
-        frames = read_images((paths[number] for number in sample.numbers), short_side=recipe.resize)
-        return Clip(frames, sample, one_line(folder), len(paths))
+        return read_folder(known(self._folders, video, self.name), recipe, self.pattern)
 
     def stamp(self, video: Video) -> str:
         """See `static_dynamic.files.stamp`."""
@@ -69,6 +75,22 @@ class FrameFolders:
             "videos": len(self.videos),
             "clip": "middle",
         }
+
+
+def read_folder(folder: Path, recipe: Recipe, pattern: str = "*", part: Part | None = None) -> Clip:
+    """The clip in the middle of a folder of frames, or of a part of it.
+
+    Raises:
+        BadClip: See `FrameFolders.read`; also if the part holds no frame.
+    """
+    paths = frames_in(folder, pattern)
+    if not paths:
+        named = "" if pattern == "*" else f" named {pattern!r}"
+        raise BadClip(f"{folder}: no images{named} in this folder. One folder is the frames of one video.")
+    span = part.span(folder, len(paths)) if part else range(len(paths))
+    sample = sampled(recipe, span, folder)
+    frames = read_images((paths[number] for number in sample.numbers), short_side=recipe.resize)
+    return Clip(frames, sample, one_line(folder), len(span))
 
 
 def frames_in(folder: Path, pattern: str = "*") -> list[Path]:

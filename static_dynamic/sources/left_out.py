@@ -3,6 +3,9 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from static_dynamic.errors import UserError
+from static_dynamic.sources.base import Source
+
 Pairs = Iterable[Sequence[str]]
 """Names of what is left out, each with its reason; details of one video stand in brackets: ``too short (7 frames)``."""
 
@@ -47,6 +50,32 @@ def summary(left_out: Pairs, used: int) -> str | None:
         return None
     told = ", ".join(f"{len(names)} {why} ({_first(names)})" for why, names in reasons)
     return f"{count} of {count + used} videos left out: {told}."
+
+
+def left_out_of(source: object) -> list[tuple[str, str]]:
+    """Name and reason of every video that a source leaves out, as far as it says so.
+
+    Raises:
+        UserError: If its ``left_out`` is something else.
+    """
+    given = getattr(source, "left_out", ())
+    try:
+        return [(str(name), str(reason)) for name, reason in given]
+    except (TypeError, ValueError):
+        raise UserError(f"The 'left_out' of a source must be pairs of name and reason. Got {given!r:.60}.") from None
+
+
+def unused(source: Source, limit: int | None = None) -> list[str]:
+    """What must be said of the videos of a source that are not used: those left out, and those after the first.
+
+    Raises:
+        UserError: See `left_out_of`.
+    """
+    told = summary(left_out_of(source), len(source.videos))
+    lines = [] if told is None else [told]
+    if limit is not None and limit < len(source.videos):
+        lines.append(f"The first {limit} of {len(source.videos)} videos are used: `max_videos={limit}`.")
+    return lines
 
 
 def _first(names: Sequence[str]) -> str:

@@ -1,28 +1,59 @@
-"""Videos as they lie on disk, files or folders of frames."""
+"""Videos as they lie on disk: files, folders of frames, or a list of both."""
 
+from inspect import signature
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from static_dynamic.errors import UserError
+from static_dynamic.errors import UserError, unknown
 from static_dynamic.sources.frame_folders import FrameFolders, frame_folders
 from static_dynamic.sources.images import EXTENSIONS as IMAGES
+from static_dynamic.sources.images import is_image
+from static_dynamic.sources.rows import EXTENSIONS as LISTS
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from static_dynamic.sources.video_files import VideoFiles, video_paths
-from static_dynamic.sources.walk import files_below, kinds_of_files
+from static_dynamic.sources.video_list import VideoList
+from static_dynamic.sources.walk import files_below, folders_below, kinds_of_files, name_below
+
+Kind = TypeVar("Kind")
 
 
-def open_plain(root: Path, **options: Any) -> VideoFiles | FrameFolders:
-    """The source of the videos at ``root``; a folder that holds both videos and frames counts as video files.
+def open_plain(root: Path, **options: Any) -> VideoFiles | FrameFolders | VideoList:
+    """The source of the videos at ``root``; where there are both video files and folders of frames, of the files.
 
     Raises:
-        UserError: If nothing there can be read as videos.
+        UserError: If nothing there can be read as videos, or the source has no such option.
     """
+    if root.is_file() and root.suffix.lower() in LISTS:
+        return with_options(VideoList, root, **options)
     if video_paths(root):
-        return VideoFiles(root, **options)
+        files = with_options(VideoFiles, root, **options)
+        files.left_out = [(name, "a folder of frames beside video files") for name in _folders_beside(root)]
+        return files
     if root.is_dir() and frame_folders(root):
-        return FrameFolders(root, **options)
+        return with_options(FrameFolders, root, **options)
     there = kinds_of_files(files_below(root) if root.is_dir() else [root])
     raise UserError(
         f"No videos in {root}, which holds {there}. Video files end in {' '.join(VIDEOS)}; "
-        f"folders of frames hold {' '.join(IMAGES)}."
+        f"folders of frames hold {' '.join(IMAGES)}; lists of videos end in {' '.join(LISTS)}."
     )
+
+
+def with_options(kind: type[Kind], *places: object, **options: Any) -> Kind:
+    """A source with options.
+
+    Raises:
+        UserError: If it has no such option.
+    """
+    allowed = list(signature(kind).parameters)[len(places) :]
+    for option in options:
+        if option not in allowed:
+            raise unknown("option", option, allowed, where=kind.__name__)
+    return kind(*places, **options)
+
+
+def _folders_beside(root: Path) -> list[str]:
+    """Names of the folders below ``root`` that hold enough images to be a video."""
+    if not root.is_dir():
+        return []
+    counts = {folder: sum(is_image(Path(name)) for name in names) for folder, names in folders_below(root)}
+    return [name_below(folder, root) for folder, count in counts.items() if count > 1]

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from static_dynamic.clip import Clip, Recipe, Video
 from static_dynamic.errors import UserError
+from static_dynamic.files import as_path
 from static_dynamic.sources.base import known
 from static_dynamic.sources.images import natural_key
+from static_dynamic.sources.left_out import summary
 from static_dynamic.sources.plain import open_plain
 from static_dynamic.sources.stylized import in_style, style_folders, styles_in
 
@@ -17,13 +19,14 @@ FOLDERS = "folders"
 class StyleFolders:
     """Videos in the folders ``style_1``, ``style_2``, … of ``root``: files, or folders of frames.
 
-    A video is used if it is in every folder: those of the styles, and that of the videos as filmed (``style_0``,
+    A video is used if it is in every folder: those of the styles, and that of the original videos (``style_0``,
     ``original`` or ``normal``) if there is one. The clip is its middle one.
 
     Args:
         root: The folder with the ``style_<k>`` folders.
         styles: The ``k`` of the folders to read; all but 0 if none is given.
-        use_normal_app: Ask for the videos as filmed too.
+        use_normal_app: Ask for the original videos too.
+        labels: ``"folders"`` makes the name of the folder in which a video lies, below that of its style, its class.
 
     Attributes:
         left_out: ``(name, reason)`` of every video that is not in every folder.
@@ -34,22 +37,31 @@ class StyleFolders:
 
     name = "StyleFolders"
 
-    def __init__(self, root: str | Path, styles: Sequence[str | int] = (), use_normal_app: bool = False) -> None:
-        self.root = Path(root)
+    def __init__(
+        self,
+        root: str | Path,
+        styles: Sequence[str | int] = (),
+        use_normal_app: bool = False,
+        labels: str | None = None,
+    ) -> None:
+        self.root = as_path(root)
         found = sorted((style for style in styles_in(self.root) if style != "0"), key=natural_key)
         self.styles = tuple(str(style) for style in styles or found)
         folders = style_folders(self.root, self.styles, use_normal_app)
-        self._sources = {style: open_plain(folder) for style, folder in folders.items()}
+        self._sources = {style: open_plain(folder, labels=labels) for style, folder in folders.items()}
         there = {style: {video.name for video in source.videos} for style, source in self._sources.items()}
-        names = dict.fromkeys(video.name for source in self._sources.values() for video in source.videos)
-        lacking = {name: [style for style in there if name not in there[style]] for name in names}
+        every = {video.name: video for source in self._sources.values() for video in source.videos}
+        lacking = {name: [style for style in there if name not in there[style]] for name in every}
         self.left_out = [(name, f"not in style {', '.join(styles)}") for name, styles in lacking.items() if styles]
-        self._videos = {name: Video(name) for name, styles in lacking.items() if not styles}
+        self.left_out += [
+            (f"{name} in style {style}", reason)
+            for style, source in self._sources.items()
+            for name, reason in source.left_out
+        ]
+        self._videos = {name: every[name] for name, styles in lacking.items() if not styles}
         self.videos = list(self._videos.values())
         if not self.videos:
-            raise UserError(
-                f"No video in {self.root} is in every style. {self.left_out[0][0]} is {self.left_out[0][1]}."
-            )
+            raise UserError(f"No video in {self.root} is in every style. {summary(self.left_out, used=0)}")
 
     def read(self, video: Video, recipe: Recipe, style: str | None = None) -> Clip:
         """The clip in the middle of a video, in one style.
@@ -59,7 +71,7 @@ class StyleFolders:
 
         Raises:
             BadClip: If it cannot be read.
-            UserError: If the style is not one of ``styles``, or the videos as filmed are not there.
+            UserError: If the style is not one of ``styles``, or the original videos are missing.
         """
         return in_style(self._sources, style, self.root).read(known(self._videos, video, self.name), recipe)
 

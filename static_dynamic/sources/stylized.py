@@ -10,7 +10,7 @@ import numpy as np
 
 from static_dynamic.clip import ORIGINAL, Clip, Recipe, Video
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.files import stamp
+from static_dynamic.files import as_path, stamp
 from static_dynamic.sources.base import known, sampled
 from static_dynamic.sources.images import read_images
 from static_dynamic.sources.left_out import summary
@@ -40,7 +40,7 @@ class Stylized:
         styles: The ``k`` of the style folders to read.
         split: Split of the annotations; ``None`` is the one the published code measures on.
         seed: Seed of the starts.
-        use_normal_app: Ask for the videos as filmed too (``style_0``, ``original`` or ``normal``).
+        use_normal_app: Ask for the original videos too (``style_0``, ``original`` or ``normal``).
         limit: Stop after this many usable videos; every video left out before that is counted and named.
         annotations: The annotation file; ``None`` looks for the published names in ``root``.
 
@@ -67,14 +67,14 @@ class Stylized:
     ) -> None:
         if dataset not in LAYOUTS:
             raise unknown("data set", dataset, LAYOUTS)
-        self.root, self.dataset, self.seed = Path(root), dataset, seed
+        self.root, self.dataset, self.seed = as_path(root), dataset, seed
         self.layout = LAYOUTS[dataset]
         self.split = split or self.layout.split
         self.styles = tuple(str(style) for style in styles)
         self._folders = style_folders(self.root, self.styles, use_normal_app)
         self._counted = (*self.styles, ORIGINAL) if use_normal_app else self.styles
         self._naming = {style: self.layout.naming_in(folder) for style, folder in self._folders.items()}
-        self._annotations = None if annotations is None else Path(annotations)
+        self._annotations = None if annotations is None else as_path(annotations)
 
         self.left_out: list[tuple[str, str]] = []
         self._spans: dict[str, range] = {}
@@ -91,12 +91,12 @@ class Stylized:
 
         Raises:
             BadClip: If a frame is missing, cannot be read or differs in size.
-            UserError: If the style is not one of ``styles``, or the videos as filmed are not there.
+            UserError: If the style is not one of ``styles``, or the original videos are missing.
         """
         span = known(self._spans, video, self.name)
         folder = in_style(self._folders, style, self.root) / self.layout.folder.format(video.name)
         naming, start = in_style(self._naming, style, self.root), self._start(video.name, span, recipe)
-        sample = sampled(recipe, span.stop, folder, start, self.layout.fps)
+        sample = sampled(recipe, span, folder, start, self.layout.fps)
         paths = (naming.path(folder, number) for number in sample.numbers)
         return Clip(read_images(paths), sample, str(folder), len(span), self.layout.fps)
 
@@ -114,7 +114,7 @@ class Stylized:
             "dataset": self.dataset,
             "split": self.split,
             "styles": list(self.styles),
-            "as_filmed": self._folders[ORIGINAL].name if ORIGINAL in self._folders else None,
+            "original": self._folders[ORIGINAL].name if ORIGINAL in self._folders else None,
             "annotations": None if self._annotations is None else str(self._annotations),
             "frames": {
                 style: f"{self.layout.folder.format('<video>')}/{naming.stem(0)}"
@@ -177,7 +177,7 @@ class Stylized:
 
 
 def in_style(by_style: Mapping[str, T], style: str | None, root: Path) -> T:
-    """What is kept for a style of the data at ``root``; ``None`` is the videos as filmed.
+    """What is kept for a style of the data at ``root``; ``None`` is the original videos.
 
     Raises:
         UserError: If there is none.
@@ -196,7 +196,7 @@ def styles_in(root: Path) -> list[str]:
 
 
 def style_folders(root: Path, styles: Sequence[str], as_filmed: bool) -> dict[str, Path]:
-    """The folder of every style asked for, and of the videos as filmed where they are there.
+    """The folder of every style asked for, and of the original videos where they are there.
 
     Raises:
         UserError: If one is missing.
@@ -218,6 +218,6 @@ def style_folders(root: Path, styles: Sequence[str], as_filmed: bool) -> dict[st
 
 def _no_original(root: Path) -> UserError:
     return UserError(
-        f"No videos as filmed in {root}, which `use_normal_app=True`, an audit and styles that are made need. "
+        f"No original videos in {root}, which `use_normal_app=True`, an audit and styles that are made need. "
         f"Looked for the folders {', '.join(ORIGINAL_FOLDERS)}."
     )

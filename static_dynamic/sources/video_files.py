@@ -4,8 +4,8 @@ from pathlib import Path
 
 from static_dynamic.clip import Clip, Recipe, Video
 from static_dynamic.errors import UserError, one_line
-from static_dynamic.files import stamp
-from static_dynamic.sources.base import known, only_as_filmed
+from static_dynamic.files import as_path, stamp
+from static_dynamic.sources.base import folder_label, known, only_as_filmed
 from static_dynamic.sources.walk import files_below, kinds_of_files, name_below
 
 # fmt: off
@@ -27,9 +27,13 @@ class VideoFiles:
 
     Args:
         root: A file or a folder.
+        labels: ``"folders"`` makes the name of the folder in which a video lies its class.
+
+    Attributes:
+        left_out: ``(name, reason)`` of what lies beside the files and is not used.
 
     Raises:
-        UserError: If there is nothing at ``root``, or no video in the folder.
+        UserError: If there is nothing at ``root``, no video in the folder, or a video lies in no folder of a class.
 
     Example:
         >>> source = VideoFiles("clips/")                                          # doctest: +SKIP
@@ -39,10 +43,14 @@ class VideoFiles:
     name = "VideoFiles"
     styles: tuple[str, ...] = ()
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Path, labels: str | None = None) -> None:
+        self.root = as_path(root)
+        self.left_out: list[tuple[str, str]] = []
         self._paths = {name_below(path, self.root): path for path in video_paths(self.root)}
-        self.videos = [Video(name) for name in self._paths]
+        self.videos = [
+            Video(name, folder_label(path.relative_to(self.root), labels, self.root))
+            for name, path in self._paths.items()
+        ]
         if not self.videos:
             raise no_videos(self.root)
 

@@ -1,0 +1,112 @@
+"""Videos that a list names: files and folders of frames, whole or in part, with their classes."""
+
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from static_dynamic.clip import Clip, Recipe, Video
+from static_dynamic.errors import BadClip, UserError, one_line
+from static_dynamic.files import as_path, stamp
+from static_dynamic.sources.base import folder_label, known, only_as_filmed
+from static_dynamic.sources.frame_folders import read_folder
+from static_dynamic.sources.rows import Row, read_rows, rows_of
+
+
+class VideoList:
+    """The videos of a list: video files and folders of frames, side by side.
+
+    A video is named as the list has it, followed by its part where there is one: ``a.mp4@2-5.5s``. Its clip is the
+    middle one of the part. Parts of one file depend on each other: intervals are over files. A file that is missing
+    costs one line when it is read.
+
+    Args:
+        where: A list file, see :func:`static_dynamic.sources.rows.read_rows`, or paths.
+        labels: ``"folders"`` gives videos without a class the name of the folder in which they lie.
+
+    Raises:
+        UserError: If the list cannot be read, a row does not fit (its line is named), a video is there twice, or none
+            of the files exists.
+
+    Example:
+        >>> VideoList(["clips/a.mp4", "clips/b.mp4"]).videos                          # doctest: +SKIP
+        [Video(name='clips/a.mp4', ...), Video(name='clips/b.mp4', ...)]
+    """
+
+    name = "VideoList"
+    styles: tuple[str, ...] = ()
+
+    def __init__(
+        self, where: str | os.PathLike[str] | Sequence[str | os.PathLike[str]], labels: str | None = None
+    ) -> None:
+        self.left_out: list[tuple[str, str]] = []
+        if isinstance(where, str | os.PathLike):
+            self.list: Path | None = as_path(where)
+            rows = read_rows(self.list)
+        else:
+            self.list, rows = None, rows_of(where)
+        self._rows = _by_name(rows)
+        files = Counter(_file(row) for row in rows)
+        self.videos = [
+            Video(
+                name,
+                row.label or folder_label(row.written, labels, row.where),
+                sequence=one_line(row.path) if files[_file(row)] > 1 else None,
+            )
+            for name, row in self._rows.items()
+        ]
+        if not any(row.path.exists() for row in rows):
+            relative = "" if self.list is None else " Paths are relative to the folder of the list."
+            raise UserError(f"{rows[0].where}: there is no {rows[0].path}, and none of the others either.{relative}")
+
+    def read(self, video: Video, recipe: Recipe, style: str | None = None) -> Clip:
+        """The clip in the middle of one video, or of its part.
+
+        Returns:
+            Frames ``(T, H, W, 3)`` uint8 RGB, short side at most ``recipe.resize``.
+
+        Raises:
+            BadClip: If the file is missing, no video, damaged or cut short, or its part holds no frame.
+            UserError: If a style other than ``"original"`` is asked for.
+        """
+        from static_dynamic.sources.decoding import read_clip
+
+        only_as_filmed(style, self.name)
+        row = known(self._rows, video, self.name)
+        if not row.path.exists():
+            raise BadClip(f"{row.where}: there is no file or folder {row.path}.")
+        return (read_folder if row.path.is_dir() else read_clip)(row.path, recipe, part=row.part)
+
+    def stamp(self, video: Video) -> str:
+        """See `static_dynamic.files.stamp`."""
+        return stamp(known(self._rows, video, self.name).path)
+
+    def describe(self) -> dict[str, object]:
+        """The list, the folder from which paths go, the rule for the clip, and the versions of the decoder."""
+        from static_dynamic.sources.decoding import versions
+
+        return {
+            "kind": self.name,
+            "list": None if self.list is None else one_line(self.list),
+            "videos": len(self.videos),
+            "clip": "middle",
+            **versions(),
+        }
+
+
+def _by_name(rows: Sequence[Row]) -> dict[str, Row]:
+    """Name → row; a video that is there twice would count twice."""
+    found: dict[str, Row] = {}
+    seen: dict[tuple[str, str], Row] = {}
+    for row in rows:
+        part = f"@{row.part}" if row.part else ""
+        name = one_line(Path(row.written).as_posix().replace("\\", "\\\\")) + part
+        other = seen.setdefault((_file(row), part), row)
+        if other is not row or name in found:
+            raise UserError(f"{row.where}: {name} appears twice, first in {found.get(name, other).where}.")
+        found[name] = row
+    return found
+
+
+def _file(row: Row) -> str:
+    return os.path.abspath(row.path)
