@@ -42,8 +42,10 @@ def run(config: Config) -> "Result":
     import stylize.learned  # noqa: F401  (it teaches the measurement to read learned styles)
     from static_dynamic.interventions import STRONG
     from static_dynamic.quality import MaskJudge
+    from static_dynamic.results import MEASUREMENT
     from static_dynamic.sources.left_out import unused
 
+    MEASUREMENT.read(config.folder)  # the folder of another kind of run is refused before hours of work
     model, spec, report = open_model(config)
     recipe = input_recipe(spec, config)
     source = open_data(config, recipe)

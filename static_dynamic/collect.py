@@ -50,7 +50,6 @@ class Study:
         """Everything that decides the activations, as plain data: equal descriptions mean equal bytes in the store."""
         model = self.recorder.model
         return {
-            "format": 1,
             "model": getattr(getattr(model, "spec", None), "name", type(model).__name__),
             "weights": weights_digest(model),
             "structure": structure_digest(model),

@@ -1,8 +1,9 @@
 """One error form for every slip of a user: what is wrong, where, what was given, what is allowed, the nearest name."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from difflib import get_close_matches
+from itertools import islice
 from typing import Any
 
 MOST = 300
@@ -78,13 +79,34 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
     """In what plain data that lie somewhere differ from what is asked for, in words; the first three at most.
 
     Example:
-        >>> differences({"seed": 1, "batch": 8}, {"seed": 2, "batch": 8})
-        'seed is 1 there, 2 here'
+        >>> differences({"seed": 1, "recipe": {"crop": 8}}, {"seed": 2, "recipe": {"crop": 9}})
+        'seed is 1 there, 2 here; recipe.crop is 8 there, 9 here'
     """
-    names = [name for name in {**there, **here} if there.get(name) != here.get(name)]
-    return "; ".join(f"{name} is {_short(there.get(name))} there, {_short(here.get(name))} here" for name in names[:3])
+    return "; ".join(islice(_differences(there, here, ""), 3))
+
+
+def _differences(there: Any, here: Any, name: str) -> Iterator[str]:
+    """The differences of two values, each with the name of its place."""
+    if isinstance(there, Mapping) and isinstance(here, Mapping):
+        for key in {**there, **here}:
+            yield from _differences(there.get(key, _MISSING), here.get(key, _MISSING), f"{name}.{key}" if name else key)
+    elif isinstance(there, list) and isinstance(here, list) and len(there) == len(here):
+        for number, (one, other) in enumerate(zip(there, here, strict=True)):
+            yield from _differences(one, other, f"{name}[{number}]")
+    elif there != here:
+        yield f"{name} is {_short(there)} there, {_short(here)} here"
+
+
+class _Missing:
+    def __repr__(self) -> str:
+        return "missing"
+
+
+_MISSING = _Missing()
 
 
 def _short(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    if len(text) > 60 and isinstance(value, list):
+        return f"a list of {len(value)}"
+    return text if len(text) <= 60 else f"{text[:17]}...{text[-40:]}"  # paths differ at their end

@@ -23,11 +23,12 @@ from static_dynamic.pairs import PairRule, make_pairs
 from static_dynamic.progress import OnDone, untold
 from static_dynamic.recorder import Recorder
 from static_dynamic.results import Result
+from static_dynamic.runs import alone_in
 from static_dynamic.score import Scoring, score
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import left_out_of, unused
 from static_dynamic.stages import Stages
-from static_dynamic.store import Store
+from static_dynamic.store import STUDY, Store
 from static_dynamic.variants import Conditions
 
 UNEVEN = 1.5
@@ -118,8 +119,9 @@ def measure(
     make_pairs(study.variants(), scoring.rule, {video.name: video.label for video in study.videos})
     described = study.describe()
     with ExitStack() as stack:
-        folder = store or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-"))
-        activations = Store(Path(folder), described, resume)
+        folder = Path(store or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
+        stack.enter_context(alone_in(folder, STUDY))
+        activations = Store(folder, described, resume)
         collect(study, activations, on_video)
         scores, records, quality = score(activations, scoring), activations.records(), activations.judgements()
     manifest = {
@@ -135,7 +137,7 @@ def measure(
         "seconds_seen": spans(records),
         "videos": records,
     }
-    warnings = not_used + _skipped(records) + _uneven(records) + scores.warnings
+    warnings = [*not_used, *activations.damaged, *_skipped(records), *_uneven(records), *scores.warnings]
     return Result(scores.layers, scores.units, manifest, warnings, quality)
 
 

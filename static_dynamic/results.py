@@ -9,9 +9,12 @@ from typing import Any
 import pandas as pd
 
 from static_dynamic.errors import UserError
-from static_dynamic.files import write_atomically, write_text
+from static_dynamic.files import write_atomically
+from static_dynamic.runs import Kind
 from static_dynamic.tables import class_shares, factor_shares, in_order, quality_means
 from static_dynamic.texts import read_json
+
+MEASUREMENT = Kind("measurement", "run.json", ())
 
 
 @dataclass(frozen=True)
@@ -58,17 +61,17 @@ class Result:
         Where outputs were judged, ``quality.csv`` too.
 
         Raises:
-            UserError: If the folder cannot be written.
+            UserError: If the folder cannot be written, or its ``run.json`` is that of another kind of run.
         """
         folder = Path(folder)
+        MEASUREMENT.read(folder)
         write_atomically(folder / "layers.parquet", lambda path: self.layers.to_parquet(path, index=False))
         write_atomically(folder / "layers.csv", lambda path: self.layers.to_csv(path, index=False))
         write_atomically(folder / "units.parquet", lambda path: self.units.to_parquet(path, index=False))
         if (quality := self.quality) is not None:
             write_atomically(folder / "quality.csv", lambda path: quality.to_csv(path, index=False))
-        write_text(
-            folder / "run.json", json.dumps({**self.manifest, "warnings": self.warnings}, indent=2, default=str) + "\n"
-        )
+        manifest = json.dumps({**self.manifest, "warnings": self.warnings}, default=str)
+        MEASUREMENT.write(folder, json.loads(manifest))
         return folder
 
     def plot(self, folder: str | Path) -> list[Path]:
@@ -93,9 +96,12 @@ def load(folder: str | Path) -> Result:
     """
     folder = Path(folder)
     try:
-        manifest = read_json(folder / "run.json")
+        manifest = MEASUREMENT.checked(
+            {"kind": MEASUREMENT.name, **read_json(folder / "run.json")}, folder / "run.json"
+        )
         layers, units = (pd.read_parquet(folder / f"{name}.parquet") for name in ("layers", "units"))
         quality = pd.read_csv(folder / "quality.csv") if (folder / "quality.csv").exists() else None
     except (OSError, ValueError) as error:
         raise UserError(f"No result can be read from {folder}: {error}.") from None
-    return Result(layers, units, manifest, manifest.pop("warnings", []), quality)
+    described = {name: value for name, value in manifest.items() if name not in ("kind", "format", "warnings")}
+    return Result(layers, units, described, manifest.get("warnings", []), quality)

@@ -7,64 +7,85 @@
                                written last: its presence makes the shard count
 
 A shard holds a fixed run of videos, so its bytes depend neither on the order in which shards are made nor on by whom.
+Other files in the folder are left alone.
 """
 
 import json
-import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
-from safetensors import safe_open
-from safetensors.torch import save_file
+from pyarrow import ArrowException
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 
-from static_dynamic.errors import UserError, differences
-from static_dynamic.files import write_atomically, write_text
+from static_dynamic.errors import UserError
+from static_dynamic.files import remove, write_bytes, write_text
+from static_dynamic.runs import Kind, claim
 from static_dynamic.variants import Variant
 
 Record = dict[str, Any]
+
+NUMBER = "[0-9]" * 5
+KINDS = ("parquet", "json", "safetensors")
+"""Files of a shard."""
+STUDY = Kind("study", "study.json", tuple(f"{NUMBER}.{kind}" for kind in KINDS), restarts=True, alone=True)
 
 
 class Store:
     """Activations of one study in one folder.
 
+    One run at a time may write to it, see `static_dynamic.runs.alone_in`.
+
     Args:
         folder: Where the store lies; made if it is missing.
         study: What decides the activations, as plain data.
-        resume: Whether to go on with what is there; otherwise it is deleted first.
+        resume: Whether to keep what is there; otherwise the shards are removed first.
+
+    Attributes:
+        study: The same, as it is on disk.
+        damaged: A line for every shard that was there and cannot be read; it is measured again.
 
     Raises:
-        UserError: If the folder holds another study (the difference is named) or cannot be written.
+        UserError: If the folder holds another study (the difference is named) or anything else, or cannot be written.
     """
 
     def __init__(self, folder: Path, study: Mapping[str, Any], resume: bool = True) -> None:
         self.folder = folder
-        if not resume:
-            shutil.rmtree(folder, ignore_errors=True)
-        study = json.loads(json.dumps(study))
-        there = self._study()
-        if there is not None and there != study:
-            raise UserError(
-                f"The store {folder} belongs to another study: {differences(there, study)}. "
-                "Choose another folder, or start over with `resume=False`."
-            )
-        if there is None:
-            write_text(folder / "study.json", json.dumps(study, indent=2) + "\n")
+        self.study: Mapping[str, Any] = STUDY.full(study)
+        self.damaged: list[str] = []
+        claim(folder, STUDY, study, resume)
 
-    def _study(self) -> dict[str, Any] | None:
-        path = self.folder / "study.json"
-        try:
-            return json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        except (OSError, ValueError) as error:
-            raise UserError(f"Cannot read {path}: {error}.") from None
+    @classmethod
+    def open(cls, folder: str | Path) -> Self:
+        """A store that is there, to be read: nothing is written, and neither model nor videos are needed.
+
+        Raises:
+            UserError: If there is none, or it cannot be read.
+        """
+        store = cls.__new__(cls)
+        study = STUDY.read(Path(folder))
+        if study is None:
+            raise UserError(f"{folder} is no store: there is no {STUDY.file} in it.")
+        store.folder, store.study, store.damaged = Path(folder), study, []
+        return store
 
     def has(self, shard: int) -> bool:
-        """Whether a shard is there, whole."""
-        return self._path(shard, "parquet").exists()
+        """Whether a shard is there, whole; one that cannot be read is noted in ``damaged``."""
+        if not self._path(shard, "parquet").exists():
+            return False
+        try:
+            self.check(shard)
+        except UserError as error:
+            self.damaged.append(str(error))
+            return False
+        return True
 
     def write(
         self,
@@ -85,22 +106,71 @@ class Store:
         """
         index = pd.DataFrame(variants, columns=list(Variant._fields), dtype="str")
         worth = pd.DataFrame(list(judgements), index=index.index if judgements else None, dtype="float64")
-        index = index.join(worth)
         tensors = {stage: tensor.contiguous() for stage, tensor in activations.items()}
-        write_atomically(self._path(shard, "safetensors"), lambda path: save_file(tensors, path))
+        remove(self._path(shard, "parquet"))  # a shard that is replaced does not count until all of it is new
+        # As bytes, since the libraries' own writing neither takes every name nor says in one way that a disk is full.
+        write_bytes(self._path(shard, "safetensors"), save(tensors))
         write_text(self._path(shard, "json"), json.dumps(list(records)) + "\n")
-        write_atomically(self._path(shard, "parquet"), lambda path: index.to_parquet(path, index=False))
+        write_bytes(self._path(shard, "parquet"), index.join(worth).to_parquet(index=False))
 
     def _path(self, shard: int, kind: str) -> Path:
         return self.folder / f"{shard:05d}.{kind}"
 
+    def check(self, shard: int | None = None) -> None:
+        """Make sure that a shard, or all that are there, can be read.
+
+        Raises:
+            UserError: If not.
+        """
+        for number in self.shards() if shard is None else [shard]:
+            self._check(number)
+
+    def _check(self, shard: int) -> None:
+        rows = len(self._index(shard))
+        self.records(shard)
+        if sizes := {name: size for name, size in self._shapes(shard).items() if size[0] != rows}:
+            name, size = next(iter(sizes.items()))
+            raise self._damage(shard, "safetensors", f"{size[0]} rows of {name}, and {rows} in the parquet file")
+
+    def _damage(self, shard: int, kind: str, reason: object) -> UserError:
+        path = self._path(shard, kind)
+        why = " ".join(str(reason).split()) or type(reason).__name__
+        return UserError(
+            f"Shard {shard:05d} of {self.folder} is damaged ({path.name}: {why}). "
+            "A run of the same study measures it again."
+        )
+
+    @contextmanager
+    def _reading(self, shard: int, kind: str) -> Iterator[Path]:
+        """The path of a file of a shard, to be read; what is wrong with it is one line."""
+        path = self._path(shard, kind)
+        try:
+            yield path
+        except (OSError, ValueError, SafetensorError, ArrowException) as error:
+            raise self._damage(shard, kind, error) from None
+
+    def _index(self, shard: int) -> pd.DataFrame:
+        with self._reading(shard, "parquet") as path:
+            index = pd.read_parquet(BytesIO(path.read_bytes()))
+            if missing := set(Variant._fields) - set(index.columns):
+                raise ValueError(f"no {', '.join(sorted(missing))} in it")
+            return index
+
+    def _shapes(self, shard: int) -> dict[str, tuple[int, int]]:
+        """Stage → rows and units."""
+        with self._reading(shard, "safetensors") as path, safe_open(path, framework="numpy") as file:
+            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
+            if odd := [name for name, shape in shapes.items() if len(shape) != 2]:
+                raise ValueError(f"{odd[0]} is not a table of rows and units")
+            return shapes
+
     def shards(self) -> list[int]:
         """Numbers of the shards that are there."""
-        return sorted(int(path.stem) for path in self.folder.glob("[0-9]*.parquet"))
+        return sorted(int(path.stem) for path in self.folder.glob(f"{NUMBER}.parquet"))
 
     def index(self) -> pd.DataFrame:
         """Key of every row, in the order of :meth:`stage`, and the judgements of its output."""
-        tables = [pd.read_parquet(self._path(shard, "parquet")) for shard in self.shards()]
+        tables = [self._index(shard) for shard in self.shards()]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(Variant._fields))
 
     def judgements(self) -> pd.DataFrame | None:
@@ -114,16 +184,20 @@ class Store:
 
     def records(self, shard: int | None = None) -> list[Record]:
         """What was read of every video (of a shard), or why it was skipped."""
-        shards = self.shards() if shard is None else [shard]
-        return [
-            record for number in shards for record in json.loads(self._path(number, "json").read_text(encoding="utf-8"))
-        ]
+        found: list[Record] = []
+        for number in self.shards() if shard is None else [shard]:
+            with self._reading(number, "json") as path:
+                records = json.loads(path.read_text(encoding="utf-8"))
+                if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
+                    raise ValueError("not a list of records")
+                found += records
+        return found
 
     def stage(self, name: str, units: slice = slice(None)) -> npt.NDArray[np.float32]:
         """Activations of a stage, ``(rows, C)``; of some of its units only, if asked for."""
         parts = []
         for shard in self.shards():
-            with safe_open(self._path(shard, "safetensors"), framework="numpy") as file:
+            with self._reading(shard, "safetensors") as path, safe_open(path, framework="numpy") as file:
                 if name in file.keys():  # noqa: SIM118 - not a mapping
                     parts.append(file.get_slice(name)[:, units])
         return np.concatenate(parts)
@@ -131,8 +205,7 @@ class Store:
     def units(self) -> dict[str, int]:
         """Stage → number of units, in the order of the study."""
         for shard in self.shards():
-            with safe_open(self._path(shard, "safetensors"), framework="numpy") as file:
-                sizes = {name: int(file.get_slice(name).get_shape()[1]) for name in file.keys()}  # noqa: SIM118
+            sizes = {name: units for name, (_, units) in self._shapes(shard).items()}
             if sizes:
-                return {name: sizes[name] for name in (self._study() or {}).get("stages", sizes)}
+                return {name: sizes[name] for name in self.study.get("stages", sizes)}
         return {}

@@ -1,7 +1,5 @@
 """Clips on disk that are either whole or absent: folders of images, or encoded videos."""
 
-import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -13,7 +11,7 @@ import cv2
 import numpy as np
 
 from static_dynamic.clip import Frames
-from static_dynamic.errors import UserError
+from static_dynamic.files import plain_errors, whole
 
 Write = Callable[[Frames], object]
 """Takes the next frame, ``(H, W, 3)`` uint8 RGB."""
@@ -39,8 +37,9 @@ def image_folder(folder: Path, name: Callable[[int], str]) -> Iterator[Write]:
         UserError: If it cannot be written, or the disk is full.
     """
     numbers = count()
-    with _whole(folder) as partial:
-        partial.mkdir()
+    with whole(folder) as partial:
+        with _plain_errors(folder):
+            partial.mkdir()
 
         def write(frame: Frames) -> None:
             path = partial / name(next(numbers))
@@ -64,7 +63,7 @@ def video_file(path: Path, rate: Fraction) -> Iterator[Write]:
     """
     import av
 
-    with _whole(path) as partial, _plain_errors(path), av.open(str(partial), "w", format="mp4") as container:
+    with whole(path) as partial, _plain_errors(path), av.open(str(partial), "w", format="mp4") as container:
         stream: Any = container.add_stream("libx264", rate=rate, options={"qp": QUANTISER, "preset": "superfast"})
         stream.thread_count = 1  # the bytes depend on the number of threads
         stream.codec_context.colorspace, stream.codec_context.color_range = BT601, LIMITED
@@ -82,40 +81,10 @@ def video_file(path: Path, rate: Fraction) -> Iterator[Write]:
         container.mux(stream.encode())
 
 
-def partial_path(target: Path) -> Path:
-    """Where a clip is while it is not whole."""
-    return target.with_name(f".{target.name}.part")
-
-
-def discard(path: Path) -> None:
-    """Remove a file or folder, if it is there."""
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
-@contextmanager
-def _whole(target: Path) -> Iterator[Path]:
-    """A place to write to that becomes ``target`` once the block ends well, and vanishes otherwise."""
-    partial = partial_path(target)
-    try:
-        with _plain_errors(target):
-            partial.parent.mkdir(parents=True, exist_ok=True)
-            discard(partial)
-        yield partial
-        with _plain_errors(target):
-            os.replace(partial, target)
-    finally:
-        discard(partial)
-
-
 @contextmanager
 def _plain_errors(target: Path) -> Iterator[None]:
     """What the system or libav says of a disk, as one line that names the file."""
     import av
 
-    try:
+    with plain_errors(target, av.FFmpegError):
         yield
-    except (OSError, av.FFmpegError) as error:
-        raise UserError(f"Cannot write {str(target)!r}: {error.strerror or error}.") from None

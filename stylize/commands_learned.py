@@ -1,9 +1,9 @@
 """The commands ``train`` and ``generate``: learn a style from painted keyframes, and give it to a clip."""
 
 import sys
-from argparse import ArgumentParser, ArgumentTypeError, BooleanOptionalAction, Namespace
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,8 +13,10 @@ from PIL import Image
 from static_dynamic.clip import Frames
 from static_dynamic.compute import pick_device, prefetch
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.files import make_folder, refuse_existing, write_atomically
+from static_dynamic.files import clear_partials, make_folder, refuse_existing, remove, write_atomically
+from static_dynamic.locks import locked
 from static_dynamic.progress import progress_bar
+from static_dynamic.runs import START_OVER
 from static_dynamic.sources.base import reduced
 from static_dynamic.sources.images import EXTENSIONS as IMAGES
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
@@ -56,7 +58,14 @@ def add_train_arguments(parser: ArgumentParser) -> None:
     add("--device", default="auto", help="auto, cpu, cuda, … (%(default)s)")
     add("--every", type=int, default=500, help="steps between checkpoints and previews (%(default)s)")
     add("--preview", type=Path, metavar="DIR", help="draw unseen frames here")
-    add("--resume", action=BooleanOptionalAction, default=True, help="go on from the checkpoint beside --out, or anew")
+    add(
+        "--resume",
+        nargs="?",
+        const="True",
+        default="True",
+        choices=("True", "False"),
+        help="resume from the checkpoint beside --out; False: start over (%(default)s)",
+    )
 
 
 def train(options: Namespace) -> None:
@@ -74,12 +83,33 @@ def train(options: Namespace) -> None:
     keyframes = read_keyframes(film, options.key, options.mask)
     learner = Learner(_settings(options), keyframes, _perception(options.vgg), pick_device(options.device))
     checkpoint = options.out.with_suffix(".training.pt")
-    if options.resume:
-        _take_up(learner, options.out, checkpoint)
-    frames = unseen(film, keyframes, PREVIEWS)
-    if options.preview:
-        make_folder(options.preview)
-    learner.save(checkpoint)  # a place that cannot be written is noticed now, and not after the first steps
+    make_folder(options.out.parent)
+    with locked(options.out.with_name(f".{options.out.name}.lock"), options.out):
+        clear_partials([options.out.parent])
+        if options.resume == "True":
+            _take_up(learner, options.out, checkpoint)
+        if options.preview:
+            make_folder(options.preview)
+        with _kept(learner, checkpoint, options.every):
+            _learn(learner, options, checkpoint, unseen(film, keyframes, PREVIEWS))
+    print(f"{options.out}: {learner.step} steps.")
+
+
+@contextmanager
+def _kept(learner: Learner, checkpoint: Path, every: int) -> Iterator[None]:
+    """A checkpoint from the start on, so that a place that cannot be written is noticed before the first steps."""
+    began = learner.step
+    learner.save(checkpoint)
+    try:
+        yield
+    except BaseException:
+        if began == 0 and learner.step < every:  # there is nothing in it
+            remove(checkpoint)
+        raise
+
+
+def _learn(learner: Learner, options: Namespace, checkpoint: Path, frames: Sequence[Frames]) -> None:
+    """All steps that are left."""
 
     def keep(losses: Mapping[str, float]) -> None:
         learner.save(checkpoint)
@@ -95,7 +125,6 @@ def train(options: Namespace) -> None:
             if learner.step % options.every == 0 or learner.step == options.steps:
                 keep(losses)
     write_style(options.out, learner.generator, learner.facts)  # once more: a run may stop between the two files
-    print(f"{options.out}: {learner.step} steps.")
 
 
 def add_generate_arguments(parser: ArgumentParser) -> None:
@@ -184,11 +213,13 @@ def _perception(where: str) -> Perception | None:
 
 
 def _take_up(learner: Learner, out: Path, checkpoint: Path) -> None:
-    """Go on with what is there; refuse to write over what cannot be gone on with."""
+    """Resume what is there; refuse to write over what cannot be resumed."""
     if checkpoint.exists():
         learner.resume(checkpoint)
     elif out.exists():
-        raise UserError(f"{out} is there, but not {checkpoint.name} to go on from: give another --out, or --no-resume.")
+        raise UserError(
+            f"{out} is there, but not {checkpoint.name} to resume from. Choose another --out, or {START_OVER}."
+        )
 
 
 def _draw_preview(learner: Learner, frames: Sequence[Frames], path: Path) -> None:

@@ -12,8 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from static_dynamic.errors import UserError, differences
+from static_dynamic.errors import UserError
 from static_dynamic.files import write_bytes
+from static_dynamic.runs import START_OVER, Kind
 from stylize.network import Architecture, Discriminator, Generator
 from stylize.patches import Batch, Keyframe, Patches, WholeFrames
 from stylize.perception import Perception
@@ -21,6 +22,8 @@ from stylize.perception import Perception
 IMAGE, PERCEPTION, ADVERSARIAL = 4.0, 6.0, 0.5
 """Weights of the generator's losses."""
 BETAS, DECAY = (0.9, 0.999), 1e-5
+
+STYLE = Kind("learned style", "", (), restarts=True)
 
 Losses = dict[str, Tensor]
 Study = dict[str, Any]
@@ -177,7 +180,13 @@ class Learner:
         Raises:
             UserError: If it cannot be written.
         """
-        content = {"study": self.study, "step": self.step, "parts": [part.state_dict() for part in self._parts]}
+        content = {
+            "kind": STYLE.name,
+            "format": STYLE.format,
+            "study": self.study,
+            "step": self.step,
+            "parts": [part.state_dict() for part in self._parts],
+        }
         buffer = io.BytesIO()
         torch.save(content, buffer)
         write_bytes(path, buffer.getbuffer())
@@ -190,20 +199,14 @@ class Learner:
         """
         try:
             content = torch.load(path, map_location=self.device, weights_only=True)
-            there = content["study"]
-            if there == self.study:
-                for part, state in zip(self._parts, content["parts"], strict=True):
-                    part.load_state_dict(state)
-                self.step = content["step"]
-                return
+            STYLE.refuse_other(path, STYLE.checked(content, path)["study"], self.study)
+            for part, state in zip(self._parts, content["parts"], strict=True):
+                part.load_state_dict(state)
+            self.step = content["step"]
+        except UserError:
+            raise
         except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, UnpicklingError) as error:
-            raise UserError(
-                f"The checkpoint {path} cannot be read ({type(error).__name__}): start over with --no-resume."
-            ) from None
-        raise UserError(
-            f"The checkpoint {path} is of another run: {differences(there, self.study)}. "
-            "Give another --out, or start over with --no-resume."
-        )
+            raise UserError(f"The checkpoint {path} cannot be read ({type(error).__name__}): {START_OVER}.") from None
 
     @property
     def _parts(self) -> list[nn.Module | torch.optim.Optimizer]:

@@ -9,12 +9,13 @@ from static_dynamic.compute import pick_device
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.processes import in_processes
 from static_dynamic.progress import OnDone, untold
-from static_dynamic.writing import Write, discard, image_folder, partial_path, video_file
+from static_dynamic.runs import alone_in
+from static_dynamic.writing import Write, image_folder, video_file
 from stylize.films import Film, VideoFilm, find_films, folder_of_films
 from stylize.layouts import VIDEO
 from stylize.looks import count_film, fit_look
 from stylize.reel import Reel
-from stylize.settings import Note, Settings, alone_in, claim
+from stylize.settings import Note, Settings, claim, data_set
 
 
 @dataclass(frozen=True)
@@ -80,15 +81,16 @@ def render(
     films = find_films(source, settings.short_side, settings.fps)
     _refuse_among(source, target)
     jobs = _jobs(films, target, settings)
-    with alone_in(target):
+    places = [place for job in jobs for place in job.clips.values()]
+    kind = data_set(place.relative_to(target).parts[0] for place in places)
+    with alone_in(target, kind, {place.parent for place in places}):
         note = Note(
             source=str(source.resolve()),
             settings=settings.describe(),
             videos={film.name: (str(film.source.absolute()), film.stamp) for film in films},
             versions={**versions(), **decoder_versions(), "device": str(pick_device("auto"))},
         )
-        folders = {place.relative_to(target).parts[0] for job in jobs for place in job.clips.values()}
-        claim(target, note, folders, lambda name: _has_clips(target, settings, name))
+        claim(target, kind, note, lambda name: _has_clips(target, settings, name))
         report = _render(jobs, workers, on_clips)
         note.model_copy(update={"problems": report.problems, "finished": True}).write(target)
     if not report.written + report.kept:
@@ -141,18 +143,13 @@ def _render(jobs: Sequence[Job], workers: int, on_clips: OnDone) -> RenderReport
     done = total - sum(len(job.clips) for job in todo)
     report = RenderReport(kept=done)
     on_clips(done, total, "")
-    try:
-        for job, problem in in_processes(paint_film, list(spread(todo, workers)), workers):
-            done += len(job.clips)
-            if problem is None:
-                report.written += len(job.clips)
-            else:
-                report.problems[job.film.name] = problem
-            on_clips(done, total, job.film.name)
-    finally:
-        for job in todo:
-            for place in job.clips.values():
-                discard(partial_path(place))
+    for job, problem in in_processes(paint_film, list(spread(todo, workers)), workers):
+        done += len(job.clips)
+        if problem is None:
+            report.written += len(job.clips)
+        else:
+            report.problems[job.film.name] = problem
+        on_clips(done, total, job.film.name)
     return report
 
 

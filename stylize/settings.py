@@ -1,23 +1,27 @@
 """What decides the bytes of a stylized data set, and the note of it beside the data."""
 
-import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import glob
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SkipValidation
 
+from static_dynamic import runs
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.files import write_text
 from static_dynamic.interventions import style_digests
+from static_dynamic.runs import Kind
 from stylize.films import check_playing
 from stylize.layouts import LAYOUTS, Layout
 from stylize.looks import check_looks
 
 NOTE = "run.json"
+
+Name = SkipValidation[str]
+"""Of a file; it need not be UTF-8."""
 
 
 @dataclass(frozen=True)
@@ -76,36 +80,6 @@ class Settings:
         )
 
 
-@contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other runs out of a folder, which is made if it is not there; a killed run lets go of it.
-
-    Raises:
-        UserError: If another run is at work there, or it cannot be made.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise UserError(f"Cannot write to {str(folder)!r}: {error.strerror or error}.") from None
-    try:
-        _lock(handle, folder)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _lock(handle: int, folder: Path) -> None:
-    try:
-        import fcntl
-
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"Another run is at work in {folder}. Wait for it, or choose another --out.") from None
-    except (ModuleNotFoundError, OSError):  # systems and disks without locks of this kind
-        return
-
-
 class Described(BaseModel):
     """`Settings` as plain data; styles are id → name."""
 
@@ -116,8 +90,8 @@ class Described(BaseModel):
     size: int | None
     fps: str | None
     seed: int
-    styles: dict[str, str]
-    digests: dict[str, str]
+    styles: dict[str, Name]
+    digests: dict[Name, str]
 
 
 class Note(BaseModel):
@@ -134,46 +108,48 @@ class Note(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    source: str
+    source: Name
     settings: Described
-    videos: dict[str, tuple[str, str]]
-    problems: dict[str, str] = {}
+    videos: dict[Name, tuple[Name, str]]
+    problems: dict[Name, Name] = {}
     versions: dict[str, str] = {}
     finished: bool = False
 
     def write(self, out: Path) -> None:
         """Write it to the folder of the data set."""
-        write_text(out / NOTE, self.model_dump_json(indent=1) + "\n")
+        data_set().write(out, self.model_dump())
 
 
-def claim(out: Path, note: Note, folders: set[str], rendered: Callable[[str], bool]) -> None:
+def data_set(folders: Iterable[str] = ()) -> Kind:
+    """The kind of run that makes a stylized data set, below folders of these names."""
+    notes = frozenset({"videos", "problems", "versions", "finished"})
+    return Kind("stylized data set", NOTE, tuple(sorted({f"{glob.escape(name)}/" for name in folders})), notes=notes)
+
+
+def claim(out: Path, kind: Kind, note: Note, rendered: Callable[[str], bool]) -> None:
     """Note whose data a folder holds, unless it holds those of another run.
 
     Args:
         out: The folder of the data set.
+        kind: Of the run.
         note: What the note shall say.
-        folders: Names in ``out`` that the run will write below.
         rendered: Tells of the name of a video whether clips of it are there.
 
     Raises:
-        UserError: If there are data of another run, with the first difference, or data without a note.
+        UserError: If there are data of another run, with what differs, or data without a note.
     """
-    if (out / NOTE).exists():
-        found = read_note(out)
-        wanted, there = ({"source": one.source, **one.settings.model_dump()} for one in (note, found))
-        for name, value in wanted.items():
-            if there[name] != value:
-                raise UserError(f"{out} holds another run: {name} {_told(there[name])}, not {_told(value)}.")
-        kept = sorted(filter(rendered, found.videos))
-        for name in kept:
-            if name not in note.videos:
-                raise UserError(f"{out} holds {name!r}, which is not in {note.source} any more. Choose another --out.")
-            if found.videos[name][1] != note.videos[name][1]:
-                raise UserError(f"{note.videos[name][0]} has changed since {out} was rendered. Choose another --out.")
-        if kept:
-            note.versions = {name: _then(found.versions.get(name), version) for name, version in note.versions.items()}
-    elif taken := sorted(name for name in folders if (out / name).exists()):
-        raise UserError(f"{out / taken[0]} is there already, and no {NOTE} tells what made it. Choose another --out.")
+    there = runs.claim(out, kind, note.model_dump())
+    if there is None:
+        return
+    found = _note(there, out)
+    kept = sorted(filter(rendered, found.videos))
+    for name in kept:
+        if name not in note.videos:
+            raise UserError(f"{out} holds {name!r}, which is not in {note.source} any more. Choose another --out.")
+        if found.videos[name][1] != note.videos[name][1]:
+            raise UserError(f"{note.videos[name][0]} has changed since {out} was rendered. Choose another --out.")
+    if kept:
+        note.versions = {name: _then(found.versions.get(name), version) for name, version in note.versions.items()}
     note.write(out)
 
 
@@ -183,19 +159,18 @@ def read_note(out: Path) -> Note:
     Raises:
         UserError: If there is none, or it is damaged.
     """
-    path = out / NOTE
+    if (there := data_set().read(out)) is None:
+        raise UserError(f"{out} holds no {NOTE}: no data set that was rendered here.")
+    return _note(there, out)
+
+
+def _note(content: Mapping[str, Any], out: Path) -> Note:
     try:
-        return Note.model_validate_json(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise UserError(f"{out} holds no {NOTE}: no data set that was rendered here.") from None
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} is no note of a rendered data set ({type(error).__name__}).") from None
+        return Note.model_validate({name: value for name, value in content.items() if name not in ("kind", "format")})
+    except ValueError as error:
+        raise UserError(f"{out / NOTE} is no note of a rendered data set ({type(error).__name__}).") from None
 
 
 def _then(before: str | None, now: str) -> str:
     """A version, and those that made other clips before."""
     return now if before is None else before if now in before.split(", then ") else f"{before}, then {now}"
-
-
-def _told(value: object) -> str:
-    return ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else str(value)

@@ -101,11 +101,8 @@ def test_a_second_call_does_only_what_is_missing_and_tries_the_bad_again(videos,
 
 
 def test_a_stopped_extraction_leaves_no_half_folder(tmp_path, monkeypatch):
-    """A stop is an exception; a kill leaves a hidden `.part`, which the next call replaces."""
     write_video(tmp_path / "v" / "a.mp4", coded_frames(6))
     target = tmp_path / "frames" / "a"
-    (tmp_path / "frames" / ".a.part").mkdir(parents=True)
-    (tmp_path / "frames" / ".a.part" / "000099.jpg").write_text("left by a kill")
 
     from PIL import Image
 

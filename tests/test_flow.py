@@ -346,7 +346,8 @@ def test_flows_of_two_estimators_are_not_mixed(tmp_path):
     root = tree(tmp_path, pan=moving(2))
     compute_flow(root, estimator=Steady())
     with pytest.raises(
-        UserError, match=r"FlowImages_gap1 holds flows of steady: .* those of DIS fast to another --out"
+        UserError,
+        match=r"FlowImages_gap1 belongs to another set of flows: estimator is 'steady' there, 'DIS fast' here",
     ):
         compute_flow(root, estimator=Dis("fast"))
 

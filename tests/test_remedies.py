@@ -129,7 +129,7 @@ def test_every_argument_in_a_message_exists_in_python_and_as_a_flag(part):
 def test_the_collection_sees_what_it_should():
     assert {"--trust_checkpoint", "--stg", "--gaps"} <= flags("static_dynamic")
     assert {"--lr", "--multi_clip", "--columns"} <= flags("training")
-    assert {"--no-resume", "--max-videos"} <= flags("stylize")
+    assert {"--resume", "--max-videos"} <= flags("stylize")
     assert any("`resume=False`" in text for _, text in messages("static_dynamic"))
     assert any("--frames (e.g. 8" in text for _, text in messages("models"))
 

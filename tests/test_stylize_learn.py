@@ -200,16 +200,16 @@ def test_a_run_of_another_configuration_is_not_taken_up(clip):
     with pytest.raises(UserError, match="batch is 4 there, 5 here"):
         learn(clip, "--steps", 2, "--batch", 5)
     save(clip / "keys" / "000.png", filmed(1))
-    with pytest.raises(UserError, match="another run: keyframe 000"):
+    with pytest.raises(UserError, match="another learned style: keyframe 000"):
         learn(clip, "--steps", 2)
     (clip / "a.training.pt").write_bytes(b"damaged")
     with pytest.raises(UserError, match="cannot be read"):
         learn(clip, "--steps", 2)
     (clip / "a.training.pt").unlink()
-    with pytest.raises(UserError, match=r"not a.training.pt to go on from"):
+    with pytest.raises(UserError, match=r"not a.training.pt to resume from"):
         learn(clip, "--steps", 2)
     assert style.read_bytes() == before
-    learn(clip, "--steps", 1, "--no-resume")
+    learn(clip, "--steps", 1, "--resume", "False")
     assert style.read_bytes() != before
 
 
@@ -343,7 +343,7 @@ SLIPS = {
     "a frame twice": (frame_twice, (), "a frame twice, 001.jpg and 001.png"),
     "a size of nothing": (None, ("--size", "0"), "'size' must be 16 pixels or more. Got 0"),
     "a style of another kind": (None, ("--out", "a.pth"), "ends in .safetensors. Got --out a.pth"),
-    "a place that cannot be written": (None, ("--out", "keys/000.png/a.safetensors"), "Cannot write"),
+    "a place that cannot be written": (None, ("--out", "keys/000.png/a.safetensors"), "Cannot make the folder"),
     "no such preset": (None, ("--preset", "Q"), "Unknown preset 'Q'"),
     "filters that do not fit": (None, ("--filters", "1,2,3"), "six filters"),
     "filters that are no numbers": (None, ("--filters", "a,b"), "filters"),

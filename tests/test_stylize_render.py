@@ -26,6 +26,7 @@ from static_dynamic.clip import FlowRecipe, Recipe
 from static_dynamic.commands import command
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import restyle
+from static_dynamic.runs import alone_in
 from static_dynamic.sources import Davis, FrameFolders, Stylized, VideoFiles, open_source
 from static_dynamic.variants import derive_seed
 from static_dynamic.writing import image_folder, video_file
@@ -35,7 +36,7 @@ from stylize.layouts import LAYOUTS
 from stylize.looks import parse_looks
 from stylize.reel import Reel
 from stylize.render import Job, paint_film, render, spread
-from stylize.settings import Settings, alone_in, read_note
+from stylize.settings import Settings, data_set, read_note
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -219,17 +220,17 @@ def test_two_videos_of_one_name_are_refused(videos, tmp_path):
 @pytest.mark.parametrize(
     ("other", "said"),
     [
-        (Settings(("ink",), seed=1), "seed 0, not 1"),
-        (Settings(("ink",), short_side=20), "size None, not 20"),
-        (Settings(("ink", "oil")), "styles 1 ink, not 1 ink, 2 oil"),
-        (Settings(("ink",), kind="png"), "format jpg, not png"),
-        (Settings(("ink",), "ssv2"), "layout folders, not ssv2"),
+        (Settings(("ink",), seed=1), "settings.seed is 0 there, 1 here"),
+        (Settings(("ink",), short_side=20), "settings.size is None there, 20 here"),
+        (Settings(("ink", "oil")), "settings.styles.2 is missing there, 'oil' here"),
+        (Settings(("ink",), kind="png"), "settings.format is 'jpg' there, 'png' here"),
+        (Settings(("ink",), "ssv2"), "settings.layout is 'folders' there, 'ssv2' here"),
     ],
 )
 def test_the_data_of_another_run_are_left_alone(other, said, videos, tmp_path):
     render(videos, tmp_path / "out", Settings(("ink",)), workers=0)
     before = tree(tmp_path / "out")
-    with pytest.raises(UserError, match=f"holds another run: {said}"):
+    with pytest.raises(UserError, match=f"belongs to another stylized data set: {said}"):
         render(videos, tmp_path / "out", other, workers=0)
     assert tree(tmp_path / "out") == before
 
@@ -237,9 +238,9 @@ def test_the_data_of_another_run_are_left_alone(other, said, videos, tmp_path):
 def test_an_output_that_is_not_free_is_refused(videos, tmp_path):
     settings = Settings(("ink",))
     render(videos, tmp_path / "out", settings, workers=0)
-    with pytest.raises(UserError, match=r"source .*videos, not .*a\.mp4"):
+    with pytest.raises(UserError, match=r"source is .*videos' there, .*a\.mp4' here"):
         render(videos / "a.mp4", tmp_path / "out", settings, workers=0)
-    with alone_in(tmp_path / "out"), pytest.raises(UserError, match="Another run is at work"):
+    with alone_in(tmp_path / "out", data_set()), pytest.raises(UserError, match="Another run is at work"):
         render(videos, tmp_path / "out", settings, workers=0)
     with pytest.raises(UserError, match="among the videos"):
         render(videos, videos / "out", settings, workers=0)
@@ -247,7 +248,7 @@ def test_an_output_that_is_not_free_is_refused(videos, tmp_path):
     with pytest.raises(UserError, match=r"no run\.json tells"):
         render(videos, tmp_path / "foreign", settings, workers=0)
     (tmp_path / "out" / "run.json").write_text("{}")
-    with pytest.raises(UserError, match="no note of a rendered data set"):
+    with pytest.raises(UserError, match="describes something else, and not a stylized data set"):
         render(videos, tmp_path / "out", settings, workers=0)
 
 
@@ -343,7 +344,7 @@ def test_a_learned_style_is_rendered_like_any_other(videos, tmp_path):
         ("render VIDEOS --out OUT --styles ink --workers -1", "The 'workers' must be 0 or more"),
         ("render OUT --out OUT --styles ink", "No file or folder"),
         ("render FRAMES --out OUT --styles ink --fps 5", "do not tell their rate"),
-        ("render VIDEOS --out FRAMES/f/0.jpg/x --styles ink", "Cannot write to"),
+        ("render VIDEOS --out FRAMES/f/0.jpg/x --styles ink", "Cannot make the folder"),
         ("styles --video VIDEOS", "where they go with --pictures"),
     ],
 )

@@ -164,7 +164,7 @@ def test_a_kill_while_the_state_is_written_costs_nothing_but_that_state(work, mo
         run(*TRAIN, "--epochs", 2, "--save_dir", "broken")
     monkeypatch.undo()
     monkeypatch.chdir(work)
-    assert {path.name for path in Path("broken/state").iterdir()} == {"000000003", ".000000006.part"}
+    assert {path.name for path in Path("broken/state").iterdir()} == {"000000003"}
     succeeds(*TRAIN, "--epochs", 2, "--save_dir", "broken")
     runs_equal("whole", "broken")
 
@@ -191,7 +191,10 @@ def test_a_run_of_another_configuration_is_refused_and_kept(work, capsys):
     before = contents("r")
     for says, change in CHANGES.items():
         line = fails(capsys, *TRAIN, *change, "--epochs", 2, "--save_dir", "r")
-        assert f"The run in r is another one: {says}. Choose another folder, or start over with --resume False" in line
+        assert (
+            f"r belongs to another training run: {says}. Choose another place, or start over with --resume False"
+            in line
+        )
         assert contents("r") == before
     succeeds(*TRAIN, "--lr", "0.1", "--epochs", 1, "--save_dir", "r", "--resume", "False")
     assert metrics("r")["lr"].tolist() == [0.1]

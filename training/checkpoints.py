@@ -7,18 +7,21 @@ checkpoint/best.pth.tar        after the best one
 checkpoint/epoch_<e>ckpt.pth.tar   after others that are to be kept
 """
 
-import json
-import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
+from accelerate.utils import broadcast_object_list
+from safetensors import SafetensorError
 from torch import nn
 
-from static_dynamic.errors import UserError, differences
-from static_dynamic.files import write_atomically, write_text
+from static_dynamic.errors import UserError
+from static_dynamic.files import plain_errors, remove, whole, write_bytes
+from static_dynamic.runs import START_OVER, Kind, open_run
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -64,41 +67,70 @@ class Progress:
         vars(self).update(state)
 
 
+TRAINING = Kind(
+    "training run",
+    "run.json",
+    (
+        f"state/{'[0-9]' * 9}/",
+        "checkpoint/ckpt.pth.tar",
+        "checkpoint/best.pth.tar",
+        "checkpoint/epoch_[0-9]*ckpt.pth.tar",
+        "metrics.csv",
+        "bad_videos.csv",
+    ),
+    restarts=True,
+)
+
+
+@contextmanager
+def claimed(accelerator: "Accelerator", folder: Path, study: Study, resume: bool) -> Iterator[None]:
+    """Be the only run in a folder, which must not be another's; the first of several processes sees to that for all.
+
+    Args:
+        accelerator: Knows the processes.
+        folder: Of the run.
+        study: What decides the weights, as plain data.
+        resume: Whether to resume what is there; otherwise what runs wrote is removed.
+
+    Raises:
+        UserError: If the folder holds a run of another study; the difference is named.
+    """
+    with ExitStack() as alone:
+        refusal: list[str | None] = [None]
+        if accelerator.is_main_process:
+            try:
+                within = [folder / "state", folder / "checkpoint"]
+                alone.enter_context(open_run(folder, TRAINING, study, resume, within))
+            except UserError as error:
+                refusal = [str(error)]
+        broadcast_object_list(refusal)
+        if refusal[0] is not None:
+            raise UserError(refusal[0])
+        yield
+
+
 class States:
     """The whole states of a run, of which the newest is kept; a folder of a state is whole or absent.
 
     Args:
         accelerator: Knows what belongs to a state, and writes it.
         folder: Of the run.
-        study: What decides the weights, as plain data.
-        resume: Whether to go on with what is there; otherwise it is deleted.
-
-    Raises:
-        UserError: If the folder holds a run of another study; the difference is named.
     """
 
-    def __init__(self, accelerator: "Accelerator", folder: Path, study: Study, resume: bool) -> None:
+    def __init__(self, accelerator: "Accelerator", folder: Path) -> None:
         self.accelerator = accelerator
         self.folder = folder / "state"
-        if resume and self._latest() is not None:
-            claim(folder, study)
-        accelerator.wait_for_everyone()
-        if accelerator.is_main_process:
-            if not resume:
-                shutil.rmtree(self.folder, ignore_errors=True)
-            write_text(folder / "run.json", json.dumps(study, indent=2) + "\n")
-        accelerator.wait_for_everyone()
 
     def load(self) -> bool:
         """Take up the newest state, if there is one."""
-        latest = self._latest()
+        latest = max(self._all(), default=None)
         if latest is None:
             return False
         try:
             self.accelerator.load_state(str(latest))
         except Exception as error:
             reason = (str(error) or type(error).__name__).partition("\n")[0]
-            raise UserError(f"The state {latest} cannot be read: {reason}. Start over with `resume=False`.") from None
+            raise UserError(f"The state {latest} cannot be resumed: {reason}. Choose to {START_OVER}.") from None
         return True
 
     def save(self, steps: int) -> None:
@@ -107,40 +139,24 @@ class States:
         Raises:
             UserError: If it cannot be written; the older one is still there then.
         """
-        whole, partial = self.folder / f"{steps:09d}", self.folder / f".{steps:09d}.part"
-        try:
+        target = self.folder / f"{steps:09d}"
+        with ExitStack() as written:
+            # Every process writes its share to the place that the first one chooses.
+            places = [str(written.enter_context(whole(target))) if self.accelerator.is_main_process else ""]
+            broadcast_object_list(places)
+            with plain_errors(
+                target, RuntimeError, SafetensorError
+            ):  # so torch and safetensors say that a disk is full
+                self.accelerator.save_state(places[0])
             self.accelerator.wait_for_everyone()
-            self.accelerator.save_state(str(partial))
-            self.accelerator.wait_for_everyone()
-            if self.accelerator.is_main_process:
-                partial.rename(whole)
-                for other in self.folder.iterdir():
-                    if other != whole:
-                        shutil.rmtree(other)
-        except OSError as error:
-            raise UserError(f"Cannot write {str(whole)!r}: {error.strerror or error}.") from None
+        if self.accelerator.is_main_process:
+            for other in self._all():
+                if other != target:
+                    remove(other)
         self.accelerator.wait_for_everyone()
 
-    def _latest(self) -> Path | None:
-        return max(self.folder.glob("[0-9]*"), default=None)
-
-
-def claim(folder: Path, study: Study) -> None:
-    """Refuse to go on with a run of another study.
-
-    Raises:
-        UserError: With what differs.
-    """
-    try:
-        there = json.loads((folder / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"Cannot read {folder / 'run.json'}: {error}.") from None
-    here = json.loads(json.dumps(study))
-    if there != here:
-        raise UserError(
-            f"The run in {folder} is another one: {differences(there, here)}. Choose another folder, or start over "
-            "with `resume=False`."
-        )
+    def _all(self) -> list[Path]:
+        return [path for path in TRAINING.owned(self.folder.parent) if path.parent == self.folder]
 
 
 def publish(
@@ -168,5 +184,7 @@ def publish(
         "optimizer": optimizer.state_dict(),
         "best_prec1": progress.best,
     }
+    buffer = BytesIO()
+    torch.save(content, buffer)
     for name in names:
-        write_atomically(folder / "checkpoint" / name, lambda path: torch.save(content, path))
+        write_bytes(folder / "checkpoint" / name, buffer.getbuffer())

@@ -1,7 +1,5 @@
 """Videos → folders of frames, ``<id>/000001.jpg`` …, as the published data sets have them."""
 
-import json
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -10,13 +8,14 @@ from typing import TypeVar
 
 from PIL import Image
 
-from static_dynamic.errors import BadClip, UserError, differences
-from static_dynamic.files import write_text
+from static_dynamic.errors import BadClip, UserError
+from static_dynamic.files import make_folder, plain_errors, whole, write_text
 from static_dynamic.processes import in_processes
+from static_dynamic.runs import Kind, open_run
 from static_dynamic.sources.decoding import decoded_frames, picture
 from static_dynamic.sources.video_files import EXTENSIONS, video_paths
 
-SETTINGS = ".extraction.json"
+FRAMES = Kind("set of frames", ".extraction.json", ("[!.]*/",), adopts=True)
 BAD = "bad_videos.txt"
 QUALITY = 95
 Job = tuple[Path, Path]  # video, and folder of its frames
@@ -61,15 +60,12 @@ def extract(videos: Path, frames: Path, extraction: Extraction, workers: int = 0
             written.
     """
     paths = _named(videos)
-    _claim(frames, extraction)
     jobs = {name: (path, frames / name) for name, path in paths.items() if not (frames / name).exists()}
-    try:
+    with open_run(frames, FRAMES, asdict(extraction), within={folder.parent for _, folder in jobs.values()}):
         tried = in_processes(partial(_tried, extraction=extraction), list(jobs.values()), workers)
         complaints = dict(_shown(tried, len(jobs)))
-    except OSError as error:
-        raise UserError(f"Cannot write below {str(frames)!r}: {error.strerror or error}.") from None
-    bad = {name: complaints[job] for name, job in jobs.items() if complaints[job]}
-    write_text(frames / BAD, "".join(f"{complaint}\n" for complaint in bad.values()))
+        bad = {name: complaints[job] for name, job in jobs.items() if complaints[job]}
+        write_text(frames / BAD, "".join(f"{complaint}\n" for complaint in bad.values()))
     return Extracted(len(paths) - len(bad), bad)
 
 
@@ -79,16 +75,12 @@ def extract_one(video: Path, folder: Path, extraction: Extraction) -> int:
     Raises:
         BadClip: If it cannot be decoded, or breaks off early.
     """
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    try:
-        count = 0
+    count = 0
+    with whole(folder) as place:
+        make_folder(place)
         for count, image in enumerate(images(video, extraction), 1):
-            image.save(part / f"{count:06d}.jpg", quality=QUALITY)
-        part.rename(folder)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+            with plain_errors(folder):
+                image.save(place / f"{count:06d}.jpg", quality=QUALITY)
     return count
 
 
@@ -134,15 +126,6 @@ def _named(videos: Path) -> dict[str, Path]:
     if not named:
         raise UserError(f"No video in {videos}. Videos are files that end in {' '.join(EXTENSIONS)}.")
     return named
-
-
-def _claim(frames: Path, extraction: Extraction) -> None:
-    """Refuse to mix frames of two settings in a folder."""
-    path, here = frames / SETTINGS, asdict(extraction)
-    there = json.loads(path.read_text(encoding="utf-8")) if path.exists() else here
-    if there != here:
-        raise UserError(f"{frames} was begun otherwise: {differences(there, here)}. Choose another folder.")
-    write_text(path, json.dumps(here) + "\n")
 
 
 def _shown(steps: Iterator[Step], total: int) -> Iterator[Step]:

@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically
-from training.checkpoints import Progress, Row, States, Study, publish
+from training.checkpoints import Progress, Row, States, Study, claimed, publish
 from training.data import IGNORED, Batch, Clips, Complaint, loader, too_many, write_complaints
 from training.machinery import accelerator_for, shown
 from training.optimise import rate_factor, set_dropout, sgd
@@ -91,7 +91,7 @@ class _Run:
         self.tests = prepare(loader(val or [], options.batch_size, options.num_workers, training=False))
         self._check_size()
         self.accelerator.register_for_checkpointing(self.progress)
-        self.states = States(self.accelerator, folder, {**study, **self._study()}, options.resume)
+        self.states, self.study = States(self.accelerator, folder), {**study, **self._study()}
 
     def _check_size(self) -> None:
         if not len(self.batches):
@@ -120,14 +120,19 @@ class _Run:
     def finish(self) -> list[Row]:
         """All epochs that are left."""
         set_seed(self.options.random_seed, device_specific=True)
-        if self.states.load():
-            within = f" and {self.progress.step} steps" if self.progress.step else ""
-            self.accelerator.print(f"{self.progress.epoch} epochs{within} are done; going on from there.")
-        with self._tensorboard():
-            while self.progress.epoch < self.options.epochs:
-                self._epoch()
+        with claimed(self.accelerator, self.folder, self.study, self.options.resume):
+            self._resume()
+            with self._tensorboard():
+                while self.progress.epoch < self.options.epochs:
+                    self._epoch()
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
         return self.progress.history
+
+    def _resume(self) -> None:
+        """Take up the newest state, if there is one."""
+        if self.states.load():
+            within = f" and {self.progress.step} steps" if self.progress.step else ""
+            self.accelerator.print(f"Resuming after {self.progress.epoch} epochs{within}.")
 
     @contextmanager
     def _tensorboard(self) -> Iterator[None]:

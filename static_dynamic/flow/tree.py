@@ -6,7 +6,8 @@ The last frame has no next one and the first none before: nothing is written the
 these frames out.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,10 +17,11 @@ from PIL import Image
 
 from static_dynamic.compute import prefetch
 from static_dynamic.errors import BadClip, UserError, one_line
-from static_dynamic.files import write_bytes, write_text
+from static_dynamic.files import write_bytes
 from static_dynamic.flow.colour_wheel import Frame, draw
 from static_dynamic.flow.estimators import Dis, Estimator
 from static_dynamic.progress import OnDone, untold
+from static_dynamic.runs import Kind, alone_in, claim
 from static_dynamic.sources.base import bad_clip
 from static_dynamic.sources.davis_layouts import image_root
 from static_dynamic.sources.frame_folders import frame_folders
@@ -28,8 +30,10 @@ from static_dynamic.texts import read_text
 
 GAPS = (1, -1)
 SMALLEST = 16
-NOTE = "made_by.txt"
-"""Beside the flows: the name of their estimator."""
+FLOWS = Kind("set of flows", "run.json", ("[!.]*/",))
+"""Flows of one gap: a folder for each sequence."""
+EARLIER = "made_by.txt"
+"""Where the name of the estimator lies beside flows of earlier versions."""
 
 
 @dataclass
@@ -99,14 +103,15 @@ def compute_flow(
     pairs = [pair for name, paths in sequences.items() for pair in _pairs(name, paths, target, gaps)]
     if not pairs:
         raise UserError(f"Every sequence in {root} is too short for gaps {gaps}.")
-    for gap in gaps:
-        _claim(target / folder_name(gap), estimator.name)
     paired = {pair.sequence for pair in pairs}
     report = FlowReport(too_short=[one_line(name) for name in sequences if name not in paired])
-    outcomes = prefetch(partial(_write_flow, estimator), pairs, workers)
-    for done, (pair, outcome) in enumerate(zip(pairs, outcomes, strict=True), start=1):
-        report.add(outcome)
-        on_done(done, len(pairs), one_line(pair.sequence))
+    with ExitStack() as claims:
+        for gap in gaps:
+            claims.enter_context(_claimed(target / folder_name(gap), estimator.name, paired))
+        outcomes = prefetch(partial(_write_flow, estimator), pairs, workers)
+        for done, (pair, outcome) in enumerate(zip(pairs, outcomes, strict=True), start=1):
+            report.add(outcome)
+            on_done(done, len(pairs), one_line(pair.sequence))
     if not report.written + report.kept:
         raise UserError(f"Not a single flow in {root} could be computed. {report.problems[0]}")
     return report
@@ -146,13 +151,16 @@ def _pairs(name: str, frames: Sequence[Path], target: Path, gaps: Sequence[int])
                 yield Pair(name, start, frames[number + gap], flow_path(target, gap, name, start))
 
 
-def _claim(folder: Path, maker: str) -> None:
-    """Note whose flows a new folder will hold; refuse to add to those of another estimator."""
-    note = folder / NOTE
-    if not folder.exists():
-        write_text(note, f"{maker}\n")
-    elif note.exists() and (found := read_text(note).strip()) != maker:
-        raise UserError(f"{folder} holds flows of {found}: remove them, or write those of {maker} to another --out.")
+@contextmanager
+def _claimed(folder: Path, maker: str, sequences: Iterable[str]) -> Iterator[None]:
+    """Be alone in a folder of flows, which must not be another estimator's; those from elsewhere are completed."""
+    with alone_in(folder, FLOWS, [folder / name for name in sequences]):
+        if (earlier := folder / EARLIER).exists():
+            there = FLOWS.full({"estimator": read_text(earlier).strip()})
+            FLOWS.refuse_other(folder, there, FLOWS.full({"estimator": maker}))
+        elif FLOWS.read(folder) or not FLOWS.owned(folder):
+            claim(folder, FLOWS, {"estimator": maker})
+        yield
 
 
 def _write_flow(estimator: Estimator, pair: Pair) -> bool | BadClip:
