@@ -44,6 +44,7 @@ def test_a_name_that_is_too_long_is_one_line(tmp_path):
 
 def test_what_fails_leaves_the_old_file_and_nothing_else(tmp_path):
     write_text(tmp_path / "a", "old")
+
     def write(place, error):
         place.write_text("half")
         raise error

@@ -149,7 +149,7 @@ def test_a_run_describes_itself_and_leaves_no_lock(home):
 def test_a_second_run_is_refused(home):
     home.folder.mkdir(exist_ok=True)
     before = contents(home.folder)
-    with locked(home.lock, home.folder), pytest.raises(UserError, match="Another run is at work in .*: process "):
+    with locked(home.lock, home.folder), pytest.raises(UserError, match=r"Another run is at work in .*: process "):
         home.run()
     assert contents(home.folder) == before
     home.run()
