@@ -209,7 +209,7 @@ def show(result: "Result", config: Config) -> None:
     """Print the tables, the warnings, and where everything is."""
     from rich.console import Console
 
-    from static_dynamic.tables import quality_means, with_interval
+    from static_dynamic.tables import quality_means, time_seen, with_interval
 
     console = Console()
     if not console.is_terminal:
@@ -234,6 +234,8 @@ def show(result: "Result", config: Config) -> None:
         means = quality_means(result.quality).drop(columns=[f"success_{percent}" for percent in range(50, 100, 10)])
         rows = [[str(row[0]), str(row[1]), *(f"{value:.3g}" for value in row[2:])] for row in means.to_numpy()]
         console.print(_table("Quality of the masks, 0..1", list(means.columns), rows))
+    if seen := time_seen(result.manifest.get("seconds_seen")):
+        console.print(seen, markup=False, soft_wrap=True)
     for warning in result.warnings:
         console.print(f"Note: {as_flags(warning, FLAGS)}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Tables, plots and report.html: {config.folder}/", markup=False, soft_wrap=True)

@@ -1,6 +1,7 @@
 """Tidy tables of a result, summarised: one row per stage, in the order of the study."""
 
 import math
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -80,3 +81,20 @@ def _means(key: tuple[str, ...], rows: pd.DataFrame) -> dict[str, object]:
         means |= dict(zip(names, success.rates.tolist(), strict=True)) | {"success": success.mean}
     means["frames"] = int(rows.drop(columns=list(KEYS)).notna().any(axis=1).sum())
     return means
+
+
+def time_seen(seconds: Mapping[str, float] | None) -> str:
+    """How much time of its video a clip shows, as a sentence; empty where no frame rate is known.
+
+    Example:
+        >>> time_seen({"min": 1.0667, "median": 2.1333, "max": 6.4})
+        'Clips show 1.1 to 6.4 s of their videos (median 2.1 s).'
+    """
+    if not seconds:
+        return ""
+    low, middle, high = (f"{seconds[name]:.1f}" for name in ("min", "median", "max"))
+    return (
+        f"Clips show {low} s of their videos."
+        if low == high
+        else (f"Clips show {low} to {high} s of their videos (median {middle} s).")
+    )

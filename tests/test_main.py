@@ -270,6 +270,45 @@ def test_a_module_of_ones_own(videos, capsys):
     assert "declares no stages" in fails(capsys, *given[:4], "--frames", "4", "--rate", "2", *SMALL)
 
 
+def test_a_model_of_another_input_form_needs_no_wrapper(videos, capsys):
+    """As TransNet wants it: uint8, 27 x 48 pixels, (N, T, H, W, 3), and at a rate of its own."""
+    Path("own_form.py").write_text(
+        "from torch import nn\n"
+        "class Net(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.conv = nn.Conv3d(3, 4, 1)\n"
+        "    def forward(self, x):\n"
+        "        assert x.shape[1:] == (6, 27, 48, 3) and x.dtype.is_floating_point is False and x.max() > 100\n"
+        "        return self.conv(x.permute(0, 4, 1, 2, 3).float())\n"
+    )
+    given = [
+        "--model",
+        "own_form:Net",
+        "--videos",
+        videos,
+        "--stg",
+        "conv",
+        "--layout",
+        "N C T H W",
+        "--replicates",
+        "50",
+    ]
+    form = ["--frames", "6", "--rate", "1", "--image_size", "27x48", "--input_values", "uint8", "--fps", "5"]
+    assert "failed on an input of shape (8, 3, 6, 27, 48): AssertionError" in fails(capsys, *given, *form)
+    succeeds(*given, *form, "--input-layout", "T H W C")
+    recipe = sd.load("runs/own_form-Net_videos").manifest["study"]["recipe"]
+    assert (recipe["crop"], recipe["layout"], recipe["values"], recipe["fps"]) == ([27, 48], "T H W C", "uint8", 5)
+    for slip, message in {
+        ("--image_size", "27x48x3"): "--image_size does not fit",
+        ("--fps", "0"): "--fps does not fit",
+        ("--input_layout", "T H W"): "names the axes C, T, H and W of one clip once each",
+        ("--mean", "0.5"): "--mean does not fit",
+        ("--std", "1,1,0"): "'std' of a recipe must be three positive numbers",
+    }.items():
+        assert message in fails(capsys, *given, *form, *slip)
+
+
 SLIPS = {
     "no arguments": ([], "Give either --videos"),
     "no value": (["--videos"], "Argument --videos: expected one argument"),

@@ -12,6 +12,7 @@ from torch import nn
 import static_dynamic as sd
 from static_dynamic.errors import reason
 from static_dynamic.fingerprint import structure_digest
+from static_dynamic.tables import time_seen
 
 
 def measure(source=None, model=None, **options):
@@ -121,6 +122,13 @@ def test_clips_that_span_different_times_are_named_with_the_remedy():
         "Clips span 0.1 to 0.6 s of their videos, at 10 to 60 frames per second. A target rate makes them equal, "
         "e.g. `fps=10` in the recipe."
     ]
+
+
+def test_the_time_seen_stands_on_the_page(tmp_path):
+    page = measure(Rates()).report(tmp_path / "report.html").read_text()
+    assert "Clips show 0.1 to 0.6 s of their videos (median 0.2 s)." in page
+    assert time_seen({"min": 2.12, "median": 2.12, "max": 2.12}) == "Clips show 2.1 s of their videos."
+    assert time_seen(None) == ""
 
 
 def test_clips_of_one_time_or_of_unknown_rates_pass():

@@ -9,7 +9,7 @@ import pandas as pd
 from static_dynamic.files import write_text
 from static_dynamic.report.plots import plot_layers, plot_units, svg
 from static_dynamic.sources.left_out import by_reason
-from static_dynamic.tables import class_shares, in_order, number, with_interval
+from static_dynamic.tables import class_shares, in_order, number, time_seen, with_interval
 
 
 def save_page(
@@ -34,6 +34,7 @@ def save_page(
         study=manifest.get("study", {}),
         manifest=manifest,
         warnings=warnings,
+        time_seen=time_seen(manifest.get("seconds_seen")),
         factors=in_order(layers, "factor"),
         stages=[(stage, rows.to_dict("records")) for stage, rows in layers.groupby("stage", sort=False)],
         left_out=by_reason(manifest.get("left_out", [])),
