@@ -37,8 +37,7 @@ def in_processes(make: Callable[[Item], Made], items: Iterable[Item], workers: i
     if not workers:
         yield from ((item, make(item)) for item in items)
         return
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        sys.exit(UNGUARDED)  # this worker runs the script again that started it, and has come to the same line
+    leave_unguarded()
     context = _Context()
     started = context.Event()
     pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(started,))
@@ -56,6 +55,12 @@ def in_processes(make: Callable[[Item], Made], items: Iterable[Item], workers: i
         raise
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def leave_unguarded() -> None:
+    """End a worker that runs the script again that started it, and has come to the line that starts workers."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        sys.exit(UNGUARDED)
 
 
 class _Context(SpawnContext):

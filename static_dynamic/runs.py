@@ -16,6 +16,7 @@ from typing import Any
 from static_dynamic.errors import UserError, differences
 from static_dynamic.files import clear_partials, make_folder, remove, write_text
 from static_dynamic.locks import locked
+from static_dynamic.processes import leave_unguarded
 from static_dynamic.texts import read_json
 
 Description = dict[str, Any]
@@ -152,6 +153,7 @@ def alone_in(folder: Path, kind: Kind, within: Iterable[Path] = ()) -> Iterator[
     Raises:
         UserError: If another run is at work there, or the folder cannot be made.
     """
+    leave_unguarded()  # its parent is at work here
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder)
     try:
