@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -22,6 +22,7 @@ from static_dynamic.sources.images import EXTENSIONS as IMAGES
 from static_dynamic.sources.images import read_image
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from static_dynamic.sources.video_files import video_paths
+from static_dynamic.sources.walk import name_below
 
 Frame = TypeVar("Frame")
 
@@ -273,10 +274,8 @@ def at_rate(timed: Iterable[tuple[Fraction, Frame]], fps: Fraction) -> Iterator[
 
 
 def _name(path: Path, root: Path) -> str:
-    if path == root:
-        return root.resolve().stem if path.is_file() else root.resolve().name
-    name = path.relative_to(root)
-    return name.as_posix() if path.is_dir() else name.with_suffix("").as_posix()
+    name = name_below(path, root)
+    return name if path.is_dir() else str(PurePosixPath(name).with_suffix(""))
 
 
 def _size(shape: tuple[int, ...]) -> str:

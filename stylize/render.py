@@ -6,10 +6,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from static_dynamic.compute import pick_device
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.errors import BadClip, UserError, one_line
 from static_dynamic.processes import in_processes
 from static_dynamic.progress import OnDone, untold
 from static_dynamic.runs import alone_in
+from static_dynamic.sources.base import bad_clip
 from static_dynamic.writing import Write, image_folder, video_file
 from stylize.films import Film, VideoFilm, find_films, folder_of_films
 from stylize.layouts import VIDEO
@@ -85,9 +86,9 @@ def render(
     kind = data_set(place.relative_to(target).parts[0] for place in places)
     with alone_in(target, kind, {place.parent for place in places}):
         note = Note(
-            source=str(source.resolve()),
+            source=one_line(source.resolve()),
             settings=settings.describe(),
-            videos={film.name: (str(film.source.absolute()), film.stamp) for film in films},
+            videos={film.name: (one_line(film.source.absolute()), film.stamp) for film in films},
             versions={**versions(), **decoder_versions(), "device": str(pick_device("auto"))},
         )
         claim(target, kind, note, lambda name: _has_clips(target, settings, name))
@@ -102,7 +103,7 @@ def paint_film(job: Job) -> str | None:
     """Paint one film in all styles of a job; tell what is wrong with it if it cannot be read."""
     film = Reel(job.film)
     try:
-        with ExitStack() as clips:
+        with bad_clip(f"{job.film.source}: this video cannot be rendered"), ExitStack() as clips:
             census = count_film(film)
             paints = [fit_look(look, census, job.settings.seed) for look in job.clips]
             writers = [clips.enter_context(_writer(job, place)) for place in job.clips.values()]

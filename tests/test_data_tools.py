@@ -66,6 +66,16 @@ def test_what_cannot_be_read_is_named_and_leaves_nothing_behind(videos, tmp_path
     }  # fmt: skip
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+def test_videos_whose_names_are_not_utf8_get_names_that_can_be_printed(videos, tmp_path):
+    (videos / "22.mp4").rename(videos / os.fsdecode(b"caf\xe9.mp4"))
+    (videos / "44.mp4").rename(videos / os.fsdecode(b"bad\xff.mp4"))
+    found = extract(videos, tmp_path / "frames", AS_THEY_ARE)
+    assert set(found.bad) == {r"bad\xff", "55"}
+    assert numbers(frames_of(tmp_path / "frames" / r"caf\xe9")) == list(range(12))
+    assert r"bad\xff.mp4: no video" in (tmp_path / "frames" / "bad_videos.txt").read_text()
+
+
 @pytest.mark.parametrize("height", [16, 64])
 def test_frames_get_the_height_that_is_asked_for_and_keep_their_proportions(tmp_path, height):
     write_video(tmp_path / "v" / "a.mp4", coded_frames(3))

@@ -1,5 +1,7 @@
 """Films play whole videos, and tell what is wrong with them."""
 
+import os
+import sys
 from fractions import Fraction
 
 import numpy as np
@@ -18,7 +20,7 @@ from PIL import Image
 
 from static_dynamic.clip import Recipe
 from static_dynamic.errors import BadClip, UserError
-from static_dynamic.sources import VideoFiles
+from static_dynamic.sources import VideoFiles, open_source
 from stylize.films import VideoFilm, at_rate, find_films
 from stylize.reel import Reel
 from stylize.render import render
@@ -107,3 +109,14 @@ def test_a_link_to_nothing_is_left_out_with_a_line(videos, tmp_path):
     (missing,) = [video for video in source.videos if video.name == "dangling.mp4"]
     with pytest.raises(BadClip, match="dangling"):
         source.read(missing, Recipe(frames=2, rate=1, crop=32))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+def test_films_whose_names_are_not_utf8_are_rendered_or_named(tmp_path):
+    folder = tmp_path / "videos"
+    write_video(folder / "a.mp4", coded_frames(5)).rename(folder / os.fsdecode(b"caf\xe9\n.mp4"))
+    (folder / os.fsdecode(b"bad\xff.mp4")).write_text("no video")
+    report = render(folder, tmp_path / "out", Settings(("ink",), short_side=32), workers=0)
+    assert list(report.problems) == [r"bad\xff"]
+    assert (tmp_path / "out" / "style_1" / r"caf\xe9\n").is_dir()
+    assert [video.name for video in open_source(tmp_path / "out", dataset="folders").videos] == [r"caf\\xe9\\n"]

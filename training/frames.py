@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from PIL import Image
@@ -14,6 +14,7 @@ from static_dynamic.processes import in_processes
 from static_dynamic.runs import Kind, open_run
 from static_dynamic.sources.decoding import decoded_frames, picture
 from static_dynamic.sources.video_files import EXTENSIONS, video_paths
+from static_dynamic.sources.walk import name_below
 
 FRAMES = Kind("set of frames", ".extraction.json", ("[!.]*/",), adopts=True)
 BAD = "bad_videos.txt"
@@ -119,7 +120,7 @@ def _named(videos: Path) -> dict[str, Path]:
     root = videos.parent if videos.is_file() else videos
     named: dict[str, Path] = {}
     for path in video_paths(videos):
-        name = path.relative_to(root).with_suffix("").as_posix()
+        name = str(PurePosixPath(name_below(path, root)).with_suffix(""))
         if name in named:
             raise UserError(f"{named[name]} and {path} would both become {name}/: rename one of them.")
         named[name] = path

@@ -30,11 +30,15 @@ def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def name_below(path: Path, root: Path) -> str:
-    r"""The path of a video below ``root`` as a name that can be printed and written anywhere, and is nobody else's.
+    """The path of a video below ``root`` as its name; its own name where it is ``root``."""
+    return printable(Path(os.path.abspath(path)).name if path == root else path.relative_to(root).as_posix())
+
+
+def printable(name: str) -> str:
+    r"""A name of a file that can be printed and written anywhere, and is nobody else's.
 
     Bytes that are not UTF-8 and control characters are escaped: ``\xff``, ``\n``. A backslash is doubled.
     """
-    name = Path(os.path.abspath(path)).name if path == root else path.relative_to(root).as_posix()
     return one_line(name.replace("\\", "\\\\"))
 
 
