@@ -72,7 +72,8 @@ def test_a_result_comes_back_as_it_was_saved(result, tmp_path, judged):
     pd.testing.assert_frame_equal(loaded.units, result.units)
     assert loaded.manifest == result.manifest
     assert loaded.warnings == result.warnings
-    assert json.loads((folder / "run.json").read_text()) == {**result.manifest, "warnings": ["Mind the gap."]}
+    described = json.loads((folder / "run.json").read_text())
+    assert described == {"kind": "measurement", "format": 1, **result.manifest, "warnings": ["Mind the gap."]}
     pd.testing.assert_frame_equal(pd.read_csv(folder / "layers.csv", dtype={"stage": str}), result.layers)
     if not judged:
         assert loaded.quality is None
@@ -80,6 +81,16 @@ def test_a_result_comes_back_as_it_was_saved(result, tmp_path, judged):
     assert list(pd.read_csv(folder / "quality.csv").columns) == list(quality.columns)
     np.testing.assert_array_equal(loaded.quality["J"], quality["J"])
     assert loaded.quality["sequence"].isna().tolist() == [True, False]
+
+
+def test_a_result_takes_the_place_of_an_older_one_and_of_nothing_else(result, tmp_path):
+    result.save(tmp_path)
+    result.save(tmp_path)
+    (tmp_path / "run.json").write_text('{"kind": "training run"}')
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(UserError, match="describes a training run, and not a measurement"):
+        Result(result.layers[:1], result.units).save(tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
 @pytest.mark.parametrize("missing", ["run.json", "layers.parquet", "units.parquet"])
