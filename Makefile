@@ -1,23 +1,37 @@
 # `make demo` and `make test` set everything up by themselves: all they need is Python ≥ 3.11, git and make.
 
 PYTHON ?= python3
-VENV := .venv
+# An environment for each interpreter that is named, and for each choice of packages: the newest, those of the lock file
+# (LOCKED=1), the oldest that pyproject.toml allows (LOWEST=1).
+VERSION := $(if $(filter-out file default,$(origin PYTHON)),-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])'))
+VENV ?= .venv$(VERSION)$(if $(LOCKED),-locked)$(if $(LOWEST),-lowest)
 RUN := $(VENV)/bin/python
+PIP := $(RUN) -m pip install --quiet --disable-pip-version-check
+PINS := $(if $(LOCKED),requirements.lock)$(if $(LOWEST),$(VENV)/lowest.txt)
+READY := $(VENV)/.ready
 # Processes that run the tests, a thread each: small models gain little from several threads.
 JOBS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest -n $(JOBS)
-READY := $(VENV)/.ready
+PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
-.PHONY: demo test fast lint bench clean
+.PHONY: demo test test-rest test-all test-lowest lint bench install lock clean
 
 demo: $(READY)
 	$(RUN) main.py --cfg_file configs/demo.yaml
 
 test: $(READY) lint
-	$(PYTEST)
-
-fast: $(READY)
 	$(PYTEST) -m "not slow"
+
+# The same checks on further large models, and runs that take long.
+test-rest: $(READY)
+	$(PYTEST) -m slow
+
+test-all: test test-rest
+
+test-lowest:
+	$(MAKE) LOWEST=1 test-unlinted
+
+test-unlinted: $(READY)
+	$(PYTEST)
 
 lint: $(READY)
 	$(VENV)/bin/ruff format --check .
@@ -28,13 +42,26 @@ lint: $(READY)
 bench: $(READY)
 	$(RUN) -m benchmarks.one_pass
 
+install: $(READY)
+
+# Exact versions for every Python and system. What is in the file stays as far as pyproject.toml allows; UPGRADE=1 renews it.
+lock: $(READY)
+	$(PIP) uv
+	$(RUN) -m uv pip compile --quiet --universal --all-extras $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements.lock
+
 clean:
-	rm -rf $(VENV) runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv* runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # The environment is marked ready only when every package is in: a stopped set-up is taken up again.
-$(READY): pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.12")'
-	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	@echo "Installing (about 5.5 GB with torch; once)..."
-	@$(RUN) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+$(READY): pyproject.toml $(PINS) | $(RUN)
+	@echo "Installing into $(VENV) (about 5.5 GB with torch; once)..."
+	@$(PIP) --editable '.[$(if $(LOWEST),test,dev)]' $(addprefix --constraint ,$(PINS))
 	@touch $@
+
+$(VENV)/lowest.txt: pyproject.toml | $(RUN)
+	@$(PIP) uv
+	@$(RUN) -m uv pip compile --quiet --resolution lowest-direct --extra test pyproject.toml --output-file $@
+
+$(RUN):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV)

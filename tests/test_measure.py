@@ -1,18 +1,13 @@
 """The whole flow: planted units get their class, each variant is forwarded once, and a stopped run loses nothing."""
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from killed import killed
 from planted import CLASSES, RECIPE, STAGES, PlantedModel, PlantedVideos
 
 import static_dynamic as sd
@@ -20,8 +15,6 @@ from static_dynamic.compute import prefetch
 from static_dynamic.functional import released_layerwise, released_unitwise
 from static_dynamic.store import Store
 from static_dynamic.variants import Conditions, derive_seed
-
-ROOT = Path(__file__).parents[1]
 
 
 def measure(source=None, model=None, **options):
@@ -125,28 +118,18 @@ def test_a_stopped_run_goes_on_and_equals_an_uninterrupted_one(tmp_path):
     pd.testing.assert_frame_equal(whole.units, resumed.units)
 
 
-SLOWLY = """
-import sys, time
-sys.path.insert(0, "tests")
+MEASURE = """
 import static_dynamic as sd
 from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
-sd.measure(PlantedModel(), PlantedVideos(40), STAGES, recipe=RECIPE, styles=("1", "2"), store=sys.argv[1],
-           on_video=lambda *told: time.sleep(float(sys.argv[2])))
+sd.measure(PlantedModel(), PlantedVideos(40), STAGES, recipe=RECIPE, styles=("1", "2"), store=sys.argv[1])
 """
 
 
 def test_a_killed_process_leaves_whole_shards(tmp_path):
-    run = [sys.executable, "-c", SLOWLY]
-    killed = subprocess.Popen([*run, tmp_path / "killed", "0.02"], cwd=ROOT)
-    deadline = time.monotonic() + 60
-    while not list(tmp_path.glob("killed/*.parquet")) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    os.kill(killed.pid, signal.SIGKILL)
-    killed.wait()
-    done = len(list(tmp_path.glob("killed/*.parquet")))
-    assert 0 < done < 5
+    killed(MEASURE, 4, tmp_path / "killed")
+    assert 0 < len(list(tmp_path.glob("killed/*.parquet"))) < 5
     for folder in ("killed", "whole"):
-        subprocess.run([*run, tmp_path / folder, "0"], cwd=ROOT, check=True)
+        measure(PlantedVideos(40), styles=("1", "2"), store=tmp_path / folder)
     left = {name: data for name, data in stored(tmp_path / "killed").items() if not name.endswith(".part")}
     assert left == stored(tmp_path / "whole")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from golden import filler
+from quick import quick
 from torch import nn
 from torch.nn import functional as F
 
@@ -108,9 +109,18 @@ def golden_errors(model, facts, expected):
     }
 
 
-@pytest.mark.parametrize(
-    ("name", "write"), [*[(name, write_pytorch) for name in TORCH], *[(name, write_caffe2) for name in CAFFE2]]
-)
+FILES = [*[(name, write_pytorch) for name in TORCH], *[(name, write_caffe2) for name in CAFFE2]]
+KINDS = [  # of every kind of part one model
+    ("i3d_nln_r50_8x8", write_pytorch),
+    ("i3d_r50_8x8", write_caffe2),
+    ("slowfast_r50_4x16", write_pytorch),
+    ("slowfast_ssv2_r50_8x8", write_pytorch),
+    ("x3d_xs", write_pytorch),
+    ("tsm_r50_8f", write_pytorch),
+]
+
+
+@pytest.mark.parametrize(("name", "write"), quick(*KINDS, among=FILES))
 def test_equals_the_published_code(name, write, tmp_path):
     facts, state, expected = golden(name)
     path = tmp_path / "weights.pkl"  # the SSv2 files are torch files of that name

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from golden import filler
+from quick import quick
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.segmentation.deeplabv3 import ASPP
@@ -122,7 +123,10 @@ def write(folder, wrapper, state):
     return path
 
 
-@pytest.mark.parametrize("name", ["fusionseg_os16", "fusionseg_os8_bnorm", "fusionseg_late_os16"])
+FUSIONSEGS = ["fusionseg_os16", "fusionseg_os8_bnorm", "fusionseg_late_os16"]
+
+
+@pytest.mark.parametrize("name", quick("fusionseg_late_os16", among=FUSIONSEGS))
 def test_fusionseg_equals_the_published_code(name, tmp_path):
     facts, expected = golden(name)
     path = write(tmp_path, "model_state", filled(shapes_of(facts, name), facts["seed"], draw=drawn))
@@ -154,7 +158,7 @@ def write_pair(folder, state, prefix="module."):
         torch.save({}, folder / f"{part}_9.pt")  # an earlier epoch
 
 
-@pytest.mark.parametrize("name", MATNETS)
+@pytest.mark.parametrize("name", quick("matnet_coatt_gated", among=MATNETS))
 def test_matnet_equals_the_published_code(name, tmp_path):
     facts, expected = golden(name)
     write_pair(tmp_path, filled(shapes_of(facts, name), facts["seed"], facts["gains"], drawn))
@@ -167,7 +171,7 @@ def test_matnet_equals_the_published_code(name, tmp_path):
     assert max(errors.values()) < 1e-4, errors
 
 
-@pytest.mark.parametrize("name", ["rtnet34", "rtnet"])
+@pytest.mark.parametrize("name", quick("rtnet34", among=["rtnet34", "rtnet"]))
 def test_rtnet_equals_the_published_code(name, tmp_path):
     facts, expected = golden(f"{name}_b1")
     state = filled(shapes_of(facts, name), facts["seed"], facts["gains"])
