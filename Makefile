@@ -45,9 +45,9 @@ bench: $(READY)
 install: $(READY)
 
 # Exact versions for every Python and system. What is in the file stays as far as pyproject.toml allows; UPGRADE=1 renews it.
-lock: $(READY)
+lock: | $(RUN)
 	$(PIP) uv
-	$(RUN) -m uv pip compile --quiet --universal --all-extras $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements.lock
+	$(RUN) -m uv pip compile --quiet --universal --all-extras --no-annotate $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements.lock
 
 clean:
 	rm -rf .venv* runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

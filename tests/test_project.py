@@ -4,9 +4,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name as canonical
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -34,6 +37,16 @@ def test_requirements_are_those_of_the_project():
     assert {"torch", "torchvision", "numpy", "scipy", "pandas", "seaborn", "fvcore", "pycocotools", "timm"} <= {
         re.match(r"[\w-]+", line)[0] for line in listed
     }
+
+
+def test_the_lock_file_satisfies_the_project():
+    pins = [Requirement(line) for line in (ROOT / "requirements.lock").read_text().splitlines() if line[0] != "#"]
+    assert all(len(pin.specifier) == 1 and str(pin.specifier).startswith("==") for pin in pins)
+    wanted = map(Requirement, chain(PROJECT["dependencies"], *PROJECT["optional-dependencies"].values()))
+    for requirement in (r for r in wanted if r.name != PROJECT["name"]):
+        versions = [str(pin.specifier)[2:] for pin in pins if canonical(pin.name) == canonical(requirement.name)]
+        assert versions, f"{requirement} is not locked: make lock"
+        assert all(map(requirement.specifier.contains, versions)), f"{requirement}, locked {versions}: make lock"
 
 
 def test_the_readme_shows_the_two_commands():
