@@ -1,6 +1,8 @@
 """What decodes counts, whatever the header says: the same pictures are read from any container."""
 
+import os
 import re
+import sys
 from struct import pack
 
 import av
@@ -20,7 +22,9 @@ from media import (
     write_gops,
     write_video,
 )
+from planted import STAGES, PlantedModel
 
+import static_dynamic as sd
 from static_dynamic.clip import Recipe
 from static_dynamic.errors import BadClip
 from static_dynamic.sources import VideoFiles, decoding
@@ -67,12 +71,31 @@ def false_count(count):
     return make
 
 
-def no_keyframe(folder):
-    """A VP8 stream whose first packets need a key frame that was cut off."""
+def vp8_gops(path):
     encoder = {"g": "10", "keyint_min": "10", "crf": "4", "b": "2M"}
-    return remux(
-        write_video(folder / "whole.webm", coded_frames(40), codec="libvpx", encoder=encoder), folder / "a.webm", 3
-    )
+    return write_video(path, coded_frames(40), codec="libvpx", encoder=encoder)
+
+
+def no_key_frame(folder):
+    """A VP8 stream whose first packets need a key frame that was cut off."""
+    return remux(vp8_gops(folder / "whole.webm"), folder / "a.webm", first=3)
+
+
+def hidden_frames(folder):
+    """A VP8 stream in which every key frame comes twice, first not to be shown: bit 4 of its first byte (RFC 6386, 9.1)."""
+    with av.open(str(vp8_gops(folder / "whole.webm"))) as old, av.open(str(folder / "a.webm"), "w") as new:
+        (stream,) = old.streams
+        copy = new.add_stream_from_template(stream)
+        for packet in old.demux(stream):
+            if packet.size and packet.is_keyframe:
+                content = bytes(packet)
+                hidden = av.Packet(bytes([content[0] & ~0x10]) + content[1:])
+                hidden.pts, hidden.dts, hidden.time_base, hidden.stream = packet.pts, packet.dts, packet.time_base, copy
+                new.mux(hidden)
+            if packet.size:
+                packet.stream = copy
+                new.mux(packet)
+    return folder / "a.webm"
 
 
 # How to make a file, and the frames that are shown of it.
@@ -104,8 +127,13 @@ READABLE = {
     "mxf": (encoded("a.mxf", "mpeg2video", fps=25), ALL),
     "fragments": (copied("a.mp4", movflags="frag_keyframe+empty_moov"), ALL),
     "open gop": (open_gop, range(10, 40)),
-    "no key frame": (no_keyframe, range(10, 40)),
+    "no key frame": (no_key_frame, range(10, 40)),
+    "hidden frames": (hidden_frames, ALL),
 }
+
+
+# Files whose packets do not tell when frames are shown; they are decoded as a whole.
+UNTIMED = ("h264", "264")
 
 
 @pytest.mark.parametrize("kind", READABLE)
@@ -181,6 +209,32 @@ def test_bad_files_among_odd_and_good_ones_cost_a_line_each(tmp_path):
             assert len(source.read(video, CLIP).frames) == 8
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+def test_a_run_over_odd_files_and_names_ends_well(tmp_path):
+    """Good files, odd ones, names that are not UTF-8, a small video and a broken one, all in one folder."""
+    root = tmp_path / os.fsdecode(b"odd \xff")
+    root.mkdir()
+    for number in range(4):
+        write_video(root / f"good {number}.mp4", coded_frames(20))
+    edit_list(root).rename(root / os.fsdecode(b"trim\xfe.mp4"))
+    (root / "whole.mp4").unlink()
+    copied("a.h264")(root).rename(root / "two\nlines.h264")
+    (root / "whole.mp4").rename(root / "whole")
+    write_video(root / "small.mp4", noisy_frames(20, 14, 24))
+    (root / os.fsdecode(b"bad\xfd.mp4")).write_text("no video")
+    result = sd.measure(
+        PlantedModel(), root, STAGES, recipe=CLIP, styles=("original", "ink"), compute=sd.Compute(max_bad=0.5)
+    )
+    records = {record["video"]: record["problem"] for record in result.manifest["videos"]}
+    good = {*(f"good {number}.mp4" for number in range(4)), r"trim\xfe.mp4", r"two\nlines.h264"}
+    assert {name for name, problem in records.items() if problem is None} == good
+    assert records.keys() - good == {"small.mp4", r"bad\xfd.mp4"}
+    assert all(name in problem for name, problem in records.items() if problem)
+    folder = result.save(tmp_path / "run")
+    assert r"trim\\xfe.mp4" in (folder / "run.json").read_text(encoding="utf-8")
+    result.report(folder / "report.html")
+
+
 def test_a_video_that_is_too_small_to_be_restyled_costs_a_line(tmp_path):
     write_video(tmp_path / "small.mp4", noisy_frames(20, 14, 24))
     write_video(tmp_path / "fits.mp4", noisy_frames(20, 16, 24))
@@ -211,8 +265,10 @@ def test_what_is_missing_behind_the_last_frame_does_not_matter(tmp_path):
     assert len(list(decoded_frames(path))) == 40
 
 
-def test_only_the_frames_up_to_the_last_one_wanted_are_decoded(tmp_path, monkeypatch):
-    path = write_gops(tmp_path / "a.mp4", count=200)
+@pytest.mark.parametrize("kind", [kind for kind in READABLE if kind not in UNTIMED])
+def test_only_the_frames_up_to_the_last_one_wanted_are_decoded(tmp_path, monkeypatch, kind):
+    make, shown_numbers = READABLE[kind]
+    path = make(tmp_path)
     shown, decoded = decoding._shown, []
 
     def counted(*arguments):
@@ -222,7 +278,7 @@ def test_only_the_frames_up_to_the_last_one_wanted_are_decoded(tmp_path, monkeyp
 
     monkeypatch.setattr(decoding, "_shown", counted)
     clip = decoding.read_clip(path, CLIP)
-    assert clip.total == 200
+    assert clip.total == len(shown_numbers)
     assert len(decoded) == 1 + clip.sample.numbers[-1] + 1  # the first tells where the video starts
 
 

@@ -1,14 +1,15 @@
 """Folders are walked behind links, never for ever; what cannot be printed in a name is escaped, and nothing is lost."""
 
 import os
+import shutil
 import sys
 
 import pytest
-from media import coded_frames, numbers, write_frames, write_video
+from media import coded_frames, numbers, write_davis, write_frames, write_video
 
-from static_dynamic.clip import Recipe
+from static_dynamic.clip import FlowRecipe, Recipe
 from static_dynamic.errors import BadClip, UserError
-from static_dynamic.sources import FrameFolders, VideoFiles, open_source
+from static_dynamic.sources import Davis, FrameFolders, VideoFiles, open_source
 from static_dynamic.sources.walk import files_below, folders_below, name_below
 
 FOUR = Recipe(frames=4, rate=1, crop=16)
@@ -117,6 +118,19 @@ def test_frame_folders_with_odd_names_are_read(tmp_path):
     assert source.videos[0].name == r"b\xff"
     assert (clip.source + str(source.describe())).encode()
     assert numbers(clip.frames) == [0, 1, 2, 3]
+
+
+@posix_names
+def test_sequences_of_davis_with_odd_names_are_read(tmp_path):
+    write_davis(tmp_path, {"a": 3})
+    shutil.rmtree(tmp_path / "ImageSets")
+    for folder in [path for path in tmp_path.rglob("a") if path.is_dir()]:
+        folder.rename(folder.with_name(os.fsdecode(b"a\xff")))
+    source = Davis(tmp_path)
+    assert [video.name for video in source.videos] == [r"a\xff/00000", r"a\xff/00001"]
+    assert {video.sequence for video in source.videos} == {r"a\xff"}
+    clip = source.read(source.videos[0], FlowRecipe(size=(32, 48)))
+    assert (clip.source + str(source.describe())).encode()
 
 
 def test_a_place_without_videos_says_what_it_holds(tmp_path):

@@ -20,7 +20,7 @@ from static_dynamic.clip import (
     resize_images,
     same_proportions,
 )
-from static_dynamic.errors import BadClip, UserError, unknown
+from static_dynamic.errors import BadClip, UserError, one_line, unknown
 from static_dynamic.files import as_path, stamp
 from static_dynamic.functional.segmentation import Box
 from static_dynamic.sources import davis_layouts as layouts
@@ -28,6 +28,7 @@ from static_dynamic.sources.base import known
 from static_dynamic.sources.images import image_at, read_image, read_images
 from static_dynamic.sources.left_out import summary
 from static_dynamic.sources.masks import foreground, read_boxes, read_mask
+from static_dynamic.sources.walk import printable
 
 NEAR = 10
 """How far apart the two frames of a model that takes two may lie."""
@@ -115,7 +116,7 @@ class Davis:
             for direction in recipe.flows
         }
         sample = Sample(tuple(positions), (np.arange(len(positions)),))
-        return Clip(frames, sample, str(folder), len(sequence.frames), flows=flows)
+        return Clip(frames, sample, one_line(folder), len(sequence.frames), flows=flows)
 
     def truth(self, video: Video) -> tuple[npt.NDArray[np.bool_] | None, Box | None, tuple[int, int]]:
         """What is annotated of a frame: the mask of all its objects, or for MoCA a box, where there is one.
@@ -150,9 +151,9 @@ class Davis:
         """Everything that decides which images are read."""
         return {
             "kind": self.name,
-            "root": str(self.root),
+            "root": one_line(self.root),
             "split": self.split,
-            "styles": {style: str(folder) for style, folder in self._styles.items()},
+            "styles": {style: one_line(folder) for style, folder in self._styles.items()},
             "flows": {direction: folder.name for direction, folder in self._flow_roots.items()},
             "every": self.every,
             "seed": self.seed,
@@ -193,10 +194,10 @@ class Davis:
         if not usable:
             self._leave_out(there.name, there.frames, f"in a sequence too short for flow (length {len(there.frames)})")
         for position in usable[:: self.every]:
-            self._frames[f"{there.name}/{there.frames[position]}"] = there, position
+            self._frames[f"{there.name}/{printable(there.frames[position])}"] = there, position
 
     def _leave_out(self, sequence: str, stems: Sequence[str], reason: str) -> None:
-        self.left_out += [(f"{sequence}/{stem}", reason) for stem in stems]
+        self.left_out += [(f"{sequence}/{printable(stem)}", one_line(reason)) for stem in stems]
 
     def _usable(self, sequence: layouts.Sequence) -> range:
         return range("backward" in self.flows, len(sequence.frames) - ("forward" in self.flows))

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from static_dynamic.errors import UserError, unknown
 from static_dynamic.sources.annotations import inside
 from static_dynamic.sources.images import image_at, is_image, natural_key
+from static_dynamic.sources.walk import printable
 from static_dynamic.texts import read_lines
 
 LISTS = ("480p", "2017", "2016")
@@ -51,7 +52,7 @@ class Sequence:
 
 def davis(root: Path, split: str, leave_out: LeaveOut) -> list[Sequence]:
     """The sequences of a split, with the frames that its list names."""
-    return [Sequence(name, name, tuple(frames)) for name, frames in _listed(root, split, leave_out).items()]
+    return [Sequence(printable(name), name, tuple(frames)) for name, frames in _listed(root, split, leave_out).items()]
 
 
 def shorts(root: Path, split: str, leave_out: LeaveOut) -> list[Sequence]:
@@ -59,12 +60,12 @@ def shorts(root: Path, split: str, leave_out: LeaveOut) -> list[Sequence]:
     found = []
     for name, frames in _listed(root, split, leave_out).items():
         for frame in frames:
-            folder = f"{name}/{frame}"
+            folder, short = f"{name}/{frame}", printable(f"{name}_{frame}")
             stems = stems_in(image_root(root) / folder)[:SHORT]
             if stems:
-                found.append(Sequence(f"{name}_{frame}", folder, tuple(stems)))
+                found.append(Sequence(short, folder, tuple(stems)))
             else:
-                leave_out(f"{name}_{frame}", f"no frames (in {image_root(root) / folder})")
+                leave_out(short, f"no frames (in {image_root(root) / folder})")
     return found
 
 

@@ -155,7 +155,9 @@ def _announced(path: Path) -> Timeline | None:
         BadClip: If the file is damaged or cut short.
     """
     with open_video(path) as (container, stream):
-        times = sorted(_packet_times(container, stream, path))
+        times = _packet_times(container, stream, path)
+        # VP8 has packets that are never shown; they bear the time of the frame that comes next.
+        times = sorted({*times} if stream.codec_context.name == "vp8" else times)
     with open_video(path) as (container, stream):
         first = next(_shown(container, stream, path)).pts
         times = [] if first is None else [time for time in times if time >= first]

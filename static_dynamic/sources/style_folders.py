@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from static_dynamic.clip import Clip, Recipe, Video
-from static_dynamic.errors import UserError
+from static_dynamic.errors import UserError, one_line
 from static_dynamic.files import as_path
 from static_dynamic.sources.base import known
 from static_dynamic.sources.images import natural_key
@@ -83,7 +83,7 @@ class StyleFolders:
         """Root, styles, and what the videos are in each."""
         return {
             "kind": self.name,
-            "root": str(self.root),
+            "root": one_line(self.root),
             "styles": list(self.styles),
             "videos": len(self.videos),
             "left_out": len(self.left_out),

@@ -9,7 +9,7 @@ from zlib import crc32
 import numpy as np
 
 from static_dynamic.clip import ORIGINAL, Clip, Recipe, Video
-from static_dynamic.errors import UserError, unknown
+from static_dynamic.errors import UserError, one_line, unknown
 from static_dynamic.files import as_path, stamp
 from static_dynamic.sources.base import known, sampled
 from static_dynamic.sources.images import read_images
@@ -98,7 +98,7 @@ class Stylized:
         naming, start = in_style(self._naming, style, self.root), self._start(video.name, span, recipe)
         sample = sampled(recipe, span, folder, start, self.layout.fps)
         paths = (naming.path(folder, number) for number in sample.numbers)
-        return Clip(read_images(paths), sample, str(folder), len(span), self.layout.fps)
+        return Clip(read_images(paths), sample, one_line(folder), len(span), self.layout.fps)
 
     def stamp(self, video: Video) -> str:
         """Its segment, and of its files in all styles see `static_dynamic.files.stamp`."""
@@ -110,7 +110,7 @@ class Stylized:
         """Everything that decides which frames are read."""
         return {
             "kind": self.name,
-            "root": str(self.root),
+            "root": one_line(self.root),
             "dataset": self.dataset,
             "split": self.split,
             "styles": list(self.styles),

@@ -11,6 +11,7 @@ from static_dynamic.files import as_path, stamp
 from static_dynamic.sources.base import folder_label, known, only_as_filmed
 from static_dynamic.sources.frame_folders import read_folder
 from static_dynamic.sources.rows import Row, read_rows, rows_of
+from static_dynamic.sources.walk import printable
 
 
 class VideoList:
@@ -100,7 +101,7 @@ def _by_name(rows: Sequence[Row]) -> dict[str, Row]:
     seen: dict[tuple[str, str], Row] = {}
     for row in rows:
         part = f"@{row.part}" if row.part else ""
-        name = one_line(Path(row.written).as_posix().replace("\\", "\\\\")) + part
+        name = printable(Path(row.written).as_posix()) + part
         other = seen.setdefault((_file(row), part), row)
         if other is not row or name in found:
             raise UserError(f"{row.where}: {name} appears twice, first in {found.get(name, other).where}.")
