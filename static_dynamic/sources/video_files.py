@@ -22,8 +22,8 @@ class VideoFiles:
     """Video files: one, or all in a folder and the folders below it, links included, sorted by path.
 
     A video is named by its path below the folder, extension included. The clip is taken from the middle;
-    rotation tags are honoured, cover art is not mistaken for the video, and frames larger than the recipe
-    asks for are brought down to its short side as they are decoded.
+    frames are numbered as they are shown, turned and mirrored as the file asks, and those larger than the recipe asks
+    for are brought down to its short side as they are decoded. Cover art is not mistaken for the video.
 
     Args:
         root: A file or a folder.
