@@ -1,4 +1,4 @@
-"""What the scripts of this folder read: published result files and the runs of ours, in one form."""
+"""Unit scores, of published files and of runs, in one form; and what the command lines of this folder share."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -11,47 +11,38 @@ import numpy.typing as npt
 import pandas as pd
 
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.published import FACTORS, SCORES, read_final, stage_name
-from static_dynamic.results import load
+from static_dynamic.published import FACTORS, SCORES, stage_name
+from static_dynamic.results import Result, load
+from static_dynamic.tables import stream_and_name
 
 Array = npt.NDArray[np.float64]
 
 PICTURES = (".png", ".svg", ".pdf")
 
 
-# Layers
+# Runs
+
+COLUMNS = {
+    "layers": ("stage", "factor", "share", "share_low", "share_high", "percent"),
+    "units": ("stage", "unit", "dynamic", "static"),
+}
+"""What is read of the tables of a run."""
 
 
-def read_layers(places: Iterable[Path]) -> dict[str, pd.DataFrame]:
-    """Layer tables: one per seed, under the name of the file or folder that it comes from.
-
-    Args:
-        places: Published texts, folders of them, runs of ours, or folders of these.
+def read_run(place: Path) -> Result:
+    """A run of ours.
 
     Raises:
-        UserError: If a place holds none, or one cannot be read.
+        UserError: If it cannot be read, or another version wrote it.
     """
-    sources = [source for place in places for source in _layer_sources(place)]
-    return {str(source): load(source).layers if source.is_dir() else _final(source) for source in sources}
-
-
-def _layer_sources(place: Path) -> list[Path]:
-    if place.is_file() or (place / "layers.parquet").exists():
-        return [place]
-    if not place.exists():
-        raise UserError(f"There is no file or folder {str(place)!r}.")
-    texts = sorted(place.glob("[!.]*.txt"))
-    runs = sorted(table.parent for table in place.glob("[!.]*/layers.parquet"))
-    if not texts + runs:
-        raise UserError(f"{place} holds neither published texts (*.txt) nor runs (layers.parquet).")
-    return texts or runs
-
-
-def _final(path: Path) -> pd.DataFrame:
-    final = read_final(path)
-    if final.repeated:
-        note(f"{path}: {len(final.repeated)} stages stand there more than once; the last lines count.")
-    return final.layers
+    result = load(place)
+    for name, columns in COLUMNS.items():
+        path, table = place / f"{name}.parquet", getattr(result, name)
+        if missing := [column for column in columns if column not in table]:
+            raise UserError(f"{path} has no column {missing[0]!r}: another version wrote it. Measure again.")
+        if table.empty:
+            raise UserError(f"{path} holds no stage.")
+    return result
 
 
 # Units
@@ -69,7 +60,7 @@ def read_units(place: Path) -> pd.DataFrame:
     """
     require_folder(place)
     if (place / "units.parquet").exists():
-        units: pd.DataFrame = load(place).units[["stage", "unit", "dynamic", "static"]]
+        units: pd.DataFrame = read_run(place).units[["stage", "unit", "dynamic", "static"]]
         return units
     files = [path for path in place.glob("[!.]*") if path.suffix in (".pkl", ".safetensors")]
     files = [path for path in files if path.name.startswith("raw_")] or files
@@ -112,7 +103,10 @@ def _read_pickle(path: Path) -> Any:
 def _read_safetensors(path: Path) -> Any:
     from safetensors.numpy import load_file
 
-    return load_file(path)[SCORES]
+    arrays = load_file(path)
+    if SCORES not in arrays:
+        raise UserError(f"{path} must hold an array {SCORES!r}. Got {', '.join(list(arrays)[:3]) or 'none'}.")
+    return arrays[SCORES]
 
 
 def _by_stage(files: Iterable[Path]) -> list[Path]:
@@ -176,7 +170,7 @@ def picture(out: Path, name: str) -> Path:
         >>> picture(Path("plots/a_%s.png"), "layer1").as_posix(), picture(Path("b.pdf"), "layer1").as_posix()
         ('plots/a_layer1.png', 'b_layer1.pdf')
     """
-    out = picture_kind(out)
+    out, name = picture_kind(out), name.replace(" ", "_")
     return Path(str(out).replace("%s", name)) if "%s" in str(out) else out.with_stem(f"{out.stem}_{name}")
 
 
@@ -193,7 +187,7 @@ def picture_kind(out: Path) -> Path:
 
 def streams(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The rows of every stream; one without a name is called ``model``."""
-    names = table["stage"].str.rpartition(".")[0].replace("", "model")
+    names = table["stage"].map(lambda stage: stream_and_name(stage)[0] or "model")
     for stream, rows in table.groupby(names, sort=False):
         yield str(stream), rows
 

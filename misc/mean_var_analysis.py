@@ -1,11 +1,15 @@
 """Mean share of every stage over seeds, with 95 % intervals.
 
-python misc/mean_var_analysis.py dim_outputs/vos_models/final/rtnet
 python misc/mean_var_analysis.py runs/rtnet_1 runs/rtnet_2 runs/rtnet_3 --ddof 1 --out means.csv
+python misc/mean_var_analysis.py dim_outputs/vos_models/final/rtnet
+
+Of runs it averages shares; of published texts, which hold nothing better, the truncated percent. The first line says
+which. Runs that differ in more than the seed are refused, unless --across names what else may differ: with random
+weights, which the seed draws too, or with weights of several trainings, --across weights.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
@@ -13,62 +17,82 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 import numpy as np
 import pandas as pd
 
-from misc._tables import note, read_layers, streams
+from misc._seeds import Means, add_across, mean_over, read_seeds, require_one_study
+from misc._tables import note, streams
 from static_dynamic.commands import Parser, command
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically
-from static_dynamic.published import over_seeds
-from static_dynamic.tables import in_order
+from static_dynamic.tables import in_order, stream_and_name
 
 NUMBERS = {"conv1": 0, "layer1": 1, "layer2": 2, "layer3": 3, "layer4": 4}
 """Published numbers of stages; any other stage keeps its name."""
+SCRIPTS = {3: "mean_var_analysis.py", 4: "mean_var_analysis_4factors.py", 5: "mean_var_analysis_4factors.py"}
+"""Which script is for so many factors."""
 PRINTED = {"static": "App", "dynamic": "Mot", "differ": "Res", "same": "Same", "residual": "Residual"}
 """Published words for the factors, in the order in which they are printed."""
 
 
-def lines(means: pd.DataFrame) -> list[str]:
-    """The published lines: factors with mean and interval; with three factors, what is left is the residual."""
-    text = []
-    for stream, table in streams(means):
-        for stage in in_order(table, "stage"):
-            name = stage.rpartition(".")[2]
-            head = f"{stream} , Stage  {NUMBERS.get(name, name)}"
-            rows = table[table["stage"] == stage].set_index("factor")
-            mean, interval = rows["mean"], rows["interval"]
-            factors = [
-                f"{head} : {PRINTED[f]} :  {mean[f]:.3f}   {interval[f]:.3f}" for f in PRINTED if f in mean.index
-            ]
-            if len(rows) == 3:
-                left = 100 - mean["dynamic"] - mean["static"]
-                text.append(f"{head}   {np.round([mean['dynamic'], mean['static'], left], 1).tolist()}")
-                factors[-1] = f"{head} : Residual :  {left:.3f}"
-            text += factors
-    return text
+def heading(means: Means) -> str:
+    """What the lines below it give."""
+    return f"# {means.quantity}: " + " and ".join(filter(None, ("mean", means.interval or "no interval")))
 
 
-def analyse(arguments: Sequence[str] | None, script: str, description: str | None, factors: int, place: str) -> None:
-    """Read, print and, if asked, write the means of seeds with so many factors."""
+def lines(means: Means) -> list[str]:
+    """The published lines: every factor's mean and half of its interval over seeds, or the ends of a single run's.
+
+    With three factors, what is left is the residual.
+    """
+    return [line for stream, table in streams(means.table) for line in _stream_lines(stream, table)]
+
+
+def _stream_lines(stream: str, table: pd.DataFrame) -> Iterator[str]:
+    for stage in in_order(table, "stage"):
+        name = stream_and_name(stage)[1]
+        head = f"{stream} , Stage  {NUMBERS.get(name, name)}"
+        rows = table[table["stage"] == stage].set_index("factor")
+        three, mean = len(rows) == 3, rows["mean"]
+        left = 100 - mean["dynamic"] - mean["static"]
+        if three:
+            yield f"{head}   {np.round([mean['dynamic'], mean['static'], left], 1).tolist()}"
+        for factor in (factor for factor in PRINTED if factor in rows.index and not (three and factor == "residual")):
+            yield f"{head} : {PRINTED[factor]} :  {mean[factor]:.3f}   {_interval(rows.loc[factor])}"
+        if three:
+            yield f"{head} : Residual :  {left:.3f}"
+
+
+def _interval(row: "pd.Series[float]") -> str:
+    if not np.isfinite(row["high"] - row["low"]):
+        return "-"
+    return f"{(row['high'] - row['low']) / 2:.3f}" if row["seeds"] > 1 else f"[{row['low']:.3f}, {row['high']:.3f}]"
+
+
+def analyse(arguments: Sequence[str] | None, script: str, description: str | None, place: str = "") -> None:
+    """Read, print and, if asked, write the means of seeds whose factors the script is for."""
     options = Parser(script, description)
-    nargs = "*" if place else "+"
     options.add_argument(
-        "dir", type=Path, nargs=nargs, default=[Path(place)], help="texts, folders of them, or runs; each is a seed"
+        "dir",
+        type=Path,
+        nargs="*" if place else "+",
+        default=[Path(place)],
+        help="runs, texts, or folders of one of them; each is a seed",
     )
     options.add_argument("--ddof", type=int, choices=(0, 1), default=0, help="1: sample standard deviation (0)")
     options.add_argument("--out", type=Path, help="CSV file to write, with all digits")
+    add_across(options)
     chosen = options.parse_args(arguments)
-    seeds = read_layers(chosen.dir)
-    for name, table in seeds.items():
-        if (given := table["factor"].nunique()) != factors:
-            other = {3: "mean_var_analysis.py", 4: "mean_var_analysis_4factors.py"}.get(
-                given, "no script of this folder"
-            )
-            raise UserError(f"{script} is for {factors} factors. {name} has {given}: {other} is for it.")
-    means = over_seeds(seeds, chosen.ddof)
-    if len(seeds) == 1:
-        note("one seed gives no interval.")
+    seeds = read_seeds(chosen.dir)
+    for name, table in seeds.tables.items():
+        factors = table["factor"].nunique()
+        if SCRIPTS[factors] != script:
+            raise UserError(f"{name} has {factors} factors: {SCRIPTS[factors]} is for it.")
+    require_one_study(seeds, chosen.across)
+    means = mean_over(seeds, chosen.ddof)
+    if len(seeds.tables) == 1:
+        note("one seed: there is no interval over seeds.")
     if chosen.out:
-        write_atomically(chosen.out, lambda path: means.to_csv(path, index=False))
-    print("\n".join(lines(means)))
+        table = means.table.assign(quantity=means.quantity, interval=means.interval)
+        write_atomically(chosen.out, lambda path: table.to_csv(path, index=False))
+    print("\n".join([heading(means), *lines(means)]))
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -77,7 +101,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     Raises:
         UserError: If nothing can be read, or the seeds do not fit each other.
     """
-    analyse(arguments, "mean_var_analysis.py", __doc__, factors=3, place="")
+    analyse(arguments, "mean_var_analysis.py", __doc__)
 
 
 if __name__ == "__main__":

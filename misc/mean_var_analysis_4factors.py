@@ -1,6 +1,8 @@
-"""Mean share of every stage over seeds, with 95 % intervals, for four factors: a pair that differs in both, or in none.
+"""Mean share of every stage over seeds, for four or five factors: pairs that differ in both, or in neither.
 
 python misc/mean_var_analysis_4factors.py [DIR …]
+
+It says what mean_var_analysis.py says of three.
 """
 
 import sys
@@ -22,7 +24,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     Raises:
         UserError: If nothing can be read, or the seeds do not fit each other.
     """
-    analyse(arguments, "mean_var_analysis_4factors.py", __doc__, factors=4, place=PLACE)
+    analyse(arguments, "mean_var_analysis_4factors.py", __doc__, PLACE)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,31 @@
 """Share of every factor over the iterations of a training, a picture per stage.
 
-python misc/plot_iterations.py --in_dir results --out_plot 'course_%s.png'
+python misc/plot_iterations.py --in_dir runs --out_plot 'course_%s.png'
 
-The iteration ends the name of a text (`matnet_1000.txt`, or with a seed `matnet_1000_final_001.txt`) or of a run.
+The iteration ends the name of a run (`matnet_1000`) or of a text (`matnet_1000.txt`, with a seed
+`matnet_1000_final_001.txt`). Runs give shares with intervals, published texts the truncated percent; the axis says
+which.
 """
 
 import re
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 import pandas as pd
 
-from misc._tables import pick, picture, read_layers
+from misc._seeds import Means, Seeds, add_across, mean_over, read_seeds, require_one_study
+from misc._tables import pick, picture, require_folder
 from static_dynamic.commands import Parser, command
 from static_dynamic.errors import UserError
-from static_dynamic.published import over_seeds
 from static_dynamic.report.plots import save_figure
 from static_dynamic.report.scores import plot_course
+
+NAME = re.compile(r"(.*)(?<!_final)_(\d+)(?:_final_\d+)?(?:\.txt)?")
+TRAINED = ("weights", "checkpoint")
+"""What differs between the iterations of one training."""
 
 
 def iteration(name: str) -> int:
@@ -29,18 +35,49 @@ def iteration(name: str) -> int:
         >>> iteration("out/matnet_1000.txt"), iteration("runs/matnet_2000"), iteration("rtnet_500_final_001.txt")
         (1000, 2000, 500)
     """
-    match = re.search(r"(?<!_final)_(\d+)(?:_final_\d+)?(?:\.txt)?$", Path(name).name)
+    return int(_parts(name)[1])
+
+
+def course(seeds: Seeds, across: Collection[str] = ()) -> Means:
+    """Means of every iteration over its seeds, with a column ``iteration``.
+
+    Args:
+        seeds: The tables of all iterations.
+        across: What seeds of one iteration may differ in.
+
+    Raises:
+        UserError: If a name tells no iteration, or the tables are not of one training.
+    """
+    groups: dict[int, list[str]] = {}
+    for name in seeds.tables:
+        groups.setdefault(iteration(name), []).append(name)
+    _require_one_training(seeds, across)
+    means = {number: _mean(seeds.some(names), across) for number, names in sorted(groups.items())}
+    table = pd.concat([mean.table.assign(iteration=number) for number, mean in means.items()])
+    intervals = dict.fromkeys(mean.interval for mean in means.values() if mean.interval)
+    return Means(table, seeds.quantity[1], "\n".join(intervals))
+
+
+def _mean(seeds: Seeds, across: Collection[str]) -> Means:
+    require_one_study(seeds, across)
+    return mean_over(seeds)
+
+
+def _parts(name: str) -> tuple[str, str]:
+    """Model and iteration."""
+    match = NAME.fullmatch(Path(name).name)
     if match is None:
         raise UserError(f"{name} must end in its iteration, as model_1000.txt or model_1000_final_001.txt do.")
-    return int(match[1])
+    return match[1], match[2]
 
 
-def course(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Means of every iteration over its seeds: columns ``iteration``, ``stage``, ``factor``, ``mean``, ``interval``."""
-    groups: dict[int, dict[str, pd.DataFrame]] = {}
-    for name, table in tables.items():
-        groups.setdefault(iteration(name), {})[name] = table
-    return pd.concat([over_seeds(seeds).assign(iteration=number) for number, seeds in sorted(groups.items())])
+def _require_one_training(seeds: Seeds, across: Collection[str]) -> None:
+    models = {_parts(name)[0]: name for name in seeds.tables}
+    if len(models) > 1:
+        first, second = list(models.values())[:2]
+        raise UserError(f"{first} and {second} are not of one training: before the iteration their names differ.")
+    if seeds.manifests:
+        require_one_study(seeds, (*TRAINED, *across))
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -50,15 +87,16 @@ def run(arguments: Sequence[str] | None = None) -> None:
         UserError: If nothing can be read, a name tells no iteration, or a stage is unknown.
     """
     options = Parser("plot_iterations.py", __doc__)
-    options.add_argument("--in_dir", type=Path, required=True, help="folder of texts, at any depth, or of runs")
+    options.add_argument("--in_dir", type=Path, required=True, help="folder of runs or of texts, at any depth")
     options.add_argument("--out_plot", type=Path, required=True, help="pictures: %%s is the stage")
     options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
+    add_across(options)
     chosen = options.parse_args(arguments)
-    texts = sorted(chosen.in_dir.rglob("[!.]*.txt"))
-    means = pick(course(read_layers(texts or [chosen.in_dir])), chosen.stages)
-    for stage, table in means.groupby("stage", sort=False):
+    require_folder(chosen.in_dir)
+    means = course(read_seeds([chosen.in_dir], deep=True), chosen.across)
+    for stage, table in pick(means.table, chosen.stages).groupby("stage", sort=False):
         path = picture(chosen.out_plot, str(stage))
-        save_figure(plot_course(table, str(stage)), path)
+        save_figure(plot_course(table, str(stage), means.label), path)
         print(path)
 
 

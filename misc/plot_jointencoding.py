@@ -16,14 +16,25 @@ import pandas as pd
 from misc._tables import pick, picture_kind, read_units
 from static_dynamic.commands import Parser, command
 from static_dynamic.functional.released import classify_units
-from static_dynamic.report.plots import plot_units, save_figure
+from static_dynamic.report.plots import UNITS, plot_units, save_figure
 from static_dynamic.tables import class_shares
+from static_dynamic.texts import read_json
+
+PUBLISHED = 0.5
+"""Threshold of the published script."""
 
 
 def classified(units: pd.DataFrame, threshold: float) -> pd.DataFrame:
     """Units with their class; a score at the threshold is not above it, and dead units have a class of their own."""
     scores = np.stack([units["dynamic"], units["static"]])
     return units.assign(**{"class": classify_units(scores, threshold)})
+
+
+def usual_threshold(place: Path) -> float:
+    """The threshold at which a run classified its units; the published one for published scores."""
+    if not (place / "run.json").exists():
+        return PUBLISHED
+    return float(read_json(place / "run.json").get("scoring", {}).get("threshold", PUBLISHED))
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -34,14 +45,16 @@ def run(arguments: Sequence[str] | None = None) -> None:
     """
     options = Parser("plot_jointencoding.py", __doc__)
     options.add_argument("dir", type=Path, help="published scores of one model, or a run")
-    options.add_argument("--threshold", type=float, default=0.5, help="a unit encodes a factor above it (%(default)s)")
+    options.add_argument("--threshold", type=float, help="a unit encodes a factor above it (that of the run, or 0.5)")
     options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
     options.add_argument("--out", type=Path, help="picture to write (joint_encoding_plots/<name of DIR>.png)")
     chosen = options.parse_args(arguments)
     out = picture_kind(chosen.out or Path("joint_encoding_plots") / f"{chosen.dir.resolve().name}.png")
-    units = classified(pick(read_units(chosen.dir), chosen.stages), chosen.threshold)
+    units = pick(read_units(chosen.dir), chosen.stages)
+    threshold = usual_threshold(chosen.dir) if chosen.threshold is None else chosen.threshold
+    units = classified(units, threshold)
     shares = class_shares(units).rename(columns={"residual": "none"}).rename(columns=str.capitalize)
-    save_figure(plot_units(units), out)
+    save_figure(plot_units(units, f"{UNITS}\nscore above {threshold:g}"), out)
     print(shares.drop(columns="Dead" if not shares["Dead"].any() else []).round(1).to_string(index_names=False))
     print(out)
 

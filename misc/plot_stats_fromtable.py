@@ -31,7 +31,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """Scores of the units of one stage and seed; a first line of words is a heading.
 
     Raises:
-        UserError: If a line has not five numbers; it is named.
+        UserError: If a line has not five numbers, which is named, or there is none.
     """
     rows = []
     try:
@@ -46,7 +46,9 @@ def read_table(path: Path) -> pd.DataFrame:
         if len(scores) == len(FACTORS[4]):
             rows.append((unit, *scores))
         elif line and not (number == 1 and len(line) == len(COLUMNS)):
-            raise UserError(f"{path}:{number}: a line must be {', '.join(COLUMNS)}. Got {','.join(line)!r}.")
+            raise UserError(f"{path}:{number}: a line must be {', '.join(COLUMNS)}. Got {','.join(line)[:80]!r}.")
+    if not rows:
+        raise UserError(f"{path} holds no scores: a line must be {', '.join(COLUMNS)}.")
     name = path.stem.rpartition("_")[0] or path.stem
     return pd.DataFrame(rows, columns=COLUMNS).assign(stage=stage_name(name))
 

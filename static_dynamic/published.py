@@ -21,7 +21,7 @@ import pandas as pd
 
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically, write_text
-from static_dynamic.tables import in_order
+from static_dynamic.tables import in_order, stream_and_name
 from static_dynamic.texts import read_lines
 
 Array = npt.NDArray[np.float64]
@@ -45,7 +45,8 @@ class Final:
     """What a published text says.
 
     Attributes:
-        layers: One row per stage and factor: ``stage``, ``factor``, ``dims`` and ``percent``.
+        layers: One row per stage and factor: ``stage``, ``factor``, ``dims`` and ``percent``, which is NaN for a stage
+            whose units never vary: its dims are all 0, where those of any other add up to its units.
         repeated: Stages that stand there more than once, for a seed that was run again; their last lines count.
     """
 
@@ -104,10 +105,10 @@ def write_published(layers: pd.DataFrame, units: pd.DataFrame, folder: Path, mod
 def final_text(layers: pd.DataFrame) -> str:
     """The published lines of a layer table, stream by stream."""
     stages = in_order(layers, "stage")
-    streams = list(dict.fromkeys(stage.rpartition(".")[0] for stage in stages))
+    streams = list(dict.fromkeys(stream_and_name(stage)[0] for stage in stages))
     tables = dict(tuple(layers.groupby("stage")))
     lines = []
-    for stage in sorted(stages, key=lambda stage: streams.index(stage.rpartition(".")[0])):
+    for stage in sorted(stages, key=lambda stage: streams.index(stream_and_name(stage)[0])):
         dims, percent = (tables[stage][column].tolist() for column in ("dims", "percent"))
         lines.append(f"Stage: {published_name(stage)} , Dimensions: {dims} {percent}\n")
     return "".join(lines)
@@ -134,8 +135,9 @@ def _stage_table(line: str, where: str) -> pd.DataFrame:
         name, first, second = match.groups() if match else ("", "", "")
         dims, percent = [int(number) for number in _numbers(first)], _numbers(second)
         columns = {"factor": FACTORS[len(dims)], "dims": dims, "percent": percent}
-        return pd.DataFrame({"stage": stage_name(name), **columns})
-    except (ValueError, KeyError):
+        table = pd.DataFrame({"stage": stage_name(name), **columns})
+        return table if any(dims) else table.assign(percent=np.nan)
+    except (ValueError, OverflowError, KeyError):
         given = line if len(line) <= 80 else f"{line[:80]}…"
         raise UserError(f"{where}: a line must read '{FORM}', with 3 to 5 numbers each. Got {given!r}.") from None
 
@@ -145,32 +147,35 @@ def _numbers(text: str) -> list[float]:
     return [float(number) for number in re.sub(r"np\.\w+\(|\)", "", text).split(",")]
 
 
-def over_seeds(seeds: Mapping[str, pd.DataFrame], ddof: int = 0) -> pd.DataFrame:
-    """Mean percentage over seeds, and half of its 95 % interval.
+def over_seeds(seeds: Mapping[str, pd.DataFrame], ddof: int = 0, column: str = "percent") -> pd.DataFrame:
+    """Mean over seeds of how large every factor is, with its 95 % interval.
 
         mean ± 1.96 · std / √n
 
     Args:
-        seeds: Layer table of every seed (``stage``, ``factor`` and ``percent``) under the name of its file.
+        seeds: Layer table of every seed (``stage``, ``factor`` and ``column``) under the name of its file.
         ddof: 0 for the published population standard deviation, too small for few seeds; 1 for that of a sample.
+        column: ``percent``, which is truncated, or ``share``.
 
     Returns:
-        One row per stage and factor: ``stage``, ``factor``, ``mean``, ``interval`` (NaN for one seed) and ``seeds``.
+        One row per stage and factor: ``stage``, ``factor``, ``mean``, ``low``, ``high`` (NaN for one seed) and
+        ``seeds``.
 
     Raises:
         UserError: If the seeds do not all hold the same stages and factors.
     """
-    columns = {name: table.set_index(["stage", "factor"])["percent"] for name, table in seeds.items()}
+    columns = {name: table.set_index(["stage", "factor"])[column] for name, table in seeds.items()}
     first, reference = next(iter(columns.items()))
-    for name, column in columns.items():
-        if odd := sorted(set(column.index) ^ set(reference.index)):
+    for name, values in columns.items():
+        if odd := sorted(set(values.index) ^ set(reference.index)):
             stage, factor = odd[0]
-            here, there = (name, first) if odd[0] in column.index else (first, name)
+            here, there = (name, first) if odd[0] in values.index else (first, name)
             raise UserError(f"Seeds of one model hold the same stages: {here} has {stage} ({factor}), {there} has not.")
-    percent = np.stack([column.loc[reference.index].to_numpy(float) for column in columns.values()], axis=1)
+    table = np.stack([values.loc[reference.index].to_numpy(float) for values in columns.values()], axis=1)
     n = len(columns)
-    spread = percent.std(1, ddof=ddof) if n > 1 else np.full(len(percent), np.nan)
-    means = pd.DataFrame({"mean": percent.mean(1), "interval": 1.96 * spread / np.sqrt(n), "seeds": n}, reference.index)
+    mean = table.mean(1)
+    reach = 1.96 * table.std(1, ddof=ddof) / np.sqrt(n) if n > 1 else np.full(len(table), np.nan)
+    means = pd.DataFrame({"mean": mean, "low": mean - reach, "high": mean + reach, "seeds": n}, reference.index)
     return means.reset_index()
 
 

@@ -96,12 +96,13 @@ def load(folder: str | Path) -> Result:
     """
     folder = Path(folder)
     try:
-        manifest = MEASUREMENT.checked(
-            {"kind": MEASUREMENT.name, **read_json(folder / "run.json")}, folder / "run.json"
-        )
+        content = read_json(folder / "run.json")
+        if not isinstance(content, dict):
+            raise UserError(f"run.json must hold an object. Got {type(content).__name__}")
+        manifest = MEASUREMENT.checked({"kind": MEASUREMENT.name, **content}, folder / "run.json")
         layers, units = (pd.read_parquet(folder / f"{name}.parquet") for name in ("layers", "units"))
         quality = pd.read_csv(folder / "quality.csv") if (folder / "quality.csv").exists() else None
     except (OSError, ValueError) as error:
-        raise UserError(f"No result can be read from {folder}: {error}.") from None
+        raise UserError(f"No result can be read from {folder}: {str(error).rstrip('.')}.") from None
     described = {name: value for name, value in manifest.items() if name not in ("kind", "format", "warnings")}
     return Result(layers, units, described, manifest.get("warnings", []), quality)

@@ -42,6 +42,17 @@ def in_order(table: pd.DataFrame, column: str) -> list[str]:
     return list(dict.fromkeys(table[column]))
 
 
+def stream_and_name(stage: str) -> tuple[str, str]:
+    """The stream of a stage, and its name there; stages side by side are a stream of their own.
+
+    Example:
+        >>> stream_and_name("slow.stage3"), stream_and_name("stage3"), stream_and_name("slow.stage3+fast.stage3")
+        (('slow', 'stage3'), ('', 'stage3'), ('side by side', 'slow.stage3+fast.stage3'))
+    """
+    stream, _, name = ("side by side", "", stage) if "+" in stage else stage.rpartition(".")
+    return stream, name
+
+
 def factor_shares(layers: pd.DataFrame) -> pd.DataFrame:
     """Share of every factor, percent, ``(stages, factors)``."""
     shares = layers.pivot(index="stage", columns="factor", values="share")

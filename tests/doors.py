@@ -58,20 +58,35 @@ def fails(name, *arguments):
     return line
 
 
-def fake(seed, stages=STAGES, factors=("dynamic", "static", "residual"), channels=24):
+def manifest(seed, stages=STAGES, **parts):
+    """What a run says of how it was made; ``parts`` replace those of its study."""
+    study = {
+        "format": 1, "model": "model", "weights": "a" * 64, "stages": {stage: [[stage, "N C", 0]] for stage in stages},
+        "pool": "avg", "recipe": {"frames": 8, "crop": 32}, "source": {"kind": "Davis", "root": "d", "seed": seed},
+        "videos": ["v1", "v2"], "styles": ["ink", "neon"], "orders": ["intact", "shuffle"], "seed": seed,
+        "batch_size": 8, "precision": "float32", "device": "cpu",
+    }  # fmt: skip
+    scoring = {"rule": {"n_factors": 3, "seed": seed}, "threshold": 0.5, "confidence": 0.95, "seed": seed}
+    return {"study": {**study, **parts}, "scoring": {**scoring, "style_weights": {}}, "checkpoint": None, "videos": []}
+
+
+def fake(seed, stages=STAGES, factors=("dynamic", "static", "residual"), channels=24, **parts):
     """A result such as a measurement gives, from drawn scores; the first unit of every stage is dead."""
     draw = np.random.default_rng(seed)
     layers, units = [], []
     for stage in stages:
         scores = np.where(np.array(factors) == "residual", 1.0, draw.uniform(0, 1, len(factors)))
         layer = allocate(scores, channels)
-        columns = {"dims": layer.dims, "percent": layer.percent}
-        layers.append(pd.DataFrame({"stage": stage, "factor": factors, "share": 100 * layer.shares, **columns}))
+        share = 100 * layer.shares
+        columns = {"share": share, "share_low": share - 1, "share_high": share + 2}
+        columns |= {"dims": layer.dims, "percent": layer.percent}
+        layers.append(pd.DataFrame({"stage": stage, "factor": factors, **columns}))
         unit = draw.uniform(-0.4, 1, (2, channels))
         unit[:, 0] = np.nan
         named = {"dynamic": unit[0], "static": unit[1], "class": classify_units(unit)}
         units.append(pd.DataFrame({"stage": stage, "unit": range(channels), **named}))
-    return Result(pd.concat(layers, ignore_index=True), pd.concat(units, ignore_index=True))
+    tables = (pd.concat(tables, ignore_index=True) for tables in (layers, units))
+    return Result(*tables, manifest(seed, stages, **parts))
 
 
 def save(result, seed, model="model"):

@@ -9,6 +9,7 @@ import pytest
 from doors import ROOT, SCORES, STAGES, fails, fake, is_picture, save, script, succeeds, write_pickles, write_texts
 from PIL import Image
 
+from misc._seeds import Seeds
 from misc._tables import read_units
 from misc.estimate_dataset_centerbias import centre_bias
 from misc.plot_iterations import course, iteration
@@ -61,20 +62,26 @@ def test_the_latex_figure_is_closed_and_holds_every_number():
     assert r"\caption{50 \% of a\_b}" in text
     assert r"app\_stream" in text
     rows = fake(1).layers.query("factor in ('dynamic', 'static')")
-    drawn = [float(y) for y in re.findall(r"\(\d+,(\d+\.\d+)\) \+-", text)]
+    drawn = [
+        float(y)
+        for line in text.splitlines()
+        if line.startswith(" " * 8 + "(")
+        for y in re.findall(r",(\d+\.\d+)\)", line)
+    ]
     assert sorted(drawn) == pytest.approx(sorted(rows["percent"]))
 
 
 def test_the_published_range_is_kept_unless_a_value_lies_outside():
-    table = pd.DataFrame({"mean": [20.0, 41.0], "interval": [np.nan, 4.0]})
+    table = pd.DataFrame({"mean": [20.0, 41.0], "low": [np.nan, 37.0], "high": [np.nan, 45.0]})
     assert limits(table) == (10, 50)
-    assert limits(table.assign(mean=[9.0, 58.0])) == (0, 70)
+    assert limits(table.assign(mean=[9.0, 58.0], high=[np.nan, 62.0])) == (0, 70)
+    assert limits(table * np.nan) == (10, 50)
 
 
 @pytest.mark.parametrize("title", ["", "a_b & c", "{", "\\", "é %"])
 def test_any_title_can_stand_in_latex(title):
-    means = fake(1).layers.assign(mean=lambda t: t["percent"], interval=np.nan)
-    text = latex_stages(means[means["factor"] != "residual"], title, (10, 50))
+    means = fake(1).layers.assign(mean=lambda t: t["percent"], low=np.nan, high=np.nan)
+    text = latex_stages(means[means["factor"] != "residual"], title, (10, 50), "percent")
     assert rf"\caption{{{escape(title)}}}" in text
     assert re.fullmatch(r"[\w-]*", re.search(r"\\label{fig:(.*)}", text)[1])
 
@@ -97,7 +104,7 @@ def test_the_default_folders_are_the_published_ones():
     assert succeeds("plot_histogram").split() == ["conv1,app_stream_mot_hist.png", "conv1,app_stream_app_hist.png"]
     place = Path("dim_outputs/vos_models/results_final_4pairs/tatt_matnet")
     write_texts(place, "mean_var_analysis_4factors.py")
-    assert succeeds("mean_var_analysis_4factors").count("\n") == 56
+    assert succeeds("mean_var_analysis_4factors").count("\n") == 1 + 56
 
 
 def test_the_softmax_of_units_is_that_of_the_published_arrays(work):
@@ -117,7 +124,7 @@ def test_the_name_tells_the_iteration(name, number):
 def test_any_stage_is_drawn_over_iterations(work):
     for number in (1000, 200, 30):
         for seed in (1, 2):
-            result = fake(number + seed, stages=["app_stream.conv1", "sensor_fusion.layer2"])
+            result = fake(seed, stages=["app_stream.conv1", "sensor_fusion.layer2"])
             write_published(result.layers, result.units, work / "dim", f"m_{number}", seed)
             result.save(work / "runs" / f"m_{number}")
     drawn = succeeds("plot_iterations", "--in_dir", "dim", "--out_plot", "c.png").split()
@@ -127,8 +134,10 @@ def test_any_stage_is_drawn_over_iterations(work):
 
 
 def test_the_course_is_in_the_order_of_the_iterations():
-    tables = {f"m_{number}.txt": fake(number).layers for number in (1000, 30, 200)}
-    assert course(tables)["iteration"].drop_duplicates().tolist() == [30, 200, 1000]
+    seeds = Seeds({f"m_{number}.txt": fake(number).layers for number in (1000, 30, 200)})
+    means = course(seeds)
+    assert means.table["iteration"].drop_duplicates().tolist() == [30, 200, 1000]
+    assert means.label == "published percent (truncated dims)"
 
 
 def test_statistics_come_from_tables_and_from_units(work):

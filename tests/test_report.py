@@ -51,7 +51,7 @@ def test_error_bars_are_the_intervals(result):
     axes = plot_layers(result.layers).axes[0]
     drawn = {container.get_label(): container for container in axes.containers}
     rows = result.layers[result.layers["factor"] == "static"]
-    segments = drawn["static"].lines[2][0].get_segments()
+    segments = drawn["_static"].lines[2][0].get_segments()
     assert [segment[0][1] for segment in segments] == pytest.approx(rows["share_low"].tolist())
     assert [segment[1][1] for segment in segments] == pytest.approx(rows["share_high"].tolist())
 
@@ -105,10 +105,11 @@ def test_one_or_two_videos_have_a_dash_for_an_interval_and_the_page_says_why(tmp
 def test_one_or_two_videos_have_no_error_bars():
     for count, drawn in ((2, False), (3, True)):
         axes = plot_layers(few(count).layers).axes[0]
-        for points, caps, bars in (container.lines for container in axes.containers):
+        for _, caps, bars in (container.lines for container in axes.containers):
             heights = [y for bar in bars for segment in bar.get_segments() for _, y in segment]
             heights += [y for cap in caps for y in cap.get_ydata()]
             assert np.isfinite(heights).tolist() == [drawn] * len(heights)
+        for points in axes.get_legend_handles_labels()[0]:
             assert np.isfinite(np.asarray(points.get_ydata(), float)).all()
 
 

@@ -1,6 +1,6 @@
 """Plots of a result: share of every factor per stage, with intervals, and classes of units per stage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from static_dynamic.files import write_atomically
-from static_dynamic.tables import class_shares, in_order
+from static_dynamic.tables import class_shares, in_order, stream_and_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,23 +24,37 @@ COLOURS = {
     "differ": "#CC79A7",
     "same": "#56B4E9",
 }
+SHARE = "share of the layer, %"
+UNITS = "units of the layer, %"
 
 
 def plot_layers(layers: pd.DataFrame) -> "Figure":
     """Share of every factor per stage, with intervals; a panel per stream."""
-    factors = in_order(layers, "factor")
+    columns = {"share": "mean", "share_low": "low", "share_high": "high"}
+    return plot_means(layers[["stage", "factor", *columns]].rename(columns=columns), SHARE)
+
+
+def plot_means(table: pd.DataFrame, label: str) -> "Figure":
+    """How large every factor is per stage: ``mean``, and a bar from ``low`` to ``high``; a panel per stream."""
+    factors = in_order(table, "factor")
 
     def panel(axes: "Axes", stages: list[str]) -> None:
         for offset, factor in enumerate(factors):
-            rows = layers[layers["factor"] == factor].set_index("stage").loc[stages]
-            x = [i + 0.08 * (offset - (len(factors) - 1) / 2) for i in range(len(stages))]
-            spread = [rows["share"] - rows["share_low"], rows["share_high"] - rows["share"]]
-            axes.errorbar(x, rows["share"], yerr=spread, color=COLOURS[factor], marker="o", capsize=3, label=factor)
+            rows = table[table["factor"] == factor].set_index("stage").loc[stages]
+            plot_curve(axes, [i + 0.08 * (offset - (len(factors) - 1) / 2) for i in range(len(stages))], rows, factor)
 
-    return per_stream(in_order(layers, "stage"), panel, "share of the layer, percent")
+    return per_stream(in_order(table, "stage"), panel, label)
 
 
-def plot_units(units: pd.DataFrame) -> "Figure":
+def plot_curve(axes: "Axes", x: Sequence[float], rows: pd.DataFrame, factor: str) -> None:
+    """A factor's ``mean``, with bars from ``low`` to ``high``, which need not hold it; no bar where these are NaN."""
+    middle, reach = (rows["low"] + rows["high"]) / 2, (rows["high"] - rows["low"]) / 2
+    # The bars are labelled for those who look for them; the underscore keeps them out of the legend.
+    axes.errorbar(x, middle, yerr=reach, fmt="none", capsize=3, ecolor=COLOURS[factor], label=f"_{factor}")
+    axes.plot(x, rows["mean"], color=COLOURS[factor], marker="o", label=factor)
+
+
+def plot_units(units: pd.DataFrame, label: str = UNITS) -> "Figure":
     """Share of the units of every class per stage, stacked to 100 percent; a panel per stream."""
     classes = class_shares(units)
 
@@ -52,7 +66,7 @@ def plot_units(units: pd.DataFrame) -> "Figure":
             base += heights
         axes.set_ylim(0, 100)
 
-    return per_stream(list(classes.index), panel, "units, percent")
+    return per_stream(list(classes.index), panel, label)
 
 
 def save_plots(layers: pd.DataFrame, units: pd.DataFrame, folder: Path) -> list[Path]:
@@ -96,15 +110,14 @@ def per_stream(all_stages: list[str], panel: Callable[["Axes", list[str]], None]
 
     streams: dict[str, list[str]] = {}
     for stage in all_stages:
-        stream = stage.rpartition(".")[0] if "+" not in stage else "side by side"
-        streams.setdefault(stream, []).append(stage)
+        streams.setdefault(stream_and_name(stage)[0], []).append(stage)
     widths = [max(2, len(stages)) for stages in streams.values()]
     with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
         figure = Figure(figsize=(2.4 + 0.8 * sum(widths), 4.2), layout="constrained")
         all_axes = figure.subplots(1, len(streams), sharey=True, squeeze=False, width_ratios=widths)[0]
         for axes, (stream, stages) in zip(all_axes, streams.items(), strict=True):
             panel(axes, stages)
-            names = [stage if "+" in stage else stage.rpartition(".")[2] for stage in stages]
+            names = [stream_and_name(stage)[1].replace("+", "+\n") for stage in stages]
             axes.set_xticks(range(len(stages)), names, rotation=30, ha="right")
             axes.set_xlim(-0.6, len(stages) - 0.4)
             axes.grid(visible=False, axis="x")

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from static_dynamic.report.plots import COLOURS, per_stream
+from static_dynamic.report.plots import COLOURS, per_stream, plot_curve
 from static_dynamic.tables import in_order
 
 if TYPE_CHECKING:
@@ -27,27 +27,30 @@ def plot_histogram(percent: npt.NDArray[np.float64], factor: str, stage: str) ->
         if len(alive):
             axes.axvline(float(alive.mean()), color="black", linestyle="--", label=f"mean {alive.mean():.1f}")
             axes.legend(frameon=False)
+        else:
+            axes.text(0.5, 0.5, "no unit varies", transform=axes.transAxes, ha="center")
+            axes.set_yticks([0, 1])
         axes.set_xlim(BINS[0], BINS[-1])
-        axes.set_xlabel(f"{factor}, percent of the unit")
+        axes.set_xlabel(f"{factor}, % of the unit's softmax")
         axes.set_ylabel("units")
     return figure
 
 
-def plot_course(table: pd.DataFrame, stage: str) -> "Figure":
-    """Percentage of every factor over training, with 95 % intervals where an iteration has several seeds.
+def plot_course(table: pd.DataFrame, stage: str, label: str) -> "Figure":
+    """How large every factor is over training, with intervals where there are any.
 
     Args:
-        table: Columns ``iteration``, ``factor``, ``mean``, ``interval``.
+        table: Columns ``iteration``, ``factor``, ``mean``, ``low``, ``high``.
         stage: The stage that it is about.
+        label: What the values are.
     """
     with _one_panel(stage) as (figure, axes):
         for factor in in_order(table, "factor"):
             rows = table[table["factor"] == factor].sort_values("iteration")
-            x, y, reach = (rows[column] for column in ("iteration", "mean", "interval"))
-            axes.errorbar(x, y, yerr=reach, color=COLOURS[factor], marker="o", capsize=3, label=factor)
+            plot_curve(axes, list(rows["iteration"]), rows, factor)
         axes.set_xlabel("iteration")
-        axes.set_ylabel("share of the layer, percent")
-        figure.legend(loc="outside right upper", frameon=False)
+        axes.set_ylabel(label)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
     return figure
 
 

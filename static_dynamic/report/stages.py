@@ -1,12 +1,13 @@
-"""Percentage over stages, as a picture and as LaTeX, from the table of `static_dynamic.published.over_seeds`."""
+"""How large factors are over stages, as a picture and as LaTeX: ``mean``, ``low`` and ``high`` in percent."""
 
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pandas as pd
 
-from static_dynamic.report.plots import COLOURS, plot_layers
-from static_dynamic.tables import in_order
+from static_dynamic.report.plots import COLOURS, plot_means
+from static_dynamic.tables import in_order, stream_and_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -28,18 +29,19 @@ FIGURE = r"""% needs \usepackage{{pgfplots}} and \pgfplotsset{{compat=1.16}}; La
   \label{{fig:{label}}}
 \end{{figure}}
 """
-PANEL = r"""  \begin{{tikzpicture}}
+PANEL = r"""  \begin{{tikzpicture}}[baseline]
     \begin{{axis}}[
         title={{{title}}}, scale only axis, width={width:.3f}\linewidth, height=3.5cm, ymajorgrids,
         xmin=-0.4, xmax={right:.1f}, ymin={low:g}, ymax={high:g},
-        xtick={{{ticks}}}, xticklabels={{{names}}}, x tick label style={{rotate=30, anchor=north east}},
-        {shared},
+        xtick={{{ticks}}}, xticklabels={{{names}}}, x tick label style={{rotate=30, anchor=north east, align=right}},
+        unbounded coords=jump, {shared},
     ]
 {curves}
     \end{{axis}}
   \end{{tikzpicture}}"""
 FIRST = (
-    r"ylabel={{share of the layer, \%}}, legend to name=legend:{label}, legend columns=-1, legend style={{draw=none}}"
+    r"ylabel={{{quantity}}}, ylabel style={{align=center}}, legend to name=legend:{label}, legend columns=-1, "
+    r"legend style={{draw=none}}"
 )
 CURVE = r"""      \addplot [{colour}, thick, mark={mark}, error bars/.cd, y dir=both, y explicit] coordinates {{
         {points}
@@ -48,15 +50,14 @@ CURVE = r"""      \addplot [{colour}, thick, mark={mark}, error bars/.cd, y dir=
 
 def limits(table: pd.DataFrame) -> Limits:
     """Ends of the vertical axis: the published 10 and 50 percent, moved by tens until every interval is inside."""
-    reach = table["interval"].fillna(0)
-    low, high = float((table["mean"] - reach).min()), float((table["mean"] + reach).max())
-    return min(PUBLISHED_LIMITS[0], math.floor(low / 10) * 10), max(PUBLISHED_LIMITS[1], math.ceil(high / 10) * 10)
+    values = table[["mean", "low", "high"]].to_numpy(float)
+    values = np.append(values[np.isfinite(values)], PUBLISHED_LIMITS)
+    return math.floor(values.min() / 10) * 10, math.ceil(values.max() / 10) * 10
 
 
-def plot_stages(table: pd.DataFrame, title: str, ends: Limits) -> "Figure":
-    """Percentage of every factor per stage, a panel per stream; several seeds give 95 % intervals."""
-    ranges = {"share_low": table["mean"] - table["interval"], "share_high": table["mean"] + table["interval"]}
-    figure = plot_layers(table.assign(share=table["mean"], **ranges))
+def plot_stages(table: pd.DataFrame, title: str, ends: Limits, label: str) -> "Figure":
+    """A picture, with a panel per stream; ``label`` says what the values and their intervals are."""
+    figure = plot_means(table, label)
     for axes in figure.axes:
         axes.set_ylim(*ends)
     figure.suptitle(title)
@@ -65,30 +66,31 @@ def plot_stages(table: pd.DataFrame, title: str, ends: Limits) -> "Figure":
     return figure
 
 
-def latex_stages(table: pd.DataFrame, title: str, ends: Limits) -> str:
+def latex_stages(table: pd.DataFrame, title: str, ends: Limits, label: str) -> str:
     """The same as a figure for LaTeX (pgfplots)."""
-    label = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
-    names = table["stage"].str.rpartition(".")[0]
-    streams = dict(iter(table.groupby(names, sort=False)))
+    key = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
+    streams = dict(iter(table.groupby(table["stage"].map(lambda stage: stream_and_name(stage)[0]), sort=False)))
     stage_width = WIDTH / max(8, table["stage"].nunique())
+    first = FIRST.format(label=key, quantity=r" \\ ".join(map(escape, label.splitlines())))
     panels = [
-        _panel(str(stream), rows, ends, stage_width, label if place == 0 else None)
+        _panel(str(stream), rows, ends, stage_width, first if place == 0 else None)
         for place, (stream, rows) in enumerate(streams.items())
     ]
     colours = [rf"  \definecolor{{{name}}}{{HTML}}{{{COLOURS[name][1:]}}}" for name in in_order(table, "factor")]
-    return FIGURE.format(colours="\n".join(colours), panels="\n".join(panels), title=escape(title), label=label)
+    return FIGURE.format(colours="\n".join(colours), panels="\n".join(panels), title=escape(title), label=key)
 
 
-def _panel(stream: str, table: pd.DataFrame, ends: Limits, stage_width: float, label: str | None) -> str:
-    """One stream; the panel with a label has the legend and the vertical axis of all."""
+def _panel(stream: str, table: pd.DataFrame, ends: Limits, stage_width: float, first: str | None) -> str:
+    """One stream; the first one has the legend and the vertical axis of all."""
     stages = in_order(table, "stage")
     curves = []
     for factor, mark in zip(in_order(table, "factor"), MARKS, strict=False):
-        rows = table[table["factor"] == factor]
-        heights = zip(rows["mean"], rows["interval"].fillna(0), strict=True)
-        points = " ".join(f"({x},{mean:.2f}) +- (0,{reach:.2f})" for x, (mean, reach) in enumerate(heights))
+        rows = table[table["factor"] == factor].set_index("stage").loc[stages]
+        points = " ".join(
+            _point(x, *row) for x, row in enumerate(rows[["mean", "low", "high"]].itertuples(index=False))
+        )
         curves.append(CURVE.format(colour=factor, mark=mark, points=points))
-        if label is not None:
+        if first is not None:
             curves.append(rf"      \addlegendentry{{{factor}}}")
     return PANEL.format(
         title=escape(stream),
@@ -97,10 +99,16 @@ def _panel(stream: str, table: pd.DataFrame, ends: Limits, stage_width: float, l
         low=ends[0],
         high=ends[1],
         ticks=",".join(str(place) for place in range(len(stages))),
-        names=",".join(escape(stage.rpartition(".")[2]) for stage in stages),
-        shared="yticklabels={}" if label is None else FIRST.format(label=label),
+        names=",".join(escape(stream_and_name(stage)[1]).replace("+", r"+\\") for stage in stages),
+        shared="yticklabels={}" if first is None else first,
         curves="\n".join(curves),
     )
+
+
+def _point(x: int, mean: float, low: float, high: float) -> str:
+    """A point with its interval, where it has one; pgfplots leaves a gap for NaN."""
+    reach = f" += (0,{high - mean:.2f}) -= (0,{mean - low:.2f})" if math.isfinite(high - low) else ""
+    return f"({x},{mean:.2f}){reach}"
 
 
 def escape(text: str) -> str:

@@ -62,7 +62,7 @@ class SyntheticVideos:
         return {
             "kind": self.name,
             "count": self.count,
-            "seed": self.seed,
+            "drawn": self.seed,  # it makes the videos; a ``seed`` draws among them
             "size": self.size,
             "frames": self.frames,
         }
