@@ -3,11 +3,7 @@
 #   GPUS=8 misc/train_model.sh [any option of `python -m training train`]
 # FRAMES and LISTS say where frames and lists are. The published script also asks for --gd 20, which the published code
 # never applies; add it to apply it.
-set -euo pipefail
-root="$(cd "$(dirname "$0")/.." && pwd)"
-PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}" exec "${PYTHON:-python}" -m torch.distributed.run \
-    --standalone --nproc_per_node "${GPUS:-1}" -m training train \
-    --model dyreg_tsm_r50 --pretrained_backbone True --sync_bn True \
-    --data "${FRAMES:-data/smt-smt-V2/smt-smt-V2-frames}" --lists "${LISTS:-data/smt-smt-V2/tsm_data}" \
+source "$(dirname "$0")/_launch.sh"
+launch train --model dyreg_tsm_r50 --pretrained_backbone True --sync_bn True \
     --epochs 60 --batch_size 2 --lr 0.001 --lr_type step --lr_steps 20,30,40 --momentum 0.9 --weight_decay 5e-4 \
     --dropout 0.5 --eval_freq 1 "$@"

@@ -120,7 +120,7 @@ def test_the_scripts_pass_the_published_values(tmp_path):
     def given(name, *arguments):
         done = subprocess.run(
             [ROOT / "misc" / name, *arguments],
-            env={**os.environ, "PYTHON": str(fake), "GPUS": "4"},
+            env={**os.environ, "PYTHON": str(fake), "GPUS": "4", "FRAMES": ".", "LISTS": "."},
             capture_output=True,
             text=True,
             check=True,
@@ -134,6 +134,7 @@ def test_the_scripts_pass_the_published_values(tmp_path):
     assert command == "train"
     options = read_options(TrainOptions, flags, "train", "")
     assert {name: getattr(options, name) for name in PUBLISHED} == {**PUBLISHED, "epochs": 61}
+    (tmp_path / "my best.pth.tar").touch()
     for name, multi_clip in {"evaluate_model.sh": False, "evaluate_model_multi_clip.sh": True}.items():
         command, flags = given(name, "my best.pth.tar", "--split", "test")
         assert command == "evaluate"
