@@ -3,18 +3,22 @@
 import json
 import os
 import subprocess
+from fnmatch import fnmatch
 from pathlib import Path
 
 import cv2
 import pandas as pd
 import pytest
 from doors import succeeds
-from media import write_davis
 
 import main
 from config import input_recipe, read_config
 from models import ModelError, describe
 from models.published import MATNET_VARIANTS, published_name, segmentation_model
+from static_dynamic.flow.tree import compute_flow
+from static_dynamic.sources.small_davis import write_small_davis
+from stylize.render import render
+from stylize.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = {
@@ -38,7 +42,13 @@ CONFIGS = {
 
 @pytest.fixture(scope="module")
 def davis(tmp_path_factory):
-    return write_davis(tmp_path_factory.mktemp("davis"), {"swan": 5, "bmx": 4}, styles=("Lynx", "Zuzka1"))
+    """Two sequences of five frames with flow, and copies under two of the published styles' names."""
+    root = write_small_davis(tmp_path_factory.mktemp("davis"), frames=5, sequences=2, size=(32, 48))
+    compute_flow(root)
+    render(root, root / "stylized", Settings(("ink", "neon"), "DAVIS"), workers=0)
+    for look, style in {"ink": "Lynx", "neon": "Zuzka1"}.items():
+        (root / "stylized" / "JPEGImages" / look).rename(root / "stylized" / "JPEGImages" / style)
+    return root
 
 
 # ---------------------------------------------------------------- configurations
@@ -112,7 +122,10 @@ def test_a_configuration_that_does_not_fit_is_one_line(slip, tmp_path, davis, ca
 FLAGS = {
     "a model of clips": (["--model", "i3d"], "i3d takes clips"),
     "an option of clips": (["--model", "rtnet34", "--frames", "8"], "takes image and flow, for which --frames means"),
-    "restyled images alone": (["--model", "rtnet34", "--stylized_data_root", "x"], "Unknown style '1 (Lynx)'"),
+    "restyled images alone": (
+        ["--model", "rtnet34", "--stylized_data_root", "x"],
+        "No stylized images in x/JPEGImages",
+    ),
     "another data set": (["--model", "rtnet34", "--dataset", "ssv2"], "--original_data_root needs --dataset (DAVIS"),
     "a change of flow that is not there": (
         ["--model", "rtnet34", "--scrambles", "jiter"],
@@ -175,7 +188,7 @@ def test_the_whole_command_on_restyled_images(davis, tmp_path, capsys):
     first = layers[layers["stage"] == "app_stream.conv1"]
     assert final[0] == (f"Stage: conv1,app_stream , Dimensions: {first['dims'].tolist()} {first['percent'].tolist()}")
     quality = pd.read_csv(tmp_path / "run" / "quality.csv")
-    assert len(quality) == (3 + 2) * 2 * 2
+    assert len(quality) == (3 + 3) * 2 * 2
     assert "Masks" in (tmp_path / "run" / "report.html").read_text()
     assert main.main([*arguments, "--random_seed", "2"]) == 2  # another study does not fit into the same folder
     assert "source" in capsys.readouterr().err
@@ -184,7 +197,7 @@ def test_the_whole_command_on_restyled_images(davis, tmp_path, capsys):
 # ---------------------------------------------------------------- the script over seeds
 
 
-def run_script(tmp_path, *arguments, **environment):
+def run_script(tmp_path, *arguments, folder=None, **environment):
     """Run it with a stand-in for Python that notes its arguments, and makes the run's last file."""
     stand_in = tmp_path / "python"
     stand_in.write_text(
@@ -195,7 +208,7 @@ def run_script(tmp_path, *arguments, **environment):
     notes = tmp_path / "notes.txt"
     known = {"PATH": os.environ["PATH"], "PYTHON": str(stand_in), "NOTES": str(notes), "OUT": str(tmp_path / "out")}
     script = ["bash", str(ROOT / "run_main_vos.sh"), *map(str, arguments)]
-    done = subprocess.run(script, capture_output=True, text=True, env={**known, **environment}, check=False)
+    done = subprocess.run(script, capture_output=True, text=True, env={**known, **environment}, cwd=folder, check=False)
     return done, notes.read_text().splitlines() if notes.exists() else []
 
 
@@ -217,35 +230,99 @@ def test_the_script_runs_every_model_that_has_a_checkpoint(davis, tmp_path):
     assert sum(note.startswith("main.py") for note in notes) == 8
 
 
-def test_the_script_tries_everything_on_random_weights(davis, tmp_path):
+def test_what_is_averaged_are_the_runs_of_the_seeds(davis, tmp_path):
+    (tmp_path / "rtnet").touch()
+    _, notes = run_script(tmp_path, davis, "", tmp_path, SEEDS="2 5")
+    runs = f"{tmp_path}/out/rtnet/seed_2 {tmp_path}/out/rtnet/seed_5"
+    assert f"misc/mean_var_analysis.py {runs} --out {tmp_path}/out/rtnet/means.csv" in notes
+    assert any(note.startswith(f"misc/plot_stages.py --in_file {runs} --matplot") for note in notes)
+
+
+def test_without_a_single_checkpoint_nothing_was_done(davis, tmp_path):
+    (tmp_path / "empty").mkdir()
+    done, notes = run_script(tmp_path, davis, davis / "stylized", tmp_path / "empty")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: No checkpoint in ")
+    assert not any("main.py" in note for note in notes)
+
+
+def test_a_smoke_test_needs_no_data(tmp_path):
+    """It draws sequences, restyles them and computes their flow before it measures."""
+    done, notes = run_script(tmp_path, SMOKE="1")
+    assert done.returncode == 0, done.stderr
+    data, stylized = tmp_path / "out" / "davis", tmp_path / "out" / "stylized"
+    assert "about two minutes" in done.stdout.splitlines()[0]
+    assert done.stdout.splitlines()[-1].startswith("Done in ")
+    assert [note.split()[:2] for note in notes[:4]] == [
+        ["-c", "import"], ["misc/render_small_davis.py", str(data)], ["-m", "stylize"], ["-m", "static_dynamic.flow"],
+    ]  # fmt: skip
+    assert notes[3].split()[-1] == str(data)
+    measured = [note for note in notes if note.startswith("main.py")]
+    assert len(measured) == 3 * 2
+    for note in measured:
+        assert f"--original_data_root {data} " in note
+        assert f"--stylized_data_root {stylized}" in note
+        assert "--resume False" in note
+        assert "--checkpoint" not in note
+    averaged = [note for note in notes if "mean_var_analysis" in note or "plot_stages" in note]
+    assert len(averaged) == 2 * 3
+    assert all(note.endswith("--across weights") for note in averaged)
+    again, notes = run_script(tmp_path, SMOKE="1")
+    assert "done before" not in again.stdout
+    assert sum(note.startswith("main.py") for note in notes) == 2 * len(measured)
+
+
+def test_a_smoke_test_takes_data(davis, tmp_path):
     done, notes = run_script(tmp_path, davis, SMOKE="1")
     assert done.returncode == 0
-    measured = [note for note in notes if note.startswith("main.py")]
-    assert len(measured) == 3 * 4
-    assert not any("--checkpoint" in note for note in measured)
-    assert all("--crop_size 96x160" in note for note in measured)
+    assert not any("render_small_davis" in note for note in notes)
+    assert f"-m static_dynamic.flow {tmp_path / 'out' / 'data'}" in notes  # beside links: the data stay as they are
+    assert (tmp_path / "out" / "data" / "JPEGImages").resolve() == davis / "JPEGImages"
+    assert sum("--crop_size 96x160" in note for note in notes) == 3 * 2
 
 
 def test_the_script_computes_flow_that_is_missing(tmp_path):
-    root = write_davis(tmp_path / "data", {"swan": 3})
-    for path in sorted((root / "FlowImages_gap-1").rglob("*"), reverse=True):
-        path.unlink() if path.is_file() else path.rmdir()
-    (root / "FlowImages_gap-1").rmdir()
-    done, notes = run_script(tmp_path, root, SMOKE="1")
-    assert done.returncode == 0
-    assert notes[0] == f"-m static_dynamic.flow {tmp_path / 'out' / 'data'}"
+    root = write_small_davis(tmp_path / "data", frames=2, sequences=1, size=(16, 16))
+    _, notes = run_script(tmp_path, root, "", tmp_path)
+    assert f"-m static_dynamic.flow {root}" in notes
+    for gap in ("1", "-1"):
+        (root / f"FlowImages_gap{gap}").mkdir()
+    assert not any("static_dynamic.flow" in note for note in run_script(tmp_path, root, "", tmp_path)[1][len(notes) :])
+    (root / "FlowImages_gap-1" / "run.json").touch()  # ours, and perhaps stopped
+    assert run_script(tmp_path, root, "", tmp_path)[1].count(f"-m static_dynamic.flow {root}") == 2
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [((), "No DAVIS in ''"), (("nowhere",), "No DAVIS in 'nowhere'"), (("{davis}", "nowhere"), "No stylized DAVIS in 'nowhere'"),
-     (("{davis}",), "No CHECKPOINTS folder in ''")],
-)  # fmt: skip
-def test_the_script_says_what_is_missing(arguments, message, davis, tmp_path):
-    done, notes = run_script(tmp_path, *(argument.format(davis=davis) for argument in arguments))
+def test_folders_are_those_of_the_place_from_which_it_is_called(davis, tmp_path):
+    (tmp_path / "weights" / "rtnet").mkdir(parents=True)
+    os.symlink(davis, tmp_path / "d")
+    done, notes = run_script(tmp_path, "d", "d/stylized", "weights", folder=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert any(f"--original_data_root {tmp_path}/d " in note for note in notes)
+    assert any(f"--checkpoint {tmp_path}/weights/rtnet " in note for note in notes)
+
+
+SLIPS_OF_THE_SCRIPT = {
+    "nothing": ([], {}, "Which DAVIS? Give its folder"),
+    "no such DAVIS": (["nowhere", "", "{davis}"], {}, "No DAVIS in '*nowhere': it has no folder JPEGImages"),
+    "no such copy": (["{davis}", "nowhere", "{davis}"], {}, "No stylized DAVIS in '*nowhere': it has no folder JPEGImages"),
+    "no checkpoints": (["{davis}"], {}, "No CHECKPOINTS folder in ''"),
+    "a fourth folder": (["{davis}"] * 4, {}, "Three folders at most are allowed"),
+    "smoke on nothing": (["nowhere"], {"SMOKE": "1"}, "No DAVIS in '*nowhere'"),
+    "smoke with weights": (["{davis}", "{davis}/stylized", "{davis}"], {"SMOKE": "1"}, "SMOKE=1 uses random weights"),
+    "no packages": ([], {"SMOKE": "1", "PYTHON": "/nowhere/python"}, "The packages are not installed for '/nowhere/python'"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("slip", SLIPS_OF_THE_SCRIPT)
+def test_a_slip_of_the_script_is_one_line(slip, davis, tmp_path):
+    arguments, environment, message = SLIPS_OF_THE_SCRIPT[slip]
+    done, notes = run_script(tmp_path, *(argument.format(davis=davis) for argument in arguments), **environment)
     assert done.returncode == 2
-    assert message in done.stderr
+    (line,) = done.stderr.splitlines()
+    assert fnmatch(line, f"error: {message}*")
+    assert done.stdout == ""
     assert not notes
+    assert not (tmp_path / "out").exists()
 
 
 # ---------------------------------------------------------------- doors
@@ -264,7 +341,7 @@ def test_the_loaders_draw_what_a_model_is_shown(davis, tmp_path):
     ]
     succeeds("test_vos_loader", *options, "--model", "rtnet", "--save_dir", str(tmp_path / "vos"))
     sheets = sorted((tmp_path / "vos").glob("*.png"))
-    assert [sheet.name for sheet in sheets] == ["bmx_00002.png", "swan_00001.png"]
+    assert [sheet.name for sheet in sheets] == ["disc_00001.png", "star_00003.png"]
     height, width = cv2.imread(str(sheets[0])).shape[:2]
     assert (height, width) == (4 * 136, 190 + 6 * 200)  # four variants; two images and four flows
     clips = ["--model", "slowfast_r50_8x8", "--videos", "synthetic:8", "--styles", "ink,neon", "--image_size", "32"]

@@ -125,18 +125,34 @@ def render(appearance: Appearance, motion: Motion, frame_numbers: Sequence[int],
     return np.stack([_frame(appearance, motion, number, size) for number in frame_numbers])
 
 
-def _frame(appearance: Appearance, motion: Motion, number: int, size: int) -> Frames:
+def render_masks(
+    appearance: Appearance, motion: Motion, frame_numbers: Sequence[int], size: int = 128
+) -> npt.NDArray[np.bool_]:
+    """Where the shape is in these frames, ``(T, size, size)``: it covers half of a pixel or more."""
+    inside = [-_outline(appearance, motion, number, size)[0] > 0 for number in frame_numbers]
+    return np.stack([_averaged(255 * shape[..., None].astype(np.float32))[..., 0] >= 128 for shape in inside])
+
+
+def _outline(appearance: Appearance, motion: Motion, number: int, size: int) -> tuple[Floats, Floats, Floats]:
+    """Signed distance to the shape's outline, and coordinates on the shape, of every fine pixel."""
     x, y = _grid(size * SUPERSAMPLE)
     (centre_x, centre_y), radius = _place(motion, number)
+    u, v = _around(x - centre_x) / radius, _around(y - centre_y) / radius
+    return SHAPES[appearance.shape](u, v), u, v
+
+
+def _frame(appearance: Appearance, motion: Motion, number: int, size: int) -> Frames:
+    x, y = _grid(size * SUPERSAMPLE)
+    _, radius = _place(motion, number)
     shift_x, shift_y = _drift(motion, number)
     dark, light, main, second = (_colour(code) for code in PALETTES[appearance.palette])
-    texture, shape = TEXTURES[appearance.texture], SHAPES[appearance.shape]
+    texture = TEXTURES[appearance.texture]
 
     turn = 2 * np.pi
     background = _mix(dark, light, texture(3 * turn * (x - shift_x), 3 * turn * (y - shift_y)), softness=0.3)
-    u, v = _around(x - centre_x) / radius, _around(y - centre_y) / radius
+    distance, u, v = _outline(appearance, motion, number, size)
     body = _mix(main, second, texture(turn * u, turn * v), softness=0.2)
-    image = _mix(background, body, -shape(u, v), softness=1 / (size * radius))
+    image = _mix(background, body, -distance, softness=1 / (size * radius))
     return _averaged(image)
 
 
@@ -187,5 +203,5 @@ def _colour(code: str) -> Floats:
 
 def _averaged(image: Floats) -> Frames:
     side = len(image) // SUPERSAMPLE
-    blocks = image.reshape(side, SUPERSAMPLE, side, SUPERSAMPLE, 3)
+    blocks = image.reshape(side, SUPERSAMPLE, side, SUPERSAMPLE, -1)
     return np.rint(blocks.mean(axis=(1, 3))).astype(np.uint8)
