@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from static_dynamic.clip import INTACT, ORIGINAL
 from static_dynamic.errors import UserError
-from static_dynamic.variants import Variant, derive_seed
+from static_dynamic.seeds import derive_seed
+from static_dynamic.variants import Variant
 
 FACTORS = ("dynamic", "static", "differ", "same")
 """What the pairs of a factor share, by its published number: 2 differs in both, 3 in neither."""

@@ -14,6 +14,7 @@ from static_dynamic import runs
 from static_dynamic.errors import UserError, unknown
 from static_dynamic.interventions import style_digests
 from static_dynamic.runs import Kind
+from static_dynamic.seeds import check_seed
 from stylize.films import check_playing
 from stylize.layouts import LAYOUTS, Layout
 from stylize.looks import check_looks
@@ -52,8 +53,7 @@ class Settings:
             raise unknown("layout", self.layout_name, LAYOUTS)
         if self.kind not in self.layout.formats:
             raise unknown("format", self.kind, self.layout.formats, where=f"layout {self.layout_name}")
-        if self.seed < 0:
-            raise UserError(f"The 'seed' must be a non-negative integer. Got {self.seed}.")
+        check_seed(self.seed)
         check_looks(self.looks)
         check_playing(self.short_side, self.fps)
 

@@ -78,6 +78,7 @@ TRAINING = Kind(
         "metrics.csv",
         "bad_videos.csv",
     ),
+    format=2,  # clips were drawn by another rule before
     restarts=True,
 )
 

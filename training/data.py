@@ -7,7 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
-import numpy as np
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader, default_collate
@@ -16,6 +15,7 @@ from static_dynamic.clip import Frames, Recipe, Sample
 from static_dynamic.errors import BadClip, UserError
 from static_dynamic.files import write_atomically
 from static_dynamic.inputs import Inputs
+from static_dynamic.seeds import generator
 from static_dynamic.sources.images import image_at, read_images
 from training.lists import Entry
 from training.sampling import Sampling
@@ -128,9 +128,9 @@ class TrainingClips(FrameFolders):
 
     def clip(self, entry: Entry, index: int) -> Inputs:
         """``(3, T, crop, crop)`` per pathway."""
-        generator = np.random.default_rng([self.seed, self.epoch, index])
-        sample = self.sampling.drawn(entry.frames, generator)
-        frames = Augmentation(self.recipe.side, self.flip)(self.read(entry, sample), generator)
+        draw = generator(self.seed, "clip", self.epoch, index)
+        sample = self.sampling.drawn(entry.frames, draw)
+        frames = Augmentation(self.recipe.side, self.flip)(self.read(entry, sample), draw)
         return _inputs(frames, sample, replace(self.recipe, short_side=self.recipe.side))
 
     def blank(self) -> Inputs:

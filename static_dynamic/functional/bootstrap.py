@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
 from static_dynamic.errors import UserError
+from static_dynamic.seeds import generator
 
 Array = npt.NDArray[np.float64]
 
@@ -73,7 +74,7 @@ def resample(videos: int, replicates: int = 1000, seed: int = 0, folds: int = 20
         seed: Of the draws.
         folds: Most jackknife rows.
     """
-    rng = np.random.default_rng(np.random.SeedSequence([seed, videos]))
+    rng = generator(seed, "bootstrap", videos)
     drawn = rng.multinomial(videos, np.full(videos, 1 / videos), size=replicates)
     folds = min(folds, videos)
     left_out = np.arange(videos) % folds == np.arange(folds)[:, None]

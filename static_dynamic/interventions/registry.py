@@ -8,7 +8,8 @@ from zlib import crc32
 
 import numpy as np
 
-from static_dynamic.errors import UserError, unknown
+from static_dynamic.errors import unknown
+from static_dynamic.seeds import check_seed
 
 Function = TypeVar("Function", bound=Callable[..., object])
 
@@ -54,11 +55,12 @@ class Registry(Generic[Function]):
 
 
 def generator(seed: int, key: str) -> np.random.Generator:
-    """Random numbers that depend on the seed and on what they are for, and on nothing else.
+    """Random numbers of a style or a scramble, which depend on the seed and on its name.
+
+    This is not the rule of :mod:`static_dynamic.seeds`: the tables and pictures of styles in the docs were made so.
 
     Raises:
         UserError: If the seed is negative.
     """
-    if seed < 0:
-        raise UserError(f"The 'seed' must be a non-negative integer. Got {seed}.")
+    check_seed(seed)
     return np.random.default_rng(np.random.SeedSequence([seed, crc32(key.encode())]))

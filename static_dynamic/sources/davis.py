@@ -23,6 +23,7 @@ from static_dynamic.clip import (
 from static_dynamic.errors import BadClip, UserError, one_line, unknown
 from static_dynamic.files import as_path, stamp
 from static_dynamic.functional.segmentation import Box
+from static_dynamic.seeds import generator
 from static_dynamic.sources import davis_layouts as layouts
 from static_dynamic.sources.base import known
 from static_dynamic.sources.images import image_at, read_image, read_images
@@ -209,7 +210,7 @@ class Davis:
             raise BadClip(
                 f"{name}: the model takes {count + 1} frames with flow; the sequence has {len(near) + 1} here."
             )
-        draw = np.random.default_rng([self.seed % 2**32, *name.encode()])
+        draw = generator(self.seed, "neighbours", name)
         return [int(i) for i in draw.choice(near, count, replace=False)] if count else []
 
     def _image_root(self, style: str | None) -> Path:

@@ -4,13 +4,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
-from zlib import crc32
-
-import numpy as np
 
 from static_dynamic.clip import ORIGINAL, Clip, Recipe, Video
 from static_dynamic.errors import UserError, one_line, unknown
 from static_dynamic.files import as_path, stamp
+from static_dynamic.seeds import generator
 from static_dynamic.sources.base import known, sampled
 from static_dynamic.sources.images import read_images
 from static_dynamic.sources.left_out import summary
@@ -130,7 +128,7 @@ class Stylized:
         spare = len(span) - recipe.covered(self.layout.fps)
         if not self.layout.anywhere or spare <= 0:
             return span.start
-        draw = np.random.default_rng([self.seed % 2**32, crc32(name.encode())])
+        draw = generator(self.seed, "start", name)
         return span.start + int(draw.integers(spare + 1))
 
     def _usable(self, entries: Iterator[Entry]) -> Iterator[Video]:

@@ -2,10 +2,9 @@
 
 from dataclasses import fields
 
-import numpy as np
-
 from static_dynamic.clip import Clip, Recipe, Video
 from static_dynamic.errors import UserError
+from static_dynamic.seeds import generator
 from static_dynamic.sources.base import known, only_as_filmed, sampled
 from static_dynamic.sources.scene import FACTORS, Appearance, Motion, render
 
@@ -76,5 +75,5 @@ def factors(levels: dict[str, int]) -> tuple[Appearance, Motion]:
 
 
 def _draw(seed: int, index: int) -> dict[str, int]:
-    draw = np.random.default_rng([seed, index])
+    draw = generator(seed, "factors", index)
     return {factor: int(draw.integers(len(levels))) for factor, levels in FACTORS.items()}

@@ -1,11 +1,12 @@
 """Variants: one video under one style and one order; each is a pure function of its key and the study's seed."""
 
 from static_dynamic.clip import FlowRecipe, Recipe, Video
+from static_dynamic.seeds import derive_seed
 from static_dynamic.sources import Source
 from static_dynamic.variants.clips import prepare_clip
 from static_dynamic.variants.conditions import Conditions
 from static_dynamic.variants.images import prepare_images
-from static_dynamic.variants.keys import Variant, derive_seed, style_seed
+from static_dynamic.variants.keys import Variant, style_seed
 from static_dynamic.variants.prepared import PreparedVideo, read_styles, stack
 
 __all__ = [

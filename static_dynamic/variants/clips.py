@@ -10,9 +10,9 @@ import torch
 from static_dynamic.clip import Recipe, Sample, Video
 from static_dynamic.inputs import Inputs
 from static_dynamic.interventions import scramble
+from static_dynamic.seeds import derive_seed
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
-from static_dynamic.variants.keys import derive_seed
 from static_dynamic.variants.prepared import PreparedVideo, describe_clip, read_styles
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from static_dynamic.clip import INTACT, FlowRecipe, Recipe
 from static_dynamic.errors import UserError
 from static_dynamic.interventions import check_flow_change, check_scramble, check_style
+from static_dynamic.seeds import check_seed
 from static_dynamic.sources import Source
 
 
@@ -38,8 +39,7 @@ class Conditions:
         Raises:
             UserError: Naming the first that is wrong.
         """
-        if self.seed < 0:
-            raise UserError(f"The 'seed' must be a non-negative integer. Got {self.seed}.")
+        check_seed(self.seed)
         if len(set(self.styles)) < len(self.styles):
             raise UserError(f"A style is named twice: {', '.join(self.styles)}.")
         if not self.styles:

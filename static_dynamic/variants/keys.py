@@ -1,8 +1,9 @@
 """The key of a variant, and seeds that depend on names alone."""
 
-from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
+
+from static_dynamic.seeds import derive_seed
 
 
 class Variant(NamedTuple):
@@ -11,16 +12,6 @@ class Variant(NamedTuple):
     video: str
     style: str
     order: str
-
-
-def derive_seed(seed: int, *parts: object) -> int:
-    """A seed that depends on the study's seed and on names alone, so that any worker at any time draws the same.
-
-    Example:
-        >>> derive_seed(1, "cat.mp4", "shuffle") == derive_seed(1, "cat.mp4", "shuffle")
-        True
-    """
-    return int.from_bytes(sha256(repr((seed, *parts)).encode()).digest()[:8], "big")
 
 
 def style_seed(seed: int, style: str) -> int:

@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from static_dynamic.clip import Frames
 from static_dynamic.errors import UserError
-from training.syncmnist.digits import SIDE, SPLITS, load_digits
+from static_dynamic.seeds import generator
+from training.syncmnist.digits import SIDE, load_digits
 
 INK = 10
 """Pixels of a digit from this intensity on cover what lies below (published)."""
@@ -176,8 +177,7 @@ class SyncMNIST(Dataset[SyncClip]):
         return self.pairs[self._draw("order", run).permutation(len(self.pairs))[place]]
 
     def _draw(self, purpose: str, number: int) -> np.random.Generator:
-        purposes = ("order", "digits", "paths")
-        return np.random.default_rng([self.seed, SPLITS.index(self.split), purposes.index(purpose), number])
+        return generator(self.seed, self.split, purpose, number)
 
     def _digits(self, index: int) -> tuple[Whole, Frames]:
         """Classes and pictures; those in step come first."""
