@@ -12,6 +12,7 @@ from static_dynamic.interventions import STRONG
 from static_dynamic.measurement import usual_scrambles
 from static_dynamic.pictures import write_png
 from static_dynamic.report.variants import draw_variants
+from static_dynamic.sources.left_out import unused
 from static_dynamic.variants import Conditions, prepare_video
 
 COUNT = 4
@@ -35,6 +36,8 @@ def run_loader(arguments: Sequence[str]) -> list[Path]:
     except ModelError as error:
         raise UserError(str(error)) from None
     source = open_data(config, recipe)
+    for line in unused(source):
+        print(f"Note: {line}", file=sys.stderr)
     scrambles = usual_scrambles(recipe) if config.scrambles is None else config.scrambles
     conditions = Conditions(tuple(config.styles or source.styles or STRONG), scrambles, config.random_seed)
     conditions.check(source, recipe)

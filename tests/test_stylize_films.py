@@ -120,3 +120,14 @@ def test_films_whose_names_are_not_utf8_are_rendered_or_named(tmp_path):
     assert list(report.problems) == [r"bad\xff"]
     assert (tmp_path / "out" / "style_1" / r"caf\xe9\n").is_dir()
     assert [video.name for video in open_source(tmp_path / "out", dataset="folders").videos] == [r"caf\\xe9\\n"]
+
+
+def test_films_behind_links_are_found(tmp_path, videos):
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links" / "set").symlink_to(videos)
+    (tmp_path / "links" / "loop").symlink_to(tmp_path / "links")
+    assert [film.name for film in find_films(tmp_path / "links")] == ["set/a", "set/b"]
+    write_frames(tmp_path / "disk" / "swan", coded_frames(3))
+    (tmp_path / "davis" / "JPEGImages").mkdir(parents=True)
+    (tmp_path / "davis" / "JPEGImages" / "480p").symlink_to(tmp_path / "disk")
+    assert [film.name for film in find_films(tmp_path / "davis")] == ["swan"]
