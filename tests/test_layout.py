@@ -32,6 +32,34 @@ def test_every_arrangement_pools_to_the_same_numbers(text, shape, seed):
         np.testing.assert_allclose(parse_layout(text).pool(output, shape[0], how), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("text", [*ARRANGED, "N (1 T H W 2) C"])
+def test_flattened_every_position_is_there_once_in_order(text):
+    n, c, t, h, w = 2, 3, 4, 5, 6
+    x = np.arange(n * c * t * h * w, dtype=np.float32).reshape(n, c, t, h, w)
+    if text in ARRANGED:
+        output = torch.from_numpy(np.ascontiguousarray(ARRANGED[text](x)))
+        expected = [sorted(x[i, 0].ravel().tolist()) for i in range(n)]
+    else:
+        output = torch.arange(n * (t * h * w + 3) * c).float().reshape(n, -1, c)
+        expected = output[:, :, 0].tolist()
+    flat = parse_layout(text).flatten(output, n)
+    assert flat.shape == (n, len(expected[0]), c)
+    assert [sorted(clip[:, 0].tolist()) for clip in flat] == expected
+    for unit in range(c):
+        between = flat[:, :, unit] - flat[:, :, 0]
+        assert (between == between[0, 0]).all()  # units of one position stay together
+    with pytest.raises(UserError, match="axes expected"):
+        parse_layout(text).flatten(output[0], n)
+
+
+@pytest.mark.parametrize("how", [how for how in POOLINGS if how not in ("cls", "frame")])
+@pytest.mark.parametrize("text", ["N C", "C N"])
+def test_an_output_without_positions_is_its_own_mean_and_largest(text, how):
+    x = torch.rand(4, 3)
+    expected = torch.cat((x, x), 1) if how == "avgmaxc" else x
+    assert torch.equal(parse_layout(text).pool(x if text == "N C" else x.T, 4, how), expected)
+
+
 def test_extra_tokens_are_part_of_the_published_mean():
     tokens = torch.arange(12.0).reshape(1, 6, 2)  # one class token and five others
     pooled = parse_layout("N (1 T) C").pool(tokens, 1)
@@ -45,9 +73,15 @@ def test_side_by_side_pooling_doubles_the_units():
     assert torch.equal(parse_layout("N C T").pool(x, 2, "avgmax"), (x.mean(2) + x.amax(2)) / 2)
 
 
-def test_half_precision_is_pooled_in_float32():
-    x = torch.full((1, 1, 70000), 1.0, dtype=torch.float16)  # the sum overflows float16
-    assert parse_layout("N C T").pool(x, 1).item() == 1.0
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_is_pooled_in_float32(dtype):
+    """The mean of a number and the next one lies between the two."""
+    step = torch.finfo(dtype).eps
+    x = torch.tensor([1.0, 1 + step], dtype=dtype).repeat(1, 1, 1000)
+    for how, expected in {"avg": 1 + step / 2, "max": 1 + step, "avgmax": 1 + 3 * step / 4}.items():
+        pooled = parse_layout("N C T").pool(x, 1, how)
+        assert pooled.dtype == torch.float32
+        assert pooled.item() == expected
 
 
 @pytest.mark.parametrize(
@@ -171,3 +205,11 @@ def test_a_length_that_does_not_fit(text, shape, says):
 def test_a_malformed_axis_is_shown(text):
     with pytest.raises(UserError, match="cannot be read at"):
         parse_layout(text)
+
+
+def test_numbers_of_extra_tokens_add_up():
+    axis = parse_layout("N (1 2 T H 3 4) C").axes[1]
+    assert (axis.before, axis.after, axis.extra, axis.names) == (3, 7, 10, ("T", "H"))
+    tokens = torch.rand(2, 10 + 6, 5)
+    assert torch.allclose(parse_layout("N (1 2 T H 3 4) C").pool(tokens, 2, "patch"), tokens[:, 3:9].mean(1))
+    assert torch.equal(parse_layout("N (1 2 T H 3 4) C").pool(tokens, 2, "cls"), tokens[:, 0])

@@ -206,3 +206,127 @@ def test_a_profile_over_frames(net, clip):
     profile = record(net, clip, {"early": STAGES["early"]}, pool="frame")["early"]
     net.eval()
     assert torch.allclose(profile.unflatten(1, (4, 4)), net.conv(clip).mean((3, 4)).transpose(1, 2), atol=1e-6)
+
+
+# ---------------------------------------------------------------- several forwards
+
+
+class Branches(nn.Module):
+    """Reaches its second stage only for clips whose first value is above 0."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second, self.grad = nn.Identity(), nn.Identity(), []
+
+    def forward(self, x):
+        self.grad.append(torch.is_grad_enabled())
+        x = self.first(x)
+        return self.second(2 * x) if x.flatten()[0] > 0 else x
+
+
+def test_a_stage_that_is_not_reached_again_is_not_remembered(clip):
+    stages = {"first": ("first", "N C T H W"), "second": ("second", "N C T H W")}
+    with Recorder(Branches(), stages) as recorder:
+        assert torch.equal(recorder(clip.abs())["second"], 2 * recorder.activations["first"])
+        with pytest.raises(UserError, match="never reached stage 'second'"):
+            recorder(-clip.abs())
+        assert recorder(clip.abs()).keys() == stages.keys()
+
+
+def test_every_forward_is_recorded_by_itself(net, clip):
+    alone = [record(net, clip[i : i + 1], STAGES) for i in range(2)]
+    with Recorder(net, STAGES) as recorder:
+        for i in (0, 1, 0):
+            found = recorder(clip[i : i + 1])
+            for stage in STAGES:
+                assert found[stage].shape[0] == 1
+                assert torch.allclose(found[stage], alone[i][stage], atol=1e-6)
+
+
+def test_forwards_of_the_recorder_keep_no_gradients(clip):
+    net = Branches()
+    with Recorder(net, {"first": ("first", "N C T H W")}) as recorder:
+        found = recorder(clip.requires_grad_())["first"]
+        recorder.run(clip)
+        net(clip)
+    assert net.grad == [False, False, True]
+    assert not found.requires_grad
+
+
+def test_clips_are_counted_in_arguments_by_name_too(clip):
+    class Named(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Identity()
+
+        def forward(self, *, clip, scale=1.0):
+            return self.out(scale * clip)
+
+    net = Named()
+    with Recorder(net, {"out": ("out", "N C T H W")}) as recorder:
+        net(scale=2.0, clip=clip)
+        assert torch.allclose(recorder.activations["out"], 2 * clip.mean((2, 3, 4)), atol=1e-6)
+
+
+def test_an_output_that_is_overwritten_later_is_recorded_as_it_was(clip):
+    class Overwrites(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Identity()
+
+        def forward(self, x):
+            y = self.out(x + 0)
+            y.zero_()
+            return y
+
+    for pool, expected in (("avg", clip.mean((2, 3, 4))), ("max", clip.amax((2, 3, 4)))):
+        found = record(Overwrites(), clip, {"out": ("out", "N C T H W")}, pool=pool)["out"]
+        assert torch.allclose(found, expected, atol=1e-6)
+
+
+def test_stages_come_in_the_order_in_which_they_are_named_whatever_the_order_of_the_modules(net, clip):
+    stages = {"late": STAGES["late"], "again": STAGES["late"], "early": STAGES["early"]}
+    found = record(net, clip, stages)
+    assert list(found) == ["late", "again", "early"]
+    assert torch.equal(found["late"], found["again"])
+    assert found["early"].shape == (2, 4)
+
+
+def test_units_side_by_side_keep_the_order_in_which_they_are_named(net, clip):
+    net.spec = SimpleNamespace(stages=STAGES)
+    found = record(net, clip, ["late+early", "early", "late"])
+    assert torch.equal(found["late+early"], torch.cat((found["late"], found["early"]), 1))
+
+
+@pytest.mark.parametrize("kind", [ValueError, KeyboardInterrupt])
+def test_the_recorder_can_go_on_after_a_forward_that_fails(net, clip, kind):
+    def fails(*_):
+        raise kind
+
+    with Recorder(net, STAGES) as recorder:
+        first = recorder(clip)
+        handle = net.head.register_forward_pre_hook(fails)
+        with pytest.raises(kind):
+            recorder(clip)
+        handle.remove()
+        assert net(clip).shape == (2, 5)  # a forward of the user's own runs to its end
+        assert torch.equal(recorder(clip)["late"], first["late"])
+    assert not hooks(net)
+
+
+def test_global_random_numbers_drawn_in_a_forward_do_not_move_the_state(net, clip):
+    """Of torch; those of Python and NumPy are in the tests of stages."""
+
+    class Draws(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Identity()
+
+        def forward(self, x):
+            return self.out(x + torch.rand(()))
+
+    torch.manual_seed(3)
+    expected = torch.rand(4)
+    torch.manual_seed(3)
+    record(Draws(), clip, {"out": ("out", "N C T H W")})
+    assert torch.equal(torch.rand(4), expected)
