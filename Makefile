@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
-.PHONY: demo test test-rest test-all test-lowest lint bench install lock clean
+.PHONY: demo test test-rest test-all test-lowest lint mutants bench install lock clean
 
 demo: $(READY)
 	$(RUN) main.py --cfg_file configs/demo.yaml
@@ -38,6 +38,10 @@ lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# Faults in the measuring code, one at a time: fails where the tests let too many pass.
+mutants: $(READY)
+	$(RUN) -m benchmarks.mutants --jobs $(JOBS)
 
 bench: $(READY)
 	$(RUN) -m benchmarks.one_pass

@@ -141,6 +141,12 @@ def test_declared_stages_are_found_by_glob_and_side_by_side(net, clip):
     assert torch.equal(both, torch.cat(list(record(net, clip).values()), 1))
 
 
+def test_a_declared_stage_goes_before_a_module_of_its_name(net, clip):
+    net.spec = SimpleNamespace(stages={"conv": ("head", "N C"), "x.y": ("conv", "N C T H W")})
+    assert record(net, clip, ["conv"])["conv"].shape == (2, 5)
+    assert list(record(net, clip, ["conv", "x.*"])) == ["conv", "x.y"]
+
+
 def test_module_paths_serve_where_nothing_is_declared(net, clip):
     assert record(net, clip, ["hea*"], layout="N C")["head"].shape == (2, 5)
 
