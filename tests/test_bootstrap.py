@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import scipy.stats
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -95,6 +95,7 @@ def slow_interval(estimate, bootstrap, jackknife, confidence):
 STEPS = st.integers(-8, 8).map(lambda number: number / 4)  # so that there are ties, also with the estimate
 
 
+@settings(max_examples=40)
 @given(
     arrays(float, 3, elements=STEPS),
     arrays(float, st.tuples(st.integers(2, 30), st.just(3)), elements=STEPS),

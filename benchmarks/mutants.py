@@ -1,0 +1,276 @@
+"""Do the tests notice when the measuring code is wrong? One fault at a time, in a copy of the checkout.
+
+    make mutants                                          all of them
+    python -m benchmarks.mutants --only score pairs       those of some modules
+
+Half of the faults are written down in mutants.toml, each with what it stands for; the other half are drawn from all
+small changes that `mutants_drawn` finds in the same files, so that the score is not only over faults that somebody
+thought of. A fault is killed if a test of the file that it is in fails. The table lies in mutants.csv: its column
+"before" is the verdict of the tests as they were before there were tests of these parts by themselves.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import import_module
+from multiprocessing import get_context
+from pathlib import Path
+
+import pandas as pd
+
+from benchmarks.mutants_drawn import drawn
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent
+TABLE = HERE / "mutants.csv"
+SHARE = 0.12
+"""How much of all small changes is drawn."""
+WANTED = 0.85
+KEYS = ["module", "kind", "what"]
+
+TESTS = {
+    "functional/released": ["released"],
+    "functional/bootstrap": ["bootstrap"],
+    "functional/segmentation": ["segmentation"],
+    "pairs": ["pairs"],
+    "score": ["score"],
+    "recorder": ["recorder", "stages"],
+    "stages": ["stages", "recorder"],
+    "layout": ["layout", "stages"],
+    "fingerprint": ["fingerprint"],
+    "store": ["store", "damage"],
+    "collect": ["collect"],
+    "seeds": ["draws", "variants"],
+    "variants/clips": ["variants"],
+    "variants/conditions": ["variants"],
+    "variants/images": ["variants"],
+    "variants/keys": ["variants"],
+    "variants/prepared": ["variants"],
+    "clip": ["clip", "recipe"],
+    "interventions/scrambles": ["interventions"],
+    "sources/decoding": ["sources", "containers", "orientation"],
+    "sources/base": ["sources", "video_list"],
+    "sources/frame_folders": ["sources", "walk", "video_list"],
+    "sources/walk": ["walk"],
+    "inputs": ["inputs", "recipe"],
+    "compute": ["compute"],
+    "results": ["results"],
+    "tables": ["results"],
+}
+"""Module of `static_dynamic` → the files of tests that are about it."""
+HEAVY = (
+    "torch.utils.data",
+    "scipy.stats",
+    "cv2",
+    "av",
+    "hypothesis.extra.numpy",
+    "pyarrow.parquet",
+    "safetensors.torch",
+)
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One fault.
+
+    Attributes:
+        module: Where it is.
+        kind: ``hand`` or ``drawn``.
+        what: What it is.
+        source: The file with the fault.
+        equivalent: Why no test could notice it; empty if one could.
+    """
+
+    module: str
+    kind: str
+    what: str
+    source: str
+    equivalent: str = ""
+
+    @property
+    def path(self) -> Path:
+        """The file, from the root of the checkout."""
+        return Path("static_dynamic", f"{self.module}.py")
+
+
+def mutants() -> Iterator[Mutant]:
+    """All of them, written and drawn.
+
+    Raises:
+        SystemExit: If the list names text that its file does not hold exactly once: the list has to stay true.
+    """
+    listed = tomllib.loads((HERE / "mutants.toml").read_text(encoding="utf-8"))
+    reasons = {(entry["module"], entry["what"]): entry["why"] for entry in listed.get("equivalent", [])}
+    for entry in listed["mutant"]:
+        source = (ROOT / "static_dynamic" / f"{entry['module']}.py").read_text(encoding="utf-8")
+        if (times := source.count(entry["old"])) != 1:
+            sys.exit(
+                f"mutants.toml: {entry['module']}.py holds this text {times} times instead of once: {entry['old']}"
+            )
+        yield Mutant(entry["module"], "hand", entry["what"], source.replace(entry["old"], entry["new"]))
+    for module in TESTS:
+        for what, source in drawn(ROOT / "static_dynamic" / f"{module}.py", SHARE):
+            yield Mutant(module, "drawn", what, source, reasons.pop((module, what), ""))
+    if reasons:
+        sys.exit(f"mutants.toml: these are called equivalent, but not drawn: {sorted(reasons)}")
+
+
+def copied(folder: Path) -> Path:
+    """The checkout without what git ignores."""
+    listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listed, cwd=ROOT, check=True, capture_output=True).stdout.decode().split("\0")
+    for name in filter(None, names):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes((ROOT / name).read_bytes())
+    return folder
+
+
+class FirstFailure:
+    """A plugin of pytest that notes which test failed first."""
+
+    name = ""
+
+    def pytest_runtest_logreport(self, report: object) -> None:
+        """A test ran."""
+        self._note(report)
+
+    def pytest_collectreport(self, report: object) -> None:
+        """A file was read."""
+        self._note(report)
+
+    def _note(self, report: object) -> None:
+        if getattr(report, "failed", False) and not self.name:
+            self.name = str(getattr(report, "nodeid", "")).removeprefix("tests/")
+
+
+def run_tests(folder: Path, files: Sequence[str], limit: float) -> tuple[bool, str, float]:
+    """Whether the tests pass, which was the first to fail, and seconds; in a child process that begins warm."""
+    begun, (reader, writer) = time.monotonic(), os.pipe()
+    child = os.fork()
+    if not child:
+        _test(folder, files, writer)
+    os.close(writer)
+    status = None
+    while status is None and time.monotonic() - begun < limit:
+        ended, code = os.waitpid(child, os.WNOHANG)
+        status = code if ended else None
+        time.sleep(0.02)
+    if status is None:
+        with suppress(ProcessLookupError):
+            os.killpg(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    with os.fdopen(reader) as text:
+        name = "time is up" if status is None else text.read()
+    return status == 0, name, time.monotonic() - begun
+
+
+def _test(folder: Path, files: Sequence[str], writer: int) -> None:
+    os.setsid()
+    os.chdir(folder)
+    log = os.open(folder / ".log", os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    import pytest
+    from hypothesis import Phase, settings
+
+    # A failing example is enough: nobody reads how small it could be. The draws are the same for every mutant.
+    phases = (Phase.explicit, Phase.generate)
+    settings.register_profile("mutants", derandomize=True, deadline=None, database=None, phases=phases)
+    settings.load_profile("mutants")
+    failure = FirstFailure()
+    code = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *files], plugins=[failure])
+    os.write(writer, failure.name.encode())
+    sys.stdout.flush()
+    os._exit(int(code))
+
+
+def verdicts(folder: Path, found: Sequence[Mutant]) -> Iterator[dict[str, object]]:
+    """One row per mutant; the mutants of a module must follow each other.
+
+    Raises:
+        SystemExit: If the tests fail without any fault.
+    """
+    limits: dict[str, float] = {}
+    for mutant in found:
+        files = [name for test in TESTS[mutant.module] if (folder / (name := f"tests/test_{test}.py")).exists()]
+        if mutant.module not in limits:
+            passed, name, seconds = run_tests(folder, files, 600) if files else (True, "", 0.0)
+            if not passed:
+                sys.exit(
+                    f"The tests of {mutant.module} fail without any fault: {name}\n{(folder / '.log').read_text()}"
+                )
+            limits[mutant.module] = 20 + 5 * seconds
+        whole = (folder / mutant.path).read_text(encoding="utf-8")
+        (folder / mutant.path).write_text(mutant.source, encoding="utf-8")
+        passed, name, seconds = run_tests(folder, files, limits[mutant.module]) if files else (True, "", 0.0)
+        (folder / mutant.path).write_text(whole, encoding="utf-8")
+        verdict = "survived" if passed else "killed"
+        if passed and mutant.equivalent:
+            verdict, name = "equivalent", mutant.equivalent
+        print(f"{verdict:10} {seconds:5.1f} s  {mutant.module}: {mutant.what}", flush=True)
+        yield {
+            "module": mutant.module,
+            "kind": mutant.kind,
+            "what": mutant.what,
+            "verdict": verdict,
+            "seconds": round(seconds, 1),
+            "by": name,
+        }
+
+
+def _module(mutants_of_one: Sequence[Mutant]) -> list[dict[str, object]]:
+    with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
+        return list(verdicts(copied(Path(folder)), mutants_of_one))
+
+
+def keep(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
+    """The table with these rows instead of what it said of their modules; it keeps what was before."""
+    kept, new = pd.read_csv(TABLE), pd.DataFrame(rows)
+    new = new.merge(kept[[*KEYS, "before"]], on=KEYS, how="left")
+    table = pd.concat([kept[~kept["module"].isin(new["module"])], new], ignore_index=True)
+    places = {module: place for place, module in enumerate(TESTS)}
+    order = (table["kind"] == "drawn").astype(int) * len(places) + table["module"].map(places)
+    table = table.iloc[order.argsort(kind="stable")][[*KEYS, "before", "verdict", "seconds", "by"]]
+    table.to_csv(TABLE, index=False)
+    return table
+
+
+def summary(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    """How many are killed, of those that a test could notice, by kind and in all."""
+    real = table[(table["verdict"] != "equivalent") & table[column].notna()]
+    killed = real[column].eq("killed").groupby(real["kind"]).agg(["sum", "count"])
+    killed.loc["all"] = killed.sum()
+    return killed.assign(percent=(100 * killed["sum"] / killed["count"]).round(1)).rename(columns={"sum": "killed"})
+
+
+def main() -> int:
+    """Run them, keep the table, and fail where fewer than 85 % are killed."""
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--only", nargs="*", choices=list(TESTS), default=list(TESTS), metavar="MODULE")
+    options.add_argument("--jobs", type=int, default=1, help="modules at a time")
+    chosen = options.parse_args()
+    os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    sys.dont_write_bytecode = True
+    found = list(mutants())
+    modules = [[mutant for mutant in found if mutant.module == module] for module in chosen.only]
+    for name in ("pytest", *HEAVY):  # imported once, inherited by every child
+        import_module(name)
+    with get_context("fork").Pool(chosen.jobs) as pool:
+        for rows in pool.imap(_module, modules):
+            table = keep(rows)
+    print(table.loc[table["verdict"] == "survived", ["module", "kind", "what"]].to_string(index=False))
+    for column in ("before", "verdict"):
+        print(f"\n{column}\n{summary(table, column).to_string()}")
+    return int(summary(table, "verdict")["percent"].min() < 100 * WANTED)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
