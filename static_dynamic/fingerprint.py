@@ -5,6 +5,7 @@ import inspect
 import types
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 from operator import itemgetter
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -104,6 +105,8 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
         closed = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not function]
         yield f"{_name(value)}{_compiled(function.__code__)}"
         yield from _lines([function.__defaults__, closed], depth + 1)
+    elif isinstance(value, partial):
+        yield from _lines([value.func, value.args, value.keywords], depth)
     elif isinstance(value, type | types.BuiltinFunctionType):
         yield _name(value)
     elif isinstance(value, Mapping) and depth < DEEPEST:
@@ -117,8 +120,8 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
         yield _name(type(value))
         yield from _lines({name: part for name, part in vars(value).items() if not name.startswith("_")}, depth + 1)
     else:
-        # The default text of an object holds its address, which is another in every process.
-        yield _name(type(value)) if " object at 0x" in (text := repr(value)) else text
+        # The text of an object, or of a list with a function in it, may hold an address, another in every process.
+        yield _name(type(value)) if " at 0x" in (text := repr(value)) else text
 
 
 def _name(thing: Any) -> str:

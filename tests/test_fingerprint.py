@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from static_dynamic.fingerprint import forwards_of, structure_digest, weights_digest
+from static_dynamic.fingerprint import DEEPEST, _own_classes, forwards_of, structure_digest, weights_digest
 
 
 class Net(nn.Module):
@@ -40,6 +41,26 @@ def test_equal_models_have_equal_fingerprints():
     assert both(Net(scale=2.0)) == both(Net(scale=2.0))
 
 
+def aliased():
+    net = Net()
+    net.alias = net.conv
+    return net
+
+
+class Opaque:
+    """An object whose text says nothing of its number."""
+
+    def __init__(self, number):
+        self.number = number
+
+
+def deep(number):
+    value = Opaque(number)
+    for _ in range(DEEPEST - 1):
+        value = [value]
+    return value
+
+
 DIFFERENT = {
     "dilation": (Net(), Net(dilation=2)),
     "class": (Net(), Other()),
@@ -48,6 +69,14 @@ DIFFERENT = {
     "private": (Net(_mode="a"), Net(_mode="b")),
     "function": (Net(act=torch.relu), Net(act=torch.tanh)),
     "own function": (Net(act=lambda x: x + 1), Net(act=lambda x: x + 2)),
+    "partial function": (
+        Net(act=partial(nn.functional.leaky_relu, negative_slope=0.1)),
+        Net(act=partial(nn.functional.leaky_relu, negative_slope=0.2)),
+    ),
+    "function in a partial": (Net(act=partial(torch.relu, 1)), Net(act=partial(torch.tanh, 1))),
+    "argument of a partial": (Net(act=partial(torch.clamp, 1)), Net(act=partial(torch.clamp, 2))),
+    "module under a second name": (Net(), aliased()),
+    "deep inside": (Net(options=deep(3)), Net(options=deep(4))),
     "nested": (Net(options={"a": [1, (2, 3)]}), Net(options={"a": [1, (2, 4)]})),
     "object": (Net(options=SimpleNamespace(depth=3)), Net(options=SimpleNamespace(depth=4))),
     "plain tensor": (Net(kernels=[torch.zeros(2)]), Net(kernels=[torch.ones(2)])),
@@ -77,6 +106,43 @@ def test_a_forward_pass_that_leaves_a_tensor_behind_is_seen_and_a_circle_ends():
     net.parent = SimpleNamespace(child=net, itself=None)
     net.parent.itself = net.parent
     assert len(structure_digest(net)) == 64
+
+
+class Holder:
+    pass
+
+
+def circles():
+    holder, listed, mapped = Holder(), [], {}
+    holder.held, mapped["held"] = holder, mapped
+    listed.append(listed)
+
+    def calls_itself(x):
+        return calls_itself(x)
+
+    def calls_the_other(x):
+        return other(x)
+
+    def other(x):
+        return calls_the_other(x)
+
+    return [holder, listed, mapped, calls_itself, calls_the_other, partial(calls_the_other, holder)]
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_a_circle_of_any_kind_ends(number):
+    assert structure_digest(Net(held=circles()[number])) == structure_digest(Net(held=circles()[number]))
+
+
+def test_classes_of_torch_count_by_name_alone():
+    """Their code differs from version to version; what it does is torch's promise."""
+    assert list(_own_classes(Other)) == [Other, Net]
+    assert list(_own_classes(nn.Conv3d)) == []
+
+
+def test_the_names_of_weights_count():
+    one, other = (nn.ParameterDict({name: torch.ones(2), "x": torch.zeros(2)}) for name in "ab")
+    assert weights_digest(one) != weights_digest(other)
 
 
 def test_every_weight_counts():
@@ -111,7 +177,12 @@ from torch import nn
 from static_dynamic.fingerprint import structure_digest
 class A(nn.Module):
     def forward(self, x): return x + 1
+def wrapped(function):
+    return lambda x: function(x)
+class Holder: pass
 net = A()
+net.deep = wrapped(wrapped(wrapped(wrapped(nn.functional.relu))))
+net.deeper = [[[[[[[[Holder(), net.deep]]]]]]]]
 net.names, net.act = {'x', 'y', 'z'}, nn.functional.relu
 digest = structure_digest(net)
 """
