@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,31 @@ def test_what_cannot_be_read_costs_one_line(data, row, says):
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     assert len(read(source, 1).frames) == 8
+
+
+def test_a_list_that_is_missing_or_empty_or_no_text_is_one_line(data):
+    for name, content, says in (
+        ("gone.csv", None, "gone.csv: there is no such file"),
+        ("empty.csv", b"", "empty.csv lists no video"),
+        ("wide.csv", "a.mp4".encode("utf-16"), "wide.csv is UTF-16 text"),
+        ("latin.csv", "é.mp4".encode("latin-1"), "latin.csv, line 1: not UTF-8 text"),
+    ):
+        if content is not None:
+            (data / name).write_bytes(content)
+        with pytest.raises(UserError, match=says):
+            open_source(data / name)
+    (data / "folder.csv").mkdir()
+    write_video(data / "folder.csv" / "a.mp4", coded_frames(4))
+    assert isinstance(open_source(data / "folder.csv"), VideoFiles)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes on Linux alone")
+def test_a_path_that_is_not_utf8_can_be_listed_in_python(data):
+    odd = data / os.fsdecode(b"caf\xe9.mp4")
+    (data / "clips" / "a.mp4").rename(odd)
+    source = VideoList([odd])
+    assert only(source).name == f"{data}/caf\\xe9.mp4"
+    assert read(source).total == 60
 
 
 def test_a_list_of_which_nothing_exists_is_a_slip(data):

@@ -23,7 +23,7 @@ def open_plain(root: Path, **options: Any) -> VideoFiles | FrameFolders | VideoL
     Raises:
         UserError: If nothing there can be read as videos, or the source has no such option.
     """
-    if root.is_file() and root.suffix.lower() in LISTS:
+    if root.suffix.lower() in LISTS and not root.is_dir():
         return with_options(VideoList, root, **options)
     if video_paths(root):
         files = with_options(VideoFiles, root, **options)
