@@ -54,7 +54,7 @@ lock: | $(RUN)
 	$(RUN) -m uv pip compile --quiet --universal --all-extras --no-annotate $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements.lock
 
 clean:
-	rm -rf .venv* runs .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # The environment is marked ready only when every package is in: a stopped set-up is taken up again.
 $(READY): pyproject.toml $(PINS) | $(RUN)

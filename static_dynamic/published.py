@@ -20,7 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from static_dynamic.errors import UserError
-from static_dynamic.files import write_atomically, write_text
+from static_dynamic.files import write_bytes, write_text
 from static_dynamic.tables import in_order, stream_and_name
 from static_dynamic.texts import read_lines
 
@@ -193,6 +193,6 @@ def unit_softmax(scores: Array) -> Array:
 
 
 def _write_array(path: Path, values: Array) -> None:
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
-    write_atomically(path, lambda partial: save_file({SCORES: np.ascontiguousarray(values)}, partial))
+    write_bytes(path, save({SCORES: np.ascontiguousarray(values)}))

@@ -3,13 +3,14 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from static_dynamic.errors import UserError
-from static_dynamic.files import write_atomically
+from static_dynamic.files import write_atomically, write_bytes
 from static_dynamic.runs import Kind
 from static_dynamic.tables import class_shares, factor_shares, in_order, quality_means
 from static_dynamic.texts import read_json
@@ -65,9 +66,10 @@ class Result:
         """
         folder = Path(folder)
         MEASUREMENT.read(folder)
-        write_atomically(folder / "layers.parquet", lambda path: self.layers.to_parquet(path, index=False))
+        # As bytes, since pyarrow takes no path that is not UTF-8.
+        write_bytes(folder / "layers.parquet", self.layers.to_parquet(index=False))
         write_atomically(folder / "layers.csv", lambda path: self.layers.to_csv(path, index=False))
-        write_atomically(folder / "units.parquet", lambda path: self.units.to_parquet(path, index=False))
+        write_bytes(folder / "units.parquet", self.units.to_parquet(index=False))
         if (quality := self.quality) is not None:
             write_atomically(folder / "quality.csv", lambda path: quality.to_csv(path, index=False))
         manifest = json.dumps({**self.manifest, "warnings": self.warnings}, default=str)
@@ -100,7 +102,9 @@ def load(folder: str | Path) -> Result:
         if not isinstance(content, dict):
             raise UserError(f"run.json must hold an object. Got {type(content).__name__}")
         manifest = MEASUREMENT.checked({"kind": MEASUREMENT.name, **content}, folder / "run.json")
-        layers, units = (pd.read_parquet(folder / f"{name}.parquet") for name in ("layers", "units"))
+        layers, units = (
+            pd.read_parquet(BytesIO((folder / f"{name}.parquet").read_bytes())) for name in ("layers", "units")
+        )
         quality = pd.read_csv(folder / "quality.csv") if (folder / "quality.csv").exists() else None
     except (OSError, ValueError) as error:
         raise UserError(f"No result can be read from {folder}: {str(error).rstrip('.')}.") from None

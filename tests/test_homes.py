@@ -1,6 +1,7 @@
 """Everything that works in a folder keeps the one rule of runs: stores, data sets, flows, frames, training, styles."""
 
 import json
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -174,6 +175,25 @@ def test_a_folder_of_another_kind_of_run_is_refused_and_kept(home):
     with pytest.raises(UserError, match=f"describes a game, and not a {home.kind}"):
         home.run()
     assert contents(home.folder) == before
+
+
+@pytest.mark.parametrize("name", HOMES)
+def test_a_folder_may_have_a_name_that_is_not_utf_8(name, tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    folder.mkdir()
+    home = HOMES[name](folder)
+    for _ in range(2):
+        home.run()
+        assert home.target.exists()
+
+
+def test_a_result_too(tmp_path):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    result = sd.measure(PlantedModel(), PlantedVideos(4), STAGES, recipe=RECIPE, styles=("1", "2"))
+    result.save(folder)
+    assert sd.load(folder).layers.equals(result.layers)
+    assert sd.load(folder).units.equals(result.units)
+    assert all(path.exists() for path in (*result.plot(folder), result.report(folder / "report.html")))
 
 
 # ---------------------------------------------------------------- training, and the folder of a measurement
