@@ -423,7 +423,7 @@ def test_a_store_of_another_study_is_refused_and_kept(videos, capsys):
 
 def test_a_folder_that_cannot_be_written(work, capsys):
     Path("file").write_text("in the way")
-    assert "Cannot write" in fails(capsys, "--videos", "synthetic:2", "--save_dir", "file/run", *SMALL)
+    assert "Cannot make the folder" in fails(capsys, "--videos", "synthetic:2", "--save_dir", "file/run", *SMALL)
 
 
 def test_the_table_of_a_finished_run_can_be_read_without_the_model(videos):
