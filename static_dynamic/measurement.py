@@ -180,7 +180,7 @@ def _uneven(records: Sequence[Mapping[str, Any]]) -> list[str]:
         return [f"{span}: some videos are shorter than a clip, and loop."]
     return [
         f"{span}, at {rates[0]:.3g} to {rates[-1]:.3g} frames per second. A target rate makes them equal, "
-        f"e.g. `fps={rates[0]:g}` in the recipe."
+        f"e.g. `fps={rates[0]:g}`."
     ]
 
 

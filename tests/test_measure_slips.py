@@ -120,7 +120,7 @@ def test_clips_that_span_different_times_are_named_with_the_remedy():
     assert result.manifest["seconds_seen"] == {"min": 0.1, "median": 0.2, "max": 0.6}
     assert spans_of(result) == [
         "Clips span 0.1 to 0.6 s of their videos, at 10 to 60 frames per second. A target rate makes them equal, "
-        "e.g. `fps=10` in the recipe."
+        "e.g. `fps=10`."
     ]
 
 
