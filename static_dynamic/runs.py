@@ -67,7 +67,10 @@ class Kind:
 
     def full(self, description: Mapping[str, Any]) -> Description:
         """A description with kind and format, as it is read back."""
-        content: Description = json.loads(json.dumps({"kind": self.name, "format": self.format, **description}))
+        own = {"kind": self.name, "format": self.format}
+        content: Description = json.loads(json.dumps({**own, **description}))
+        if any(content[key] != value for key, value in own.items()):
+            raise ValueError(f"The keys {' and '.join(own)} of a description are its own. Got {content}.")
         return content
 
     def write(self, folder: Path, description: Mapping[str, Any]) -> None:

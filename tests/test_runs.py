@@ -74,6 +74,11 @@ def test_what_is_described_is_compared_as_plain_data(tmp_path):
     }
 
 
+def test_kind_and_format_are_no_one_else_s_keys(tmp_path):
+    with pytest.raises(ValueError, match="keys kind and format of a description are its own"):
+        run(tmp_path, format="jpg")
+
+
 def test_differences_name_the_place():
     there = {"a": {"b": [1, {"c": 2}], "d": 0}, "videos": [1, 2], "gone": None}
     here = {"a": {"b": [1, {"c": 3}], "d": 0}, "videos": [1], "new": "x" * 100 + "end"}

@@ -270,3 +270,17 @@ def test_a_slip_of_the_command_is_one_line_and_leaves_nothing(tmp_path, capsys):
     assert len(errors) == 2
     assert all(line.startswith("error: ") for line in errors)
     assert not out.exists()
+
+
+def test_a_sample_takes_no_other_data_s_place(tmp_path):
+    out = tmp_path / "out"
+    for split in ("train", "val", "train"):  # both lie in one folder, and writing again changes nothing
+        run(["--out", str(out), "--count", "2", "--split", split])
+    before = {path: path.read_bytes() for path in out.rglob("*") if path.is_file()}
+    with pytest.raises(UserError, match="another sample of SyncMNIST: seed is 0 there, 1 here"):
+        run(["--out", str(out), "--count", "2", "--seed", "1"])
+    (tmp_path / "category.txt").write_text("Pushing something")
+    with pytest.raises(UserError, match=r"holds 'category\.txt', and no run\.json tells what made it"):
+        run(["--out", str(tmp_path), "--count", "2"])
+    assert (tmp_path / "category.txt").read_text() == "Pushing something"
+    assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

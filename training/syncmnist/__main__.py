@@ -22,6 +22,7 @@ from static_dynamic.commands import Parser, command
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically, write_text
 from static_dynamic.pictures import card, write_png
+from static_dynamic.runs import Kind, open_run
 from training.pictures import enlarged, side_by_side, stacked, with_boxes, write_mp4
 from training.syncmnist.clips import CANVASES, SyncClip, SyncMNIST
 from training.syncmnist.digits import SETS, SPLITS
@@ -30,6 +31,7 @@ FPS = 5
 SHOWN = 6
 """Clips on the contact sheet."""
 MOVING, OTHER = "#F58231", "#4C6FFF"
+SAMPLE = Kind("sample of SyncMNIST", "run.json", ("category.txt", "*_videofolder.txt", "frames/", "videos/"))
 COLUMNS = ("name", "frame", "digit", "class", "in_step", "top", "left", "bottom", "right")
 
 
@@ -123,7 +125,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
         root=given.root,
         download=given.download,
     )
-    write_sample(data, given.out, given.format == "videos")
+    decisive = {name: getattr(given, name) for name in ("size", "equal_pairs", "seed", "digits")}
+    with open_run(given.out, SAMPLE, {**decisive, "written_as": given.format}):
+        write_sample(data, given.out, given.format == "videos")
     print(f"{given.count} clips in {given.out}")
 
 
