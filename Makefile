@@ -64,7 +64,7 @@ $(READY): pyproject.toml $(PINS) | $(RUN)
 
 $(VENV)/lowest.txt: pyproject.toml | $(RUN)
 	@$(PIP) uv
-	@$(RUN) -m uv pip compile --quiet --resolution lowest-direct --extra test pyproject.toml --output-file $@
+	@$(RUN) -m uv pip compile --quiet --upgrade --resolution lowest-direct --extra test pyproject.toml --output-file $@
 
 $(RUN):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=python3.12")'

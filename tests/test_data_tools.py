@@ -159,7 +159,6 @@ def test_a_video_that_breaks_off_or_has_a_hole_is_bad(tmp_path, damage):
     assert not (tmp_path / "frames").exists()
 
 
-@pytest.mark.slow
 def test_processes_make_the_same_frames(videos, tmp_path):
     one = extract(videos, tmp_path / "one", AS_THEY_ARE)
     two = extract(videos, tmp_path / "two", AS_THEY_ARE, workers=2)

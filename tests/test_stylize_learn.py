@@ -456,7 +456,7 @@ def test_one_clip_is_generated_at_a_time(clip):
 
 
 def test_the_measurement_paints_with_a_learned_style(clip, tmp_path):
-    learn(clip)
+    learn(clip, "--steps", 1)
     name = str(clip / "a.safetensors")
     check_style(name)
     frames = np.stack([filmed(number) for number in range(3)])

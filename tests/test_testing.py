@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from quick import quick
 from test_external import tiny_torchvision
 from torch import nn
 
@@ -251,12 +252,14 @@ def noise(*shapes):
     return clips[0] if len(clips) == 1 else clips
 
 
-@pytest.mark.parametrize("name", TORCHVISION)
+@pytest.mark.parametrize("name", quick("r3d_18", "mvit_v2_s", "swin3d_t", among=TORCHVISION))
 def test_torchvision(name):
     side = 64 if name.startswith("mvit") else 32
     check_model(tiny_torchvision(name), noise((2, 3, 16, side, side)))
 
 
-@pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224", "convnext_atto"])
+@pytest.mark.parametrize(
+    "name", quick("vit_tiny_patch16_224", among=["resnet18", "vit_tiny_patch16_224", "convnext_atto"])
+)
 def test_timm(name):
     check_model(models.create_model(f"timm:{name}"), noise((2, 3, 2, 224, 224)))

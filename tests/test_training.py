@@ -212,7 +212,6 @@ def test_other_videos_are_another_run(work, capsys):
     assert "videos is '12 videos, " in fails(capsys, *TRAIN, "--epochs", 2, "--save_dir", "r")
 
 
-@pytest.mark.slow
 def test_two_processes_do_what_one_does(work):
     """Half the batch each, by torchrun; where nothing looks across a batch or at random numbers, metrics agree."""
     common = [*TRAIN, "--model", "tiny_models:steady", "--dropout", "0", "--epochs", 2]
