@@ -66,9 +66,12 @@ class Config(Options):
         None, description="checkpoint file, in any published format; without it the weights are random"
     )
     pretrained: bool = Field(False, description="fetch the published weights, where there is a network")
-    strict: bool = Field(True, description="refuse a checkpoint whose keys do not all fit")
+    strict: bool = Field(True, description="refuse a checkpoint that does not fill all weights")
     num_classes: int | None = Field(
         None, ge=1, description="size of the classifier (default: that of the checkpoint, else as published)"
+    )
+    checkpoint_key: str | None = Field(
+        None, description="where in the checkpoint the weights are, e.g. model_ema (default: what fits best)"
     )
     trust_checkpoint: bool = Field(False, description="load a checkpoint even if it could run code")
     trained_on: str | None = Field(None, description="data set that the checkpoint was trained on, for the record")

@@ -5,7 +5,8 @@ import io
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from warnings import catch_warnings, simplefilter
 
 from config import Config, input_recipe, open_data, plain, read_config
 from static_dynamic.commands import as_flags, command
@@ -46,7 +47,8 @@ def run(config: Config) -> "Result":
     from static_dynamic.sources.left_out import unused
 
     MEASUREMENT.read(config.folder)  # the folder of another kind of run is refused before hours of work
-    model, spec, report = open_model(config)
+    model = open_model(config)
+    spec: ModelSpec = vars(model)["spec"]
     recipe = input_recipe(spec, config)
     source = open_data(config, recipe)
     for line in unused(source, config.n_examples):
@@ -93,36 +95,40 @@ def run(config: Config) -> "Result":
             provenance={
                 "options": config.model_dump(mode="json"),
                 "summary": spec.summary,
-                "checkpoint": report,
+                "num_classes": spec.num_classes,
+                "checkpoint": spec.checkpoint and asdict(spec.checkpoint),
                 **({"audit": judged.table} if judged.table else {}),
             },
             on_video=on_video,
         )
-    result.warnings[:0] = ([no_checkpoint(spec)] if report is None else []) + judged.doubts
+    result.warnings.extend(judged.doubts)
     if config.audit == "weigh":
         result.warnings.append("Pairs are weighed by the motion that their styles keep; as published, all count alike.")
     save(result, config)
     return result
 
 
-def open_model(config: Config) -> "tuple[Module, ModelSpec, dict[str, Any] | None]":
-    """The model that the options name, what it declares, and what its checkpoint was (``None``: random weights)."""
+def open_model(config: Config) -> "Module":
+    """The model that the options name; its ``spec`` says what it declares and what its weights are."""
     import models
 
     try:
-        model = models.create_model(
-            config.model,
-            checkpoint=config.checkpoint,
-            num_classes=config.num_classes or NUM_CLASSES.get(config.dataset or ""),
-            seed=config.random_seed,
-            strict=config.strict,
-            trust_checkpoint=config.trust_checkpoint,
-            pretrained=config.pretrained,
-        )
+        declared = models.describe(config.model, config.frames, config.image_size)
+        usual = None if declared.fixed_classes else NUM_CLASSES.get(config.dataset or "")
+        with catch_warnings():
+            simplefilter("ignore", models.PartialWeights)  # the result says the same
+            return models.create_model(
+                declared,
+                checkpoint=config.checkpoint,
+                num_classes=config.num_classes or usual,
+                seed=config.random_seed,
+                strict=config.strict,
+                trust_checkpoint=config.trust_checkpoint,
+                pretrained=config.pretrained,
+                checkpoint_key=config.checkpoint_key,
+            )
     except models.ModelError as error:
         raise UserError(str(error)) from None
-    declared = vars(model)  # the zoo sets both
-    return model, declared["spec"], declared["checkpoint"] and asdict(declared["checkpoint"])
 
 
 def judge_styles(config: Config, source: "Source", recipe: "Recipe | FlowRecipe", styles: Sequence[str]) -> "Judged":
@@ -140,13 +146,6 @@ def judge_styles(config: Config, source: "Source", recipe: "Recipe | FlowRecipe"
         raise UserError("--audit is for models of clips: one of image and flow sees the flow as filmed in every style.")
     with progress_bar("videos to audit") as on_video:
         return judge_study(source, styles, config.random_seed, config.n_examples, on_video)
-
-
-def no_checkpoint(spec: "ModelSpec") -> str:
-    """What must be said of weights that no checkpoint gave."""
-    if spec.own:
-        return f"No --checkpoint: the weights of {spec.name} are as your function made them."
-    return f"The weights of {spec.name} are random (no --checkpoint): this describes an untrained network."
 
 
 def stage_names(declared: Sequence[str], config: Config) -> list[str] | None:

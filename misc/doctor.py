@@ -89,14 +89,15 @@ def _device(kind: str, names: list[str]) -> "Finding":
     """A kind of GPU, tried with a sum."""
     import torch
 
-    from models.optional import Finding, first_line
+    from models.errors import said
+    from models.optional import Finding
 
     if not names:
         return Finding(kind, "not there", "no GPU of this kind: runs use what there is, or the CPU")
     try:
         torch.ones(2, device=kind).sum().item()
     except Exception as error:  # a driver that is too old, or a GPU that this torch was not built for
-        return Finding(kind, "broken", first_line(error))
+        return Finding(kind, "broken", said(error))
     return Finding(kind, "usable", ", ".join(names))
 
 

@@ -8,9 +8,10 @@ Example:
     Stage(module='s5', layout='N C T H W', item=0)
 """
 
-from models.checkpoints import LoadReport, load_checkpoint
-from models.errors import ModelError
+from models.checkpoints import OtherClasses, load_checkpoint
+from models.errors import ModelError, PartialWeights
 from models.registry import register_model
+from models.report import LoadReport
 from models.spec import ModelSpec, Recipe, Stage
 from models.zoo import create_model, describe, list_models
 
@@ -18,6 +19,8 @@ __all__ = [
     "LoadReport",
     "ModelError",
     "ModelSpec",
+    "OtherClasses",
+    "PartialWeights",
     "Recipe",
     "Stage",
     "create_model",

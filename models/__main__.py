@@ -2,15 +2,17 @@
 
 import argparse
 import sys
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import nn
 
 import models
-from models.errors import ModelError
+from models.errors import ModelError, PartialWeights
+from models.foreign import pair
 from models.probe import Shapes, listed, probe, suggest
 
 
@@ -20,19 +22,27 @@ def _times(spec: models.ModelSpec) -> str:
     recipe: Mapping[str, Any] = spec.recipe
     if "flows" in recipe:
         return f"{recipe['frames']} + {'/'.join(recipe['flows'])} flow"
-    counts = (recipe["frames"],) if isinstance(recipe["frames"], int) else recipe["frames"]
-    return f"{'+'.join(map(str, counts))} x {recipe['rate']}"
+    return f"{_joined(recipe.get('frames', '-'), '+')} x {recipe.get('rate', '-')}"
 
 
 def _size(recipe: Mapping[str, Any]) -> str:
     if "size" in recipe:
-        return f"{' x '.join(map(str, recipe['size']))} pixels"
-    return f"short side {recipe.get('short_side') or recipe['crop']}, crop {recipe['crop']} pixels"
+        return f"{_joined(recipe['size'], ' x ')} pixels"
+    crop = recipe.get("crop", "-")
+    short_side = recipe.get("short_side") or (crop if isinstance(crop, (int, str)) else min(crop))
+    return f"short side {short_side}, crop {_joined(crop, ' x ')} pixels"
+
+
+def _joined(value: int | str | Iterable[int], between: str) -> str:
+    return str(value) if isinstance(value, (int, str)) else between.join(map(str, value))
 
 
 def _shapes_only(spec: models.ModelSpec) -> nn.Module:
-    with torch.device("meta"):  # shapes without memory
-        return spec.build(spec.num_classes)
+    try:
+        with torch.device("meta"):  # shapes without memory
+            return spec.build(spec.num_classes)
+    except Exception:  # a library that needs numbers to build a model; a true error comes again
+        return models.create_model(spec)
 
 
 def _millions(model: nn.Module) -> str:
@@ -95,15 +105,17 @@ def details(name: str) -> str:
     return f"{_table(facts)}\n\n{_table(stages)}"
 
 
-def tree(name: str, size: int | None, frames: str | None, depth: int) -> str:
+def tree(name: str, size: tuple[int, int] | None, frames: tuple[int, ...] | None, depth: int) -> str:
     """Every module that a forward runs, down to a depth, with what it returns and the stage that it is or could be."""
-    model = models.create_model(name)
+    one = frames[0] if frames and len(frames) == 1 else None
+    model = models.create_model(name, frames=one, image_size=size and (size[0] if size[0] == size[1] else size))
     spec = _spec(model)
     declared: dict[str, list[str]] = {}
     for stage, (path, _, item) in spec.stages.items():
         declared.setdefault(path, []).append(stage if item is None else f"{stage} (element {item})")
-    shapes = _input(spec.recipe or {}, size, frames)
-    modules = probe(model, shapes)
+    recipe: Mapping[str, Any] = spec.recipe or {}
+    shapes = _input(recipe, size, frames)
+    modules = probe(model, shapes, torch.uint8 if recipe.get("values") == "uint8" else None)
     could = set() if declared else {module.path for module in suggest(modules)}
     rows = [("module", "class", "output", "stage" if declared else "suggested")]
     for module in modules:
@@ -114,25 +126,44 @@ def tree(name: str, size: int | None, frames: str | None, depth: int) -> str:
     return f"{name} on an input of shape {listed(shapes)}\n\n{_table(rows)}\n\n{_advice(declared, spec.stages)}"
 
 
-def _input(recipe: Mapping[str, Any], size: int | None, frames: str | None) -> Shapes:
+def _input(recipe: Mapping[str, Any], size: tuple[int, int] | None, frames: tuple[int, ...] | None) -> Shapes:
     """Shapes of an input: as asked for, else as the model declares."""
-    if not recipe and (size is None or frames is None):
+    given, area = frames or recipe.get("frames"), size or recipe.get("size") or recipe.get("crop")
+    if given is None or area is None:
         raise ModelError("This model declares no input: give --frames (e.g. 8, or 8,32 for two pathways) and --size.")
-    try:
-        asked = [int(count) for count in frames.split(",")] if frames else recipe["frames"]
-    except ValueError:
-        raise ModelError(f"--frames takes numbers, e.g. 8 or 8,32. Got {frames!r}.") from None
-    counts = (asked,) if isinstance(asked, int) else tuple(asked)
-    height, width = (size, size) if size else recipe.get("size") or (recipe["crop"],) * 2
-    if min(*counts, height, width) < 1:
-        raise ModelError(f"--frames and --size must be positive. Got {counts} and {height}.")
+    counts = (given,) if isinstance(given, int) else tuple(given)
+    height, width = pair(area)
     if "flows" not in recipe:
-        return [(1, 3, count, height, width) for count in counts]
+        lengths = {"C": 3, "H": height, "W": width}
+        axes = recipe.get("layout", "C T H W").split()
+        return [(1, *({**lengths, "T": count}[axis] for axis in axes)) for count in counts]
     time = () if counts == (1,) else counts
     return {
         "Image": (1, *time, 3, height, width),
         "Flow": (1, *time, 3 * len(recipe["flows"]), height, width),
     }
+
+
+def _numbers(separator: str) -> Callable[[str], tuple[int, ...]]:
+    """``8,32`` → 8 and 32."""
+
+    def read(text: str) -> tuple[int, ...]:
+        numbers = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(separator))
+        if min(numbers) < 1:
+            raise argparse.ArgumentTypeError(f"positive whole numbers are needed, got {text!r}")
+        return numbers
+
+    return read
+
+
+def _height_and_width(text: str) -> tuple[int, int]:
+    """``112`` or ``112x160``, in pixels."""
+    match _numbers("x")(text.lower()):
+        case (side,):
+            return side, side
+        case (height, width):
+            return height, width
+    raise argparse.ArgumentTypeError(f"a side, or height x width, is needed, got {text!r}")
 
 
 def _advice(declared: Mapping[str, object], stages: Iterable[str]) -> str:
@@ -147,27 +178,39 @@ def _advice(declared: Mapping[str, object], stages: Iterable[str]) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; a user's slip is one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(prog="python -m models", description="The model zoo.")
+    try:
+        options = _parser().parse_args(arguments)
+        show: dict[str, Callable[[], str]] = {
+            "list": lambda: listing(options.pattern),
+            "show": lambda: details(options.name),
+            "stages": lambda: tree(options.name, options.size, options.frames, options.depth),
+        }
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", PartialWeights)  # nothing here depends on the weights
+            print(show[options.command]())
+    except ModelError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raise instead of printing how the command is used."""
+        raise ModelError(f"{message[0].upper()}{message[1:]}.")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="python -m models", description="The model zoo.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("list", help="one line per model").add_argument("pattern", nargs="?", default="*")
     commands.add_parser("show", help="all about one model").add_argument("name")
     stages = commands.add_parser("stages", help="what is inside a model: modules, output shapes, stages")
     stages.add_argument("name", help="a name of the list, library:model, or package.module:function of your own")
-    stages.add_argument("--size", type=int, help="height and width of the input, pixels")
-    stages.add_argument("--frames", help="frames of the input; with commas for several pathways")
+    stages.add_argument("--size", type=_height_and_width, help="side, or height x width, of the input, pixels")
+    stages.add_argument("--frames", type=_numbers(","), help="frames of the input; with commas for several pathways")
     stages.add_argument("--depth", type=int, default=2, help="how deep into the module tree (default: 2)")
-    options = parser.parse_args(arguments)
-    show: dict[str, Callable[[], str]] = {
-        "list": lambda: listing(options.pattern),
-        "show": lambda: details(options.name),
-        "stages": lambda: tree(options.name, options.size, options.frames, options.depth),
-    }
-    try:
-        print(show[options.command]())
-    except ModelError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return parser
 
 
 if __name__ == "__main__":

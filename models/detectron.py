@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from models.checkpoints import load_checkpoint
-from models.errors import ModelError, unknown
-from models.foreign import Wrapped, lacking, triple
+from models.errors import ModelError, said, unknown
+from models.foreign import Wrapped, triple
 from models.keys import State
-from models.optional import first_line, need
+from models.optional import need
 from models.spec import ModelSpec, Recipe, Stage, require_clip
 
 LAYOUT = "(N T) C H W"
@@ -77,7 +77,7 @@ def detectron2_model(path: str) -> ModelSpec:
         with _told("build", path):
             model = Detector(modeling.build_model(made), made.INPUT.FORMAT)
         if Path(weights).is_file() and made.MODEL.DEVICE != "meta":  # there, only shapes are asked for
-            _load(model, weights, replace(spec, num_classes=num_classes))
+            _load(model, weights, spec)
         return model
 
     spec = ModelSpec(
@@ -109,7 +109,7 @@ def _told(deed: str, path: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        why = f"{type(error).__name__}: {first_line(error)}."
+        why = f"{type(error).__name__}: {said(error)}."
         if ":python/" in why:  # a tag that YAML would call
             why += " Such tags may run code: write the values out, as cfg.dump() does."
         raise ModelError(f"detectron2 cannot {deed} {path}: {why}") from error
@@ -141,7 +141,5 @@ def _stages(backbone: Any) -> dict[str, Stage]:
 
 
 def _load(model: nn.Module, weights: str, spec: ModelSpec) -> None:
-    """Load the weights that a configuration names; what they lack is in ``checkpoint`` and in the summary."""
-    report = load_checkpoint(model, weights, strict=False)
-    absent = (*report.missing, *report.mismatched)
-    vars(model).update(spec=replace(spec, summary=spec.summary + lacking(absent)), checkpoint=report)
+    """Load the weights that a configuration names; what they lack is in the report."""
+    vars(model)["spec"] = replace(spec, checkpoint=load_checkpoint(model, weights, strict=False))

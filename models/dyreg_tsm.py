@@ -11,7 +11,7 @@ from models.errors import ModelError, unknown
 from models.keys import State
 from models.registry import register_model
 from models.resnet3d import R50
-from models.spec import ModelSpec, Stage
+from models.spec import DECLARED, Input, ModelSpec, Stage
 from models.tsm import STAGES, TSM, recipe
 
 PAPER = (
@@ -109,36 +109,36 @@ one = partial(register_model, stages=stages(ONE), paper=PAPER, num_classes=174)
 
 
 @three(recipe=recipe(16, 4), aliases=("dyreg_tsm_r50",))
-def tsm_dyreg_l2l3l4(num_classes: int) -> nn.Module:
+def tsm_dyreg_l2l3l4(num_classes: int, frames: int = 16) -> nn.Module:
     """TSM with three DyReg modules for Something-Something v2, 16 frames."""
-    return DyRegTSM(num_classes, frames=16)
+    return DyRegTSM(num_classes, frames)
 
 
 @three(recipe={**recipe(16, 4), "crop": 256})
-def tsm_dyreg_l2l3l4_fullres(num_classes: int) -> nn.Module:
+def tsm_dyreg_l2l3l4_fullres(num_classes: int, frames: int = 16) -> nn.Module:
     """TSM with three DyReg modules, 16 frames, as it is evaluated at full resolution."""
-    return DyRegTSM(num_classes, frames=16)
+    return DyRegTSM(num_classes, frames)
 
 
 @three(recipe=recipe(8, 8))
-def tsm_dyreg_l2l3l4_8f(num_classes: int) -> nn.Module:
+def tsm_dyreg_l2l3l4_8f(num_classes: int, frames: int = 8) -> nn.Module:
     """TSM with three DyReg modules, 8 frames."""
-    return DyRegTSM(num_classes, frames=8)
+    return DyRegTSM(num_classes, frames)
 
 
 @one(recipe=recipe(16, 4))
-def tsm_dyreg_l3(num_classes: int) -> nn.Module:
+def tsm_dyreg_l3(num_classes: int, frames: int = 16) -> nn.Module:
     """TSM with one DyReg module for Something-Something v2, 16 frames."""
-    return DyRegTSM(num_classes, frames=16, placement=ONE)
+    return DyRegTSM(num_classes, frames, placement=ONE)
 
 
 @one(recipe=recipe(8, 8))
-def tsm_dyreg_l3_8f(num_classes: int) -> nn.Module:
+def tsm_dyreg_l3_8f(num_classes: int, frames: int = 8) -> nn.Module:
     """TSM with one DyReg module, 8 frames."""
-    return DyRegTSM(num_classes, frames=8, placement=ONE)
+    return DyRegTSM(num_classes, frames, placement=ONE)
 
 
-def placed(name: str) -> ModelSpec:
+def placed(name: str, asked: Input = DECLARED) -> ModelSpec:
     """``"layer2.1_layer3.4"`` → TSM with a DyReg module at each of these places, 16 frames; ``"layer3.4@8"``: 8 frames.
 
     Raises:
@@ -148,7 +148,7 @@ def placed(name: str) -> ModelSpec:
     found = stages(placement)
     if count and (not count.isdecimal() or not int(count)):
         raise ModelError(f"A placement ends in the number of frames, e.g. layer3.4@8. Got {name!r}.")
-    frames = int(count or 16)
+    frames = asked.frames or int(count or 16)
     return ModelSpec(
         name=f"dyreg:{name}",
         summary=f"TSM with DyReg modules at {placement}, {frames} frames.",

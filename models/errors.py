@@ -1,11 +1,43 @@
 """One error form for every slip of a user of the zoo: what is wrong, what was given, what is allowed."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
+
+MOST = 300
+"""Letters of another library's message that are shown."""
 
 
 class ModelError(ValueError):
     """A mistake that the user can mend; its message is one line and needs no traceback."""
+
+
+class PartialWeights(UserWarning):
+    """A checkpoint filled only a part of a model, or could have filled it in two ways."""
+
+
+def said(error: BaseException) -> str:
+    """What an error says in its first line, and in what follows a colon there; its kind if it says nothing.
+
+    Example:
+        >>> said(ValueError("Wrong size:\\n  8 for 9.\\nAsk for help."))
+        'Wrong size: 8 for 9. Ask for help'
+    """
+    text = str(error).strip() or type(error).__name__
+    first = text.splitlines()[0].rstrip()
+    whole = " ".join((text if first.endswith(":") else first).split()).rstrip(". ")
+    return whole if len(whole) <= MOST else f"{whole[:MOST]}..."
+
+
+@contextmanager
+def one_line(what: str) -> Iterator[None]:
+    """Whatever goes wrong in the block is a ``ModelError`` of one line, which begins with ``what``."""
+    try:
+        yield
+    except ModelError:
+        raise
+    except Exception as error:
+        raise ModelError(f"{what}: {type(error).__name__}: {said(error)}.") from error
 
 
 def unknown(kind: str, given: object, allowed: Iterable[str]) -> ModelError:

@@ -22,14 +22,18 @@ from torch import nn
 
 from models.detectron import detectron2_model
 from models.dyreg_tsm import placed
-from models.errors import ModelError, unknown
+from models.errors import ModelError, one_line, said, unknown
 from models.hubs import pytorchvideo_model, transformers_model
-from models.spec import ModelSpec, Stage
+from models.spec import DECLARED, Input, ModelSpec, Stage
 from models.vision import timm_model, torchvision_model
 
 
-def describe_external(name: str) -> ModelSpec:
+def describe_external(name: str, asked: Input = DECLARED) -> ModelSpec:
     """What is known about a model of another library, or of the user's own.
+
+    Args:
+        name: ``library:model``, or ``package.module:function``.
+        asked: Of its input, where it has to be built for that.
 
     Raises:
         ModelError: If the library or the model is not there.
@@ -39,57 +43,63 @@ def describe_external(name: str) -> ModelSpec:
         Stage(module='layer4', layout='N C T H W', item=None)
     """
     library, _, model = name.partition(":")
-    libraries: dict[str, Callable[[str], ModelSpec]] = {
+    libraries: dict[str, Callable[[str, Input], ModelSpec]] = {
         "torchvision": torchvision_model,
         "timm": timm_model,
         "hf": transformers_model,
         "pytorchvideo": pytorchvideo_model,
-        "detectron2": detectron2_model,
+        "detectron2": lambda model, _: detectron2_model(model),
         "dyreg": placed,
     }
     if library in libraries:
-        return libraries[library](model)
-    return own_model(library, model, [*libraries])
+        with one_line(f"The model {name} cannot be described"):
+            return libraries[library](model, asked)
+    return own_model(library, model, asked, [*libraries])
 
 
-def own_model(module: str, factory: str, libraries: list[str]) -> ModelSpec:
+def own_model(module: str, factory: str, asked: Input, libraries: list[str]) -> ModelSpec:
     """A function or class of the user's own that returns an ``nn.Module``; the current folder is searched too.
 
-    Where the module it returns has a ``spec``, its ``stages`` and ``recipe`` are used.
+    It gets those of ``num_classes``, ``frames`` and ``image_size`` that it has arguments for. Where the module that it
+    returns has a ``spec``, its ``stages`` and ``recipe`` are used.
     """
     build = _find(module, factory, libraries)
-    parameters = inspect.signature(build).parameters
-    takes_classes = "num_classes" in parameters
-    default = parameters["num_classes"].default if takes_classes else None
+    with one_line(f"The arguments of {module}:{factory} are unknown"):
+        arguments = inspect.signature(build).parameters
+    takes_classes = "num_classes" in arguments
+    default = arguments["num_classes"].default if takes_classes else None
+    options = {name: value for name, value in asked._asdict().items() if value is not None and name in arguments}
     spec = ModelSpec(
         name=f"{module}:{factory}",
         summary=f"Your own module, as {module}:{factory} returns it.",
-        build=lambda num_classes: _own(spec, build, {"num_classes": num_classes} if takes_classes else {}),
+        build=lambda num_classes: _own(
+            spec, build, {**options, **({"num_classes": num_classes} if takes_classes else {})}
+        ),
         stages={},
         recipe=None,
         own=True,
+        fixed_classes=not takes_classes,
         paper="-",
         num_classes=default if isinstance(default, int) else 400,
     )
     return spec
 
 
-def _own(spec: ModelSpec, build: Callable[..., object], options: Mapping[str, int]) -> nn.Module:
+def _own(spec: ModelSpec, build: Callable[..., object], options: Mapping[str, object]) -> nn.Module:
     try:
         model = build(**options)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         where = traceback.extract_tb(error.__traceback__)[-1]
-        reason = (str(error) or "no message").splitlines()[0]
-        raise ModelError(
-            f"{spec.name} failed with {type(error).__name__}: {reason} ({where.filename}, line {where.lineno})."
-        ) from error
+        reason = f"{type(error).__name__}: {said(error)} ({where.filename}, line {where.lineno})"
+        raise ModelError(f"{spec.name} failed with {reason}.") from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"The function {spec.name} must return an nn.Module. Got {type(model).__name__}.")
     brought = getattr(model, "spec", None)
-    stages = {stage: Stage(*place) for stage, place in (getattr(brought, "stages", None) or {}).items()}
-    recipe: Any = getattr(brought, "recipe", None) or None
-    if is_dataclass(recipe):  # the measurement's Recipe, which has the same names
-        recipe = asdict(cast(Any, recipe))
+    with one_line(f"The 'spec' of the module that {spec.name} returns is invalid"):
+        stages = {stage: Stage(*place) for stage, place in (getattr(brought, "stages", None) or {}).items()}
+        recipe: Any = getattr(brought, "recipe", None) or None
+        if is_dataclass(recipe):  # the measurement's Recipe, which has the same names
+            recipe = asdict(cast(Any, recipe))
     vars(model)["spec"] = replace(spec, stages=stages, recipe=recipe)
     return model
 
@@ -105,9 +115,9 @@ def _find(module: str, factory: str, libraries: list[str]) -> Callable[..., obje
         if error.name and f"{module}.".startswith(f"{error.name}."):
             raise no_module from None
         raise ModelError(f"The module {module!r} cannot be imported: {error}.") from error
-    except Exception as error:
-        first = (str(error) or "no message").splitlines()[0]
-        raise ModelError(f"The module {module!r} cannot be imported: {type(error).__name__}: {first}") from error
+    except (Exception, SystemExit) as error:
+        reason = f"{type(error).__name__}: {said(error)}"
+        raise ModelError(f"The module {module!r} cannot be imported: {reason}.") from error
     found = getattr(home, factory, None)
     if found is None:
         own = [name for name, value in vars(home).items() if callable(value) and not name.startswith("_")]

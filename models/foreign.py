@@ -1,13 +1,13 @@
 """What the adapters to other libraries share."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
 
 from models.errors import ModelError
-from models.spec import Stage
+from models.spec import Input, Stage
 
 
 class Wrapped(nn.Module):
@@ -34,9 +34,16 @@ def no_such(kind: str, given: str, allowed: Iterable[str], listing: str) -> Mode
     return ModelError(f"Unknown {kind} {given!r}.{nearest} Allowed: one of {len(names)}, which {listing} lists.")
 
 
-def lacking(missing: Sequence[str]) -> str:
-    """What must be added to the summary of a model whose file lacks some of its weights."""
-    return f" {len(missing)} tensors were not in it and are random: {', '.join(missing[:3])}." if missing else ""
+def pair(size: int | tuple[int, int]) -> tuple[int, int]:
+    """Height and width; a number is the side of a square."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def require_declared(name: str, asked: Input, frames: int | tuple[int, ...], crop: int) -> None:
+    """Raise a ModelError if another input is asked for of a model that is built for one only."""
+    if asked.frames not in (None, frames) or pair(asked.image_size or crop) != pair(crop):
+        given = f"{asked.frames or frames} frames of {' x '.join(map(str, pair(asked.image_size or crop)))}"
+        raise ModelError(f"{name} can only be built for {frames} frames of {crop} x {crop} pixels. Got {given}.")
 
 
 def numbered(name: str, modules: Iterable[str], layout: str, first: int, item: int | None = None) -> dict[str, Stage]:

@@ -1,6 +1,5 @@
 """Models of two optional libraries: transformers (``hf:…``) and pytorchvideo (``pytorchvideo:…``)."""
 
-import hashlib
 import json
 import logging
 import sys
@@ -13,11 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.checkpoints import LoadReport
-from models.errors import ModelError, unknown
-from models.foreign import Wrapped, blocks, lacking, triple
+from models.errors import ModelError, said, unknown
+from models.foreign import Wrapped, blocks, pair, require_declared, triple
 from models.optional import need
-from models.spec import ModelSpec, Recipe, Stage
+from models.reading import INDEX, sha256, shards
+from models.report import LoadReport, filled, some
+from models.spec import DECLARED, Input, ModelSpec, Recipe, Stage
 
 Colour = tuple[float, float, float]
 
@@ -100,8 +100,8 @@ class FramesFirst(Wrapped):
         return logits
 
 
-def transformers_model(model: str) -> ModelSpec:
-    """A TimeSformer, VideoMAE, ViViT or V-JEPA 2 by model type, local folder or hub id.
+def transformers_model(model: str, asked: Input = DECLARED) -> ModelSpec:
+    """A TimeSformer, VideoMAE, ViViT or V-JEPA 2 by model type, local folder or hub id, for the input asked for.
 
     A type (``videomae``) or a folder with nothing but a ``config.json`` gives random weights; the summary says so.
     """
@@ -109,8 +109,7 @@ def transformers_model(model: str) -> ModelSpec:
     config = _config(library, model)
     family = FAMILIES[config.model_type]
     has_weights = model not in FAMILIES and (not Path(model).exists() or _holds_weights(Path(model)))
-    side = _first(getattr(config, "crop_size", None) or config.image_size)
-    frames = getattr(config, "frames_per_clip", None) or config.num_frames
+    side, frames = _resized(config, asked)
     mean, std = _normalisation(library, model, family)
     origin = f"weights of {model}" if has_weights else f"random weights from the configuration {model}"
 
@@ -144,6 +143,20 @@ def _config(library: Any, model: str) -> Any:
     return config
 
 
+def _resized(config: Any, asked: Input) -> tuple[int, int]:
+    """Side and frames of the input, which are set as they are asked for."""
+    size_name = "crop_size" if hasattr(config, "crop_size") else "image_size"
+    frames_name = "frames_per_clip" if hasattr(config, "frames_per_clip") else "num_frames"
+    if asked.image_size:
+        height, width = pair(asked.image_size)
+        if height != width:
+            raise ModelError(f"Models of transformers take square frames here. Got {height} x {width}.")
+        setattr(config, size_name, height)
+    if asked.frames:
+        setattr(config, frames_name, asked.frames)
+    return _first(getattr(config, size_name)), getattr(config, frames_name)
+
+
 def _read(reader: Any, model: str, **options: Any) -> Any:
     """Read from a folder, from the local cache or, last, from the hub."""
     try:
@@ -154,12 +167,9 @@ def _read(reader: Any, model: str, **options: Any) -> Any:
                 if Path(model).exists():
                     raise
                 return reader.from_pretrained(model, **options)
-    except (OSError, ValueError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise ModelError(
-            f"hf:{model} cannot be read: {first} Offline, give a folder, or a model type "
-            f"({', '.join(FAMILIES)}) for random weights."
-        ) from None
+    except Exception as error:  # a damaged file is whatever its reader makes of it
+        hint = f" Offline, give a folder, or a model type ({', '.join(FAMILIES)}) for random weights."
+        raise ModelError(f"hf:{model} cannot be read: {said(error)}.{'' if Path(model).exists() else hint}") from None
 
 
 @contextmanager
@@ -209,26 +219,47 @@ def _holds_weights(folder: Path) -> bool:
 
 
 def _pretrained(library: Any, model: str, config: Any, side: int, spec: ModelSpec) -> nn.Module:
-    """The network with its weights; what the file lacked is in ``checkpoint`` and in the summary."""
+    """The network with its weights; what the file lacks is in the report.
+
+    Raises:
+        ModelError: If the weights cannot be read, or belong to another size of the input.
+    """
     options = {"config": config, "output_loading_info": True, "ignore_mismatched_sizes": True}
     net, info = _read(library.AutoModelForVideoClassification, model, **options)
-    missing = tuple(sorted({*info["missing_keys"], *(entry[0] for entry in info["mismatched_keys"])}))
-    wrapped = FramesFirst(net, side)
-    unexpected = tuple(sorted(info["unexpected_keys"]))
-    file = _file(library, model, "model.safetensors")
-    vars(wrapped).update(
-        spec=replace(spec, summary=spec.summary + lacking(missing), num_classes=config.num_labels),
-        checkpoint=LoadReport(str(file or model), "transformers", _sha256(file), missing, unexpected),
+    own = {key: tuple(tensor.shape) for key, tensor in net.state_dict().items()}
+    mismatched = {key: (tuple(given), tuple(mine)) for key, given, mine in sorted(info["mismatched_keys"])}
+    missing = tuple(key for key in own if key in info["missing_keys"])
+    if sized := [key for key in mismatched if "embed" in key]:
+        key, (given, mine) = sized[0], mismatched[sized[0]]
+        raise ModelError(
+            f"The weights of hf:{model} are for another size of input ({key} is {given}, here {mine}). Allowed: the "
+            "frames and the size of its configuration."
+        )
+    if empty := [key for key, tensor in net.state_dict().items() if tensor.is_meta]:
+        raise ModelError(f"hf:{model} holds names without numbers (the meta device): {some(empty)}.")
+    files = _weight_files(library, model)
+    report = LoadReport(
+        path=str(files[0] if len(files) == 1 else model),
+        format="transformers",
+        sha256=sha256(files),
+        missing=missing,
+        unexpected=tuple(sorted(info["unexpected_keys"])),
+        mismatched=mismatched,
+        filled=filled(own, {*missing, *mismatched}),
     )
+    wrapped = FramesFirst(net, side)
+    vars(wrapped)["spec"] = replace(spec, checkpoint=report)
     return wrapped
 
 
-def _sha256(file: Path | None) -> str:
-    """Digest of the file; none where the weights lie in several."""
-    if file is None:
-        return ""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+def _weight_files(library: Any, model: str) -> list[Path]:
+    """The files that the weights lie in."""
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        if file := _file(library, model, name):
+            return [file]
+        if index := _file(library, model, f"{name}{INDEX}"):
+            return shards(index)
+    return []
 
 
 # pytorchvideo
@@ -268,12 +299,14 @@ PYTORCHVIDEO: dict[str, tuple[Mapping[str, Stage], int | tuple[int, int], int, i
 }
 
 
-def pytorchvideo_model(model: str) -> ModelSpec:
-    """One of the video classifiers of ``pytorchvideo.models.hub``."""
+def pytorchvideo_model(model: str, asked: Input = DECLARED) -> ModelSpec:
+    """One of the video classifiers of ``pytorchvideo.models.hub``; the hub builds MViT for one input only."""
     hub: Any = need("pytorchvideo.models.hub")
     if model not in PYTORCHVIDEO:
         raise unknown("pytorchvideo model", model, PYTORCHVIDEO)
     stages, frames, rate, crop, short_side = PYTORCHVIDEO[model]
+    if model.startswith("mvit"):
+        require_declared(f"pytorchvideo:{model}", asked, frames, crop)
     builder = getattr(hub, model)
 
     def build(num_classes: int) -> nn.Module:

@@ -5,27 +5,13 @@ on as it is. To read another library's files, write one function and add it to t
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 State = dict[str, Tensor]
 Names = tuple[tuple[str, str], ...]  # pattern of a module's whole name → its name here
-
-PREFIXES = ("", "module.", "model.", "module.model.", "model.module.")
-
-
-def translate(state: State, own: Mapping[str, object]) -> State:
-    """A state dict under a model's own names: less a wrapper's prefix, and in the style that fits most of them.
-
-    Args:
-        state: What a file holds.
-        own: The model's names.
-    """
-    stripped = ({key.removeprefix(prefix): value for key, value in state.items()} for prefix in PREFIXES)
-    candidates = [style(named) for named in stripped for style in STYLES]
-    return max(candidates, key=lambda candidate: len(candidate.keys() & own.keys()))
 
 
 def _rename(key: str, modules: Names) -> str:

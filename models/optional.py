@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal, NamedTuple
 
-from models.errors import ModelError
+from models.errors import ModelError, said
 
 State = Literal["usable", "not installed", "not there", "broken"]
 
@@ -77,7 +77,7 @@ def need(module: str) -> ModuleType:
     except Exception as error:  # built for another torch, a library fails in more ways than ImportError
         name = module.partition(".")[0]
         library = OPTIONAL[name]
-        state = f"is broken here ({first_line(error)})" if is_there(name) else "is not installed"
+        state = f"is broken here ({said(error)})" if is_there(name) else "is not installed"
         raise ModelError(f"{library.use} need {name}, which {state}: {library.install}") from None
 
 
@@ -97,16 +97,10 @@ def check(name: str, library: Library) -> Finding:
             for part in library.parts:
                 pkgutil.resolve_name(part)
     except Exception as error:  # as in need
-        return Finding(name, "broken", f"{type(error).__name__}: {first_line(error)}. Try: {library.install}")
+        return Finding(name, "broken", f"{type(error).__name__}: {said(error)}. Try: {library.install}")
     return Finding(name, "usable", str(getattr(importlib.import_module(module), "__version__", "")))
 
 
 def is_there(module: str) -> bool:
     """Whether a top-level module is installed, without importing it."""
     return importlib.util.find_spec(module) is not None
-
-
-def first_line(error: Exception) -> str:
-    """What an error says, without a full stop; its kind if it says nothing."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return lines[0].rstrip(". ")

@@ -1,6 +1,7 @@
 """A look inside a model: which modules a forward runs, what they return, and which of them would make stages."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.errors import ModelError
+from models.errors import ModelError, said
 
 Shapes = Sequence[tuple[int, ...]] | Mapping[str, tuple[int, ...]]
 """Of a model's input: one per pathway, or by name."""
@@ -36,14 +37,15 @@ class Module:
         return self.path.count(".") + bool(self.path)
 
 
-def probe(model: nn.Module, shapes: Shapes) -> list[Module]:
+def probe(model: nn.Module, shapes: Shapes, dtype: torch.dtype | None = None) -> list[Module]:
     """One forward of one clip; every module that ran, in the order of the module tree.
 
     It runs on the meta device, which knows shapes alone and takes no time; where the model cannot, on its own.
 
     Args:
-        model: Any module.
+        model: Any module; its attributes and buffers are left as they were.
         shapes: Of its input; one clip.
+        dtype: Of its input; ``None`` means that of its parameters.
 
     Raises:
         ModelError: If the model does not take such an input.
@@ -51,10 +53,10 @@ def probe(model: nn.Module, shapes: Shapes) -> list[Module]:
     seen: dict[str, list[str]] = {}
     hooks = [module.register_forward_hook(_note(seen, path)) for path, module in model.named_modules()]
     try:
-        _forward(model, shapes, seen)
+        _forward(model, shapes, dtype or _precision(model), seen)
     except Exception as error:
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise ModelError(f"The model failed on an input of shape {listed(shapes)}: {reason}") from error
+        reason = f"{type(error).__name__}: {said(error)}"
+        raise ModelError(f"The model failed on an input of shape {listed(shapes)}: {reason}.") from error
     finally:
         for hook in hooks:
             hook.remove()
@@ -72,20 +74,41 @@ def listed(shapes: Shapes) -> str:
     return " and ".join(map(str, shapes))
 
 
-def _forward(model: nn.Module, shapes: Shapes, seen: dict[str, list[str]]) -> None:
-    def inputs(device: str) -> Any:
+def _precision(model: nn.Module) -> torch.dtype:
+    return next((tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()), torch.float32)
+
+
+def _forward(model: nn.Module, shapes: Shapes, dtype: torch.dtype, seen: dict[str, list[str]]) -> None:
+    def inputs(device: torch.device | str) -> Any:
         if isinstance(shapes, Mapping):
-            return {name: torch.zeros(shape, device=device) for name, shape in shapes.items()}
-        clips = [torch.zeros(shape, device=device) for shape in shapes]
+            return {name: torch.zeros(shape, device=device, dtype=dtype) for name, shape in shapes.items()}
+        clips = [torch.zeros(shape, device=device, dtype=dtype) for shape in shapes]
         return clips[0] if len(clips) == 1 else clips
 
-    tensors = [*model.named_parameters(), *model.named_buffers()]
+    parameters, buffers = dict(model.named_parameters()), dict(model.named_buffers())
+    shadow = {name: tensor.to("meta") for name, tensor in (parameters | buffers).items()}
+    copies = {name: tensor.clone() for name, tensor in buffers.items()}
     with torch.no_grad():
         try:
-            functional_call(model, {name: tensor.to("meta") for name, tensor in tensors}, (inputs("meta"),))
+            with _attributes_kept(model):
+                functional_call(model, shadow, (inputs("meta"),))
         except Exception:  # whatever a model does that needs numbers; a true error comes again below
             seen.clear()
-            model(inputs("cpu"))
+            with _attributes_kept(model):
+                home = next((tensor.device for tensor in parameters.values()), "cpu")
+                functional_call(model, copies, (inputs(home),))
+
+
+@contextmanager
+def _attributes_kept(model: nn.Module) -> Iterator[None]:
+    """What a forward leaves in the attributes of a module is taken away again."""
+    before = {module: dict(vars(module)) for module in model.modules()}
+    try:
+        yield
+    finally:
+        for module, attributes in before.items():
+            vars(module).clear()
+            vars(module).update(attributes)
 
 
 def _note(seen: dict[str, list[str]], path: str) -> Callable[[nn.Module, Any, Any], None]:

@@ -1,14 +1,16 @@
 """What a model says of itself, in plain data, so that any measurement can read it."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import NamedTuple, TypedDict
+from dataclasses import dataclass, field
+from typing import NamedTuple, NotRequired, TypedDict
 
 from torch import Tensor, nn
 
 from models.errors import ModelError
+from models.report import LoadReport
 
-Builder = Callable[[int], nn.Module]
+Builder = Callable[..., nn.Module]
+"""Takes ``num_classes``; and ``frames``, where a model has to be built for them."""
 
 
 class Stage(NamedTuple):
@@ -28,16 +30,21 @@ class Stage(NamedTuple):
 class Recipe(TypedDict):
     """How a model wants its input, in plain data.
 
-    Keys: ``frames`` per pathway; ``rate``, source frames per sampled frame of the first pathway; ``crop``
-    and ``short_side``, pixels; ``mean`` and ``std`` per channel, for RGB in 0..1.
+    Keys: ``frames`` per pathway; ``rate``, source frames per sampled frame of the first pathway; ``crop``, the side or
+    height and width, and ``short_side``, pixels; ``mean`` and ``std`` per channel, for RGB in 0..1; where they are
+    unusual, ``span`` and ``fps``, the ``layout`` of a clip (``"C T H W"``) and its ``values`` (``"normalised"``).
     """
 
     frames: int | tuple[int, ...]
     rate: int
-    crop: int
+    crop: int | tuple[int, int]
     short_side: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    span: NotRequired[int]
+    fps: NotRequired[float]
+    layout: NotRequired[str]
+    values: NotRequired[str]
 
 
 class FlowRecipe(TypedDict):
@@ -55,9 +62,24 @@ class FlowRecipe(TypedDict):
     std: tuple[float, float, float]
 
 
+class Input(NamedTuple):
+    """What is asked of a model's input, where the model has to be built for it; ``None``: as it declares.
+
+    Attributes:
+        frames: Frames of a clip.
+        image_size: Side, or height and width, in pixels.
+    """
+
+    frames: int | None = None
+    image_size: int | tuple[int, int] | None = None
+
+
+DECLARED = Input()
+
+
 @dataclass(frozen=True)
 class ModelSpec:
-    """What is known about a model before it is built.
+    """What is known about a model; all but the last two before it is built.
 
     Attributes:
         name: Its name in the registry.
@@ -72,6 +94,9 @@ class ModelSpec:
         licence: Under which that checkpoint is released.
         sha256: Its digest, or the beginning of it, where it is known.
         own: Whether a function of the user's builds it: only then its weights may be other than random at first.
+        fixed_classes: Whether that function takes no ``num_classes``.
+        checkpoint: What its weights came from; ``None`` for random weights.
+        notes: What a reader of a measurement must know of its weights.
     """
 
     name: str
@@ -86,6 +111,9 @@ class ModelSpec:
     licence: str | None = None
     sha256: str | None = None
     own: bool = False
+    fixed_classes: bool = False
+    checkpoint: LoadReport | None = field(default=None, compare=False)
+    notes: tuple[str, ...] = field(default=(), compare=False)
 
 
 def require_clip(clip: Tensor, frames: int | None = None) -> None:

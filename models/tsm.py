@@ -77,12 +77,12 @@ released = partial(register_model, stages=STAGES, paper=PAPER, num_classes=174, 
 
 
 @released(recipe=recipe(8, 8), url=f"{ZOO}segment8_e45.pth")
-def tsm_r50_8f(num_classes: int) -> nn.Module:
+def tsm_r50_8f(num_classes: int, frames: int = 8) -> nn.Module:
     """TSM for Something-Something v2, 8 frames."""
-    return TSM(num_classes, frames=8)
+    return TSM(num_classes, frames)
 
 
 @released(recipe=recipe(16, 4), url=f"{ZOO}segment16_e45.pth")
-def tsm_r50_16f(num_classes: int) -> nn.Module:
+def tsm_r50_16f(num_classes: int, frames: int = 16) -> nn.Module:
     """TSM for Something-Something v2, 16 frames."""
-    return TSM(num_classes, frames=16)
+    return TSM(num_classes, frames)

@@ -1,6 +1,7 @@
 """Models of torchvision (``torchvision:r3d_18``) and image models of timm, frame by frame (``timm:resnet50``)."""
 
 import math
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,15 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import ModelError, unknown
-from models.foreign import Wrapped, blocks, no_such, numbered, triple
-from models.spec import ModelSpec, Recipe, Stage
+from models.foreign import Wrapped, blocks, no_such, numbered, pair, require_declared, triple
+from models.keys import State
+from models.spec import DECLARED, Input, ModelSpec, Recipe, Stage, require_clip
 
 # torchvision
 
 RESNET = numbered("stage", ("stem", "layer1", "layer2", "layer3", "layer4"), "N C T H W", 1)
 S3D = numbered("stage", (f"features.{i}" for i in (0, 3, 6, 12, 15)), "N C T H W", 1)  # the last before every pooling
 SWIN = numbered("stage", (f"features.{i}" for i in (0, 2, 4, 6)), "N T H W C", 1)
-MVIT = blocks("blocks", 16, "N (1 T=8 H W) C", item=0)  # takes 16 frames, no other number
+MVIT = blocks("blocks", 16, "N (1 T=8 H W) C", item=0)
 
 _TRAN = "Tran et al., A Closer Look at Spatiotemporal Convolutions for Action Recognition, CVPR 2018, arXiv:1711.11248"
 _XIE = "Xie et al., Rethinking Spatiotemporal Feature Learning, ECCV 2018, arXiv:1712.04851"
@@ -38,8 +40,8 @@ TORCHVISION: dict[str, tuple[Mapping[str, Stage], int, int, str]] = {
 }
 
 
-def torchvision_model(model: str) -> ModelSpec:
-    """One of torchvision's video classifiers."""
+def torchvision_model(model: str, asked: Input = DECLARED) -> ModelSpec:
+    """One of torchvision's video classifiers; the library builds MViT for one input only."""
     if model not in TORCHVISION:
         raise unknown("torchvision model", model, TORCHVISION)
     import torchvision.models as library
@@ -47,6 +49,9 @@ def torchvision_model(model: str) -> ModelSpec:
     stages, frames, rate, paper = TORCHVISION[model]
     weights = library.get_model_weights(model).DEFAULT
     prepare = weights.transforms()
+    crop = prepare.crop_size[0]
+    if stages is MVIT:
+        require_declared(f"torchvision:{model}", asked, frames, crop)
     return ModelSpec(
         name=f"torchvision:{model}",
         summary=f"{model} of torchvision.",
@@ -55,7 +60,7 @@ def torchvision_model(model: str) -> ModelSpec:
         recipe=Recipe(
             frames=frames,
             rate=rate,
-            crop=prepare.crop_size[0],
+            crop=crop,
             short_side=min(prepare.resize_size),
             mean=triple(prepare.mean),
             std=triple(prepare.std),
@@ -76,30 +81,51 @@ class FrameByFrame(Wrapped):
 
     def forward(self, clip: Tensor) -> Tensor:
         """``(N, 3, T, H, W)`` → ``(N, classes)``."""
+        require_clip(clip)
         logits: Tensor = self.net(clip.transpose(1, 2).flatten(0, 1))
         return logits.unflatten(0, (clip.shape[0], clip.shape[2])).mean(1)
 
+    def adapt_checkpoint(self, state: State) -> State:
+        """What the library itself does with weights for images of another size: it resamples their positions."""
+        own = self.net.state_dict()
+        resample = getattr(sys.modules[type(self.net).__module__], "checkpoint_filter_fn", None)
+        if resample is None or all(own[key].shape == x.shape for key, x in state.items() if key in own):
+            return state
+        try:
+            adapted: State = resample(dict(state), self.net)
+        except Exception:  # a state of another model, or a function of another signature
+            return state
+        return state | {key: x for key, x in adapted.items() if key in state}
 
-def timm_model(model: str) -> ModelSpec:
+
+def timm_model(model: str, asked: Input = DECLARED) -> ModelSpec:
     """One of timm's image models, frame by frame; its stages are those that the library names as features.
 
-    Layouts follow from a dry run on the meta device, where the number of channels tells the axis of the units.
+    Layouts follow from a dry run on the meta device, where the number of channels tells the axis of the units. A model
+    whose positions belong to one size is built for the size that is asked for.
     """
     import timm
 
     if not timm.is_model(model):
         raise no_such("timm model", model, timm.list_models(), "timm.list_models()")
-
-    def build(num_classes: int) -> nn.Module:
-        return FrameByFrame(timm.create_model(model, num_classes=num_classes))
-
     with torch.random.fork_rng(devices=[]), torch.device("meta"):
         net = timm.create_model(model).eval()
         made = net.pretrained_cfg
-        channels, height, width = made["input_size"]
-        if channels != 3 or height != width:
-            raise ModelError(f"timm:{model} takes {channels} x {height} x {width} images. Allowed: square RGB images.")
-        stages = _timm_stages(net, torch.zeros(1, 3, height, width))
+        channels, *size = made["input_size"]
+        if channels != 3:
+            raise ModelError(f"timm:{model} takes images of {channels} channels. Allowed: RGB images.")
+        stages = _timm_stages(net, torch.zeros(1, 3, *size))
+    crop = asked.image_size or (size[0] if size[0] == size[1] else (size[0], size[1]))
+
+    def build(num_classes: int) -> nn.Module:
+        options = {} if pair(crop) == tuple(size) else {"img_size": pair(crop)}
+        try:
+            return FrameByFrame(timm.create_model(model, num_classes=num_classes, **options))
+        except TypeError as error:
+            if "img_size" not in str(error):
+                raise
+            return FrameByFrame(timm.create_model(model, num_classes=num_classes))  # it takes any size
+
     return ModelSpec(
         name=f"timm:{model}",
         summary=f"{model} of timm, frame by frame, logits averaged; 8 frames at rate 8 are this project's choice.",
@@ -108,8 +134,8 @@ def timm_model(model: str) -> ModelSpec:
         recipe=Recipe(
             frames=8,
             rate=8,
-            crop=height,
-            short_side=math.floor(height / (made.get("crop_pct") or 1)),
+            crop=crop,
+            short_side=math.floor(min(pair(crop)) / (made.get("crop_pct") or 1)),
             mean=triple(made["mean"]),
             std=triple(made["std"]),
         ),
@@ -132,7 +158,8 @@ def _timm_stages(net: nn.Module, image: Tensor) -> dict[str, Stage]:
     for hook in hooks:
         hook.remove()
     prefix = getattr(net, "num_prefix_tokens", None)
-    layouts = {path: _timm_layout(seen[path], named[path]["num_chs"], prefix) for path in named if path in seen}
+    size = (image.shape[2], image.shape[3])
+    layouts = {path: _timm_layout(seen[path], named[path]["num_chs"], prefix, size) for path in named if path in seen}
     found = {f"net.{path}": layout for path, layout in layouts.items() if layout}
     isotropic = all(path == f"net.blocks.{i}" for i, path in enumerate(found))
     name, first = ("block", 0) if isotropic else ("stage", 1)
@@ -146,16 +173,19 @@ def _keep(seen: dict[str, Any], path: str) -> Callable[[nn.Module, Any, Any], No
     return hook
 
 
-def _timm_layout(output: Any, channels: int, prefix: int | None) -> str | None:
+def _timm_layout(output: Any, channels: int, prefix: int | None, size: tuple[int, int]) -> str | None:
+    """The layout of an output for one image of this size; ``None`` where it is in doubt."""
     if not isinstance(output, Tensor):
         return None
+    height, width = size
     match tuple(output.shape):
-        case (_, rows, columns, last) if last == channels and rows == columns != channels:
+        case (_, rows, columns, last) if last == channels and rows * width == columns * height and rows != channels:
             return "(N T) H W C"
-        case (_, first, rows, columns) if first == channels and rows == columns != channels:
+        case (_, first, rows, columns) if first == channels and rows * width == columns * height and rows != channels:
             return "(N T) C H W"
         case (_, tokens, last) if last == channels:
-            extra = tokens - math.isqrt(tokens) ** 2
+            rows = math.isqrt(tokens * height // width)
+            extra = tokens - rows * rows * width // height
             if prefix is None or extra not in (0, prefix):
                 return "(N T) L C"  # positions in an order that the library does not state
             return f"(N T) ({extra} H W) C" if extra else "(N T) (H W) C"

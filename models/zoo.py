@@ -1,19 +1,24 @@
 """Ask for a model: of the zoo, of another library, or your own."""
 
 import os
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from fnmatch import fnmatch
+from functools import partial
 from importlib import import_module
+from inspect import signature
+from typing import Any, cast
 
 import torch
 from torch import nn
 
-from models.checkpoints import load_checkpoint
+from models.checkpoints import OtherClasses, load_checkpoint
 from models.downloads import fetch
-from models.errors import ModelError, unknown
+from models.errors import ModelError, PartialWeights, one_line, unknown
 from models.registry import registered
-from models.spec import ModelSpec
+from models.report import LoadReport
+from models.spec import Input, ModelSpec
 
 FAMILIES = (
     "resnet3d",
@@ -49,59 +54,119 @@ def list_models(pattern: str = "*") -> list[str]:
     return sorted({spec.name for name, spec in _zoo().items() if fnmatch(name, pattern)})
 
 
-def describe(name: str) -> ModelSpec:
+def describe(name: str, frames: int | None = None, image_size: int | tuple[int, int] | None = None) -> ModelSpec:
     """What is known about a model, by its name or an alias.
+
+    Args:
+        name: A name or alias of the registry, ``library:model``, or ``package.module:function``.
+        frames: Frames of a clip, for a model that has to be built for them; others take any.
+        image_size: Side, or height and width, in pixels, likewise.
 
     Raises:
         ModelError: If there is no such model; the message has the nearest name.
     """
+    asked = Input(frames, image_size)
     if ":" in name:  # of another library, or the user's own
         from models.external import describe_external
 
-        return describe_external(name)
+        return describe_external(name, asked)
     if name not in (zoo := _zoo()):
         raise unknown("model", name, zoo)
-    return zoo[name]
+    return _for_frames(zoo[name], frames)
+
+
+def _for_frames(spec: ModelSpec, frames: int | None) -> ModelSpec:
+    """The same, built for other frames where its function takes them."""
+    if frames is None or "frames" not in signature(spec.build).parameters:
+        return spec
+    recipe: Any = {**cast(Mapping[str, Any], spec.recipe), "frames": frames}
+    return replace(spec, build=partial(spec.build, frames=frames), recipe=recipe)
 
 
 def create_model(
-    name: str,
+    name: str | ModelSpec,
     checkpoint: str | os.PathLike[str] | None = None,
     num_classes: int | None = None,
     seed: int = 0,
     strict: bool = True,
     trust_checkpoint: bool = False,
     pretrained: bool = False,
+    checkpoint_key: str | None = None,
+    frames: int | None = None,
+    image_size: int | tuple[int, int] | None = None,
 ) -> nn.Module:
     """Build a model on the CPU, in eval mode; global random state stays as it is.
 
-    Its ``ModelSpec`` is kept as ``model.spec``, the ``LoadReport`` (or ``None``) as ``model.checkpoint``.
+    Its ``ModelSpec`` is kept as ``model.spec``, and the ``LoadReport`` of its weights (or ``None``) as
+    ``model.checkpoint``. Where a file fills only a part of the weights, ``model.spec.notes`` says so, and a warning.
 
     Args:
-        name: A name or alias of the registry.
+        name: A name or alias of the registry, ``library:model``, ``package.module:function``; or a ``ModelSpec``.
         checkpoint: File with weights, in any published format; ``None`` draws random weights from ``seed``.
-        num_classes: Size of the classifier; ``None`` means that of the published checkpoint.
+        num_classes: Size of the classifier; ``None`` means that of the checkpoint, else the published one.
         seed: For the random weights.
         strict: Whether every key of the checkpoint and of the model must fit.
         trust_checkpoint: Whether the file may run code while it is read.
         pretrained: Whether to fetch the published checkpoint (``ModelSpec.url``), if ``checkpoint`` is ``None``.
+        checkpoint_key: Where in the file the weights are, e.g. ``"model_ema"``; ``None`` takes what fits best.
+        frames: Frames of a clip, for a model that has to be built for them; others take any.
+        image_size: Side, or height and width, in pixels, likewise.
 
     Raises:
-        ModelError: If the name is unknown, the class count not positive, or the checkpoint does not fit or cannot
-            be fetched.
+        ModelError: If the name is unknown, the model cannot be built, the class count is not positive, or the
+            checkpoint does not fit or cannot be fetched.
     """
-    spec = describe(name)
+    spec = describe(name, frames, image_size) if isinstance(name, str) else name
+    if num_classes is not None and spec.fixed_classes:
+        raise ModelError(f"The function {spec.name} has no argument num_classes, so its classifier cannot be changed.")
     if num_classes is not None:
         spec = replace(spec, num_classes=num_classes)
     if spec.num_classes < 1:
         raise ModelError(f"The 'num_classes' of a model must be a positive integer. Got {num_classes}.")
     if pretrained and checkpoint is None:
         checkpoint = fetch(spec.name, spec.url, spec.sha256)
+    model = _built(spec, seed)
+    report = None
+    if checkpoint is not None:
+        try:
+            report = load_checkpoint(model, checkpoint, strict, trust_checkpoint, checkpoint_key)
+        except OtherClasses as other:
+            if spec.fixed_classes:
+                raise ModelError(
+                    f"{other.path} has {other.given} classes, the model {other.own}, and {spec.name} has no argument "
+                    "num_classes. `strict=False` keeps all but the classifier."
+                ) from None
+            if num_classes is not None or other.own != spec.num_classes:
+                raise
+            spec = replace(spec, num_classes=other.given)  # what the file was trained with
+            model = _built(spec, seed)
+            report = load_checkpoint(model, checkpoint, strict, trust_checkpoint, checkpoint_key)
+    return _declared(model, spec, report).eval()
+
+
+def _built(spec: ModelSpec, seed: int) -> nn.Module:
+    """The model with random weights; whatever a library raises is one line."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        # Not torch.manual_seed, which would also seed every GPU.
-        torch.default_generator.manual_seed(seed)
-        model = spec.build(spec.num_classes)
-    report = load_checkpoint(model, checkpoint, strict, trust_checkpoint) if checkpoint is not None else None
-    brought = getattr(model, "spec", spec), getattr(model, "checkpoint", None)
-    vars(model).update(spec=brought[0], checkpoint=report or brought[1])
-    return model.eval()
+        torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would also seed every GPU
+        with one_line(f"The model {spec.name} cannot be built"):
+            return spec.build(spec.num_classes)
+
+
+def _declared(model: nn.Module, spec: ModelSpec, report: LoadReport | None) -> nn.Module:
+    """The model with its spec, the report on its weights, and what must be said of them."""
+    brought = getattr(model, "spec", None)
+    made = brought if isinstance(brought, ModelSpec) else spec
+    report = report or made.checkpoint
+    rest = "as your function made them" if spec.own else "random"
+    if report:
+        notes = report.notes(rest)
+    elif spec.own:
+        notes = (f"No `checkpoint=FILE`: the weights of {spec.name} are as your function made them.",)
+    else:
+        notes = (f"The weights of {spec.name} are random (no `checkpoint=FILE`): this describes an untrained network.",)
+    for note in notes if report else ():
+        warnings.warn(note, PartialWeights, stacklevel=3)
+    vars(model)["spec"] = replace(made, num_classes=spec.num_classes, checkpoint=report, notes=notes)
+    if not hasattr(model, "checkpoint"):  # a user's module may have one of its own
+        vars(model)["checkpoint"] = report
+    return model

@@ -10,7 +10,7 @@ from static_dynamic.clip import FlowRecipe, Recipe, Video
 from static_dynamic.compute import Compute, autocast, on_device, pick_device, prefetch
 from static_dynamic.errors import BadClip, UserError, reason
 from static_dynamic.fingerprint import forwards_of, structure_digest, weights_digest
-from static_dynamic.inputs import Inputs, tensors_of
+from static_dynamic.inputs import Inputs, in_one_line, tensors_of
 from static_dynamic.interventions import style_digests
 from static_dynamic.progress import OnDone, untold
 from static_dynamic.recorder import Recorder
@@ -240,23 +240,10 @@ def _forward(
 
 def _run(recorder: Recorder, inputs: Inputs, to_the_end: bool) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:
     """Activations and, if the forward goes to the end, the output."""
-    try:
+    with in_one_line(inputs):
         if not to_the_end:
             return recorder(inputs), None
         outputs = list(tensors_of(recorder.run(inputs)))
         if len(outputs) != 1:
             raise UserError(f"A judge needs a model with one tensor for its output. This one has {len(outputs)}.")
         return recorder.activations, outputs[0]
-    except UserError:
-        raise
-    except torch.OutOfMemoryError:
-        raise UserError(
-            f"The device is out of memory at {_shapes(inputs)}: a smaller `batch_size=1` needs less."
-        ) from None
-    except Exception as error:
-        # Whatever type of exception a model raises, its user needs the shape that it was fed, not our frames.
-        raise UserError(f"The model failed on an input of shape {_shapes(inputs)}: {reason(error)}.") from error
-
-
-def _shapes(inputs: Inputs) -> str:
-    return " and ".join(str(tuple(tensor.shape)) for tensor in tensors_of(inputs))

@@ -1,13 +1,15 @@
 """What models take: a tensor, or lists, tuples and dicts of tensors, clips along the first axis."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import dataclasses
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import nn
 
 from static_dynamic.clip import FlowRecipe, Recipe
-from static_dynamic.errors import UserError
+from static_dynamic.errors import UserError, reason, unknown
 
 Inputs = Any
 """A tensor, or nested lists, tuples and dicts of tensors."""
@@ -29,6 +31,34 @@ def tensors_of(inputs: Inputs) -> Iterable[torch.Tensor]:
     elif isinstance(inputs, Sequence) and not isinstance(inputs, str):
         for part in inputs:
             yield from tensors_of(part)
+
+
+def shapes_of(inputs: Inputs) -> str:
+    """The shapes of all tensors, in words.
+
+    Example:
+        >>> shapes_of([torch.zeros(1, 3, 8), torch.zeros(1, 3, 32)])
+        '(1, 3, 8) and (1, 3, 32)'
+    """
+    return " and ".join(str(tuple(tensor.shape)) for tensor in tensors_of(inputs))
+
+
+@contextmanager
+def in_one_line(inputs: Inputs) -> Iterator[None]:
+    """Whatever a model raises on these inputs in the block is a ``UserError`` of one line.
+
+    Of whatever type: its user needs the shape that it was fed, not our frames of the stack.
+    """
+    try:
+        yield
+    except UserError:
+        raise
+    except torch.OutOfMemoryError:
+        raise UserError(
+            f"The device is out of memory at {shapes_of(inputs)}: a smaller `batch_size=1` needs less."
+        ) from None
+    except Exception as error:
+        raise UserError(f"The model failed on an input of shape {shapes_of(inputs)}: {reason(error)}.") from error
 
 
 def clip_frames(inputs: Inputs) -> int | None:
@@ -84,8 +114,22 @@ def declared_recipe(
 
 
 def make_recipe(fields: Mapping[str, Any]) -> Recipe | FlowRecipe:
-    """The recipe of these fields: of images and flow where it names ``flows``, else of clips."""
-    return FlowRecipe(**fields) if "flows" in fields else Recipe(**fields)
+    """The recipe of these fields: of images and flow where it names ``flows``, else of clips.
+
+    Raises:
+        UserError: For a field that there is not, or a value that it cannot have.
+    """
+    kind: type[Recipe | FlowRecipe] = FlowRecipe if "flows" in fields else Recipe
+    allowed = [one.name for one in dataclasses.fields(kind)]
+    for name in fields:
+        if name not in allowed:
+            raise unknown("field of a recipe", name, allowed)
+    return kind(**fields)
+
+
+def declared_notes(model: nn.Module) -> list[str]:
+    """What a reader of a measurement must know of the model, as it says in ``model.spec.notes``."""
+    return [str(note) for note in getattr(getattr(model, "spec", None), "notes", None) or ()]
 
 
 def example_inputs(recipe: Recipe | FlowRecipe, clips: int = 1, device: str = "cpu") -> Inputs:

@@ -17,7 +17,7 @@ from static_dynamic.clip import ORIGINAL, FlowRecipe, Recipe
 from static_dynamic.collect import Judge, Study, collect
 from static_dynamic.compute import Compute
 from static_dynamic.errors import UserError
-from static_dynamic.inputs import declared_recipe
+from static_dynamic.inputs import declared_notes, declared_recipe
 from static_dynamic.interventions import STRONG
 from static_dynamic.pairs import PairRule, make_pairs
 from static_dynamic.progress import OnDone, untold
@@ -137,7 +137,8 @@ def measure(
         "seconds_seen": spans(records),
         "videos": records,
     }
-    warnings = [*not_used, *activations.damaged, *_skipped(records), *_uneven(records), *scores.warnings]
+    seen = [*not_used, *activations.damaged, *_skipped(records), *_uneven(records)]
+    warnings = [*declared_notes(model), *seen, *scores.warnings]
     return Result(scores.layers, scores.units, manifest, warnings, quality)
 
 

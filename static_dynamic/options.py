@@ -114,7 +114,7 @@ def _as_user_error(kind: type[Options], error: ValidationError, file: str | None
     name = ".".join(str(part) for part in first["loc"][:1])
     if first["type"] == "extra_forbidden":
         return unknown("option", name, kind.model_fields, where=file or "")
-    if first["type"] == "missing":
+    if first["type"] == "missing" and len(first["loc"]) == 1:
         return UserError(f"The option --{name} is needed: {kind.model_fields[name].description}.")
     message = first["msg"].removeprefix("Value error, ")
     if not name:

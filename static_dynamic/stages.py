@@ -65,7 +65,7 @@ def resolve_stages(
     else:
         known = declared_stages(model)
         if stages is None and not known:
-            raise UserError(f"This model declares no stages: name them, e.g. stages={EXAMPLE}.")
+            raise UserError("This model declares no stages: name modules, e.g. `stages='layer4'` `layout='N C T H W'`.")
         patterns = [stages] if isinstance(stages, str) else list(known if stages is None else stages)
         by_path = {path: Tap(path, layout) for path in modules}
         wanted = {name: taps for pattern in patterns for name, taps in _match(pattern, known, by_path)}

@@ -275,12 +275,18 @@ def test_a_folder_with_weights_is_loaded_and_what_it_lacks_is_said(tmp_path):
     net.save_pretrained(tmp_path)
     preprocessor = {"image_mean": [0.1, 0.2, 0.3], "image_std": [0.4, 0.5, 0.6]}
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(preprocessor))
-    model = models.create_model(f"hf:{tmp_path}", num_classes=5)
+    with pytest.warns(models.PartialWeights, match=r"Only \d+ of \d+ .* random: .*classifier\.weight"):
+        model = models.create_model(f"hf:{tmp_path}", num_classes=5)
     mine = model.net.videomae.encoder.layer[1].output.dense.weight
     assert torch.equal(mine, net.encoder.layer[1].output.dense.weight)
     assert "classifier.weight" in model.checkpoint.missing
     assert len(model.checkpoint.sha256) == 64
-    assert "are random" in model.spec.summary
+    assert model.spec.notes == model.checkpoint.notes() != ()
+    total = len(model.state_dict())
+    assert (model.checkpoint.filled.tensors, model.checkpoint.filled.of) == (
+        total - len(model.checkpoint.missing),
+        total,
+    )
     assert model.spec.recipe["mean"] == (0.1, 0.2, 0.3)
     assert model(torch.rand(1, 3, 8, 48, 48)).shape == (1, 5)
 
@@ -303,6 +309,112 @@ def test_a_clip_of_another_size_is_refused(tmp_path):
     model = models.create_model(f"hf:{tiny_folder(tmp_path, 'vjepa2')}")
     with pytest.raises(models.ModelError, match=r"frames of 48 x 48 pixels\. Got \(64, 64\)"):
         model(torch.rand(1, 3, 8, 64, 64))
+
+
+def test_half_a_folder_is_said_and_a_damaged_one_is_one_line(tmp_path):
+    transformers = pytest.importorskip("transformers")
+    from safetensors.torch import load_file, save_file
+
+    config = transformers.AutoConfig.from_pretrained(tiny_folder(tmp_path, "videomae"))
+    transformers.AutoModelForVideoClassification.from_config(config).save_pretrained(tmp_path)
+    file = tmp_path / "model.safetensors"
+    state = load_file(file)
+    assert models.create_model(f"hf:{tmp_path}").spec.notes == ()
+    kept = list(state)[::2]
+    save_file({key: state[key] for key in kept}, file, metadata={"format": "pt"})
+    with pytest.warns(
+        models.PartialWeights, match=rf"Only {len(kept)} of {len(state)} weights .* came from .*; random: "
+    ):
+        model = models.create_model(f"hf:{tmp_path}")
+    numbers = [sum(state[key].numel() for key in keys) for keys in (kept, state)]
+    assert model.checkpoint.filled == (len(kept), len(state), *numbers)
+
+    raw = file.read_bytes()
+    damaged = {"cut": raw[:100], "no header": b"\xff" * 8 + raw[8:], "empty": b""}
+    for content in damaged.values():
+        file.write_bytes(content)
+        with pytest.raises(models.ModelError, match=r"cannot be read: .*header") as error:
+            models.create_model(f"hf:{tmp_path}")
+        assert "\n" not in str(error.value)
+    file.unlink()
+    torch.save({key: x.to("meta") for key, x in state.items()}, tmp_path / "pytorch_model.bin")
+    with pytest.raises(models.ModelError, match="meta"):
+        models.create_model(f"hf:{tmp_path}")
+    for text in ("{", "{}"):
+        (tmp_path / "config.json").write_text(text)
+        with pytest.raises(models.ModelError, match=r"cannot be read: .*config\.json"):
+            models.describe(f"hf:{tmp_path}")
+    (tmp_path / "config.json").unlink()
+    with pytest.raises(models.ModelError, match=r"cannot be read"):
+        models.describe(f"hf:{tmp_path}")
+
+
+# ---------------------------------------------------------------- other sizes of input
+
+
+def test_a_vision_transformer_is_built_for_the_size(tmp_path):
+    name = "timm:vit_tiny_patch16_224"
+    model = models.create_model(name, num_classes=3, image_size=96)
+    assert (model.spec.recipe["crop"], model.spec.recipe["short_side"]) == (96, math.floor(96 / 0.9))
+    assert outputs(model, torch.rand(1, 3, 2, 96, 96))["block0"][0].shape == (2, 1 + 6 * 6, 192)
+    wide = models.create_model(name, num_classes=3, image_size=(48, 96))
+    clip = torch.rand(2, 3, 2, 48, 96)
+    assert outputs(wide, clip)["block0"][0].shape == (4, 1 + 3 * 6, 192)
+    usual = models.create_model(name, num_classes=3)
+    torch.save(usual.state_dict(), tmp_path / "usual.pth")
+    loaded = models.create_model(name, num_classes=3, image_size=96, checkpoint=tmp_path / "usual.pth")
+    assert loaded.checkpoint.adapted == ("pos_embed",)  # resampled by the library
+    assert torch.equal(loaded.net.blocks[3].mlp.fc1.weight, usual.net.blocks[3].mlp.fc1.weight)
+
+
+def test_an_image_model_that_takes_any_size_needs_no_building():
+    model = models.create_model("timm:resnet18", num_classes=3, image_size=(64, 96))
+    assert model.spec.recipe["crop"] == (64, 96)
+    assert model(torch.rand(1, 3, 2, 64, 96)).shape == (1, 3)
+
+
+def test_a_model_of_timm_for_pictures_that_are_not_square():
+    spec = models.describe("timm:vit_base_patch16_sapiens2")
+    assert spec.recipe["crop"] == (1024, 768)
+    assert {stage.layout for stage in spec.stages.values()} == {"(N T) (9 H W) C"}
+
+
+@pytest.mark.parametrize("name", ["torchvision:mvit_v1_b", "pytorchvideo:mvit_base_16x4"])
+def test_a_model_for_one_input_says_which(name):
+    pytest.importorskip(name.partition(":")[0])
+    for asked in ({"frames": 8}, {"image_size": 96}):
+        with pytest.raises(models.ModelError, match="can only be built for 16 frames of 224 x 224 pixels"):
+            models.describe(name, **asked)
+    assert models.describe(name, frames=16, image_size=224).recipe["frames"] == 16
+
+
+@pytest.mark.parametrize("name", ["dyreg_tsm_r50", "tsm_r50_16f", "dyreg:layer3.4"])
+def test_models_of_a_fixed_number_of_frames_are_built_for_it(name):
+    model = models.create_model(name, frames=4, num_classes=3)
+    assert model.spec.recipe["frames"] == 4
+    assert model(torch.rand(1, 3, 4, 32, 32)).shape == (1, 3)
+    assert models.describe(name).recipe["frames"] == 16
+
+
+@pytest.mark.parametrize("kind", ["videomae", "vjepa2", "vivit", "timesformer"])
+def test_transformers_are_built_for_the_size(kind, tmp_path):
+    transformers = pytest.importorskip("transformers")
+    name = f"hf:{tiny_folder(tmp_path, kind)}"
+    model = models.create_model(name, image_size=96, frames=4)
+    clip = torch.rand(1, 3, 4, 96, 96)
+    assert model(clip).shape == (1, 400)
+    for output, layout in outputs(model, clip).values():
+        layout.check(output, 1)
+    transformers.AutoModelForVideoClassification.from_config(
+        transformers.AutoConfig.from_pretrained(tmp_path)
+    ).save_pretrained(tmp_path)
+    if kind in ("videomae", "vjepa2"):  # whose positions follow from the size
+        assert models.create_model(name, image_size=96).spec.notes == ()
+    else:
+        with pytest.raises(models.ModelError, match=r"for another size of input .*Allowed: the frames and the size of"):
+            models.create_model(name, image_size=96)
+    with pytest.raises(models.ModelError, match="take square frames here"):
+        models.describe(name, image_size=(96, 64))
 
 
 # ---------------------------------------------------------------- your own
@@ -328,6 +440,38 @@ def nothing():
 
 def broken():
     raise KeyError("lost")
+
+def leaves():
+    raise SystemExit("usage: my_net")
+
+def misdeclared():
+    net = build()
+    net.spec = SimpleNamespace(stages=["1"], recipe=None)
+    return net
+
+def sized(frames=8, image_size=224):
+    net = build()
+    net.spec = SimpleNamespace(recipe={"frames": frames, "crop": image_size, "layout": "T C H W"})
+    return net
+
+class FramesFirst(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        recipe = {"frames": 4, "crop": (8, 12), "layout": "T H W C", "values": "uint8"}
+        self.spec = SimpleNamespace(stages={}, recipe=recipe)
+
+    def forward(self, clip):
+        if clip.dtype.is_floating_point:
+            raise TypeError("bytes are needed")
+        return self.conv(clip.flatten(0, 1).permute(0, 3, 1, 2) / 255.0)
+
+class Fails(nn.Conv3d):
+    def __init__(self):
+        super().__init__(3, 4, 1)
+
+    def forward(self, clip):
+        raise LookupError("no such\\nthing")
 
 number = 4
 """
@@ -394,6 +538,8 @@ def test_a_checkpoint_for_your_own(own, tmp_path):
         ("my_net:number", "must be a function that returns an nn.Module. Got int."),
         ("my_net:nothing", "must return an nn.Module. Got int."),
         ("my_net:broken", "my_net:broken failed with KeyError: 'lost' ("),
+        ("my_net:leaves", "my_net:leaves failed with SystemExit: usage: my_net ("),
+        ("my_net:misdeclared", "The 'spec' of the module that my_net:misdeclared returns is invalid: "),
         ("my_slip:build", "The module 'my_slip' cannot be imported: No module named 'not_there_at_all'"),
     ],
 )
@@ -426,7 +572,8 @@ def test_slips_with_transformers(tmp_path, monkeypatch):
 
     monkeypatch.setattr(transformers.AutoConfig, "from_pretrained", offline)
     with pytest.raises(
-        models.ModelError, match=r"hf:some/one cannot be read: We couldn't connect\. Offline, give"
+        models.ModelError,
+        match=r"hf:some/one cannot be read: We couldn't connect\. Offline, give",
     ) as error:
         models.describe("hf:some/one")
     assert "\n" not in str(error.value)
@@ -458,6 +605,36 @@ def test_stages_of_a_model_that_declares_none(own, capsys):
     assert "declares no stages" in shown
     for wrong in (["--frames", "x"], ["--frames", "0"], ["--frames", "4", "--size", "1"]):
         assert main(["stages", f"{own}:build", "--size", "16", *wrong]) == 2
+
+
+def test_your_own_function_gets_the_size_that_it_has_arguments_for(own):
+    model = models.create_model(f"{own}:sized", frames=4, image_size=96)
+    assert (model.spec.recipe["frames"], model.spec.recipe["crop"]) == (4, 96)
+    assert models.create_model(f"{own}:sized").spec.recipe["frames"] == 8
+    models.create_model(f"{own}:build", frames=4, image_size=96)  # which has none
+
+
+def test_a_look_inside_feeds_what_the_recipe_says(own, capsys):
+    assert main(["stages", f"{own}:FramesFirst"]) == 0
+    assert "input of shape (1, 4, 8, 12, 3)" in capsys.readouterr().out
+    assert main(["stages", f"{own}:FramesFirst", "--size", "6x10", "--frames", "2"]) == 0
+    assert "input of shape (1, 2, 6, 10, 3)" in capsys.readouterr().out
+    assert main(["show", f"{own}:FramesFirst"]) == 0
+    assert "crop 8 x 12 pixels" in capsys.readouterr().out
+
+
+def test_whatever_a_forward_raises_is_one_line_with_the_shape(own, capsys):
+    assert main(["stages", f"{own}:Fails", "--size", "16", "--frames", "4"]) == 2
+    error = capsys.readouterr().err
+    assert error == ("error: The model failed on an input of shape (1, 3, 4, 16, 16): LookupError: no such.\n")
+
+
+@pytest.mark.parametrize("arguments", [["stages"], ["shwo", "i3d"], ["stages", "i3d", "--depth", "x"]])
+def test_slips_of_the_command_line_are_one_line(arguments, capsys):
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
 
 
 def test_all_about_your_own(own, capsys):

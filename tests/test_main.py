@@ -396,8 +396,32 @@ def test_a_checkpoint_of_another_model_and_of_other_classes(work, capsys):
     torch.save({"model_state": models.create_model("slow_r50_8x8").state_dict()}, "slow.pyth")
     torch.save({"model_state": models.create_model("i3d", num_classes=48).state_dict()}, "d48.pyth")
     assert "keys" in fails(capsys, "--model", "slowfast_r50_8x8", "--videos", "synthetic", "--checkpoint", "slow.pyth")
-    assert re.search("48.*400", fails(capsys, "--videos", "synthetic", "--checkpoint", "d48.pyth"))
-    succeeds("--videos", "synthetic:2", "--checkpoint", "d48.pyth", "--strict", "False", "--stg", "1", *SMALL)
+    given = ("--videos", "synthetic:2", "--checkpoint", "d48.pyth", "--stg", "1", *SMALL)
+    says = fails(capsys, *given, "--num_classes", "400")
+    assert says.endswith(
+        "has 48 classes, the model 400. Pass --num_classes 48, or --strict False for a random classifier."
+    )
+    succeeds(*given)
+    result = sd.load("runs/i3d_synthetic-2")
+    assert result.manifest["num_classes"] == 48
+    assert not any("random" in warning for warning in result.warnings)
+
+
+def test_partial_weights_are_said_on_the_terminal_the_page_and_in_the_manifest(work, capsys):
+    import models
+
+    state = models.create_model("i3d", num_classes=48).state_dict()
+    torch.save({"model_state": {key: x for key, x in state.items() if key.startswith("s1.")}}, "part.pyth")
+    succeeds("--videos", "synthetic:2", "--checkpoint", "part.pyth", "--strict", "False", "--stg", "1", *SMALL)
+    shown = capsys.readouterr()
+    says = r"Only 5 of 267 weights \(0\.1 % of parameters\) came from part\.pyth; random: s2\..* more\."
+    result = sd.load("runs/i3d_synthetic-2")
+    assert [warning for warning in result.warnings if re.fullmatch(says, warning)]
+    assert result.manifest["checkpoint"]["filled"][:2] == [5, 267]
+    assert len(result.manifest["checkpoint"]["missing"]) == 262
+    assert re.search(f"Note: {says}", shown.out)
+    assert "PartialWeights" not in shown.err
+    assert re.search(says, Path("runs/i3d_synthetic-2/report.html").read_text())
 
 
 def test_a_pickle_that_tries_to_run_code_does_not(work, capsys):

@@ -342,7 +342,7 @@ def test_a_trusted_whole_model(fast, path):
     ("content", "words"),
     [
         (b"", "is empty"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "no checkpoint.*begins with b'version"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "not a checkpoint.*begins with b'version"),
         (b"\x80\x02}q\x00X\x05", "damaged or cut short"),
         (pickle.dumps({"a": 1, "lr": "x"}), "holds no weights"),
         (pickle.dumps([1, 2]), "holds no weights"),
@@ -363,7 +363,7 @@ def test_truncated(save, fast, path):
 
 def test_no_file(path):
     assert "No such file" in error_of(path)
-    assert "directory" in error_of(path.parent)
+    assert "holds no checkpoint" in error_of(path.parent)
 
 
 def test_another_model(fast, path):
@@ -375,9 +375,15 @@ def test_another_model(fast, path):
 
 def test_another_class_count(fast, path):
     torch.save({"model_state": fast.state_dict()}, path)
-    assert "has 400 classes, the model 48. Pass `num_classes=400`" in error_of(path, "fast_d48_r50_8x8")
-    assert models.create_model("fast_d48_r50_8x8", checkpoint=path, num_classes=400).checkpoint.mismatched == {}
-    loose = models.create_model("fast_d48_r50_8x8", checkpoint=path, strict=False)
+    message = error_of(path, "fast_d48_r50_8x8", num_classes=48)
+    assert "has 400 classes, the model 48. Pass `num_classes=400`" in message
+    for classes in (400, None):  # that of the file, where none is asked for
+        model = models.create_model("fast_d48_r50_8x8", checkpoint=path, num_classes=classes)
+        assert (model.checkpoint.mismatched, model.spec.num_classes, model.spec.notes) == ({}, 400, ())
+    with pytest.warns(
+        models.PartialWeights, match=r"Only 265 of 267 weights .* random: head\.projection\.weight, head"
+    ):
+        loose = models.create_model("fast_d48_r50_8x8", checkpoint=path, strict=False)
     assert loose.checkpoint.mismatched["head.projection.bias"] == ((400,), (48,))
     assert torch.equal(loose.s1.pathway1_stem.conv.weight, fast.s1.pathway1_stem.conv.weight)
 
@@ -390,7 +396,8 @@ def test_misfits_are_named(fast, path):
     message = error_of(path)
     assert "1 missing: head.projection.bias; 1 unexpected: extra; 1 of another shape: s5.path" in message
     assert "(3, 3) for (256, 128, 1, 1, 1)" in message
-    report = models.create_model("fast", checkpoint=path, strict=False).checkpoint
+    with pytest.warns(models.PartialWeights, match="265 of 267"):
+        report = models.create_model("fast", checkpoint=path, strict=False).checkpoint
     assert report.missing == ("head.projection.bias",)
     assert report.unexpected == ("extra",)
     assert len(report.sha256) == 64

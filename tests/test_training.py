@@ -76,6 +76,59 @@ def test_what_we_train_of_dyreg_loads_again(tmp_path):
     assert same(dict(model.state_dict()), dict(again.state_dict()))
 
 
+SMALL_NET = """
+from tiny_models import Tiny
+
+def build(num_classes=400):
+    net = Tiny(num_classes)
+    net.spec.stages = {"conv": ("conv", "N C T H W")}
+    return net
+"""
+
+
+def test_what_we_train_can_be_measured_as_it_is(work):
+    """With three classes, of a model that has 400 by default; the command needs no more than the file."""
+    import main as entry
+    import static_dynamic as sd
+
+    Path("small_net.py").write_text(SMALL_NET)
+    succeeds("train", *TRAIN[3:], "--model", "small_net:build", "--epochs", 1, "--save_dir", "r")
+    command = ["--model", "small_net:build", "--checkpoint", "r/checkpoint/ckpt.pth.tar", "--videos", "synthetic:3"]
+    assert entry.main([*command, "--replicates", "20", "--save_dir", "m"]) == 0
+    result = sd.load("m")
+    assert result.manifest["num_classes"] == 3
+    assert result.manifest["checkpoint"]["missing"] == []
+    assert not any("random" in warning or "weights" in warning for warning in result.warnings)
+
+
+def test_other_classes_and_what_is_random_then(work, capsys):
+    torch.save({"state_dict": models.create_model("tiny_models:Tiny", num_classes=7).state_dict()}, "seven.pth")
+    for command in (TRAIN, TEST):
+        line = fails(capsys, *command, "--checkpoint", "seven.pth", "--save_dir", "r")
+        assert "seven.pth has 7 classes, lists/category.txt 3. --strict False keeps all but the classifier" in line
+    says = "Note: Only 6 of 8 weights (96.2 % of parameters) came from seven.pth; random: fc.weight, fc.bias."
+    numbers, head = 3 * 27 * 8 + 8 + 4 * 8, 8 * 3 + 3
+    assert f"{1000 * numbers // (numbers + head) / 10} %" in says
+    own = says.replace("random", "as your function made them")
+    for command in (TRAIN, TEST):
+        capsys.readouterr()
+        epochs = ["--epochs", 1] if command is TRAIN else []
+        succeeds(*command, *epochs, "--checkpoint", "seven.pth", "--strict", "False", "--save_dir", command[0])
+        assert own in capsys.readouterr().out.splitlines()
+    summary = json.loads(Path("evaluate/accuracy.json").read_text())
+    assert summary["notes"] == [own.removeprefix("Note: ")]
+    assert summary["checkpoint"]["filled"] == [6, 8, numbers, numbers + head]
+
+
+def test_whatever_a_model_raises_is_one_line_with_the_shape(work, capsys):
+    Path("odd_net.py").write_text(
+        "from tiny_models import Tiny\nclass Odd(Tiny):\n    def forward(self, clip):\n        raise KeyError('lost')\n"
+    )
+    for command in (TRAIN, TEST):
+        line = fails(capsys, command[0], *command[3:], "--model", "odd_net:Odd", "--save_dir", "r")
+        assert "failed on an input of shape (4, 3, 4, 16, 16): KeyError: 'lost'." in line
+
+
 # --- going on ----------------------------------------------------------------------------------------------------
 
 

@@ -10,10 +10,10 @@ import pandas as pd
 from static_dynamic.files import write_atomically, write_text
 from training.data import IGNORED, loader, too_many, write_complaints
 from training.lists import Entry, read_categories
-from training.machinery import accelerator_for, say
+from training.machinery import accelerator_for, say_notes
 from training.options import EvaluateOptions
 from training.scores import TOP, Predictions, accuracies, class_table, confusion, order, predict, proportion, ranks
-from training.setup import evaluation_clips, listed, open_model, short_videos, untrained
+from training.setup import evaluation_clips, listed, open_model, short_videos
 
 NAMED = 40
 """Up to so many classes stand by name in the picture."""
@@ -35,9 +35,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     entries = listed(options, options.split, len(categories))
     network = open_model(options, len(categories))
     clips = evaluation_clips(options, entries, network.recipe)
-    for note in (untrained(network), short_videos(entries, network.recipe, options.sampling)):
-        if note:
-            say(options, f"Note: {note}")
+    say_notes(options, *network.notes, short_videos(entries, network.recipe, options.sampling))
     accelerator = accelerator_for(options)
     model, batches = accelerator.prepare(
         network.model, loader(clips, options.batch_size, options.num_workers, training=False)
@@ -50,6 +48,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
         "listed": len(entries),
         "model": network.name,
         "checkpoint": network.checkpoint,
+        "notes": list(network.notes),
         "options": options.model_dump(mode="json"),
     }
     if accelerator.is_main_process:

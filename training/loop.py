@@ -16,6 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from static_dynamic.errors import UserError
 from static_dynamic.files import write_atomically
+from static_dynamic.inputs import in_one_line
 from training.checkpoints import Progress, Row, States, Study, claimed, publish
 from training.data import IGNORED, Batch, Clips, Complaint, loader, too_many, write_complaints
 from training.machinery import accelerator_for, shown
@@ -182,7 +183,8 @@ class _Run:
         return {"epoch": epoch + 1, "lr": rate, "train_loss": loss, "train_top1": top1, "seconds": sums["seconds"]}
 
     def _step(self, batch: Batch) -> None:
-        logits, labels = self.model(batch.clips), batch.labels
+        with in_one_line(batch.clips):
+            logits, labels = self.model(batch.clips), batch.labels
         check_output(logits, labels)
         clips = (labels != IGNORED).sum()
         loss = F.cross_entropy(logits, labels, ignore_index=IGNORED, reduction="sum")

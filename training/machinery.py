@@ -7,6 +7,7 @@ from typing import TypeVar
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration
 
+from static_dynamic.commands import as_flags
 from static_dynamic.errors import UserError
 from training.options import RunOptions
 
@@ -33,9 +34,10 @@ def accelerator_for(options: RunOptions, log: Path | None = None) -> Accelerator
     )
 
 
-def say(options: RunOptions, line: str) -> None:
-    """Print a line, in the first process only."""
-    PartialState(cpu=options.device == "cpu").print(line)
+def say_notes(options: RunOptions, *notes: str | None) -> None:
+    """Print what must be said, a line each, in the first process only."""
+    for note in filter(None, notes):
+        PartialState(cpu=options.device == "cpu").print(f"Note: {as_flags(note)}")
 
 
 def shown(steps: Iterable[Step], what: str, accelerator: Accelerator) -> Iterable[Step]:

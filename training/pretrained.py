@@ -6,13 +6,17 @@ import torch
 from torch import nn
 from torchvision.models import ResNet
 
+from models.report import LoadReport, filled, is_counter
 from static_dynamic.errors import UserError
 
 SOURCE = "resnet50.tv_in1k"
 
 
-def load_imagenet(model: nn.Module) -> None:
+def load_imagenet(model: nn.Module) -> LoadReport:
     """Load timm's ImageNet ResNet-50 into the ``base_model`` of a model; all else keeps its weights.
+
+    Returns:
+        What came from there, and what did not.
 
     Raises:
         UserError: If the model has no such part, or the weights can neither be found nor fetched.
@@ -27,6 +31,10 @@ def load_imagenet(model: nn.Module) -> None:
     if lacking := [key for key in state if key not in homes and not key.startswith("fc.")]:
         raise UserError(f"The base of the model is no ResNet-50: it has no {lacking[0]}.")
     base.load_state_dict(fitting, strict=False)
+    own = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
+    loaded = {f"base_model.{key}" for key in fitting}
+    missing = tuple(key for key in own if key not in loaded and not is_counter(key))
+    return LoadReport(SOURCE, "timm", "", missing=missing, filled=filled(own, missing))
 
 
 def fetched() -> dict[str, torch.Tensor]:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
+from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import numpy.typing as npt
@@ -20,10 +21,11 @@ from torch import nn
 
 from models.dyreg import DynamicGraph
 from models.dyreg_regions import Regions
+from models.options import add_weights, weights
 from static_dynamic.clip import Frames, Recipe
-from static_dynamic.commands import Parser, command
+from static_dynamic.commands import Parser, as_flags, command
 from static_dynamic.errors import UserError
-from static_dynamic.inputs import declared_recipe
+from static_dynamic.inputs import declared_notes, declared_recipe, in_one_line
 from static_dynamic.pictures import card, write_png
 from static_dynamic.sources import open_source
 from training.pictures import side_by_side, stacked, with_boxes, write_gif, write_mp4
@@ -141,8 +143,7 @@ def parser() -> Parser:
     """The options of the command."""
     options = Parser("python -m training.regions", __doc__)
     options.add_argument("--model", default="dyreg_tsm_r50", help="name of the registry (%(default)s)")
-    options.add_argument("--checkpoint", type=Path, help="its weights; random ones leave every region at its anchor")
-    options.add_argument("--num_classes", type=int, help="of the checkpoint, if not the published ones")
+    add_weights(options)
     options.add_argument("--video", required=True, help="a video, a folder of frames, or 'synthetic'")
     options.add_argument("--out", type=Path, required=True, help="folder to write to")
     options.add_argument("--columns", type=int, default=8, help="frames on the contact sheet (%(default)s)")
@@ -161,12 +162,15 @@ def run(arguments: Sequence[str] | None = None) -> None:
     if options.columns < 1:
         raise UserError(f"The '--columns' must be at least 1. Got {options.columns}.")
     try:
-        model = models.create_model(options.model, options.checkpoint, options.num_classes)
+        with catch_warnings():
+            simplefilter("ignore", models.PartialWeights)  # the notes say the same
+            model = models.create_model(options.model, **weights(options))
         recipe = declared_recipe(model)
         if not isinstance(recipe, Recipe):
             raise UserError(f"The model {options.model!r} takes no clips of RGB frames, but {recipe}.")
         frames, clip = read_clip(options.video, recipe)
-        found = find_regions(model, clip)
+        with in_one_line(clip):
+            found = find_regions(model, clip)
     except models.ModelError as error:
         raise UserError(str(error)) from None
     drawn = {name: draw(frames, regions) for name, regions in found.items()}
@@ -174,8 +178,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
     write_png(contact_sheet(drawn, options.columns), stem.with_suffix(".png"))
     write_gif(moving, stem.with_suffix(".gif"), FPS)
     write_mp4(moving, stem.with_suffix(".mp4"), FPS)
+    for note in declared_notes(model):
+        print(f"Note: {as_flags(note)}")
     if options.checkpoint is None:
-        print("The weights are random: every region is at its anchor.")
+        print("Random weights leave every region at its anchor.")
     print(*(stem.with_suffix(kind) for kind in (".png", ".gif", ".mp4")), sep="\n")
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from static_dynamic.errors import UserError
-from static_dynamic.inputs import Inputs
+from static_dynamic.inputs import Inputs, in_one_line
 from training.data import IGNORED, Batch, Complaint
 from training.machinery import shown
 
@@ -44,7 +44,8 @@ def predict(accelerator: Accelerator, model: nn.Module, batches: DataLoader[Batc
     model.eval()
     parts, complaints = [], list[Complaint]()
     for batch in shown(batches, what, accelerator):
-        logits = _mean_of_views(model, batch.clips)
+        with in_one_line(batch.clips):
+            logits = _mean_of_views(model, batch.clips)
         check_output(logits, batch.labels)
         parts.append([part.cpu() for part in accelerator.gather_for_metrics((logits.float(), batch.labels))])
         complaints += batch.complaints

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
+from warnings import catch_warnings, simplefilter
 
 from torch import nn
 
@@ -22,12 +23,21 @@ DIRECTED = re.compile(r"something|left|right|clockwise", re.IGNORECASE)
 
 @dataclass(frozen=True)
 class Network:
-    """A model that takes clips, its input, its full name, and what its checkpoint was."""
+    """A model that takes clips.
+
+    Attributes:
+        model: The model.
+        recipe: How it wants its input.
+        name: Its full name.
+        checkpoint: What its weights came from; ``None`` if they are as it was built.
+        notes: What must be said of its weights.
+    """
 
     model: nn.Module
     recipe: Recipe
     name: str
     checkpoint: dict[str, Any] | None
+    notes: tuple[str, ...] = ()
 
 
 def open_model(options: DataOptions, classes: int) -> Network:
@@ -37,26 +47,30 @@ def open_model(options: DataOptions, classes: int) -> Network:
         UserError: If there is none, its checkpoint does not fit, or it does not take clips alone.
     """
     try:
-        declared = models.describe(options.model)
+        declared = models.describe(options.model, options.frames, options.image_size)
         if declared.recipe:
             input_recipe(declared, options)  # refused before a large model is built
-        model = models.create_model(
-            options.model,
-            checkpoint=options.checkpoint,
-            num_classes=classes,
-            seed=options.random_seed,
-            strict=options.strict,
-            trust_checkpoint=options.trust_checkpoint,
-        )
+        with catch_warnings():
+            simplefilter("ignore", models.PartialWeights)  # the notes say the same
+            model = models.create_model(
+                declared,
+                checkpoint=options.checkpoint,
+                num_classes=None if declared.fixed_classes else classes,
+                seed=options.random_seed,
+                strict=options.strict,
+                trust_checkpoint=options.trust_checkpoint,
+                checkpoint_key=options.checkpoint_key,
+            )
+    except models.OtherClasses as other:
+        raise UserError(
+            f"{other.path} has {other.given} classes, {options.list_folder}/category.txt {classes}. "
+            "`strict=False` keeps all but the classifier, which is random then."
+        ) from None
     except models.ModelError as error:
         raise UserError(str(error)) from None
-    spec, report = vars(model)["spec"], vars(model)["checkpoint"]
-    return Network(model, input_recipe(spec, options), spec.name, report and asdict(report))
-
-
-def untrained(network: Network) -> str | None:
-    """What must be said of a model that no checkpoint was given for; ``None`` if one was."""
-    return None if network.checkpoint else f"no --checkpoint, so that {network.name} is as it was built, untrained."
+    spec: models.ModelSpec = vars(model)["spec"]
+    report = asdict(spec.checkpoint) if spec.checkpoint else None
+    return Network(model, input_recipe(spec, options), spec.name, report, spec.notes)
 
 
 def input_recipe(spec: models.ModelSpec, options: DataOptions) -> Recipe:

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from training.checkpoints import Row
 from training.lists import digest, read_categories
 from training.loop import fit
-from training.machinery import say
+from training.machinery import say_notes
 from training.options import TrainOptions
 from training.pretrained import load_imagenet
 from training.setup import evaluation_clips, listed, may_flip, open_model, short_videos, training_clips
@@ -24,8 +24,9 @@ def train(options: TrainOptions) -> list[Row]:
     entries = listed(options, "train", len(categories))
     tested = listed(options, "val", len(categories)) if options.eval_freq else []
     network = open_model(options, len(categories))
+    notes = network.notes if network.checkpoint else ()
     if options.pretrained_backbone:
-        load_imagenet(network.model)
+        notes = load_imagenet(network.model).notes()
     study = {
         "model": network.name,
         "checkpoint": network.checkpoint and network.checkpoint["sha256"],
@@ -36,8 +37,7 @@ def train(options: TrainOptions) -> list[Row]:
         "flip": may_flip(options, categories),
         **asdict(network.recipe),
     }
-    if note := short_videos(entries, network.recipe, options.sampling):
-        say(options, f"Note: {note}")
+    say_notes(options, *notes, short_videos(entries, network.recipe, options.sampling))
     clips = training_clips(options, entries, network.recipe, may_flip(options, categories))
     validation = evaluation_clips(options, tested, network.recipe) if tested else None
     return fit(network.model, clips, validation, options, options.folder("train"), network.name, study)
