@@ -41,8 +41,8 @@ fi
 options=(--device "${DEVICE:-auto}" --dim_outputs "$OUT/dim_outputs")
 across=()
 if [ -n "$SMOKE" ]; then
-    echo "A smoke test, about two minutes on two cores: three models with random weights, which mean nothing, at 96x160."
-    options+=(--crop_size 96x160 --frame_step 12 --replicates 100 --resume False)
+    echo "A smoke test, about two minutes on two cores: three models with random weights, which mean nothing, at 64x96."
+    options+=(--crop_size 64x96 --frame_step 12 --replicates 100 --resume False)
     across=(--across weights) # the seed draws them
     if [ -z "$DAVIS" ]; then
         DAVIS=$OUT/davis STYLIZED_DAVIS=$OUT/stylized

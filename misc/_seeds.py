@@ -127,10 +127,13 @@ def require_one_study(seeds: Seeds, across: Collection[str] = ()) -> None:
     Raises:
         UserError: Naming what differs.
     """
-    if len(seeds.manifests) < 2:
+    if across and not seeds.manifests:
+        raise UserError("--across is for runs: published texts do not say how they were made.")
+    described = {name: manifest for name, manifest in seeds.manifests.items() if "study" in manifest}
+    if not described:
         return
-    (first, reference), *others = seeds.manifests.items()
-    known = {part for manifest in seeds.manifests.values() for name in parts(manifest) for part in _prefixes(name)}
+    (first, reference), *others = described.items()
+    known = {part for manifest in described.values() for name in parts(manifest) for part in _prefixes(name)}
     for name in across:
         if name not in known:
             raise unknown("part of a study", name, sorted(known), where="--across")
@@ -198,8 +201,11 @@ def _sources(place: Path, deep: bool) -> list[Path]:
 
 def _near(place: Path) -> Iterator[tuple[Path, list[str]]]:
     """A folder and those in it, each with the names of its files; hidden ones are left out."""
-    folders = sorted(path for path in place.glob("[!.]*") if path.is_dir())
-    yield from ((folder, sorted(path.name for path in folder.glob("[!.]*"))) for folder in (place, *folders))
+    try:
+        folders = sorted(path for path in place.glob("[!.]*") if path.is_dir())
+        yield from ((folder, sorted(path.name for path in folder.glob("[!.]*"))) for folder in (place, *folders))
+    except OSError as error:
+        raise UserError(f"{error.filename or place} cannot be read: {error.strerror}.") from None
 
 
 def _final(path: Path) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from static_dynamic.errors import UserError, unknown
-from static_dynamic.published import FACTORS, SCORES, stage_name
+from static_dynamic.published import FACTORS, SCORES, stage_name, stage_of_file
 from static_dynamic.results import Result, load
 from static_dynamic.tables import stream_and_name
 
@@ -121,7 +121,7 @@ def _by_stage(files: Iterable[Path]) -> list[Path]:
 
 
 def _stage_of(path: Path) -> str:
-    return stage_name(path.stem.removeprefix("raw_"))
+    return stage_of_file(path.stem.removeprefix("raw_"))
 
 
 def _unit_table(path: Path) -> pd.DataFrame:
@@ -170,7 +170,7 @@ def picture(out: Path, name: str) -> Path:
         >>> picture(Path("plots/a_%s.png"), "layer1").as_posix(), picture(Path("b.pdf"), "layer1").as_posix()
         ('plots/a_layer1.png', 'b_layer1.pdf')
     """
-    out, name = picture_kind(out), name.replace(" ", "_")
+    out, name = picture_kind(out), name.replace(" ", "_").replace("/", "-")
     return Path(str(out).replace("%s", name)) if "%s" in str(out) else out.with_stem(f"{out.stem}_{name}")
 
 

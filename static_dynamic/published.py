@@ -36,7 +36,7 @@ CLASSES = ("dynamic", "static", "joint", "residual")
 """Unit classes by their published number."""
 SCORES = "scores"
 """Name of the one array in a safetensors file of ours."""
-LINE = re.compile(r"Stage:\s*(\S+)\s*,\s*Dimensions:\s*\[([^\]]*)\]\s*\[([^\]]*)\]")
+LINE = re.compile(r"Stage:\s*(\S.*?)\s*,\s*Dimensions:\s*\[([^\]]*)\]\s*\[([^\]]*)\]")
 FORM = "Stage: layer1,app_stream , Dimensions: [d0, d1, dres] [p0, p1, pres]"
 
 
@@ -76,6 +76,26 @@ def stage_name(published: str) -> str:
     return f"{stream}.{name}" if stream else name
 
 
+def file_name(stage: str) -> str:
+    """The published name of a stage, as that of a file; `stage_of_file` undoes it.
+
+    Example:
+        >>> file_name("app_stream.layer1"), file_name("encoder/1")
+        ('layer1,app_stream', 'encoder%2F1')
+    """
+    return published_name(stage).replace("%", "%25").replace("/", "%2F")
+
+
+def stage_of_file(stem: str) -> str:
+    """Our name of the stage that a published file is named for.
+
+    Example:
+        >>> stage_of_file("layer1,app_stream"), stage_of_file("encoder%2F1")
+        ('app_stream.layer1', 'encoder/1')
+    """
+    return stage_name(stem.replace("%2F", "/").replace("%25", "%"))
+
+
 def write_published(layers: pd.DataFrame, units: pd.DataFrame, folder: Path, model: str, seed: int) -> None:
     """Write one seed's tables in the published forms.
 
@@ -94,7 +114,7 @@ def write_published(layers: pd.DataFrame, units: pd.DataFrame, folder: Path, mod
     """
     write_text(folder / "final" / model / f"{model}_final_{seed:03d}.txt", final_text(layers))
     for stage, rows in units.groupby("stage", sort=False):
-        name = published_name(str(stage))
+        name = file_name(str(stage))
         scores = raw_scores(rows)
         _write_array(folder / "idv_scores" / model / f"{name}.safetensors", unit_softmax(scores).T)
         _write_array(folder / "joint_encoding" / model / f"raw_{name}.safetensors", scores)
@@ -133,7 +153,7 @@ def _stage_table(line: str, where: str) -> pd.DataFrame:
     match = LINE.fullmatch(line.strip())
     try:
         name, first, second = match.groups() if match else ("", "", "")
-        dims, percent = [int(number) for number in _numbers(first)], _numbers(second)
+        dims, percent = [_whole(number) for number in _numbers(first)], _numbers(second)
         columns = {"factor": FACTORS[len(dims)], "dims": dims, "percent": percent}
         table = pd.DataFrame({"stage": stage_name(name), **columns})
         return table if any(dims) else table.assign(percent=np.nan)
@@ -145,6 +165,12 @@ def _stage_table(line: str, where: str) -> pd.DataFrame:
 def _numbers(text: str) -> list[float]:
     """The numbers of a printed list; NumPy 2 prints them as ``np.float64(28.5)``."""
     return [float(number) for number in re.sub(r"np\.\w+\(|\)", "", text).split(",")]
+
+
+def _whole(number: float) -> int:
+    if number != int(number):
+        raise ValueError(number)
+    return int(number)
 
 
 def over_seeds(seeds: Mapping[str, pd.DataFrame], ddof: int = 0, column: str = "percent") -> pd.DataFrame:

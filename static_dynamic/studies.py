@@ -25,8 +25,8 @@ def parts(manifest: Manifest) -> dict[str, object]:
     Args:
         manifest: It must have a ``study``.
     """
-    study, scoring = manifest["study"], dict(manifest.get("scoring", {}))
-    unread = {record["video"] for record in manifest.get("videos", []) if record.get("problem")}
+    study, scoring = manifest["study"], dict(manifest.get("scoring") or {})
+    unread = {record["video"] for record in manifest.get("videos") or [] if record.get("problem")}
     if "audit" in manifest and scoring.get("style_weights"):  # measured on what the seed drew
         scoring["style_weights"] = "those of the audit"
     found = {

@@ -26,6 +26,7 @@ from doors import (
     write_pickles,
     write_texts,
 )
+from PIL import Image
 from safetensors.numpy import save_file
 
 from misc import _tables, plot_iterations
@@ -138,6 +139,17 @@ def test_bars_of_earlier_stages_do_not_stay():
     assert is_picture("joint_encoding_plots/model_1.png")
 
 
+def test_the_threshold_is_that_of_the_run_unless_one_is_given():
+    result = fake(1)
+    result.manifest["scoring"]["threshold"] = 0.8
+    save(result, 1)
+    of_the_run = succeeds("plot_jointencoding", "runs/model_1", "--out", "c.png")
+    assert succeeds("plot_jointencoding", "runs/model_1", "--out", "c.png", "--threshold", "0.8") == of_the_run
+    published = succeeds("plot_jointencoding", "dim/joint_encoding/model", "--out", "c.png")
+    assert succeeds("plot_jointencoding", "runs/model_1", "--out", "c.png", "--threshold", "0.5") == published
+    assert published != of_the_run
+
+
 class Bomb:
     def __reduce__(self):
         return open, ("exploded", "w")
@@ -201,6 +213,32 @@ def test_a_folder_that_is_missing_or_empty_is_named(name, work):
         assert reason in line
 
 
+FOREIGN = {
+    "a picture": lambda place: Image.new("RGB", (32, 32)).save(place),
+    "an empty text": lambda place: Path(place).touch(),
+    "bytes": lambda place: Path(place).write_bytes(bytes(range(256))),
+}
+WITHIN = ("raw_a.pkl", "raw_a.safetensors", "a,b_1.csv", "m_1.txt", "seq/0.png", "layers.parquet", "units.parquet")
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+@pytest.mark.parametrize("name", DOORS)
+def test_a_file_of_another_kind_is_one_line(name, kind, work):
+    FOREIGN[kind](work / "file.png")
+    assert "file.png" in fails(name, *(argument.format("file.png") for argument in DOORS[name]))
+
+
+@pytest.mark.parametrize("file", WITHIN)
+@pytest.mark.parametrize("name", DOORS)
+def test_a_folder_of_damaged_files_is_one_line(name, file, work):
+    """Empty, and a folder of that name."""
+    (work / "empty" / file).parent.mkdir(parents=True)
+    (work / "empty" / file).touch()
+    (work / "folder" / file).mkdir(parents=True)
+    for place in ("empty", "folder"):
+        fails(name, *(argument.format(place) for argument in DOORS[name]))
+
+
 @pytest.mark.parametrize("name", DOORS)
 def test_an_unknown_option_is_one_line(name):
     assert "--nonsense" in fails(name, *(argument.format("x") for argument in DOORS[name]), "--nonsense")
@@ -222,6 +260,10 @@ def test_an_unknown_option_is_one_line(name):
         ("plot_stages", ["--in_file", "runs/model_1"], "--out_plot"),
         ("plot_iterations", ["--in_dir", "runs", "--out_plot", "a.png", "--stages", "x"], "Unknown stage"),
         ("plot_iterations", ["--in_dir", "dim", "--out_plot", "a.png"], "must end in its iteration"),
+        ("plot_stages", ["--in_file", "runs/model_1", "--out_plot", "a.png"], "names a picture: add --matplot"),
+        ("plot_stages", ["--in_file", "runs/model_1", "--out_plot", "runs"], "Cannot write 'runs'"),
+        ("plot_iterations", ["--in_dir", "runs/model_1/run.json", "--out_plot", "a.png"], "There is no folder"),
+        ("mean_var_analysis", ["runs", "--out", "dim"], "Cannot write 'dim'"),
         ("mean_var_analysis", ["runs", "--ddof", "2"], "invalid choice"),
         ("mean_var_analysis", ["runs/model_1/run.json"], "a line must read"),
     ],

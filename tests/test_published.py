@@ -16,6 +16,7 @@ from safetensors.numpy import load_file
 import static_dynamic as sd
 from misc._tables import read_units
 from static_dynamic.errors import UserError
+from static_dynamic.functional.released import allocate
 from static_dynamic.published import (
     FACTORS,
     final_text,
@@ -139,6 +140,53 @@ def test_a_malformed_line_is_named(line, tmp_path):
     assert f"{path}:16: " in str(error.value)
     assert len(str(error.value)) < 400
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "Stage: a , Dimensions: [inf, 2, 3] [10.0, 20.0, 70.0]",
+        "Stage: a , Dimensions: [nan, 2, 3] [10.0, 20.0, 70.0]",
+        "Stage: a , Dimensions: [1.5, 2, 3] [10.0, 20.0, 70.0]",
+        "Stage: a , Dimensions: [0, 0, 0] [0.0, 0.0]",
+        "Stage:  , Dimensions: [1, 2, 3] [10.0, 20.0, 70.0]",
+        "Stage: a , Dimensions: [1, 2, 3, 4, 5, 6] [1, 2, 3, 4, 5, 6]",
+    ],
+)
+def test_numbers_that_no_stage_has_are_refused(line, tmp_path):
+    with pytest.raises(UserError, match=":1: a line must read"):
+        read_final(written(tmp_path, line))
+
+
+def test_a_stage_whose_units_never_vary_comes_back_without_a_percent(tmp_path):
+    dims = allocate(np.array([np.nan, np.nan, 1.0]), 7)
+    layers = pd.DataFrame({"stage": "s.dead", "factor": FACTORS[3], "dims": dims.dims, "percent": dims.percent})
+    back = read_final(written(tmp_path, final_text(layers))).layers
+    assert back["dims"].tolist() == [0, 0, 0]
+    assert back["percent"].isna().all()
+
+
+def test_a_stage_of_one_unit_comes_back(tmp_path):
+    one = allocate(np.array([0.4, 0.9, 1.0]), 1)
+    layers = pd.DataFrame({"stage": "head", "factor": FACTORS[3], "dims": one.dims, "percent": one.percent})
+    back = read_final(written(tmp_path, final_text(layers))).layers
+    assert (back["dims"].tolist(), back["percent"].tolist()) == ([0, 0, 1], [0, 0, 100])
+
+
+@pytest.mark.parametrize("stage", ["my stage", "a.my stage", "slow.a+fast.a", "encoder/1", "50%", "100%2F", "層.一"])
+def test_a_stage_of_any_name_comes_back(stage, tmp_path):
+    back = read_final(written(tmp_path, final_text(layer_table([stage], [[20.0, 30.0, 50.0]])))).layers
+    assert set(back["stage"]) == {stage}
+    units = pd.DataFrame({"stage": stage, "unit": range(3), "dynamic": 0.7, "static": 0.1, "class": "dynamic"})
+    write_published(layer_table([stage], [[20.0, 30.0, 50.0]]), units, tmp_path, "model", 1)
+    for folder in ("idv_scores", "joint_encoding"):
+        assert set(read_units(tmp_path / folder / "model")["stage"]) == {stage}
+
+
+@pytest.mark.parametrize("text", ["\ufeff{}", "{}\n\n", "\n  {}"])
+def test_marks_and_blank_lines_are_no_stages(text, tmp_path):
+    line = "Stage: layer1,app_stream , Dimensions: [1, 2, 3] [10.0, 20.0, 70.0]\r"
+    assert set(read_final(written(tmp_path, text.format(line))).layers["stage"]) == {"app_stream.layer1"}
 
 
 @pytest.mark.parametrize("content", [b"", b"\n\n", b"\xff\xfe\x00garbage"])

@@ -230,6 +230,18 @@ def test_shares_of_large_scores_do_not_overflow_and_those_of_none_are_undefined(
     assert undefined.dims.tolist() == [[0, 0, 0]]
 
 
+def test_a_resample_without_variance_takes_nothing_from_the_others():
+    """As where one video alone moves a unit: replicates without it are undefined, the estimate is not."""
+    scores = np.array([[0.4, 0.2, 1.0], [np.nan, np.nan, 1.0], [0.9, 0.9, 1.0]])
+    together = allocate(scores, 50)
+    for row in (0, 2):
+        alone = allocate(scores[row], 50)
+        assert together.dims[row].tolist() == alone.dims.tolist()
+        assert together.percent[row].tolist() == alone.percent.tolist()
+        assert alone.dims.sum() == 50
+    assert together.dims[1].tolist() == [0, 0, 0]
+
+
 def test_a_score_exactly_at_the_threshold_does_not_count():
     scores = [[0.5, 0.6, 0.5, 0.6], [0.5, 0.5, 0.6, 0.6], [1, 1, 1, 1]]
     assert classify_units(scores).tolist() == ["residual", "dynamic", "static", "joint"]

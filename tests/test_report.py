@@ -9,7 +9,9 @@ import pytest
 from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
 
 import static_dynamic as sd
-from static_dynamic.report.plots import plot_layers, plot_units
+from static_dynamic.report.plots import plot_layers, plot_means, plot_units, save_figure
+from static_dynamic.report.scores import plot_course, plot_histogram
+from static_dynamic.report.stages import limits, plot_stages
 
 
 @pytest.fixture(scope="module")
@@ -118,3 +120,119 @@ def test_a_share_that_is_undefined_is_a_dash(tmp_path, result):
     text = sd.Result(layers, result.units, result.manifest).report(tmp_path / "report.html").read_text()
     assert text.count("<td>– [–]</td>") == len(layers)
     assert text.count("<td>–</td>") == 2 * len(result.stages)
+
+
+# Odd shapes
+
+
+def table(stages, factors=("dynamic", "static", "residual"), mean=30.0):
+    """Means with intervals."""
+    rows = [(stage, factor, mean, mean - 1, mean + 2) for stage in stages for factor in factors]
+    return pd.DataFrame(rows, columns=["stage", "factor", "mean", "low", "high"])
+
+
+def ticks(axes):
+    return [label.get_text() for label in axes.get_xticklabels()]
+
+
+def png(figure, path):
+    """The figure, drawn without a warning."""
+    save_figure(figure, path)
+    return path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_stages_side_by_side_have_a_panel_of_their_own():
+    panels = plot_means(table(["slow.a", "slow.b+fast.b", "fast.a"]), "percent").axes
+    assert [(axes.get_title(), ticks(axes)) for axes in panels] == [
+        ("slow", ["a"]), ("side by side", ["slow.b+\nfast.b"]), ("fast", ["a"]),
+    ]  # fmt: skip
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_dollar_in_a_name_is_a_dollar(tmp_path):
+    figure = plot_means(table(["$x$.$\\foo$", "$x$.b"]), "share, $")
+    assert png(figure, tmp_path / "a.png")
+    save_figure(figure, tmp_path / "a.svg")
+    assert ">$\\foo$<" in (tmp_path / "a.svg").read_text()
+    assert png(plot_course(table(["a"]).assign(iteration=1), "$\\foo$", "$"), tmp_path / "b.png")
+    assert png(plot_stages(table(["a"]), "$\\foo$ & $", (0, 50), "$"), tmp_path / "c.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_names_of_any_length_leave_room_for_the_picture(tmp_path):
+    name = "blocks.7." + 200 * "very_" + "long"
+    figure = plot_means(table([name]), "percent")
+    (text,) = ticks(figure.axes[0])
+    assert len(text) < 50
+    assert text.endswith("_long")
+    assert png(figure, tmp_path / "a.png")
+
+
+@pytest.mark.filterwarnings("error")
+def test_stages_of_very_many_streams_share_a_panel(tmp_path):
+    names = [f"layer{i}.conv" for i in range(60)]
+    (axes,) = plot_means(table(names, ["dynamic"]), "percent").axes
+    assert ticks(axes) == names
+    thousand = plot_means(table([f"l{i}" for i in range(1000)], ["dynamic"]), "percent")
+    assert thousand.get_figwidth() * 150 < 2**16  # the widest picture that can be drawn
+
+
+def test_an_interval_that_leaves_its_estimate_out_is_drawn_where_it_is():
+    """Corrected intervals can; a length below zero could not be drawn."""
+    odd = table(["a"], ["static"]).assign(low=31.0, high=33.0)
+    (bars,) = plot_means(odd, "percent").axes[0].containers
+    ((low, high),) = [[y for _, y in segment] for segment in bars.lines[2][0].get_segments()]
+    assert (low, high) == (31, 33)
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_stage_whose_units_never_vary_is_drawn_as_a_gap(tmp_path, result):
+    dead = table(["a", "b", "c"])
+    dead.loc[dead["stage"] == "b", ["mean", "low", "high"]] = np.nan
+    for line in plot_means(dead, "percent").axes[0].get_legend_handles_labels()[0]:
+        assert np.isnan(line.get_ydata()).tolist() == [False, True, False]
+    nothing = dead[dead["stage"] == "b"]
+    assert png(plot_means(nothing, "percent"), tmp_path / "a.png")
+    assert limits(nothing) == (10, 50)
+    assert png(plot_histogram(np.full(3, np.nan), "dynamic", "b"), tmp_path / "b.png")
+    units = result.units.assign(**{"class": "dead", "dynamic": np.nan, "static": np.nan})
+    assert png(plot_units(units), tmp_path / "c.png")
+    assert "nan" not in re.sub(r"<svg.*?</svg>", "", page(result, units=units, tmp_path=tmp_path), flags=re.DOTALL)
+
+
+def page(result, tmp_path, **tables):
+    """The text of a page with other tables."""
+    changed = sd.Result(**{"layers": result.layers, "units": result.units, "manifest": result.manifest, **tables})
+    return changed.report(tmp_path / "page.html").read_text()
+
+
+def test_a_page_of_five_factors_and_of_one_stage_names_them_all(result, tmp_path):
+    one = result.layers[result.layers["stage"] == "planted"]
+    template = one[one["factor"] == "static"]
+    names = ["dynamic", "static", "differ", "same", "residual"]
+    five = pd.concat([template.assign(factor=name) for name in names], ignore_index=True)
+    text = page(result, tmp_path, layers=five, units=result.units[result.units["stage"] == "planted"])
+    for name in names:
+        assert f"<th>{name}, % [interval]</th>" in text
+    assert text.count("<td>planted</td>") >= 1
+
+
+@pytest.mark.parametrize("figure", [plot_layers, plot_units])
+def test_the_order_of_rows_does_not_matter_within_a_stage(figure, result):
+    rows = result.layers if figure is plot_layers else result.units
+    mixed = rows.sample(frac=1, random_state=1).sort_values(
+        "stage", key=lambda s: s.map(result.stages.index), kind="stable"
+    )
+    first, second = (axes for rows in (rows, mixed) for axes in figure(rows).axes)
+    assert ticks(first) == ticks(second)
+    for left, right in zip(first.patches, second.patches, strict=True):
+        assert left.get_height() == pytest.approx(right.get_height())
+    drawn = [
+        {
+            line.get_label(): line.get_ydata().tolist()
+            for line in axes.get_legend_handles_labels()[0]
+            if hasattr(line, "get_ydata")
+        }
+        for axes in (first, second)
+    ]
+    assert drawn[0] == drawn[1]

@@ -209,6 +209,12 @@ def test_an_unknown_part_is_named():
     )
 
 
+def test_across_is_checked_also_where_nothing_is_compared():
+    save(fake(1), 1)
+    assert "Unknown part of a study 'x'" in fails("mean_var_analysis", "runs/model_1", "--across", "x")
+    assert "--across is for runs" in fails("mean_var_analysis", "dim/final/model", "--across", "weights")
+
+
 def test_a_run_and_a_text_are_not_put_together():
     save(fake(1), 1)
     for arguments in (

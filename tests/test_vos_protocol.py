@@ -277,7 +277,7 @@ def test_a_smoke_test_takes_data(davis, tmp_path):
     assert not any("render_small_davis" in note for note in notes)
     assert f"-m static_dynamic.flow {tmp_path / 'out' / 'data'}" in notes  # beside links: the data stay as they are
     assert (tmp_path / "out" / "data" / "JPEGImages").resolve() == davis / "JPEGImages"
-    assert sum("--crop_size 96x160" in note for note in notes) == 3 * 2
+    assert sum("--crop_size 64x96" in note for note in notes) == 3 * 2
 
 
 def test_the_script_computes_flow_that_is_missing(tmp_path):

@@ -166,11 +166,9 @@ def allocate(scores: Array, units: int) -> Layerwise:
     with np.errstate(invalid="ignore"):  # scores of a stage that never varies are undefined, and so are its shares
         powers = np.exp(scores - scores.max(-1, keepdims=True))
         shares = powers / powers.sum(-1, keepdims=True)
-    if not np.isfinite(shares).all():
-        dims = np.zeros(shares.shape, np.intp)
-    else:
-        dims = (shares * units).astype(np.intp)
-        dims[..., -1] = units - dims[..., :-1].sum(-1)
+    defined = np.isfinite(shares).all(-1, keepdims=True)
+    dims = np.where(defined, shares * units, 0).astype(np.intp)
+    dims[..., -1:] = np.where(defined, units - dims[..., :-1].sum(-1, keepdims=True), 0)
     return Layerwise(scores, shares, dims, np.round(100 * dims / units, 1))
 
 

@@ -1,6 +1,7 @@
 """Plots of a result: share of every factor per stage, with intervals, and classes of units per stage."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +25,13 @@ COLOURS = {
     "differ": "#CC79A7",
     "same": "#56B4E9",
 }
+LONGEST_NAME = 40
+"""Characters of a name below or above a picture."""
+SLANTED = 12
+"""Characters of a name below a picture for which there is room; longer ones make it larger."""
+MOST_PANELS = 24
+WIDEST = 400.0
+"""Inches; at 150 dots an inch this is nearly as wide as a picture can be."""
 SHARE = "share of the layer, %"
 UNITS = "units of the layer, %"
 
@@ -104,25 +112,59 @@ def _render(figure: "Figure", target: Path | StringIO, kind: str) -> None:
 
 
 def per_stream(all_stages: list[str], panel: Callable[["Axes", list[str]], None], label: str) -> "Figure":
-    """A figure with one panel per stream (``slow.stage1`` and ``slow.stage2`` share one), sharing the vertical axis."""
-    import seaborn as sns
+    """A figure with one panel per stream (``slow.stage1`` and ``slow.stage2`` share one), sharing the vertical axis.
+
+    Stages of very many streams share one panel, under their full names.
+    """
     from matplotlib.figure import Figure
 
-    streams: dict[str, list[str]] = {}
+    streams: dict[str, dict[str, str]] = {}
     for stage in all_stages:
-        streams.setdefault(stream_and_name(stage)[0], []).append(stage)
+        stream, name = stream_and_name(stage)
+        streams.setdefault(stream, {})[stage] = name
+    if len(streams) > MOST_PANELS:
+        streams = {"": {stage: stage for stage in all_stages}}
     widths = [max(2, len(stages)) for stages in streams.values()]
-    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
-        figure = Figure(figsize=(2.4 + 0.8 * sum(widths), 4.2), layout="constrained")
+    slanted = max(
+        len(line) for stages in streams.values() for name in stages.values() for line in _tick(name).split("\n")
+    )
+    room = 0.06 * max(0, slanted - SLANTED)
+    with house_style():
+        figure = Figure(figsize=(min(2.4 + 0.8 * sum(widths) + room, WIDEST), 4.2 + room / 2), layout="constrained")
         all_axes = figure.subplots(1, len(streams), sharey=True, squeeze=False, width_ratios=widths)[0]
         for axes, (stream, stages) in zip(all_axes, streams.items(), strict=True):
-            panel(axes, stages)
-            names = [stream_and_name(stage)[1].replace("+", "+\n") for stage in stages]
-            axes.set_xticks(range(len(stages)), names, rotation=30, ha="right")
+            panel(axes, list(stages))
+            axes.set_xticks(range(len(stages)), [_tick(name) for name in stages.values()], rotation=30, ha="right")
             axes.set_xlim(-0.6, len(stages) - 0.4)
             axes.grid(visible=False, axis="x")
-            axes.set_title(stream)
+            axes.set_title(shortened(stream))
         all_axes[0].set_ylabel(label)
         handles, labels = all_axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside right upper", frameon=False)
     return figure
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """The look of all figures that are made meanwhile; a dollar in a name is a dollar, and begins no formula."""
+    import matplotlib
+    import seaborn as sns
+
+    dollars = matplotlib.rc_context({"text.parse_math": False})
+    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"), dollars:
+        yield
+
+
+def shortened(name: str) -> str:
+    """A name that fits beside a picture.
+
+    Example:
+        >>> shortened("blocks.3.attention.projection_of_the_values_of_all_heads")
+        'blocks.3.attention.…values_of_all_heads'
+    """
+    return name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME // 2 - 1]}…{name[1 - LONGEST_NAME // 2 :]}"
+
+
+def _tick(name: str) -> str:
+    """The name of a stage below its place; stages side by side, below each other."""
+    return "+\n".join(map(shortened, name.split("+")))

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from static_dynamic.report.plots import COLOURS, per_stream, plot_curve
+from static_dynamic.report.plots import COLOURS, house_style, per_stream, plot_curve, shortened
 from static_dynamic.tables import in_order
 
 if TYPE_CHECKING:
@@ -77,12 +77,11 @@ def plot_scores(table: pd.DataFrame) -> "Figure":
 @contextmanager
 def _one_panel(title: str) -> "Iterator[tuple[Figure, Axes]]":
     """A figure with one panel, in the style of all others."""
-    import seaborn as sns
     from matplotlib.figure import Figure
 
-    with sns.axes_style("whitegrid"), sns.plotting_context("notebook"):
+    with house_style():
         figure = Figure(figsize=(6.4, 4.2), layout="constrained")
         axes = figure.subplots()
-        axes.set_title(title)
+        axes.set_title(shortened(title))
         axes.grid(visible=False, axis="x")
         yield figure, axes

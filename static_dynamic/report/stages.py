@@ -60,7 +60,7 @@ def plot_stages(table: pd.DataFrame, title: str, ends: Limits, label: str) -> "F
     figure = plot_means(table, label)
     for axes in figure.axes:
         axes.set_ylim(*ends)
-    figure.suptitle(title)
+    figure.suptitle(title, parse_math=False)
     figure.legends[0].remove()  # from beside the title, which it would meet
     figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     return figure

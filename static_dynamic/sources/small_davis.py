@@ -19,7 +19,7 @@ SEQUENCES: Mapping[str, tuple[Appearance, Motion]] = {
     "cross": (Appearance("cross", "waves", "meadow"), Motion("oscillate", 45, 0.012)),
 }
 """What the sequences show, by their names."""
-SIZE = (96, 160)
+SIZE = (64, 96)
 """Height and width of the frames, pixels."""
 SPLIT = "val"
 
