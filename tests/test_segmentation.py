@@ -192,6 +192,12 @@ def test_box_overlap_is_the_region_similarity_of_the_filled_boxes(a, b):
     assert seg.box_overlap(*scaled) == pytest.approx(seg.box_overlap(a, b), abs=1e-12)
 
 
+def test_boxes_may_be_narrower_than_a_pixel():
+    for box in ((0, 0, 0.5, 3), (0, 0, 3, 0.5), (0.25, 0.25, 0.5, 0.75)):
+        assert seg.box_overlap(box, box) == 1
+    assert seg.box_overlap((0, 0, 0.5, 1), (0.25, 0, 0.75, 1)) == pytest.approx(1 / 3)
+
+
 def test_boxes_apart_or_missing_do_not_overlap():
     assert seg.box_overlap((0, 0, 2, 2), (2, 0, 4, 2)) == 0
     assert seg.box_overlap((0, 0, 2, 2), (1, 1, 1, 1)) == 0
@@ -290,6 +296,14 @@ def test_the_area_is_what_no_threshold_can_flatter():
     assert seg.overlap_curve(probability, probability > 0, [0.1, 0.15, 0.2]).area == pytest.approx(1)
 
 
+def test_two_thresholds_make_a_curve():
+    probability = np.zeros((8, 8))
+    probability[2:6, 2:6] = 0.5
+    curve = seg.overlap_curve(probability, (2, 2, 6, 6), [0.2, 0.6])
+    assert curve.overlaps.tolist() == [1, 0]
+    assert curve.area == pytest.approx(0.5)
+
+
 # Slips
 
 
@@ -308,6 +322,9 @@ def test_the_area_is_what_no_threshold_can_flatter():
         (lambda: seg.upright(np.zeros((1, 4, 4))), r"\(H, W\). Got the shape \(1, 4, 4\)"),
         (lambda: seg.overlap_curve(np.eye(4), (0, 0, 1, 1), [0.5, 0.2]), "rising numbers in 0..1"),
         (lambda: seg.overlap_curve(np.eye(4), (0, 0, 1, 1), [0.5]), "two or more"),
+        (lambda: seg.overlap_curve(np.eye(4), (0, 0, 1, 1), [0.1, 0.5, 1.2]), "rising numbers in 0..1"),
+        (lambda: seg.overlap_curve(np.eye(4), (0, 0, 1, 1), [-0.1, 0.5, 0.9]), "rising numbers in 0..1"),
+        (lambda: seg.overlap_curve(np.eye(4), (0, 0, 1, 1), [0.1, 0.5, 0.5]), "rising numbers in 0..1"),
         (lambda: seg.overlap_curve(np.eye(4), (0, 0, 1)), r"\(H, W\). Got the shape \(3,\)"),
     ],
 )
