@@ -66,7 +66,7 @@ class Config(Options):
         None, description="checkpoint file, in any published format; without it the weights are random"
     )
     pretrained: bool = Field(False, description="fetch the published weights, where there is a network")
-    strict: bool = Field(True, description="refuse a checkpoint that does not fill all weights")
+    strict: bool = Field(True, description="refuse a checkpoint whose keys do not all fit")
     num_classes: int | None = Field(
         None, ge=1, description="size of the classifier (default: that of the checkpoint, else as published)"
     )

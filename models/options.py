@@ -12,7 +12,7 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     add("--checkpoint", type=Path, help="checkpoint file or folder, in any published format (default: random weights)")
     add("--checkpoint_key", help="where in the checkpoint the weights are, e.g. model_ema (default: what fits best)")
     add("--num_classes", type=int, help="size of the classifier (default: that of the checkpoint, else as published)")
-    add("--strict", default=True, **switch, help="refuse a checkpoint that does not fill all weights (default: True)")
+    add("--strict", default=True, **switch, help="refuse a checkpoint whose keys do not all fit (default: True)")
     add("--trust_checkpoint", default=False, **switch, help="load a checkpoint even if it could run code")
 
 

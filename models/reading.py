@@ -82,10 +82,14 @@ def shards(index: Path) -> list[Path]:
     try:
         names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         files = [index.parent / name for name in sorted(set(names))]
+        if any(file.parent != index.parent for file in files):
+            raise ValueError
     except OSError as error:
         raise _unreadable(index, error) from None
     except (ValueError, KeyError, AttributeError, TypeError):
-        raise ModelError(f"The index {index} is invalid: it must hold a 'weight_map' of weights to files.") from None
+        raise ModelError(
+            f"The index {index} is invalid: it must hold a 'weight_map' of weights to files beside it."
+        ) from None
     if missing := [file.name for file in files if not file.is_file()]:
         raise ModelError(f"The index {index} names files that are missing: {some(missing)}.")
     if not files:

@@ -220,8 +220,9 @@ def test_shards_behind_an_index(given, kind, save, tmp_path):
     (tmp_path / names[1]).unlink()
     path = index if given == "index" else tmp_path
     assert f"files that are missing: {names[1]}" in refused(path)
-    index.write_text("[]")
-    assert "must hold a 'weight_map'" in refused(path)
+    for text in ("[]", "{", '{"weight_map": {"head.bias": "../elsewhere.bin"}}', '{"weight_map": {"head.bias": 3}}'):
+        index.write_text(text)
+        assert "must hold a 'weight_map' of weights to files beside it" in refused(path)
 
 
 def test_a_folder_of_safetensors(tmp_path):

@@ -57,7 +57,7 @@ class DataOptions(RunOptions):
     checkpoint_key: str | None = Field(
         None, description="where in the checkpoint the weights are, e.g. model_ema (default: what fits best)"
     )
-    strict: bool = Field(True, description="refuse a checkpoint that does not fill all weights")
+    strict: bool = Field(True, description="refuse a checkpoint whose keys do not all fit")
     trust_checkpoint: bool = Field(False, description="load a checkpoint even if it could run code")
     data: Path = Field(description="folder of the frame folders: <data>/<id>/000001.jpg, ...")
     lists: Path | None = Field(
