@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from static_dynamic.errors import UserError
-from static_dynamic.options import Names, Options, read_options
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.options import Names, Options, read_options
 
 if TYPE_CHECKING:
     from models import ModelSpec
@@ -225,7 +225,7 @@ def _published(options: dict[str, Any]) -> dict[str, Any]:
     if not options.keys() & (PUBLISHED - {"num_classes"}):  # which is an option of ours, too
         return options
     from models import ModelError
-    from models.published import published_name, segmentation_model
+    from models.segmentation.published import published_name, segmentation_model
 
     for name, (allowed, why) in ONLY.items():
         if options.get(name, allowed) != allowed:
@@ -282,7 +282,7 @@ def input_recipe(spec: "ModelSpec", config: Config) -> "Recipe | FlowRecipe":
         UserError: If neither the model nor the options say what the input is.
     """
     from static_dynamic import FlowRecipe, Recipe
-    from static_dynamic.inputs import make_recipe
+    from static_dynamic.media.inputs import make_recipe
 
     if spec.recipe is None and None in (config.frames, config.rate, config.image_size):
         raise UserError(f"{spec.name} declares no input: give --frames, --rate and --image_size.")

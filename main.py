@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
 
 from config import Config, input_recipe, open_data, plain, read_config
-from static_dynamic.commands import as_flags, command
-from static_dynamic.errors import UserError, unknown
-from static_dynamic.progress import progress_bar
+from static_dynamic.common.commands import as_flags, command
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.progress import progress_bar
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from models import ModelSpec
     from static_dynamic import FlowRecipe, Recipe, Result
     from static_dynamic.sources import Source
-    from stylize.trust import Judged
+    from stylize.auditing.trust import Judged
 
 WIDTH = 140
 """Columns of the tables in a log."""
@@ -40,7 +40,7 @@ FLAGS = {
 def run(config: Config) -> "Result":
     """Measure what the options say, and write everything into the run's folder."""
     import static_dynamic as sd
-    import stylize.learned  # noqa: F401  (it teaches the measurement to read learned styles)
+    import stylize.networks.learned  # noqa: F401  (it teaches the measurement to read learned styles)
     from static_dynamic.interventions import STRONG
     from static_dynamic.quality import MaskJudge
     from static_dynamic.results import MEASUREMENT
@@ -138,7 +138,7 @@ def judge_styles(config: Config, source: "Source", recipe: "Recipe | FlowRecipe"
         UserError: If it is asked for where no style is judged.
     """
     from static_dynamic import FlowRecipe
-    from stylize.trust import judge_study, unjudged
+    from stylize.auditing.trust import judge_study, unjudged
 
     if config.audit == "off":
         return unjudged(styles)
@@ -178,14 +178,14 @@ def device_name(device: str) -> str:
 
 def save(result: "Result", config: Config) -> None:
     """Write tables, manifest, plots, the report and the published output file."""
-    from static_dynamic.files import write_text
+    from static_dynamic.common.files import write_text
 
     folder = result.save(config.folder)
     write_text(folder / f"{plain(config.model)}_dim_est.csv", published_csv(result))
     if config.joint_encoding:
         write_text(folder / "joint_encoding.csv", result.classes().round(1).to_csv())
     if config.dim_outputs:
-        from static_dynamic.published import write_published
+        from static_dynamic.report.published import write_published
 
         published = config.dim_outputs / "vos_models"
         write_published(result.layers, result.units, published, config.run_name, config.random_seed)
@@ -208,7 +208,7 @@ def show(result: "Result", config: Config) -> None:
     """Print the tables, the warnings, and where everything is."""
     from rich.console import Console
 
-    from static_dynamic.tables import quality_means, time_seen, with_interval
+    from static_dynamic.report.tables import quality_means, time_seen, with_interval
 
     console = Console()
     if not console.is_terminal:

@@ -19,9 +19,9 @@ import pandas as pd
 import torch
 
 import models
-from static_dynamic.clip import FlowRecipe
-from static_dynamic.cost import measure_cost
-from static_dynamic.inputs import declared_recipe
+from static_dynamic.media.clip import FlowRecipe
+from static_dynamic.media.inputs import declared_recipe
+from static_dynamic.network.cost import measure_cost
 
 # Model → (testing crop of the published figure, GMACs, parameters in M).
 PUBLISHED = {

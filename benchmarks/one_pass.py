@@ -25,8 +25,8 @@ import torch
 import models
 from static_dynamic import Compute, Recipe, Recorder
 from static_dynamic.collect import Study, collect
+from static_dynamic.estimators.pairs import PairRule, make_pairs
 from static_dynamic.interventions import STRONG
-from static_dynamic.pairs import PairRule, make_pairs
 from static_dynamic.sources import open_source
 from static_dynamic.store import Store
 from static_dynamic.variants import Conditions, prepare_video, stack

@@ -28,17 +28,17 @@ import numpy as np
 import pandas as pd
 import torch
 
-from static_dynamic.clip import Frames
 from static_dynamic.interventions import list_styles, restyle
 from static_dynamic.interventions.census import Census
-from static_dynamic.writing import image_folder, video_file
-from stylize.films import Film, find_films
-from stylize.learn import PRESETS
-from stylize.learned import paint
-from stylize.looks import fit_look
-from stylize.network import Generator
-from stylize.render import render
-from stylize.settings import Settings
+from static_dynamic.media.clip import Frames
+from static_dynamic.media.writing import image_folder, video_file
+from stylize.learning.learn import PRESETS
+from stylize.networks.learned import paint
+from stylize.networks.network import Generator
+from stylize.rendering.films import Film, find_films
+from stylize.rendering.looks import fit_look
+from stylize.rendering.render import render
+from stylize.rendering.settings import Settings
 
 SIZES = (256, 480)
 FRAMES = 24

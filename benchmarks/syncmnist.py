@@ -27,10 +27,10 @@ from scipy.stats import t
 from torch import Tensor, nn
 
 import static_dynamic as sd
-from models.dyreg import DynamicGraph, Options, ResidualGraph
-from models.dyreg_regions import Regions
-from models.tsm import Shift
-from static_dynamic.files import write_atomically
+from models.action.tsm import Shift
+from models.dyreg.graph import DynamicGraph, Options, ResidualGraph
+from models.dyreg.regions import Regions
+from static_dynamic.common.files import write_atomically
 from static_dynamic.report.plots import save_figure
 from training.syncmnist import Canvas, SyncMNIST, load_digits
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 
 from config import Config, input_recipe, open_data, read_config
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.interventions import STRONG
 from static_dynamic.measurement import usual_scrambles
-from static_dynamic.pictures import write_png
+from static_dynamic.media.pictures import write_png
 from static_dynamic.report.variants import draw_variants
 from static_dynamic.sources.left_out import unused
 from static_dynamic.variants import Conditions, prepare_video

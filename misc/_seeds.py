@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from misc._tables import note, read_run
-from static_dynamic.commands import Parser
-from static_dynamic.errors import UserError, unknown
-from static_dynamic.published import over_seeds, read_final
+from static_dynamic.common.commands import Parser
+from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.report import plots
+from static_dynamic.report.published import over_seeds, read_final
 from static_dynamic.sources.walk import folders_below
 from static_dynamic.studies import Manifest, parts, study_differences
 

@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from static_dynamic.errors import UserError, unknown
-from static_dynamic.published import FACTORS, SCORES, stage_name, stage_of_file
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.report.published import PUBLISHED_FACTORS, SCORES, stage_name, stage_of_file
+from static_dynamic.report.tables import stream_and_name
 from static_dynamic.results import Result, load
-from static_dynamic.tables import stream_and_name
 
 Array = npt.NDArray[np.float64]
 
@@ -90,7 +90,7 @@ def read_scores(path: Path) -> Array:
 
 
 def _read_pickle(path: Path) -> Any:
-    from models.unpickling import HarmlessUnpickler, PlainArray, RefusedError
+    from models.weights.unpickling import HarmlessUnpickler, PlainArray, RefusedError
 
     try:
         with path.open("rb") as stream:
@@ -111,7 +111,7 @@ def _read_safetensors(path: Path) -> Any:
 
 def _by_stage(files: Iterable[Path]) -> list[Path]:
     """Files in the order of their stages, of which each must have one."""
-    from static_dynamic.sources.images import natural_key
+    from static_dynamic.media.images import natural_key
 
     found: dict[str, Path] = {}
     for path in files:
@@ -128,7 +128,7 @@ def _unit_table(path: Path) -> pd.DataFrame:
     values = read_scores(path)
     raw = path.name.startswith("raw_")
     scores = values if raw else values.T
-    if len(scores) not in FACTORS:
+    if len(scores) not in PUBLISHED_FACTORS:
         wanted = "(3, C)" if raw else "(C, 3)"
         raise UserError(f"{path} must hold the scores of units, {wanted}. Got {values.shape}.")
     dynamic, static = scores[:2] if raw else 1 + np.log(scores[:2] / scores[2])

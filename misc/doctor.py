@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from static_dynamic.commands import Parser, command
-from static_dynamic.errors import UserError
+from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.errors import UserError
 
 if TYPE_CHECKING:
-    from models.optional import Finding
+    from models.libraries.optional import Finding
 
 CORE = {
     "torch": ("All models", "pip install torch torchvision", ("torch:ones",)),
@@ -36,7 +36,7 @@ def doctor() -> "list[Finding]":
         UserError: If not even the zoo can be imported.
     """
     try:
-        from models.optional import Finding, Library, check, check_optional
+        from models.libraries.optional import Finding, Library, check, check_optional
     except Exception as error:  # NumPy or torch is missing, or one does not fit the other
         lines = str(error).splitlines() or [type(error).__name__]
         raise UserError(f"Nothing runs here: {lines[0]}. Try: pip install -r requirements.txt") from None
@@ -90,7 +90,7 @@ def _device(kind: str, names: list[str]) -> "Finding":
     import torch
 
     from models.errors import said
-    from models.optional import Finding
+    from models.libraries.optional import Finding
 
     if not names:
         return Finding(kind, "not there", "no GPU of this kind: runs use what there is, or the CPU")

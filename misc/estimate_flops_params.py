@@ -18,17 +18,17 @@ import pandas as pd
 from torch import nn
 
 import models
-from models.foreign import pair
+from models.libraries.foreign import pair
 from models.options import add_weights, weights
-from models.published import segmentation_model
+from models.segmentation.published import segmentation_model
 from models.spec import DECLARED, Input
-from static_dynamic.clip import FlowRecipe, Recipe
-from static_dynamic.commands import Parser, command
-from static_dynamic.cost import measure_cost
-from static_dynamic.errors import UserError
-from static_dynamic.files import write_atomically
-from static_dynamic.inputs import make_recipe
-from static_dynamic.options import read_mapping
+from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import write_atomically
+from static_dynamic.common.options import read_mapping
+from static_dynamic.media.clip import FlowRecipe, Recipe
+from static_dynamic.media.inputs import make_recipe
+from static_dynamic.network.cost import measure_cost
 
 GIGA, MEGA = 1e9, 1e6
 

@@ -19,10 +19,10 @@ import pandas as pd
 
 from misc._seeds import Means, add_across, mean_over, read_seeds, require_one_study
 from misc._tables import note, streams
-from static_dynamic.commands import Parser, command
-from static_dynamic.errors import UserError
-from static_dynamic.files import write_atomically
-from static_dynamic.tables import in_order, stream_and_name
+from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import write_atomically
+from static_dynamic.report.tables import in_order, stream_and_name
 
 NUMBERS = {"conv1": 0, "layer1": 1, "layer2": 2, "layer3": 3, "layer4": 4}
 """Published numbers of stages; any other stage keeps its name."""

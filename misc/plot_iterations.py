@@ -18,8 +18,8 @@ import pandas as pd
 
 from misc._seeds import Means, Seeds, add_across, mean_over, read_seeds, require_one_study
 from misc._tables import pick, picture, require_folder
-from static_dynamic.commands import Parser, command
-from static_dynamic.errors import UserError
+from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.errors import UserError
 from static_dynamic.report.plots import save_figure
 from static_dynamic.report.scores import plot_course
 

@@ -14,11 +14,11 @@ import numpy as np
 import pandas as pd
 
 from misc._tables import pick, picture_kind, read_units
-from static_dynamic.commands import Parser, command
+from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.texts import read_json
 from static_dynamic.functional.released import classify_units
 from static_dynamic.report.plots import UNITS, plot_units, save_figure
-from static_dynamic.tables import class_shares
-from static_dynamic.texts import read_json
+from static_dynamic.report.tables import class_shares
 
 PUBLISHED = 0.5
 """Threshold of the published script."""

@@ -16,15 +16,15 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 import pandas as pd
 
 from misc._tables import pick, picture_kind, read_units, require_folder
-from static_dynamic.commands import Parser, command
-from static_dynamic.errors import UserError
-from static_dynamic.published import FACTORS, stage_name
+from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.texts import read_text
 from static_dynamic.report.plots import save_figure
+from static_dynamic.report.published import PUBLISHED_FACTORS, stage_name
 from static_dynamic.report.scores import plot_scores
-from static_dynamic.tables import in_order
-from static_dynamic.texts import read_text
+from static_dynamic.report.tables import in_order
 
-COLUMNS = ("unit", *FACTORS[4])
+COLUMNS = ("unit", *PUBLISHED_FACTORS[4])
 
 
 def read_table(path: Path) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def read_table(path: Path) -> pd.DataFrame:
             unit, *scores = map(float, line)
         except ValueError:
             unit, scores = 0, []
-        if len(scores) == len(FACTORS[4]):
+        if len(scores) == len(PUBLISHED_FACTORS[4]):
             rows.append((unit, *scores))
         elif line and not (number == 1 and len(line) == len(COLUMNS)):
             raise UserError(f"{path}:{number}: a line must be {', '.join(COLUMNS)}. Got {','.join(line)[:80]!r}.")
@@ -55,7 +55,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 def statistics(scores: pd.DataFrame) -> pd.DataFrame:
     """Mean and population standard deviation over the units, of all seeds, that are not dead."""
-    factors = [factor for factor in FACTORS[4] if factor in scores]
+    factors = [factor for factor in PUBLISHED_FACTORS[4] if factor in scores]
     tall = scores.melt(id_vars="stage", value_vars=factors, var_name="factor", value_name="score")
     groups = tall.groupby(["stage", "factor"])["score"]
     table = pd.DataFrame({"mean": groups.mean(), "std": groups.std(ddof=0), "units": groups.count()})

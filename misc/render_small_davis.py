@@ -9,7 +9,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from static_dynamic.commands import Parser, command
+from static_dynamic.common.commands import Parser, command
 from static_dynamic.sources.small_davis import SEQUENCES, write_small_davis
 
 

@@ -8,11 +8,11 @@ Example:
     Stage(module='s5', layout='N C T H W', item=0)
 """
 
-from models.checkpoints import OtherClasses, load_checkpoint
 from models.errors import ModelError, PartialWeights
 from models.registry import register_model
-from models.report import LoadReport
 from models.spec import ModelSpec, Recipe, Stage
+from models.weights.checkpoints import OtherClasses, load_checkpoint
+from models.weights.report import LoadReport
 from models.zoo import create_model, describe, list_models
 
 __all__ = [

@@ -12,7 +12,7 @@ from torch import nn
 
 import models
 from models.errors import ModelError, PartialWeights
-from models.foreign import pair
+from models.libraries.foreign import pair
 from models.probe import Shapes, listed, probe, suggest
 
 

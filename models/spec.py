@@ -7,7 +7,7 @@ from typing import NamedTuple, NotRequired, TypedDict
 from torch import Tensor, nn
 
 from models.errors import ModelError
-from models.report import LoadReport
+from models.weights.report import LoadReport
 
 Builder = Callable[..., nn.Module]
 """Takes ``num_classes``; and ``frames``, where a model has to be built for them."""

@@ -13,26 +13,26 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from models.checkpoints import OtherClasses, load_checkpoint
-from models.downloads import fetch
 from models.errors import ModelError, PartialWeights, one_line, unknown
 from models.registry import registered
-from models.report import LoadReport
 from models.spec import Input, ModelSpec
+from models.weights.checkpoints import OtherClasses, load_checkpoint
+from models.weights.downloads import fetch
+from models.weights.report import LoadReport
 
 FAMILIES = (
-    "resnet3d",
-    "slowfast",
-    "x3d",
-    "mvit",
-    "timesformer",
-    "tsm",
-    "dyreg_tsm",
-    "detection",
-    "fusionseg",
-    "matnet",
-    "rtnet",
-    "sam",
+    "action.resnet3d",
+    "action.slowfast",
+    "action.x3d",
+    "action.mvit",
+    "action.timesformer",
+    "action.tsm",
+    "dyreg.tsm",
+    "action.detection",
+    "segmentation.fusionseg",
+    "segmentation.matnet",
+    "segmentation.rtnet",
+    "segmentation.sam",
 )
 """Modules that register models. They are imported when a model is asked for, since some load large libraries."""
 
@@ -67,7 +67,7 @@ def describe(name: str, frames: int | None = None, image_size: int | tuple[int, 
     """
     asked = Input(frames, image_size)
     if ":" in name:  # of another library, or the user's own
-        from models.external import describe_external
+        from models.libraries.external import describe_external
 
         return describe_external(name, asked)
     if name not in (zoo := _zoo()):

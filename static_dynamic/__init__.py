@@ -12,37 +12,37 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from static_dynamic import functional
-    from static_dynamic.clip import Clip, FlowRecipe, Recipe, Video
-    from static_dynamic.compute import Compute
-    from static_dynamic.errors import BadClip, UserError
+    from static_dynamic.common.compute import Compute
+    from static_dynamic.common.errors import BadClip, UserError
+    from static_dynamic.estimators.pairs import PairRule
     from static_dynamic.measurement import measure
-    from static_dynamic.pairs import PairRule
-    from static_dynamic.recorder import Recorder, record
+    from static_dynamic.media.clip import Clip, FlowRecipe, Recipe, Video
+    from static_dynamic.network.recorder import Recorder, record
+    from static_dynamic.network.testing import check_model
     from static_dynamic.results import Result, load
     from static_dynamic.score import Scoring
     from static_dynamic.sources import open_source
-    from static_dynamic.testing import check_model
 
 __version__ = "0.1.0"
 
 # Name → module; loaded on first use, so that `import static_dynamic` costs nothing.
 _HOMES = {
-    "BadClip": "errors",
-    "Clip": "clip",
-    "Compute": "compute",
-    "FlowRecipe": "clip",
-    "PairRule": "pairs",
-    "Recipe": "clip",
-    "Recorder": "recorder",
+    "BadClip": "common.errors",
+    "Clip": "media.clip",
+    "Compute": "common.compute",
+    "FlowRecipe": "media.clip",
+    "PairRule": "estimators.pairs",
+    "Recipe": "media.clip",
+    "Recorder": "network.recorder",
     "Result": "results",
     "Scoring": "score",
-    "UserError": "errors",
-    "Video": "clip",
-    "check_model": "testing",
+    "UserError": "common.errors",
+    "Video": "media.clip",
+    "check_model": "network.testing",
     "load": "results",
     "measure": "measurement",
     "open_source": "sources",
-    "record": "recorder",
+    "record": "network.recorder",
 }
 
 __all__ = [

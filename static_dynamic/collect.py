@@ -6,14 +6,14 @@ from itertools import count, islice
 
 import torch
 
-from static_dynamic.clip import FlowRecipe, Recipe, Video
-from static_dynamic.compute import Compute, autocast, on_device, pick_device, prefetch
-from static_dynamic.errors import BadClip, UserError, reason
-from static_dynamic.fingerprint import forwards_of, structure_digest, weights_digest
-from static_dynamic.inputs import Inputs, in_one_line, tensors_of
+from static_dynamic.common.compute import Compute, autocast, on_device, pick_device, prefetch
+from static_dynamic.common.errors import BadClip, UserError, reason
+from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.interventions import style_digests
-from static_dynamic.progress import OnDone, untold
-from static_dynamic.recorder import Recorder
+from static_dynamic.media.clip import FlowRecipe, Recipe, Video
+from static_dynamic.media.inputs import Inputs, in_one_line, tensors_of
+from static_dynamic.network.fingerprint import forwards_of, structure_digest, weights_digest
+from static_dynamic.network.recorder import Recorder
 from static_dynamic.sources import Source
 from static_dynamic.store import Record, Store
 from static_dynamic.variants import Conditions, PreparedVideo, Variant, prepare_video, stack

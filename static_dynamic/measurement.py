@@ -13,21 +13,21 @@ from typing import Any
 
 from torch import nn
 
-from static_dynamic.clip import ORIGINAL, FlowRecipe, Recipe
 from static_dynamic.collect import Judge, Study, collect
-from static_dynamic.compute import Compute
-from static_dynamic.errors import UserError
-from static_dynamic.inputs import declared_notes, declared_recipe
+from static_dynamic.common.compute import Compute
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.progress import OnDone, untold
+from static_dynamic.common.runs import alone_in
+from static_dynamic.estimators.pairs import PairRule, make_pairs
 from static_dynamic.interventions import STRONG
-from static_dynamic.pairs import PairRule, make_pairs
-from static_dynamic.progress import OnDone, untold
-from static_dynamic.recorder import Recorder
+from static_dynamic.media.clip import ORIGINAL, FlowRecipe, Recipe
+from static_dynamic.media.inputs import declared_notes, declared_recipe
+from static_dynamic.network.recorder import Recorder
+from static_dynamic.network.stages import Stages
 from static_dynamic.results import Result
-from static_dynamic.runs import alone_in
 from static_dynamic.score import Scoring, score
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import left_out_of, unused
-from static_dynamic.stages import Stages
 from static_dynamic.store import STUDY, Store
 from static_dynamic.variants import Conditions
 
@@ -75,7 +75,7 @@ def measure(
         stages: Names, globs or ``{name: (module path, layout[, item])}``; ``None`` means every declared stage.
         recipe: The model's input; ``None`` means the one that it declares.
         layout: Layout of stages named by module path.
-        pool: How positions become one number per unit; see :meth:`static_dynamic.layout.Layout.pool`.
+        pool: How positions become one number per unit; see :meth:`static_dynamic.network.layout.Layout.pool`.
         styles: Static conditions: built-in styles, image files, ``"original"``, styles on disk.
         scrambles: Dynamic conditions beside the intact order; ``None`` means ``shuffle``, or ``jitter`` of the flow.
         max_videos: Use the first so many videos.

@@ -8,9 +8,9 @@ import numpy.typing as npt
 import torch
 import torch.nn.functional as F
 
-from static_dynamic.clip import Video
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from static_dynamic.functional import segmentation as seg
+from static_dynamic.media.clip import Video
 
 
 class Annotated(Protocol):

@@ -9,11 +9,11 @@ from typing import Any
 
 import pandas as pd
 
-from static_dynamic.errors import UserError
-from static_dynamic.files import write_atomically, write_bytes
-from static_dynamic.runs import Kind
-from static_dynamic.tables import class_shares, factor_shares, in_order, quality_means
-from static_dynamic.texts import read_json
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import write_atomically, write_bytes
+from static_dynamic.common.runs import Kind
+from static_dynamic.common.texts import read_json
+from static_dynamic.report.tables import class_shares, factor_shares, in_order, quality_means
 
 MEASUREMENT = Kind("measurement", "run.json", ())
 

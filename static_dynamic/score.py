@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
+from static_dynamic.estimators.pairs import PairRule, Pairs, make_pairs
 from static_dynamic.functional.bootstrap import FEWEST_VIDEOS, Resamples, resample
 from static_dynamic.functional.released import (
     DYNAMIC,
@@ -22,7 +23,6 @@ from static_dynamic.functional.released import (
     pair_moments,
     unit_scores,
 )
-from static_dynamic.pairs import PairRule, Pairs, make_pairs
 from static_dynamic.store import Store
 from static_dynamic.variants import Variant
 

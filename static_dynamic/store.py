@@ -25,9 +25,9 @@ from pyarrow import ArrowException
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
-from static_dynamic.errors import UserError
-from static_dynamic.files import remove, write_bytes, write_text
-from static_dynamic.runs import Kind, claim
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import remove, write_bytes, write_text
+from static_dynamic.common.runs import Kind, claim
 from static_dynamic.variants import Variant
 
 Record = dict[str, Any]
@@ -41,7 +41,7 @@ STUDY = Kind("study", "study.json", tuple(f"{NUMBER}.{kind}" for kind in KINDS),
 class Store:
     """Activations of one study in one folder.
 
-    One run at a time may write to it, see `static_dynamic.runs.alone_in`.
+    One run at a time may write to it, see `static_dynamic.common.runs.alone_in`.
 
     Args:
         folder: Where the store lies; made if it is missing.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
-from static_dynamic.errors import differences
+from static_dynamic.common.errors import differences
 
 Manifest = Mapping[str, Any]
 """The content of a ``run.json``, as in :attr:`static_dynamic.results.Result.manifest`."""

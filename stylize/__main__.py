@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
-from static_dynamic.commands import Parser, command
-from static_dynamic.errors import unknown
+from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.errors import unknown
 
 COMMANDS = {
     "render": ("commands_data", "Render every video in every style, as a data set in a published layout."),

@@ -6,16 +6,16 @@ from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
-from static_dynamic.errors import UserError
-from static_dynamic.files import refuse_existing, write_text
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import refuse_existing, write_text
+from static_dynamic.common.progress import progress_bar
 from static_dynamic.interventions import STRONG
 from static_dynamic.interventions.styles import style
-from static_dynamic.progress import progress_bar
-from stylize.cases import FRAMES
-from stylize.layouts import LAYOUTS, VIDEO
-from stylize.looks import parse_looks
-from stylize.scrambles import DRAWS, LENGTHS, audit_scrambles
-from stylize.settings import NOTE, Settings
+from stylize.auditing.cases import FRAMES
+from stylize.rendering.layouts import LAYOUTS, VIDEO
+from stylize.rendering.looks import parse_looks
+from stylize.rendering.scrambles import DRAWS, LENGTHS, audit_scrambles
+from stylize.rendering.settings import NOTE, Settings
 
 
 def add_render_arguments(parser: ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def render(options: Namespace) -> None:
     Raises:
         UserError: For any slip in the options, or a place that cannot be written.
     """
-    from stylize.render import render
+    from stylize.rendering.render import render
 
     settings = Settings(
         parse_looks(options.styles), options.layout, options.format, options.size, options.fps, options.seed
@@ -85,10 +85,10 @@ def audit(options: Namespace) -> None:
     Raises:
         UserError: For any slip in the options, if nothing can be judged, or a file cannot be written.
     """
-    from stylize.audit import audit
-    from stylize.audit_report import files_of, liveliest, save_audit
-    from stylize.cases import Case, made_cases
-    from stylize.rendered import rendered_cases
+    from stylize.auditing.audit import audit
+    from stylize.auditing.audit_report import files_of, liveliest, save_audit
+    from stylize.auditing.cases import Case, made_cases
+    from stylize.auditing.rendered import rendered_cases
 
     least = {"frames": 2, "workers": 0, "max_videos": 1, "seed": 0}
     for name, value in least.items():
@@ -161,7 +161,7 @@ def styles(options: Namespace) -> None:
     Raises:
         UserError: If the video cannot be read, or a picture not be written.
     """
-    from stylize.gallery import draw_gallery
+    from stylize.auditing.gallery import draw_gallery
 
     if options.video and not options.pictures:
         raise UserError("A --video is for pictures of it: say where they go with --pictures DIR.")

@@ -10,24 +10,24 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from static_dynamic.clip import Frames
-from static_dynamic.compute import pick_device, prefetch
-from static_dynamic.errors import UserError, unknown
-from static_dynamic.files import clear_partials, make_folder, refuse_existing, remove, write_atomically
-from static_dynamic.locks import locked
-from static_dynamic.progress import progress_bar
-from static_dynamic.runs import START_OVER
-from static_dynamic.sources.base import reduced
-from static_dynamic.sources.images import EXTENSIONS as IMAGES
+from static_dynamic.common.compute import pick_device, prefetch
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.files import clear_partials, make_folder, refuse_existing, remove, write_atomically
+from static_dynamic.common.locks import locked
+from static_dynamic.common.progress import progress_bar
+from static_dynamic.common.runs import START_OVER
+from static_dynamic.media.clip import Frames
+from static_dynamic.media.images import EXTENSIONS as IMAGES
+from static_dynamic.media.reading import reduced
+from static_dynamic.media.writing import QUALITY, Write, image_folder, video_file
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
-from static_dynamic.writing import QUALITY, Write, image_folder, video_file
-from stylize.films import Film, only_film
-from stylize.layouts import VIDEO
-from stylize.learn import PRESETS, Learner, TrainingSettings
-from stylize.learned import LearnedStyle, load_style, paint, write_style
-from stylize.patches import open_clip, read_keyframes, unseen
-from stylize.perception import Perception, find_weights, load_perception
-from stylize.smoothing import RADIUS, SIGMA, smooth
+from stylize.learning.learn import PRESETS, Learner, TrainingSettings
+from stylize.learning.patches import open_clip, read_keyframes, unseen
+from stylize.learning.perception import Perception, find_weights, load_perception
+from stylize.learning.smoothing import RADIUS, SIGMA, smooth
+from stylize.networks.learned import LearnedStyle, load_style, paint, write_style
+from stylize.rendering.films import Film, only_film
+from stylize.rendering.layouts import VIDEO
 
 PREVIEWS = 3
 """Unseen frames on a preview."""

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from static_dynamic.functional.released import allocate, classify_units
-from static_dynamic.published import write_published
+from static_dynamic.report.published import write_published
 from static_dynamic.results import Result
 
 ROOT = Path(__file__).resolve().parents[1]

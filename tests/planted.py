@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from static_dynamic.clip import Clip, Recipe, Video
-from static_dynamic.errors import BadClip
+from static_dynamic.common.errors import BadClip
+from static_dynamic.media.clip import Clip, Recipe, Video
 
 RECIPE = Recipe(frames=6, rate=1, crop=16, mean=(0, 0, 0), std=(1, 1, 1))
 STYLES = ("1", "2", "3", "4")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from static_dynamic.functional import bca_interval, resample
 from static_dynamic.functional.released import covariances, layer_scores, pair_moments
 

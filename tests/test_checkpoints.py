@@ -9,9 +9,9 @@ from safetensors.torch import save_file
 from torch import nn
 
 import models
-from models.checkpoints import load_checkpoint
-from models.finding import Target, find
-from models.report import percent
+from models.weights.checkpoints import load_checkpoint
+from models.weights.finding import Target, find
+from models.weights.report import percent
 
 
 class Net(nn.Module):

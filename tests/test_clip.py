@@ -11,8 +11,8 @@ from media import slow_clip
 from PIL import Image
 from test_recipe import slow_resize
 
-from static_dynamic.clip import FlowRecipe, Recipe, centre_crop, resize_images, same_proportions
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
+from static_dynamic.media.clip import FlowRecipe, Recipe, centre_crop, resize_images, same_proportions
 
 
 def played(sample):

@@ -9,11 +9,11 @@ import pytest
 import torch
 from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
 
-from static_dynamic.clip import Recipe
 from static_dynamic.collect import VIDEOS_PER_SHARD, Study, collect
-from static_dynamic.compute import Compute
-from static_dynamic.errors import BadClip, UserError
-from static_dynamic.recorder import Recorder
+from static_dynamic.common.compute import Compute
+from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.media.clip import Recipe
+from static_dynamic.network.recorder import Recorder
 from static_dynamic.store import Store
 from static_dynamic.variants import Conditions, Variant, prepare_video
 

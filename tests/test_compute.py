@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
-from static_dynamic.compute import Compute, autocast, on_device, pick_device, prefetch
-from static_dynamic.errors import UserError
+from static_dynamic.common.compute import Compute, autocast, on_device, pick_device, prefetch
+from static_dynamic.common.errors import UserError
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3, 20])

@@ -25,11 +25,12 @@ from media import (
 from planted import STAGES, PlantedModel
 
 import static_dynamic as sd
-from static_dynamic.clip import Recipe
-from static_dynamic.errors import BadClip
-from static_dynamic.sources import VideoFiles, decoding
-from static_dynamic.sources.containers import breaks_off
-from static_dynamic.sources.decoding import decoded_frames, picture, upright
+from static_dynamic.common.errors import BadClip
+from static_dynamic.media import decoding
+from static_dynamic.media.clip import Recipe
+from static_dynamic.media.containers import breaks_off
+from static_dynamic.media.decoding import decoded_frames, picture, upright
+from static_dynamic.sources import VideoFiles
 from static_dynamic.variants import Conditions, prepare_video
 
 CLIP = Recipe(frames=8, rate=2, crop=16)

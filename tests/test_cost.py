@@ -10,8 +10,8 @@ from torch import nn
 
 import models
 from static_dynamic import FlowRecipe, Recipe
-from static_dynamic.cost import measure_cost
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
+from static_dynamic.network.cost import measure_cost
 
 RECIPE = Recipe(frames=4, rate=1, crop=10)
 STAGES = {"conv": ("0", "N C T H W"), "both": ("2", "N C T H W")}

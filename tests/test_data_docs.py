@@ -9,10 +9,10 @@ import pytest
 from media import only, write_frames, write_stylized
 
 import static_dynamic as sd
-from static_dynamic.clip import Recipe
+from static_dynamic.media.clip import Recipe
+from static_dynamic.media.parts import Part
 from static_dynamic.sources import Stylized, open_source
 from static_dynamic.sources.masks import read_boxes
-from static_dynamic.sources.parts import Part
 from static_dynamic.sources.rows import read_rows
 from training.labels import label_sthv2
 

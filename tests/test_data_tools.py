@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from media import coded_frames, cut, noisy_frames, numbers, write_frames, write_video
 
-from static_dynamic.clip import Recipe
-from static_dynamic.errors import BadClip, UserError
-from static_dynamic.sources.images import read_image
+from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.media.clip import Recipe
+from static_dynamic.media.images import read_image
 from training.data import EvaluationClips
 from training.frames import Extraction, extract, extract_one
 from training.labels import label_other, label_sthv1, label_sthv2

@@ -14,12 +14,12 @@ from PIL import Image
 from torch import nn
 
 import static_dynamic as sd
-from static_dynamic.clip import Video
+from static_dynamic.estimators.pairs import PairRule, make_pairs
 from static_dynamic.flow import compute_flow
-from static_dynamic.pairs import PairRule, make_pairs
+from static_dynamic.media.clip import Video
 from static_dynamic.quality import MaskJudge, foreground
+from static_dynamic.report.tables import quality_means
 from static_dynamic.sources import Davis
-from static_dynamic.tables import quality_means
 from static_dynamic.variants import Variant
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "davis_mini"

@@ -10,8 +10,8 @@ import torch
 
 import models
 from misc.doctor import CORE, doctor, show
-from models.optional import OPTIONAL, Finding, Library, check, check_optional, need
-from static_dynamic.errors import UserError
+from models.libraries.optional import OPTIONAL, Finding, Library, check, check_optional, need
+from static_dynamic.common.errors import UserError
 
 ROOT = Path(__file__).parents[1]
 STATES = {"usable", "not installed", "not there", "broken"}

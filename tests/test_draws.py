@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import static_dynamic
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.seeds import check_seed, derive_seed, generator
 from static_dynamic.functional import resample
-from static_dynamic.seeds import check_seed, derive_seed, generator
 from static_dynamic.sources import SyntheticVideos
 from static_dynamic.variants import derive_seed as of_variants
 from training.syncmnist.clips import SyncMNIST
@@ -73,5 +73,5 @@ def test_no_other_rule_is_in_use():
     packages = ("static_dynamic", "training", "stylize", "misc", "models")
     files = [path for package in packages for path in (ROOT / package).rglob("*.py")]
     found = {path.relative_to(ROOT).as_posix() for path in files if DRAWS.search(path.read_text())}
-    assert found == {"static_dynamic/seeds.py", "static_dynamic/interventions/registry.py"}
-    assert "styles and scrambles" in " ".join(static_dynamic.seeds.__doc__.lower().split())
+    assert found == {"static_dynamic/common/seeds.py", "static_dynamic/common/registry.py"}
+    assert "styles and scrambles" in " ".join(static_dynamic.common.seeds.__doc__.lower().split())

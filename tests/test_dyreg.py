@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from quick import quick
 
 import models
-from models.dyreg import DynamicGraph, Options, ResidualGraph
-from models.dyreg_regions import masks, windows
-from models.dyreg_tsm import CONSTANTS, PLACES, UNUSED, DyRegTSM
-from static_dynamic.recorder import Recorder
+from models.dyreg.graph import DynamicGraph, Options, ResidualGraph
+from models.dyreg.regions import masks, windows
+from models.dyreg.tsm import CONSTANTS, PLACES, UNUSED, DyRegTSM
+from static_dynamic.network.recorder import Recorder
 from training.regions import find_regions
 
 COPIED = Path(__file__).parent / "golden"  # dyreg.json, dyreg.npz: parts of some arrays

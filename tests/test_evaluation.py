@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from tiny import TEST, TRAIN, metrics, succeeds
 
 import models
-from static_dynamic.clip import Recipe
-from static_dynamic.options import read_options
+from static_dynamic.common.options import read_options
+from static_dynamic.media.clip import Recipe
 from training import scores
 from training.data import EvaluationClips
 from training.lists import read_list

@@ -14,12 +14,12 @@ from torch import nn
 
 import models
 from models.__main__ import main
+from models.libraries.vision import TORCHVISION
 from models.probe import probe, suggest
-from models.vision import TORCHVISION
 from static_dynamic import Recipe, record
-from static_dynamic.layout import parse_layout
-from static_dynamic.recorder import Recorder
-from static_dynamic.stages import select
+from static_dynamic.network.layout import parse_layout
+from static_dynamic.network.recorder import Recorder
+from static_dynamic.network.stages import select
 
 TIMM = [
     "resnet18",

@@ -10,8 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from static_dynamic.errors import UserError
-from static_dynamic.files import clear_partials, partial_path, plain_errors, remove, whole, write_bytes, write_text
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import (
+    clear_partials,
+    partial_path,
+    plain_errors,
+    remove,
+    whole,
+    write_bytes,
+    write_text,
+)
 
 NAMES = {
     "plain": b"a.txt",
@@ -88,7 +96,7 @@ def test_threads_that_write_one_file_leave_one_of_their_contents(tmp_path):
 MAKE = """
 import sys
 from pathlib import Path
-from static_dynamic.files import partial_path
+from static_dynamic.common.files import partial_path
 for name in ("file", "n" * 255):
     partial_path(Path(sys.argv[1], name)).write_text("half")
 folder = partial_path(Path(sys.argv[1], "folder"))

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from static_dynamic.fingerprint import DEEPEST, _own_classes, forwards_of, structure_digest, weights_digest
+from static_dynamic.network.fingerprint import DEEPEST, _own_classes, forwards_of, structure_digest, weights_digest
 
 
 class Net(nn.Module):
@@ -174,7 +174,7 @@ def test_weights_of_any_type_are_digested(dtype):
 
 CODE = """
 from torch import nn
-from static_dynamic.fingerprint import structure_digest
+from static_dynamic.network.fingerprint import structure_digest
 class A(nn.Module):
     def forward(self, x): return x + 1
 def wrapped(function):

@@ -18,12 +18,12 @@ from safetensors.torch import save_file
 from torchvision.models.optical_flow import raft_large, raft_small
 from torchvision.utils import flow_to_image
 
-from static_dynamic.commands import command
-from static_dynamic.errors import UserError
+from static_dynamic.common.commands import command
+from static_dynamic.common.errors import UserError
 from static_dynamic.flow import Dis, Raft, compute_flow, draw, flow_sheet, paint, read
 from static_dynamic.flow.__main__ import run
 from static_dynamic.flow.sheet import WIDTH, wheel_disc
-from static_dynamic.pictures import HEIGHT, LABEL
+from static_dynamic.media.pictures import HEIGHT, LABEL
 
 ROOT = Path(__file__).resolve().parents[1]
 DAVIS = ROOT.parent / "shared" / "data" / "davis_mini"

@@ -10,8 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from static_dynamic.clip import FlowRecipe, resize_images
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from static_dynamic.flow import paint, read
 from static_dynamic.interventions.flow_changes import (
     change_flow,
@@ -20,6 +19,7 @@ from static_dynamic.interventions.flow_changes import (
     needs_other,
     recolour,
 )
+from static_dynamic.media.clip import FlowRecipe, resize_images
 
 COPIED = Path(__file__).parent / "golden"  # every third row and column
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "golden" / "vos"  # only where the goldens were made

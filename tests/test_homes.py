@@ -16,15 +16,15 @@ from test_stylize_learn import filmed, learn, painted, save
 from tiny import TRAIN, run
 
 import static_dynamic as sd
-from static_dynamic.errors import UserError
-from static_dynamic.files import partial_path, remove
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import partial_path, remove
+from static_dynamic.common.locks import locked
+from static_dynamic.common.runs import LOCK
 from static_dynamic.flow.tree import FLOWS, compute_flow
-from static_dynamic.locks import locked
 from static_dynamic.results import MEASUREMENT
-from static_dynamic.runs import LOCK
 from static_dynamic.store import STUDY
-from stylize.render import render
-from stylize.settings import NOTE, Settings
+from stylize.rendering.render import render
+from stylize.rendering.settings import NOTE, Settings
 from training.checkpoints import TRAINING
 from training.frames import FRAMES, Extraction, extract
 

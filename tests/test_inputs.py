@@ -6,9 +6,16 @@ import pytest
 import torch
 from torch import nn
 
-from static_dynamic.clip import FlowRecipe, Recipe
-from static_dynamic.errors import UserError
-from static_dynamic.inputs import batch_size, declared_recipe, example_inputs, image_and_flow, make_recipe, tensors_of
+from static_dynamic.common.errors import UserError
+from static_dynamic.media.clip import FlowRecipe, Recipe
+from static_dynamic.media.inputs import (
+    batch_size,
+    declared_recipe,
+    example_inputs,
+    image_and_flow,
+    make_recipe,
+    tensors_of,
+)
 
 FIRST, SECOND, THIRD = torch.zeros(5, 1), torch.zeros(3, 2), torch.zeros(2, 2, 2)
 

@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from static_dynamic.commands import command
-from static_dynamic.errors import UserError
+from static_dynamic.common.commands import command
+from static_dynamic.common.errors import UserError
 from static_dynamic.interventions import (
     STRONG,
     apply_scramble,

@@ -6,8 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from static_dynamic.errors import UserError
-from static_dynamic.layout import POOLINGS, parse_layout
+from static_dynamic.common.errors import UserError
+from static_dynamic.network.layout import POOLINGS, parse_layout
 
 # How an array (N, C, T, H, W) is rearranged into each layout, written out by hand.
 ARRANGED = {

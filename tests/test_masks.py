@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from media import cut
 from PIL import Image
 
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.sources.masks import BoxAnnotation, decode, encode, foreground, objects, read_boxes, read_mask
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"

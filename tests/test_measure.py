@@ -11,7 +11,7 @@ from killed import killed
 from planted import CLASSES, RECIPE, STAGES, PlantedModel, PlantedVideos
 
 import static_dynamic as sd
-from static_dynamic.compute import prefetch
+from static_dynamic.common.compute import prefetch
 from static_dynamic.functional import released_layerwise, released_unitwise
 from static_dynamic.store import Store
 from static_dynamic.variants import Conditions, derive_seed

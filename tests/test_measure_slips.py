@@ -10,9 +10,9 @@ from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
 from torch import nn
 
 import static_dynamic as sd
-from static_dynamic.errors import reason
-from static_dynamic.fingerprint import structure_digest
-from static_dynamic.tables import time_seen
+from static_dynamic.common.errors import reason
+from static_dynamic.network.fingerprint import structure_digest
+from static_dynamic.report.tables import time_seen
 
 
 def measure(source=None, model=None, **options):

@@ -33,8 +33,8 @@ from misc import _tables, plot_iterations
 from misc._tables import read_scores, read_units
 from misc.plot_iterations import iteration
 from misc.plot_jointencoding import classified
-from static_dynamic.errors import UserError
-from static_dynamic.published import published_name
+from static_dynamic.common.errors import UserError
+from static_dynamic.report.published import published_name
 
 
 @pytest.fixture(autouse=True)

@@ -14,7 +14,7 @@ from misc._tables import read_units
 from misc.estimate_dataset_centerbias import centre_bias
 from misc.plot_iterations import course, iteration
 from misc.plot_stats_fromtable import read_table, statistics
-from static_dynamic.published import published_name, unit_softmax, write_published
+from static_dynamic.report.published import published_name, unit_softmax, write_published
 from static_dynamic.report.stages import escape, latex_stages, limits
 
 DAVIS = ROOT.parent / "shared" / "data" / "davis_mini" / "Annotations" / "480p"

@@ -20,11 +20,11 @@ from torch.utils._pytree import tree_map
 import models
 from models import registry
 from models.__main__ import main
-from models.keys import caffe2_key
-from static_dynamic.clip import FlowRecipe
+from models.weights.keys import caffe2_key
 from static_dynamic.collect import weights_digest
-from static_dynamic.inputs import example_inputs, make_recipe
-from static_dynamic.testing import check_model
+from static_dynamic.media.clip import FlowRecipe
+from static_dynamic.media.inputs import example_inputs, make_recipe
+from static_dynamic.network.testing import check_model
 
 # ---------------------------------------------------------------- every model
 

@@ -10,9 +10,9 @@ from torch import nn
 
 import main
 import static_dynamic as sd
-from static_dynamic.clip import Recipe, Video
-from static_dynamic.commands import as_flags
-from static_dynamic.errors import UserError
+from static_dynamic.common.commands import as_flags
+from static_dynamic.common.errors import UserError
+from static_dynamic.media.clip import Recipe, Video
 from static_dynamic.sources import (
     FrameFolders,
     StyleFolders,

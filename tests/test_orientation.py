@@ -5,11 +5,11 @@ import pytest
 from media import noisy_frames
 from PIL import Image
 
-from static_dynamic.clip import Recipe
-from static_dynamic.errors import BadClip
+from static_dynamic.common.errors import BadClip
 from static_dynamic.interventions.image_style import read_image as read_style
+from static_dynamic.media.clip import Recipe
+from static_dynamic.media.images import image_at, open_image, read_image
 from static_dynamic.sources import FrameFolders
-from static_dynamic.sources.images import image_at, open_image, read_image
 from static_dynamic.sources.masks import read_mask
 
 # EXIF 2.32, 4.6.4: where the first row and the first column of the stored image are shown.

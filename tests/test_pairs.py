@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from static_dynamic.errors import UserError
-from static_dynamic.pairs import PairRule, make_pairs
+from static_dynamic.common.errors import UserError
+from static_dynamic.estimators.pairs import PairRule, make_pairs
 from static_dynamic.variants import Variant
 
 STYLES = ("original", "ink", "mosaic", "1")

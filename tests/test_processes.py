@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from static_dynamic.errors import UserError
-from static_dynamic.processes import UNGUARDED, in_processes, why_broken
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.processes import UNGUARDED, in_processes, why_broken
 from training.machinery import readable
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +42,7 @@ def test_a_script_without_a_main_guard_is_told_so(tmp_path, first):
     script = tmp_path / "script.py"
     script.write_text(
         f"import math, sys\nfrom pathlib import Path\nsys.path.insert(0, {str(ROOT)!r})\n"
-        f"from static_dynamic.processes import in_processes\n{first}print(list(in_processes(math.sqrt, [4], 2)))\n"
+        f"from static_dynamic.common.processes import in_processes\n{first}print(list(in_processes(math.sqrt, [4], 2)))\n"
     )
     done = subprocess.run([sys.executable, script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1

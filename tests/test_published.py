@@ -15,10 +15,10 @@ from safetensors.numpy import load_file
 
 import static_dynamic as sd
 from misc._tables import read_units
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from static_dynamic.functional.released import allocate
-from static_dynamic.published import (
-    FACTORS,
+from static_dynamic.report.published import (
+    PUBLISHED_FACTORS,
     final_text,
     over_seeds,
     published_name,
@@ -54,7 +54,7 @@ def layer_table(stages, rows):
         [
             {"stage": stage, "factor": factor, "dims": round(10 * value), "percent": value}
             for stage, percents in zip(stages, rows, strict=True)
-            for factor, value in zip(FACTORS[len(percents)], percents, strict=True)
+            for factor, value in zip(PUBLISHED_FACTORS[len(percents)], percents, strict=True)
         ]
     )
 
@@ -75,7 +75,7 @@ def test_published_texts_are_read_and_written_to_the_letter(text, tmp_path):
     dims, percent = ast.literal_eval(line.replace("] [", "], ["))
     first = layers[layers["stage"] == "app_stream.conv1"]
     assert (first["dims"].tolist(), first["percent"].tolist()) == (dims, percent)
-    assert first["factor"].tolist() == list(FACTORS[len(dims)])
+    assert first["factor"].tolist() == list(PUBLISHED_FACTORS[len(dims)])
 
 
 def test_numbers_as_numpy_2_prints_them_are_read(tmp_path):
@@ -90,7 +90,7 @@ percents = st.floats(0, 100, allow_nan=False).map(lambda value: round(value, 1))
 
 
 @settings(max_examples=30, deadline=None)
-@given(data=st.data(), factors=st.sampled_from(sorted(FACTORS)))
+@given(data=st.data(), factors=st.sampled_from(sorted(PUBLISHED_FACTORS)))
 def test_any_table_comes_back(data, factors, tmp_path_factory):
     stages = data.draw(
         st.lists(st.from_regex(r"([a-z]{1,3}\.)?[a-z]{1,4}[0-9]{0,2}", fullmatch=True), min_size=1, unique=True)
@@ -160,7 +160,9 @@ def test_numbers_that_no_stage_has_are_refused(line, tmp_path):
 
 def test_a_stage_whose_units_never_vary_comes_back_without_a_percent(tmp_path):
     dims = allocate(np.array([np.nan, np.nan, 1.0]), 7)
-    layers = pd.DataFrame({"stage": "s.dead", "factor": FACTORS[3], "dims": dims.dims, "percent": dims.percent})
+    layers = pd.DataFrame(
+        {"stage": "s.dead", "factor": PUBLISHED_FACTORS[3], "dims": dims.dims, "percent": dims.percent}
+    )
     back = read_final(written(tmp_path, final_text(layers))).layers
     assert back["dims"].tolist() == [0, 0, 0]
     assert back["percent"].isna().all()
@@ -168,7 +170,7 @@ def test_a_stage_whose_units_never_vary_comes_back_without_a_percent(tmp_path):
 
 def test_a_stage_of_one_unit_comes_back(tmp_path):
     one = allocate(np.array([0.4, 0.9, 1.0]), 1)
-    layers = pd.DataFrame({"stage": "head", "factor": FACTORS[3], "dims": one.dims, "percent": one.percent})
+    layers = pd.DataFrame({"stage": "head", "factor": PUBLISHED_FACTORS[3], "dims": one.dims, "percent": one.percent})
     back = read_final(written(tmp_path, final_text(layers))).layers
     assert (back["dims"].tolist(), back["percent"].tolist()) == ([0, 0, 1], [0, 0, 100])
 
@@ -214,7 +216,7 @@ def test_means_over_seeds_are_those_of_the_textbook(n, ddof):
     }
     means = over_seeds(tables, ddof).set_index(["stage", "factor"])
     for s, stage in enumerate(stages):
-        for f, factor in enumerate(FACTORS[3]):
+        for f, factor in enumerate(PUBLISHED_FACTORS[3]):
             values = rows[:, s, f].tolist()
             found = means.loc[(stage, factor)]
             assert found["mean"] == pytest.approx(statistics.fmean(values))

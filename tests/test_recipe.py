@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from test_sources import slow_clip
 
 from static_dynamic import BadClip, Recipe, UserError
-from static_dynamic.inputs import example_inputs
-from static_dynamic.sources.base import sampled
+from static_dynamic.media.inputs import example_inputs
+from static_dynamic.media.reading import sampled
 
 
 def slow_resize(frame, height, width):

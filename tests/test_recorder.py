@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from static_dynamic.errors import UserError
-from static_dynamic.recorder import Recorder, record
+from static_dynamic.common.errors import UserError
+from static_dynamic.network.recorder import Recorder, record
 
 STAGES = {"early": ("conv", "N C T H W"), "late": ("head", "N C")}
 

@@ -8,12 +8,12 @@ from PIL import Image
 from torch import nn
 
 import models
-from models.dyreg import DynamicGraph, Options, ResidualGraph
-from models.dyreg_regions import windows
+from models.dyreg.graph import DynamicGraph, Options, ResidualGraph
+from models.dyreg.regions import windows
 from static_dynamic import Recipe
-from static_dynamic.commands import command
-from static_dynamic.errors import UserError
-from static_dynamic.sources.decoding import read_clip
+from static_dynamic.common.commands import command
+from static_dynamic.common.errors import UserError
+from static_dynamic.media.decoding import read_clip
 from training.pictures import COLOURS, with_boxes
 from training.regions import boxes_of, draw, find_regions, run, short_names
 

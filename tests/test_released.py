@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from static_dynamic.functional import classify_units, released_layerwise, released_unitwise
 from static_dynamic.functional.released import allocate, covariances, layer_scores, pair_moments, unit_scores
 

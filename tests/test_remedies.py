@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from static_dynamic.commands import Parser, as_flags, command
-from static_dynamic.errors import UserError
-from static_dynamic.options import Options
+from static_dynamic.common.commands import Parser, as_flags, command
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.options import Options
 
 ROOT = Path(__file__).parents[1]
 PARTS = {

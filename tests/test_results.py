@@ -7,9 +7,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from static_dynamic.errors import UserError
-from static_dynamic.results import Result, load
-from static_dynamic.tables import (
+from static_dynamic.common.errors import UserError
+from static_dynamic.report.tables import (
     class_shares,
     factor_shares,
     in_order,
@@ -17,6 +16,7 @@ from static_dynamic.tables import (
     quality_means,
     with_interval,
 )
+from static_dynamic.results import Result, load
 
 STAGES = ("late", "early", "10", "9")
 FACTORS = ("dynamic", "static", "residual")

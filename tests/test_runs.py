@@ -19,9 +19,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from static_dynamic import runs
-from static_dynamic.errors import UserError, differences
-from static_dynamic.runs import Kind, alone_in, claim, open_run
+from static_dynamic.common import runs
+from static_dynamic.common.errors import UserError, differences
+from static_dynamic.common.runs import Kind, alone_in, claim, open_run
 
 ITEMS = Kind("set of items", "items.json", ("item_[0-9].txt", "parts/[0-9]/"), format=2, restarts=True)
 
@@ -246,8 +246,8 @@ def test_a_description_of_nothing_binds_nobody(tmp_path):
 HOLD = """
 import sys
 from pathlib import Path
-from static_dynamic.files import partial_path
-from static_dynamic.runs import Kind, open_run
+from static_dynamic.common.files import partial_path
+from static_dynamic.common.runs import Kind, open_run
 items = Kind("set of items", "items.json", ("item_[0-9].txt",), format=2, restarts=True)
 folder = Path(sys.argv[1])
 with open_run(folder, items, {"seed": 0}):

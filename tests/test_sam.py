@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import models
-from models.sam import BGR_MEAN, Affine, ConvBody, flow_image
+from models.segmentation.sam import BGR_MEAN, Affine, ConvBody, flow_image
 
 FOLDER = Path(__file__).parent / "golden"
 FACTS = json.loads((FOLDER / "sam_conv_body.json").read_text())

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from static_dynamic import score as scoring_module
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
+from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.functional import bca_interval, classify_units, released_layerwise, released_unitwise, resample
-from static_dynamic.pairs import PairRule
 from static_dynamic.score import Scoring, score
 from static_dynamic.store import Store
 from static_dynamic.variants import Variant

@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from PIL import Image
 from scipy.ndimage import binary_erosion, gaussian_filter
 
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from static_dynamic.functional import segmentation as seg
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "davis_mini" / "Annotations" / "480p"

@@ -6,9 +6,9 @@ from doors import fails, succeeds
 from media import tree
 from PIL import Image
 
-from static_dynamic.clip import FlowRecipe
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from static_dynamic.flow.tree import compute_flow
+from static_dynamic.media.clip import FlowRecipe
 from static_dynamic.sources import Davis
 from static_dynamic.sources.scene import PALETTES, SHAPES, Appearance, Motion, render, render_masks
 from static_dynamic.sources.small_davis import SEQUENCES, write_small_davis

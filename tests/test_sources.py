@@ -29,8 +29,10 @@ from media import (
 )
 from PIL import Image
 
-from static_dynamic.clip import Recipe, Video
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.media import decoding
+from static_dynamic.media.clip import Recipe, Video
+from static_dynamic.media.images import natural_key
 from static_dynamic.sources import (
     Davis,
     FrameFolders,
@@ -39,10 +41,8 @@ from static_dynamic.sources import (
     Stylized,
     SyntheticVideos,
     VideoFiles,
-    decoding,
     open_source,
 )
-from static_dynamic.sources.images import natural_key
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "videos"
 SMALL = Recipe(frames=8, rate=2, crop=16)
@@ -134,7 +134,7 @@ def test_frames_are_brought_down_to_the_short_side_and_never_enlarged(tmp_path):
 
 
 def test_a_reduced_square_keeps_its_side():
-    from static_dynamic.sources.base import reduced
+    from static_dynamic.media.reading import reduced
 
     for side in range(142, 220):  # int(112 / side * side) is 111 for some of them
         assert reduced(np.zeros((side, side, 3), np.uint8), 112).shape == (112, 112, 3)

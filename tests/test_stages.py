@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from static_dynamic.errors import UserError
-from static_dynamic.recorder import Recorder, record
-from static_dynamic.stages import resolve_stages, select
+from static_dynamic.common.errors import UserError
+from static_dynamic.network.recorder import Recorder, record
+from static_dynamic.network.stages import resolve_stages, select
 
 CLIP = torch.randn(2, 3, 4, 8, 8, generator=torch.Generator().manual_seed(0))
 LAYOUT = "N C T H W"

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from static_dynamic import store as store_module
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from static_dynamic.store import Store
 from static_dynamic.variants import Variant
 

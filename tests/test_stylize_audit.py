@@ -13,19 +13,19 @@ import pytest
 from media import coded_frames, moving_frames, write_frames, write_video
 from PIL import Image
 
-from static_dynamic.commands import command
-from static_dynamic.errors import UserError
+from static_dynamic.common.commands import command
+from static_dynamic.common.errors import UserError
 from static_dynamic.interventions import list_styles
 from static_dynamic.sources import open_source
 from stylize.__main__ import run
-from stylize.audit import ANOTHER, FLOOR, LIMITS, PASS, Audit, audit, re_encoded, style_table, verdict
-from stylize.audit_report import draw_sheet, files_of, liveliest, save_audit
-from stylize.cases import made_cases
-from stylize.measures import Motion, colours, edge_overlap, textures, total_variation
-from stylize.render import render
-from stylize.rendered import rendered_cases
-from stylize.settings import Settings
-from stylize.trust import judge_study
+from stylize.auditing.audit import ANOTHER, FLOOR, LIMITS, PASS, Audit, audit, re_encoded, style_table, verdict
+from stylize.auditing.audit_report import draw_sheet, files_of, liveliest, save_audit
+from stylize.auditing.cases import made_cases
+from stylize.auditing.measures import Motion, colours, edge_overlap, textures, total_variation
+from stylize.auditing.rendered import rendered_cases
+from stylize.auditing.trust import judge_study
+from stylize.rendering.render import render
+from stylize.rendering.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = ROOT.parent / "shared" / "data" / "videos"

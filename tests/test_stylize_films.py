@@ -18,13 +18,13 @@ from media import (
 )
 from PIL import Image
 
-from static_dynamic.clip import Recipe
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.media.clip import Recipe
 from static_dynamic.sources import VideoFiles, open_source
-from stylize.films import VideoFilm, at_rate, find_films
-from stylize.reel import Reel
-from stylize.render import render
-from stylize.settings import Settings
+from stylize.rendering.films import VideoFilm, at_rate, find_films
+from stylize.rendering.reel import Reel
+from stylize.rendering.render import render
+from stylize.rendering.settings import Settings
 
 
 @pytest.mark.parametrize(("room", "decoded"), [(10**6, 1), (12 * 32 * 96 * 3, 1), (12 * 32 * 96 * 3 - 1, 3), (0, 3)])

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from media import write_video
 from PIL import Image
 
-from static_dynamic.commands import Parser
-from static_dynamic.errors import UserError
+from static_dynamic.common.commands import Parser
+from static_dynamic.common.errors import UserError
 from static_dynamic.interventions import check_style, restyle
 from stylize.commands_learned import add_generate_arguments, add_train_arguments, generate, train
-from stylize.learn import PRESETS, Learner, TrainingSettings
-from stylize.learned import load_style, paint
-from stylize.network import Architecture, as_frames
-from stylize.patches import Keyframe, Patches, open_clip, read_keyframes
+from stylize.learning.learn import PRESETS, Learner, TrainingSettings
+from stylize.learning.patches import Keyframe, Patches, open_clip, read_keyframes
+from stylize.networks.learned import load_style, paint
+from stylize.networks.network import Architecture, as_frames
 
 TINY = Architecture((4, 4, 8, 8, 4, 4), 1, bias=True, tanh=True, smoothers=True)
 SMALL = ["--filters", "4,4,8,8,4,4", "--blocks", "1", "--batch", "4", "--vgg", "none", "--device", "cpu"]

@@ -16,14 +16,14 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 import models
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.registry import generator as numbers
 from static_dynamic.interventions.census import Census
-from static_dynamic.interventions.registry import generator as numbers
-from stylize.learn import PRESETS, discriminator_loss, generator_losses
-from stylize.learned import learned_style, load_style, write_style
-from stylize.network import Architecture, Discriminator, Generator, as_frames, as_input
-from stylize.perception import Perception, find_weights, load_perception
-from stylize.pickled import read_module
+from stylize.learning.learn import PRESETS, discriminator_loss, generator_losses
+from stylize.learning.perception import Perception, find_weights, load_perception
+from stylize.networks.learned import learned_style, load_style, write_style
+from stylize.networks.network import Architecture, Discriminator, Generator, as_frames, as_input
+from stylize.networks.pickled import read_module
 
 SEED = 101
 GOLDEN = np.load(Path(__file__).parent / "golden" / "generatorj_parts.npz")

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from static_dynamic.errors import UserError
-from stylize.smoothing import smooth
+from static_dynamic.common.errors import UserError
+from stylize.learning.smoothing import smooth
 
 
 class Shift:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from media import moving_frames
 
-from static_dynamic.clip import Clip, Recipe, Video
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.media.clip import Clip, Recipe, Video
 from static_dynamic.variants import Conditions, read_styles
-from stylize.cases import StudyCase
-from stylize.trust import judge_study, unjudged
+from stylize.auditing.cases import StudyCase
+from stylize.auditing.trust import judge_study, unjudged
 
 
 class Restyled:

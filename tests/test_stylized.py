@@ -19,8 +19,8 @@ from media import (
     write_stylized,
 )
 
-from static_dynamic.clip import Recipe
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.media.clip import Recipe
 from static_dynamic.sources import (
     StyleFolders,
     Stylized,

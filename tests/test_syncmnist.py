@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 from torchvision.datasets.mnist import MNIST
 
-from static_dynamic.clip import Recipe
-from static_dynamic.commands import command
-from static_dynamic.errors import UserError
+from static_dynamic.common.commands import command
+from static_dynamic.common.errors import UserError
+from static_dynamic.media.clip import Recipe
 from static_dynamic.sources import open_source
 from training.syncmnist import CANVASES, Canvas, SyncMNIST, load_digits
 from training.syncmnist.__main__ import run

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from static_dynamic.clip import Recipe
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
+from static_dynamic.media.clip import Recipe
 from static_dynamic.sources import SyntheticVideos
-from static_dynamic.sources.synthetic import FACTORS, Appearance, Motion, factors, render
+from static_dynamic.sources.synthetic import LEVELS, Appearance, Motion, factors, render
 
 
 def test_synthetic_videos_are_a_function_of_seed_and_index():
@@ -21,9 +21,9 @@ def test_synthetic_videos_are_a_function_of_seed_and_index():
 
 def test_synthetic_factors_are_told_and_independent():
     source = SyntheticVideos(600)
-    levels = np.array([[video.details[factor] for factor in FACTORS] for video in source.videos])
-    assert [len(set(column)) for column in levels.T] == [len(values) for values in FACTORS.values()]
-    correlation = np.corrcoef(levels.T) - np.eye(len(FACTORS))
+    levels = np.array([[video.details[factor] for factor in LEVELS] for video in source.videos])
+    assert [len(set(column)) for column in levels.T] == [len(values) for values in LEVELS.values()]
+    correlation = np.corrcoef(levels.T) - np.eye(len(LEVELS))
     assert np.abs(correlation).max() < 0.15
     video = source.videos[0]
     appearance, motion = factors(video.details)
@@ -32,7 +32,7 @@ def test_synthetic_factors_are_told_and_independent():
     assert np.array_equal(clip.frames, render(appearance, motion, clip.sample.numbers, 128))
 
 
-@pytest.mark.parametrize("pattern", FACTORS["pattern"])
+@pytest.mark.parametrize("pattern", LEVELS["pattern"])
 def test_every_pattern_moves_and_only_drift_moves_the_background(pattern):
     moved = [
         np.ptp(render(Appearance(), Motion(pattern, 0, drift=drift), range(0, 60, 6), 48).astype(int), axis=0)
@@ -44,7 +44,7 @@ def test_every_pattern_moves_and_only_drift_moves_the_background(pattern):
 
 
 def test_one_motion_goes_with_any_appearance():
-    for palette in FACTORS["palette"]:
+    for palette in LEVELS["palette"]:
         still = render(Appearance("disc", "dots", palette), Motion("translate", 0, 0.01), [0, 20], 50)
         assert np.array_equal(still[0, :, 15:35][20:30, 5:15], still[1, :, 25:45][20:30, 5:15])
 

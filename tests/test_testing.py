@@ -8,10 +8,10 @@ from test_external import tiny_torchvision
 from torch import nn
 
 import models
-from models.vision import TORCHVISION
-from static_dynamic.clip import Clip, Recipe
-from static_dynamic.errors import UserError
-from static_dynamic.testing import CHECKS, CheckFailed, check_model
+from models.libraries.vision import TORCHVISION
+from static_dynamic.common.errors import UserError
+from static_dynamic.media.clip import Clip, Recipe
+from static_dynamic.network.testing import CHECKS, CheckFailed, check_model
 
 LAYOUT = "N C T H W"
 

@@ -16,7 +16,7 @@ from tiny import TEST, TRAIN, fails, metrics, run, same, succeeds, weights
 from torch import nn
 
 import models
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from training import loop
 from training.checkpoints import Progress, publish
 from training.data import IGNORED, Complaint, Item, collate

@@ -14,8 +14,8 @@ from tiny import TRAIN, metrics, same, succeeds, weights
 from torch import nn
 
 import models
-from static_dynamic.clip import Recipe
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
+from static_dynamic.media.clip import Recipe
 from training import loop, pretrained
 from training.data import IGNORED, EvaluationClips, TrainingClips, loader
 from training.lists import Entry

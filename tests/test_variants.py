@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from static_dynamic.clip import Clip, FlowRecipe, Recipe, Video
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.flow import paint
 from static_dynamic.interventions import change_flow, restyle, scramble
+from static_dynamic.media.clip import Clip, FlowRecipe, Recipe, Video
 from static_dynamic.variants import Conditions, Variant, derive_seed, prepare_video, stack, style_seed
 
 PLAIN = {"mean": (0, 0, 0), "std": (1, 1, 1)}

@@ -11,10 +11,10 @@ from media import coded_frames, numbers, only, slow_clip, write_frames, write_vi
 from torch import nn
 
 import static_dynamic as sd
-from static_dynamic.clip import Recipe
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.media.clip import Recipe
+from static_dynamic.media.parts import Part
 from static_dynamic.sources import VideoFiles, VideoList, open_source
-from static_dynamic.sources.parts import Part
 from static_dynamic.sources.rows import read_rows
 
 SMALL = Recipe(frames=8, rate=2, crop=16)

@@ -14,11 +14,11 @@ from doors import succeeds
 import main
 from config import input_recipe, read_config
 from models import ModelError, describe
-from models.published import MATNET_VARIANTS, published_name, segmentation_model
+from models.segmentation.published import MATNET_VARIANTS, published_name, segmentation_model
 from static_dynamic.flow.tree import compute_flow
 from static_dynamic.sources.small_davis import write_small_davis
-from stylize.render import render
-from stylize.settings import Settings
+from stylize.rendering.render import render
+from stylize.rendering.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = {

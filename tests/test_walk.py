@@ -7,8 +7,8 @@ import sys
 import pytest
 from media import coded_frames, numbers, write_davis, write_frames, write_video
 
-from static_dynamic.clip import FlowRecipe, Recipe
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.media.clip import FlowRecipe, Recipe
 from static_dynamic.sources import Davis, FrameFolders, VideoFiles, open_source
 from static_dynamic.sources.walk import files_below, folders_below, name_below
 

@@ -15,12 +15,12 @@ from torch import nn
 from torch.nn import functional as F
 
 import models
-from models.detection import BoxPool
-from models.finding import Target, find
-from models.keys import STYLES
-from models.resnet3d import NonLocal
-from models.tsm import Shift
-from static_dynamic.recorder import Recorder
+from models.action.detection import BoxPool
+from models.action.resnet3d import NonLocal
+from models.action.tsm import Shift
+from models.weights.finding import Target, find
+from models.weights.keys import STYLES
+from static_dynamic.network.recorder import Recorder
 
 COPIED = Path(__file__).parent / "golden"
 SHARED = Path(__file__).parents[2] / "shared" / "golden" / "ar"  # only where the goldens were made

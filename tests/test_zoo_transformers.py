@@ -12,10 +12,10 @@ from golden import filler
 from quick import quick
 
 import models
-from models.mvit import MViT
-from models.timesformer import TimeSformer
-from static_dynamic.layout import parse_layout
-from static_dynamic.recorder import Recorder
+from models.action.mvit import MViT
+from models.action.timesformer import TimeSformer
+from static_dynamic.network.layout import parse_layout
+from static_dynamic.network.recorder import Recorder
 
 SHARED = Path(__file__).parents[2] / "shared" / "golden" / "ar"  # every block; only where the goldens were made
 COPIED = Path(__file__).parent / "golden"  # some blocks

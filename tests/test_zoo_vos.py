@@ -15,9 +15,19 @@ from torch.nn import functional as F
 from torchvision.models.segmentation.deeplabv3 import ASPP
 
 import models
-from models.matnet import Boundary, CoAttention, Gated, GatedConvex, GlobalConv, Pyramid, Refine, softmax, tanh
-from models.rtnet import Attention, Exchange, Fusion, Scaling, SelfExchange
-from models.vos_blocks import Gating
+from models.segmentation.matnet import (
+    Boundary,
+    CoAttention,
+    Gated,
+    GatedConvex,
+    GlobalConv,
+    Pyramid,
+    Refine,
+    softmax,
+    tanh,
+)
+from models.segmentation.rtnet import Attention, Exchange, Fusion, Scaling, SelfExchange
+from models.segmentation.vos_blocks import Gating
 
 COPIED = Path(__file__).parent / "golden"
 SHARED = Path(__file__).parents[2] / "shared" / "golden" / "vos"  # only where the goldens were made

@@ -10,9 +10,9 @@ import sys
 from collections.abc import Sequence
 
 import models
-from static_dynamic.commands import command
-from static_dynamic.errors import UserError, unknown
-from static_dynamic.options import read_options
+from static_dynamic.common.commands import command
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.options import read_options
 from training.options import EvaluateOptions, TrainOptions
 
 COMMANDS = ("train", "evaluate")

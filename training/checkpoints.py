@@ -19,9 +19,9 @@ from accelerate.utils import broadcast_object_list
 from safetensors import SafetensorError
 from torch import nn
 
-from static_dynamic.errors import UserError
-from static_dynamic.files import plain_errors, remove, whole, write_bytes
-from static_dynamic.runs import START_OVER, Kind, open_run
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import plain_errors, remove, whole, write_bytes
+from static_dynamic.common.runs import START_OVER, Kind, open_run
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

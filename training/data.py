@@ -11,12 +11,12 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader, default_collate
 
-from static_dynamic.clip import Frames, Recipe, Sample
-from static_dynamic.errors import BadClip, UserError
-from static_dynamic.files import write_atomically
-from static_dynamic.inputs import Inputs
-from static_dynamic.seeds import generator
-from static_dynamic.sources.images import image_at, read_images
+from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.common.files import write_atomically
+from static_dynamic.common.seeds import generator
+from static_dynamic.media.clip import Frames, Recipe, Sample
+from static_dynamic.media.images import image_at, read_images
+from static_dynamic.media.inputs import Inputs
 from training.lists import Entry
 from training.sampling import Sampling
 from training.transforms import Augmentation, squares

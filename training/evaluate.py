@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from static_dynamic.files import write_atomically, write_text
+from static_dynamic.common.files import write_atomically, write_text
 from training.data import IGNORED, loader, too_many, write_complaints
 from training.lists import Entry, read_categories
 from training.machinery import accelerator_for, say_notes

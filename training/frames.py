@@ -8,11 +8,11 @@ from typing import TypeVar
 
 from PIL import Image
 
-from static_dynamic.errors import BadClip, UserError
-from static_dynamic.files import make_folder, plain_errors, whole, write_text
-from static_dynamic.processes import in_processes
-from static_dynamic.runs import Kind, open_run
-from static_dynamic.sources.decoding import decoded_frames, picture
+from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.common.files import make_folder, plain_errors, whole, write_text
+from static_dynamic.common.processes import in_processes
+from static_dynamic.common.runs import Kind, open_run
+from static_dynamic.media.decoding import decoded_frames, picture
 from static_dynamic.sources.video_files import EXTENSIONS, video_paths
 from static_dynamic.sources.walk import name_below
 

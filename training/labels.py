@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from static_dynamic.errors import UserError, one_line, unknown
+from static_dynamic.common.errors import UserError, one_line, unknown
+from static_dynamic.common.texts import read_json, read_lines
+from static_dynamic.media.images import is_image
 from static_dynamic.sources.annotations import Record, inside
 from static_dynamic.sources.frame_folders import frame_folders
-from static_dynamic.sources.images import is_image
-from static_dynamic.texts import read_json, read_lines
 from training.lists import Entry, list_path, read_classes, write_categories, write_list
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}

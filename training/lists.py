@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from static_dynamic.errors import UserError
-from static_dynamic.files import write_text
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import write_text
+from static_dynamic.common.texts import read_lines
 from static_dynamic.sources.annotations import inside
-from static_dynamic.texts import read_lines
 
 CATEGORIES = "category.txt"
 

@@ -14,9 +14,9 @@ from accelerate.utils import gather_object, set_seed
 from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from static_dynamic.errors import UserError
-from static_dynamic.files import write_atomically
-from static_dynamic.inputs import in_one_line
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import write_atomically
+from static_dynamic.media.inputs import in_one_line
 from training.checkpoints import Progress, Row, States, Study, claimed, publish
 from training.data import IGNORED, Batch, Clips, Complaint, loader, too_many, write_complaints
 from training.machinery import accelerator_for, shown

@@ -7,8 +7,8 @@ from typing import TypeVar
 from accelerate import Accelerator, PartialState
 from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration
 
-from static_dynamic.commands import as_flags
-from static_dynamic.errors import UserError
+from static_dynamic.common.commands import as_flags
+from static_dynamic.common.errors import UserError
 from training.options import RunOptions
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from training.options import LoopOptions
 
 Rule = tuple[float, float]  # factors of learning rate and of weight decay

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from static_dynamic.options import Numbers, Options
+from static_dynamic.common.options import Numbers, Options
 
 
 def _template(value: str) -> str:

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from static_dynamic.clip import Frames
-from static_dynamic.files import write_atomically
-from static_dynamic.writing import video_file
+from static_dynamic.common.files import write_atomically
+from static_dynamic.media.clip import Frames
+from static_dynamic.media.writing import video_file
 
 # Trubetskoy, a list of distinct colours: nine that are bright enough to stand before any picture.
 COLOURS = ("#E6194B", "#3CB44B", "#FFE119", "#4C6FFF", "#F58231", "#42D4F4", "#F032E6", "#BFEF45", "#FFFFFF")

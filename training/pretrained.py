@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torchvision.models import ResNet
 
-from models.report import LoadReport, filled, is_counter
-from static_dynamic.errors import UserError
+from models.weights.report import LoadReport, filled, is_counter
+from static_dynamic.common.errors import UserError
 
 SOURCE = "resnet50.tv_in1k"
 

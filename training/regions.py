@@ -19,14 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.dyreg import DynamicGraph
-from models.dyreg_regions import Regions
+from models.dyreg.graph import DynamicGraph
+from models.dyreg.regions import Regions
 from models.options import add_weights, weights
-from static_dynamic.clip import Frames, Recipe
-from static_dynamic.commands import Parser, as_flags, command
-from static_dynamic.errors import UserError
-from static_dynamic.inputs import declared_notes, declared_recipe, in_one_line
-from static_dynamic.pictures import card, write_png
+from static_dynamic.common.commands import Parser, as_flags, command
+from static_dynamic.common.errors import UserError
+from static_dynamic.media.clip import Frames, Recipe
+from static_dynamic.media.inputs import declared_notes, declared_recipe, in_one_line
+from static_dynamic.media.pictures import card, write_png
 from static_dynamic.sources import open_source
 from training.pictures import side_by_side, stacked, with_boxes, write_gif, write_mp4
 
@@ -46,7 +46,7 @@ def find_regions(model: nn.Module, clip: torch.Tensor) -> dict[str, Regions]:
         UserError: If it has no such module.
 
     Example:
-        >>> from models.dyreg import DynamicGraph
+        >>> from models.dyreg.graph import DynamicGraph
         >>> regions = find_regions(DynamicGraph(4, (7, 7)), torch.rand(1, 2, 4, 7, 7))
         >>> regions["graph"].centre.shape
         torch.Size([1, 2, 9, 2])

@@ -7,7 +7,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from static_dynamic.clip import Indices, Recipe, Sample
+from static_dynamic.media.clip import Indices, Recipe, Sample
 
 
 class Sampling(Protocol):

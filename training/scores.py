@@ -12,8 +12,8 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.utils.data import DataLoader
 
-from static_dynamic.errors import UserError
-from static_dynamic.inputs import Inputs, in_one_line
+from static_dynamic.common.errors import UserError
+from static_dynamic.media.inputs import Inputs, in_one_line
 from training.data import IGNORED, Batch, Complaint
 from training.machinery import shown
 

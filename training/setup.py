@@ -9,9 +9,9 @@ from warnings import catch_warnings, simplefilter
 from torch import nn
 
 import models
-from static_dynamic.clip import Recipe
-from static_dynamic.errors import UserError
-from static_dynamic.inputs import make_recipe
+from static_dynamic.common.errors import UserError
+from static_dynamic.media.clip import Recipe
+from static_dynamic.media.inputs import make_recipe
 from training.data import EvaluationClips, TrainingClips
 from training.lists import Entry, check_frames, list_path, read_list
 from training.options import DataOptions, EvaluateOptions, TrainOptions

@@ -7,7 +7,7 @@ from itertools import product
 import numpy as np
 import torch
 
-from static_dynamic.clip import Frames
+from static_dynamic.media.clip import Frames
 
 SCALES = (1, 0.875, 0.75, 0.66)
 """Sides of a random crop, as shares of the short side; height and width are at most one step apart."""

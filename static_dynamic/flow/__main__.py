@@ -8,13 +8,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from static_dynamic.commands import Parser, command
-from static_dynamic.errors import UserError
+from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.progress import progress_bar
 from static_dynamic.flow.estimators import PRESETS, Dis, Raft
 from static_dynamic.flow.sheet import flow_sheet
 from static_dynamic.flow.tree import FlowReport, compute_flow
-from static_dynamic.pictures import write_png
-from static_dynamic.progress import progress_bar
+from static_dynamic.media.pictures import write_png
 
 
 def parser() -> Parser:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from static_dynamic.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.flow.colour_wheel import Flow, Frame
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class Raft:
     """
 
     def __init__(self, weights: str | Path, device: str = "auto") -> None:
-        from static_dynamic.compute import pick_device
+        from static_dynamic.common.compute import pick_device
 
         path = Path(weights)
         self._device = pick_device(device)

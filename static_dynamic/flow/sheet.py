@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from static_dynamic.errors import BadClip, one_line
+from static_dynamic.common.errors import BadClip, one_line
 from static_dynamic.flow.colour_wheel import Frame, paint
 from static_dynamic.flow.tree import GAPS, flow_path, read_sequences
-from static_dynamic.pictures import HEIGHT, LABEL, MARGIN, PAPER, card, framed
-from static_dynamic.sources.images import read_image
+from static_dynamic.media.images import read_image
+from static_dynamic.media.pictures import HEIGHT, LABEL, MARGIN, PAPER, card, framed
 
 WIDTH = 234
 """Of a picture with its margin, pixels."""

@@ -15,18 +15,18 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from static_dynamic.compute import prefetch
-from static_dynamic.errors import BadClip, UserError, one_line
-from static_dynamic.files import write_bytes
+from static_dynamic.common.compute import prefetch
+from static_dynamic.common.errors import BadClip, UserError, one_line
+from static_dynamic.common.files import write_bytes
+from static_dynamic.common.progress import OnDone, untold
+from static_dynamic.common.runs import Kind, alone_in, claim
+from static_dynamic.common.texts import read_text
 from static_dynamic.flow.colour_wheel import Frame, draw
 from static_dynamic.flow.estimators import Dis, Estimator
-from static_dynamic.progress import OnDone, untold
-from static_dynamic.runs import Kind, alone_in, claim
-from static_dynamic.sources.base import bad_clip
+from static_dynamic.media.images import is_image, natural_key, read_image
+from static_dynamic.media.reading import bad_clip
 from static_dynamic.sources.davis_layouts import image_root
 from static_dynamic.sources.frame_folders import frame_folders
-from static_dynamic.sources.images import is_image, natural_key, read_image
-from static_dynamic.texts import read_text
 
 GAPS = (1, -1)
 SMALLEST = 16

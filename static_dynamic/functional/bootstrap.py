@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr, ndtri
 
-from static_dynamic.errors import UserError
-from static_dynamic.seeds import generator
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.seeds import generator
 
 Array = npt.NDArray[np.float64]
 

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.ndimage import distance_transform_edt, find_objects, label
 
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 
 Array = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]

@@ -4,14 +4,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from static_dynamic.clip import Frames, Recipe
-from static_dynamic.commands import Parser, command
-from static_dynamic.errors import UserError
+from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.errors import UserError
 from static_dynamic.interventions import check_style, contact_sheet
 from static_dynamic.interventions.flow_changes import flow_change
 from static_dynamic.interventions.scrambles import scrambling
 from static_dynamic.interventions.styles import STRONG, style
-from static_dynamic.pictures import write_png
+from static_dynamic.media.clip import Frames, Recipe
+from static_dynamic.media.pictures import write_png
 
 RATE = 8
 """Source frames from one column to the next."""

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from static_dynamic.clip import Frames
+from static_dynamic.media.clip import Frames
 
 Frame = npt.NDArray[np.uint8]
 Field = npt.NDArray[np.float32]

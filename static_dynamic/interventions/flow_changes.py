@@ -10,10 +10,10 @@ from inspect import signature
 import numpy as np
 from PIL import Image
 
-from static_dynamic.clip import FLOWS, Frames, resize_images
-from static_dynamic.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.registry import Registry, generator
 from static_dynamic.flow.colour_wheel import Flow, Frame, paint, read
-from static_dynamic.interventions.registry import Registry, generator
+from static_dynamic.media.clip import FLOWS, Frames, resize_images
 
 Flows = Mapping[str, Frames]
 """Direction (``"forward"``, ``"backward"``) → ``(T, H, W, 3)`` uint8 RGB."""
@@ -25,7 +25,7 @@ HUE_RANGE, SATURATION_RANGE = (0.1, 0.5), (0.1, 1.0)
 """Between which bounds `jitter` draws how far it may go."""
 ANGLES = (60.0, 300.0)
 """Between which bounds `rotate` draws its angle, degrees."""
-FACTORS = (0.2, 0.5)
+SLOWER = (0.2, 0.5)
 """Between which bounds `scale` draws its factor."""
 
 
@@ -64,7 +64,7 @@ def scale(flows: Flows, rng: Rng) -> dict[str, Frames]:
     A flow image as it is drawn is normalised by its longest vector, so slower motion looks the same; here the colours
     fade, which no image of a data set does. And nothing can be longer than that vector, so there is no faster motion.
     """
-    factor = np.float32(np.exp(rng.uniform(*np.log(FACTORS))))
+    factor = np.float32(np.exp(rng.uniform(*np.log(SLOWER))))
     return _moved(flows, lambda vectors: vectors * factor)
 
 

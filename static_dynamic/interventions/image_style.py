@@ -7,10 +7,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from static_dynamic.interventions import colour, texture
 from static_dynamic.interventions.census import Census, Frame, Paint, Style, luminance
-from static_dynamic.sources.images import eight_bit, opacity, open_image
+from static_dynamic.media.images import eight_bit, opacity, open_image
 
 Rng = np.random.Generator
 Plane = npt.NDArray[np.float32]

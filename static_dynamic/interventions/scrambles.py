@@ -13,9 +13,9 @@ from inspect import signature
 
 import numpy as np
 
-from static_dynamic.clip import Frames, Indices
-from static_dynamic.errors import UserError, unknown
-from static_dynamic.interventions.registry import Registry, generator
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.registry import Registry, generator
+from static_dynamic.media.clip import Frames, Indices
 
 scrambling: Registry[Callable[..., Indices]] = Registry("scramble")
 

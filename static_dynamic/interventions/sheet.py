@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from static_dynamic.clip import ORIGINAL, Frames
 from static_dynamic.interventions.census import Frame
 from static_dynamic.interventions.scrambles import list_scrambles, scramble
 from static_dynamic.interventions.styles import list_styles, restyle
-from static_dynamic.pictures import labelled_row
+from static_dynamic.media.clip import ORIGINAL, Frames
+from static_dynamic.media.pictures import labelled_row
 
 
 def contact_sheet(

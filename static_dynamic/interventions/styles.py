@@ -11,11 +11,11 @@ from pathlib import Path
 
 import numpy as np
 
-from static_dynamic.clip import ORIGINAL, Frames
-from static_dynamic.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.registry import Registry, generator
 from static_dynamic.interventions.census import Census, Paint, Style
-from static_dynamic.interventions.registry import Registry, generator
-from static_dynamic.sources.images import EXTENSIONS as IMAGES
+from static_dynamic.media.clip import ORIGINAL, Frames
+from static_dynamic.media.images import EXTENSIONS as IMAGES
 
 style: Registry[Style] = Registry("style")
 
@@ -25,7 +25,7 @@ STRONG = ("ink", "neon", "solarise", "random_filter")
 SMALLEST = 16
 
 style_files: dict[str, Callable[[Path], Style]] = {}
-"""File suffix → what reads a style from such a file; ``stylize.learned`` adds its own."""
+"""File suffix → what reads a style from such a file; ``stylize.networks.learned`` adds its own."""
 
 
 def list_styles(pattern: str = "*") -> list[str]:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pandas as pd
 
-from static_dynamic.files import write_text
+from static_dynamic.common.files import write_text
 from static_dynamic.report.plots import plot_layers, plot_units, svg
+from static_dynamic.report.tables import class_shares, in_order, number, time_seen, with_interval
 from static_dynamic.sources.left_out import by_reason
-from static_dynamic.tables import class_shares, in_order, number, time_seen, with_interval
 
 
 def save_page(

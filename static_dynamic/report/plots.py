@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from static_dynamic.files import write_atomically
-from static_dynamic.tables import class_shares, in_order, stream_and_name
+from static_dynamic.common.files import write_atomically
+from static_dynamic.report.tables import class_shares, in_order, stream_and_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from static_dynamic.report.plots import COLOURS, house_style, per_stream, plot_curve, shortened
-from static_dynamic.tables import in_order
+from static_dynamic.report.tables import in_order
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

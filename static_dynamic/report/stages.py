@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from static_dynamic.report.plots import COLOURS, plot_means
-from static_dynamic.tables import in_order, stream_and_name
+from static_dynamic.report.tables import in_order, stream_and_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

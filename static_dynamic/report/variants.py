@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 import torch
 
-from static_dynamic.clip import FlowRecipe, Frames, Recipe
-from static_dynamic.inputs import Inputs
-from static_dynamic.pictures import PAPER, labelled_row
+from static_dynamic.media.clip import FlowRecipe, Frames, Recipe
+from static_dynamic.media.inputs import Inputs
+from static_dynamic.media.pictures import PAPER, labelled_row
 from static_dynamic.variants import PreparedVideo
 
 SHOWN = 8

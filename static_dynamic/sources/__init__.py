@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterable
 from typing import Any, TypeAlias, cast
 
-from static_dynamic.errors import UserError, unknown
-from static_dynamic.files import as_path
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.files import as_path
 from static_dynamic.sources.base import MEMBERS, Source
 from static_dynamic.sources.davis import Davis
 from static_dynamic.sources.davis_layouts import LAYOUTS as DAVIS

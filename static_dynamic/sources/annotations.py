@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any
 
-from static_dynamic.errors import UserError
-from static_dynamic.texts import read_json
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.texts import read_json
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from static_dynamic.clip import (
+from static_dynamic.common.errors import BadClip, UserError, one_line, unknown
+from static_dynamic.common.files import as_path, stamp
+from static_dynamic.common.seeds import generator
+from static_dynamic.functional.segmentation import Box
+from static_dynamic.media.clip import (
     FLOWS,
     ORIGINAL,
     Clip,
@@ -20,13 +24,9 @@ from static_dynamic.clip import (
     resize_images,
     same_proportions,
 )
-from static_dynamic.errors import BadClip, UserError, one_line, unknown
-from static_dynamic.files import as_path, stamp
-from static_dynamic.functional.segmentation import Box
-from static_dynamic.seeds import generator
+from static_dynamic.media.images import image_at, read_image, read_images
 from static_dynamic.sources import davis_layouts as layouts
 from static_dynamic.sources.base import known
-from static_dynamic.sources.images import image_at, read_image, read_images
 from static_dynamic.sources.left_out import summary
 from static_dynamic.sources.masks import foreground, read_boxes, read_mask
 from static_dynamic.sources.walk import printable
@@ -138,7 +138,7 @@ class Davis:
         return mask, None, (mask.shape[0], mask.shape[1])
 
     def stamp(self, video: Video) -> str:
-        """Of a frame in all styles, its flow and its mask, see `static_dynamic.files.stamp`."""
+        """Of a frame in all styles, its flow and its mask, see `static_dynamic.common.files.stamp`."""
         sequence, position = known(self._frames, video, self.name)
         stem = sequence.frames[position]
         images = [layouts.image_root(self.root), *self._styles.values()]

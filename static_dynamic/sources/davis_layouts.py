@@ -15,11 +15,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from static_dynamic.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.texts import read_lines
+from static_dynamic.media.images import image_at, is_image, natural_key
 from static_dynamic.sources.annotations import inside
-from static_dynamic.sources.images import image_at, is_image, natural_key
 from static_dynamic.sources.walk import printable
-from static_dynamic.texts import read_lines
 
 LISTS = ("480p", "2017", "2016")
 """Folders of ``ImageSets``, in the order in which a list is looked for."""
@@ -70,7 +70,7 @@ def shorts(root: Path, split: str, leave_out: LeaveOut) -> list[Sequence]:
 
 
 @dataclass(frozen=True)
-class Layout:
+class Folders:
     """A data set made from DAVIS.
 
     Attributes:
@@ -82,12 +82,12 @@ class Layout:
     styles: tuple[str, ...] = ()
 
 
-LAYOUTS: Mapping[str, Layout] = {
-    "DAVIS": Layout(davis),
-    "MoCA": Layout(davis),
-    "StylizedDAVIS": Layout(davis, ("1", "2", "3", "4")),
-    "StylizedDAVISCinematograms": Layout(shorts, ("1", "2", "3")),
-    "StylizedDAVISStereograms": Layout(shorts, ("1", "2", "3", "4")),
+LAYOUTS: Mapping[str, Folders] = {
+    "DAVIS": Folders(davis),
+    "MoCA": Folders(davis),
+    "StylizedDAVIS": Folders(davis, ("1", "2", "3", "4")),
+    "StylizedDAVISCinematograms": Folders(shorts, ("1", "2", "3")),
+    "StylizedDAVISStereograms": Folders(shorts, ("1", "2", "3", "4")),
 }
 
 

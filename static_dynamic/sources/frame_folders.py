@@ -5,12 +5,13 @@ from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 
-from static_dynamic.clip import Clip, Recipe, Video
-from static_dynamic.errors import BadClip, UserError, one_line
-from static_dynamic.files import as_path, stamp
-from static_dynamic.sources.base import folder_label, known, only_as_filmed, sampled
-from static_dynamic.sources.images import EXTENSIONS, is_image, natural_key, read_images
-from static_dynamic.sources.parts import Part
+from static_dynamic.common.errors import BadClip, UserError, one_line
+from static_dynamic.common.files import as_path, stamp
+from static_dynamic.media.clip import Clip, Recipe, Video
+from static_dynamic.media.images import EXTENSIONS, is_image, natural_key, read_images
+from static_dynamic.media.parts import Part
+from static_dynamic.media.reading import sampled
+from static_dynamic.sources.base import folder_label, known, only_as_filmed
 from static_dynamic.sources.walk import folders_below, name_below
 
 
@@ -63,7 +64,7 @@ class FrameFolders:
         return read_folder(known(self._folders, video, self.name), recipe, self.pattern)
 
     def stamp(self, video: Video) -> str:
-        """See `static_dynamic.files.stamp`."""
+        """See `static_dynamic.common.files.stamp`."""
         return stamp(known(self._folders, video, self.name))
 
     def describe(self) -> dict[str, object]:

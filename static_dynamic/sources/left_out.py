@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
 from static_dynamic.sources.base import Source
 
 Pairs = Iterable[Sequence[str]]

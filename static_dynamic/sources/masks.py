@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pycocotools.mask as coco
 from PIL import Image
 
-from static_dynamic.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.common.texts import read_lines
 from static_dynamic.functional.segmentation import Box, Mask
-from static_dynamic.sources.images import open_image
-from static_dynamic.texts import read_lines
+from static_dynamic.media.images import open_image
 
 Ids = npt.NDArray[np.uint8]
 

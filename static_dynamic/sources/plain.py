@@ -4,10 +4,10 @@ from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
 
-from static_dynamic.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.media.images import EXTENSIONS as IMAGES
+from static_dynamic.media.images import is_image
 from static_dynamic.sources.frame_folders import FrameFolders, frame_folders
-from static_dynamic.sources.images import EXTENSIONS as IMAGES
-from static_dynamic.sources.images import is_image
 from static_dynamic.sources.rows import EXTENSIONS as LISTS
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from static_dynamic.sources.video_files import VideoFiles, video_paths

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
-from static_dynamic.errors import UserError, unknown
-from static_dynamic.files import as_path
-from static_dynamic.sources.parts import Part
-from static_dynamic.texts import read_lines
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.files import as_path
+from static_dynamic.common.texts import read_lines
+from static_dynamic.media.parts import Part
 
 EXTENSIONS = (".txt", ".csv", ".tsv")
 """Files that are lists of videos."""

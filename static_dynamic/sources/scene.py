@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from static_dynamic.clip import Frames
-from static_dynamic.errors import unknown
+from static_dynamic.common.errors import unknown
+from static_dynamic.media.clip import Frames
 
 Floats = npt.NDArray[np.floating[Any]]
 
@@ -94,7 +94,7 @@ class Motion:
             raise unknown("pattern", self.pattern, PATTERNS)
 
 
-FACTORS: dict[str, tuple[object, ...]] = {
+LEVELS: dict[str, tuple[object, ...]] = {
     "shape": tuple(SHAPES),
     "texture": tuple(TEXTURES),
     "palette": tuple(PALETTES),

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from static_dynamic.errors import UserError
-from static_dynamic.files import write_bytes, write_text
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import write_bytes, write_text
 from static_dynamic.sources.scene import Appearance, Motion, render, render_masks
 
 SEQUENCES: Mapping[str, tuple[Appearance, Motion]] = {

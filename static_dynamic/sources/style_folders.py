@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from static_dynamic.clip import Clip, Recipe, Video
-from static_dynamic.errors import UserError, one_line
-from static_dynamic.files import as_path
+from static_dynamic.common.errors import UserError, one_line
+from static_dynamic.common.files import as_path
+from static_dynamic.media.clip import Clip, Recipe, Video
+from static_dynamic.media.images import natural_key
 from static_dynamic.sources.base import known
-from static_dynamic.sources.images import natural_key
 from static_dynamic.sources.left_out import summary
 from static_dynamic.sources.plain import open_plain
 from static_dynamic.sources.stylized import in_style, style_folders, styles_in
@@ -76,7 +76,7 @@ class StyleFolders:
         return in_style(self._sources, style, self.root).read(known(self._videos, video, self.name), recipe)
 
     def stamp(self, video: Video) -> str:
-        """Of the video in all styles, see `static_dynamic.files.stamp`."""
+        """Of the video in all styles, see `static_dynamic.common.files.stamp`."""
         return "; ".join(source.stamp(video) for source in self._sources.values())
 
     def describe(self) -> dict[str, object]:

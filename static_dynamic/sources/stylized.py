@@ -5,12 +5,13 @@ from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
-from static_dynamic.clip import ORIGINAL, Clip, Recipe, Video
-from static_dynamic.errors import UserError, one_line, unknown
-from static_dynamic.files import as_path, stamp
-from static_dynamic.seeds import generator
-from static_dynamic.sources.base import known, sampled
-from static_dynamic.sources.images import read_images
+from static_dynamic.common.errors import UserError, one_line, unknown
+from static_dynamic.common.files import as_path, stamp
+from static_dynamic.common.seeds import generator
+from static_dynamic.media.clip import ORIGINAL, Clip, Recipe, Video
+from static_dynamic.media.images import read_images
+from static_dynamic.media.reading import sampled
+from static_dynamic.sources.base import known
 from static_dynamic.sources.left_out import summary
 from static_dynamic.sources.stylized_layouts import LAYOUTS, Entry
 
@@ -99,7 +100,7 @@ class Stylized:
         return Clip(read_images(paths), sample, one_line(folder), len(span), self.layout.fps)
 
     def stamp(self, video: Video) -> str:
-        """Its segment, and of its files in all styles see `static_dynamic.files.stamp`."""
+        """Its segment, and of its files in all styles see `static_dynamic.common.files.stamp`."""
         span = known(self._spans, video, self.name)
         files = stamp(*(folder / self.layout.folder.format(video.name) for folder in self._folders.values()))
         return f"frames {span.start} to {span.stop}; {files}"

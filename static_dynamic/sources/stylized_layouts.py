@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from static_dynamic.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.media.images import image_at, is_image
 from static_dynamic.sources.annotations import Record, inside, read_annotations
-from static_dynamic.sources.images import image_at, is_image
 
 ACTIVITYNET_FPS = 5.0
 WHOLE_VIDEO = range(sys.maxsize)
@@ -60,7 +60,7 @@ README_NAMING = FrameNaming("frame_{:05d}", first=1)
 
 
 @dataclass(frozen=True)
-class Layout:
+class Published:
     """How one data set lies on disk, and which of its videos are used.
 
     Attributes:
@@ -148,7 +148,7 @@ def _frames_between(segment: Record) -> range:
 
 
 LAYOUTS = {
-    "StylizedActivityNet": Layout(
+    "StylizedActivityNet": Published(
         annotations=("activitynet_v13.json", "activity_net.v1-3.min.json"),
         split="validation",
         entries=activitynet,
@@ -159,7 +159,7 @@ LAYOUTS = {
         anywhere=False,
         fps=ACTIVITYNET_FPS,
     ),
-    "ssv2": Layout(
+    "ssv2": Published(
         annotations=("something-something-v2-{split}.json", "labels/{split}.json", "{split}.json"),
         split="validation",
         entries=something_something,
@@ -169,7 +169,7 @@ LAYOUTS = {
         shortest_span=8,
         anywhere=True,
     ),
-    "Diving48": Layout(
+    "Diving48": Published(
         annotations=("Diving48_V2_{split}.json",),
         split="test",
         entries=diving48,

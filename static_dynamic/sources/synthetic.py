@@ -2,19 +2,20 @@
 
 from dataclasses import fields
 
-from static_dynamic.clip import Clip, Recipe, Video
-from static_dynamic.errors import UserError
-from static_dynamic.seeds import generator
-from static_dynamic.sources.base import known, only_as_filmed, sampled
-from static_dynamic.sources.scene import FACTORS, Appearance, Motion, render
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.seeds import generator
+from static_dynamic.media.clip import Clip, Recipe, Video
+from static_dynamic.media.reading import sampled
+from static_dynamic.sources.base import known, only_as_filmed
+from static_dynamic.sources.scene import LEVELS, Appearance, Motion, render
 
-__all__ = ["FACTORS", "Appearance", "Motion", "SyntheticVideos", "factors", "render"]
+__all__ = ["LEVELS", "Appearance", "Motion", "SyntheticVideos", "factors", "render"]
 
 
 class SyntheticVideos:
     """A textured shape that moves before a textured background; every factor is drawn on its own.
 
-    ``Video.label`` is the pattern of motion, ``Video.details`` holds the level of each of ``FACTORS``. Frame
+    ``Video.label`` is the pattern of motion, ``Video.details`` holds the level of each of ``LEVELS``. Frame
     ``t`` of a video depends on nothing but ``(seed, index, t)``, and only the frames asked for are rendered.
 
     Args:
@@ -38,7 +39,7 @@ class SyntheticVideos:
         self.count, self.seed, self.size, self.frames = count, seed, size, frames
         self._factors = {f"synthetic_{index:04d}": _draw(seed, index) for index in range(count)}
         self.videos = [
-            Video(name, str(FACTORS["pattern"][levels["pattern"]]), levels) for name, levels in self._factors.items()
+            Video(name, str(LEVELS["pattern"][levels["pattern"]]), levels) for name, levels in self._factors.items()
         ]
 
     def read(self, video: Video, recipe: Recipe, style: str | None = None) -> Clip:
@@ -69,11 +70,11 @@ class SyntheticVideos:
 
 def factors(levels: dict[str, int]) -> tuple[Appearance, Motion]:
     """The factors that ``Video.details`` stands for."""
-    values = {factor: FACTORS[factor][level] for factor, level in levels.items()}
+    values = {factor: LEVELS[factor][level] for factor, level in levels.items()}
     appearance, motion = ({field.name: values[field.name] for field in fields(kind)} for kind in (Appearance, Motion))
     return Appearance(**appearance), Motion(**motion)  # type: ignore[arg-type]
 
 
 def _draw(seed: int, index: int) -> dict[str, int]:
     draw = generator(seed, "factors", index)
-    return {factor: int(draw.integers(len(levels))) for factor, levels in FACTORS.items()}
+    return {factor: int(draw.integers(len(levels))) for factor, levels in LEVELS.items()}

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from static_dynamic.clip import Clip, Recipe, Video
-from static_dynamic.errors import UserError, one_line
-from static_dynamic.files import as_path, stamp
+from static_dynamic.common.errors import UserError, one_line
+from static_dynamic.common.files import as_path, stamp
+from static_dynamic.media.clip import Clip, Recipe, Video
 from static_dynamic.sources.base import folder_label, known, only_as_filmed
 from static_dynamic.sources.walk import files_below, kinds_of_files, name_below
 
@@ -64,18 +64,18 @@ class VideoFiles:
             BadClip: If the file is no video, damaged, cut short or a single picture.
             UserError: If a style other than ``"original"`` is asked for.
         """
-        from static_dynamic.sources.decoding import read_clip
+        from static_dynamic.media.decoding import read_clip
 
         only_as_filmed(style, self.name)
         return read_clip(known(self._paths, video, self.name), recipe)
 
     def stamp(self, video: Video) -> str:
-        """See `static_dynamic.files.stamp`."""
+        """See `static_dynamic.common.files.stamp`."""
         return stamp(known(self._paths, video, self.name))
 
     def describe(self) -> dict[str, object]:
         """Root, number of videos, the rule for the clip, and the versions of the decoder."""
-        from static_dynamic.sources.decoding import versions
+        from static_dynamic.media.decoding import versions
 
         return {
             "kind": self.name,

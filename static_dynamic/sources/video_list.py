@@ -5,9 +5,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from static_dynamic.clip import Clip, Recipe, Video
-from static_dynamic.errors import BadClip, UserError, one_line
-from static_dynamic.files import as_path, stamp
+from static_dynamic.common.errors import BadClip, UserError, one_line
+from static_dynamic.common.files import as_path, stamp
+from static_dynamic.media.clip import Clip, Recipe, Video
 from static_dynamic.sources.base import folder_label, known, only_as_filmed
 from static_dynamic.sources.frame_folders import read_folder
 from static_dynamic.sources.rows import Row, read_rows, rows_of
@@ -70,7 +70,7 @@ class VideoList:
             BadClip: If the file is missing, no video, damaged or cut short, or its part holds no frame.
             UserError: If a style other than ``"original"`` is asked for.
         """
-        from static_dynamic.sources.decoding import read_clip
+        from static_dynamic.media.decoding import read_clip
 
         only_as_filmed(style, self.name)
         row = known(self._rows, video, self.name)
@@ -79,12 +79,12 @@ class VideoList:
         return (read_folder if row.path.is_dir() else read_clip)(row.path, recipe, part=row.part)
 
     def stamp(self, video: Video) -> str:
-        """See `static_dynamic.files.stamp`."""
+        """See `static_dynamic.common.files.stamp`."""
         return stamp(known(self._rows, video, self.name).path)
 
     def describe(self) -> dict[str, object]:
         """The list, the folder from which paths go, the rule for the clip, and the versions of the decoder."""
-        from static_dynamic.sources.decoding import versions
+        from static_dynamic.media.decoding import versions
 
         return {
             "kind": self.name,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from static_dynamic.errors import UserError, one_line
+from static_dynamic.common.errors import UserError, one_line
 
 
 def files_below(root: Path) -> Iterator[Path]:

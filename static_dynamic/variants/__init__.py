@@ -1,7 +1,7 @@
 """Variants: one video under one style and one order; each is a pure function of its key and the study's seed."""
 
-from static_dynamic.clip import FlowRecipe, Recipe, Video
-from static_dynamic.seeds import derive_seed
+from static_dynamic.common.seeds import derive_seed
+from static_dynamic.media.clip import FlowRecipe, Recipe, Video
 from static_dynamic.sources import Source
 from static_dynamic.variants.clips import prepare_clip
 from static_dynamic.variants.conditions import Conditions

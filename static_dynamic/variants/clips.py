@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import torch
 
-from static_dynamic.clip import Recipe, Sample, Video
-from static_dynamic.inputs import Inputs
+from static_dynamic.common.seeds import derive_seed
 from static_dynamic.interventions import scramble
-from static_dynamic.seeds import derive_seed
+from static_dynamic.media.clip import Recipe, Sample, Video
+from static_dynamic.media.inputs import Inputs
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
 from static_dynamic.variants.prepared import PreparedVideo, describe_clip, read_styles

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from static_dynamic.clip import INTACT, FlowRecipe, Recipe
-from static_dynamic.errors import UserError
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.seeds import check_seed
 from static_dynamic.interventions import check_flow_change, check_scramble, check_style
-from static_dynamic.seeds import check_seed
+from static_dynamic.media.clip import INTACT, FlowRecipe, Recipe
 from static_dynamic.sources import Source
 
 

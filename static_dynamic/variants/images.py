@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import torch
 
-from static_dynamic.clip import FlowRecipe, Frames, Video
-from static_dynamic.errors import BadClip
-from static_dynamic.inputs import Inputs, image_and_flow
+from static_dynamic.common.errors import BadClip
+from static_dynamic.common.seeds import derive_seed
 from static_dynamic.interventions import change_flow, needs_other
-from static_dynamic.seeds import derive_seed
+from static_dynamic.media.clip import FlowRecipe, Frames, Video
+from static_dynamic.media.inputs import Inputs, image_and_flow
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
 from static_dynamic.variants.prepared import PreparedVideo, describe_clip, read_styles

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from static_dynamic.seeds import derive_seed
+from static_dynamic.common.seeds import derive_seed
 
 
 class Variant(NamedTuple):

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import torch
 from torch.utils.data import default_collate
 
-from static_dynamic.clip import Clip, FlowRecipe, Frames, Recipe, Video, same_proportions
-from static_dynamic.errors import BadClip
-from static_dynamic.inputs import Inputs, map_tensors
+from static_dynamic.common.errors import BadClip
 from static_dynamic.interventions import restyle
 from static_dynamic.interventions.styles import SMALLEST
+from static_dynamic.media.clip import Clip, FlowRecipe, Frames, Recipe, Video, same_proportions
+from static_dynamic.media.inputs import Inputs, map_tensors
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
 from static_dynamic.variants.keys import Variant, style_seed

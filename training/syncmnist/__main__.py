@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from static_dynamic.clip import Frames
-from static_dynamic.commands import Parser, command
-from static_dynamic.errors import UserError
-from static_dynamic.files import write_atomically, write_text
-from static_dynamic.pictures import card, write_png
-from static_dynamic.runs import Kind, open_run
+from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import write_atomically, write_text
+from static_dynamic.common.runs import Kind, open_run
+from static_dynamic.media.clip import Frames
+from static_dynamic.media.pictures import card, write_png
 from training.pictures import enlarged, side_by_side, stacked, with_boxes, write_mp4
 from training.syncmnist.clips import CANVASES, SyncClip, SyncMNIST
 from training.syncmnist.digits import SETS, SPLITS

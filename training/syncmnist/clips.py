@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset
 
-from static_dynamic.clip import Frames
-from static_dynamic.errors import UserError
-from static_dynamic.seeds import generator
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.seeds import generator
+from static_dynamic.media.clip import Frames
 from training.syncmnist.digits import SIDE, load_digits
 
 INK = 10

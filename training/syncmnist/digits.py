@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from static_dynamic.clip import Frames
-from static_dynamic.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.media.clip import Frames
 
 SETS = ("sklearn", "mnist")
 SPLITS = ("train", "val")

@@ -1,0 +1,1 @@
+"""Networks of action recognition, a family in each file."""

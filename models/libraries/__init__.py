@@ -1,0 +1,1 @@
+"""Models of other libraries, and modules of the user."""

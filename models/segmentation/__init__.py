@@ -1,0 +1,1 @@
+"""Networks of video object segmentation, a family in each file."""

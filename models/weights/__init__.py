@@ -1,0 +1,1 @@
+"""Checkpoints in every published format: finding, reading and fitting weights."""

@@ -1,0 +1,1 @@
+"""Plumbing that knows nothing of videos and models: errors, files, locks, runs, options, seeds."""

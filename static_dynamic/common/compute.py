@@ -1,0 +1,96 @@
+"""Where and how forwards run: device, precision, batch size, and threads that read ahead."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+from static_dynamic.common.errors import UserError, unknown
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+Item = TypeVar("Item")
+Made = TypeVar("Made")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compute:
+    """How forwards are run.
+
+    Attributes:
+        batch_size: Variants per forward.
+        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        precision: ``float32``, or ``bfloat16`` or ``float16`` by autocast.
+        workers: Threads that read and restyle videos while the model runs; with 0 it waits for them.
+        max_bad: Share of the videos that may be unreadable before the run gives up; one always may.
+    """
+
+    batch_size: int = 8
+    device: str = "auto"
+    precision: str = "float32"
+    workers: int = 1
+    max_bad: float = 0.05
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1 or self.workers < 0 or not 0 <= self.max_bad <= 1:
+            raise UserError(
+                "The compute options need batch_size ≥ 1, workers ≥ 0 and max_bad in [0, 1]. "
+                f"Got batch_size={self.batch_size}, workers={self.workers}, max_bad={self.max_bad}."
+            )
+        if self.precision not in PRECISIONS:
+            raise unknown("precision", self.precision, PRECISIONS)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is a GPU if there is one.
+
+    Raises:
+        UserError: If the device does not exist here.
+    """
+    there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
+    if name == "auto":
+        return torch.device(next(kind for kind, count in there.items() if count))
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise unknown("device", name, ["auto", *there]) from None
+    if (device.index or 0) >= there.get(device.type, 0):
+        found = ", ".join(kind for kind, count in there.items() if count)
+        raise UserError(f"The device {name!r} is not there. Available: auto, {found}.")
+    return device
+
+
+@contextmanager
+def on_device(model: nn.Module, device: torch.device) -> Iterator[None]:
+    """The model on a device; back where it was once the block ends."""
+    home = next((tensor.device for tensor in model.parameters()), device)
+    model.to(device)
+    try:
+        yield
+    finally:
+        model.to(home)
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which forwards run at a precision."""
+    return torch.autocast(device.type, dtype=PRECISIONS[precision], enabled=precision != "float32")
+
+
+def prefetch(make: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
+    """``make(item)`` for every item, in order, with at most ``workers`` of them made ahead in threads."""
+    if not workers:
+        yield from map(make, items)
+        return
+    rest = iter(items)
+    with ThreadPoolExecutor(workers) as pool:
+        ahead: deque[Future[Made]] = deque(pool.submit(make, item) for item in islice(rest, workers))
+        while ahead:
+            made = ahead.popleft().result()
+            ahead.extend(pool.submit(make, item) for item in islice(rest, 1))
+            yield made

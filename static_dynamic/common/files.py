@@ -1,0 +1,170 @@
+"""Files and folders that are either whole or absent, however a run ends."""
+
+import os
+import re
+import shutil
+import socket
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import lru_cache
+from itertools import count
+from pathlib import Path
+
+from static_dynamic.common.errors import UserError
+
+LONGEST_NAME = 255
+"""Bytes; what the usual file systems allow."""
+FORGOTTEN = 24 * 3600
+"""Seconds after which a partial file of another machine, whose processes cannot be seen from here, is a leftover."""
+
+_PARTIAL = re.compile(r"\..*\.(?P<host>[\w-]+)\.(?P<process>\d+)-\d+\.part", re.DOTALL)
+_numbers = count()
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A place to write a file or a folder to; it becomes ``target`` once the block ends well, and vanishes otherwise.
+
+    Missing parent folders are made.
+
+    Raises:
+        UserError: If the place cannot be written, or a folder that is not empty is there already.
+    """
+    partial = partial_path(target)
+    try:
+        with plain_errors(target):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        yield partial
+        with plain_errors(target):
+            os.replace(partial, target)
+    finally:
+        remove(partial)
+
+
+def as_path(where: str | os.PathLike[str]) -> Path:
+    """The place that a user names; ``~`` is the home folder."""
+    return Path(os.path.expanduser(where))
+
+
+def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file, whole or not at all; missing parent folders are made.
+
+    Args:
+        path: The file.
+        write: Writes to the path that it is given.
+
+    Raises:
+        UserError: If the place cannot be written, or the disk is full.
+    """
+    with whole(path) as partial, plain_errors(path):
+        write(partial)
+
+
+def write_bytes(path: Path, content: bytes | memoryview) -> None:
+    """Write a file, whole or not at all."""
+    write_atomically(path, lambda partial: partial.write_bytes(content))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file, whole or not at all."""
+    write_bytes(path, text.encode())
+
+
+@contextmanager
+def plain_errors(target: Path, *others: type[Exception]) -> Iterator[None]:
+    """What the system says of a disk as one line that names the file.
+
+    Args:
+        target: The file.
+        others: What libraries raise instead of an ``OSError``.
+    """
+    kinds: tuple[type[Exception], ...] = (OSError, *others)
+    try:
+        yield
+    except kinds as error:
+        reason = getattr(error, "strerror", None) or str(error).partition("\n")[0] or type(error).__name__
+        raise UserError(f"Cannot write {str(target)!r}: {reason}.") from None
+
+
+def partial_path(target: Path) -> Path:
+    """Where a file or folder is while it is not whole: hidden beside it, under the name of the process that writes it.
+
+    No two calls give the same path. A name that would become too long is cut.
+    """
+    mark = f".{_host()}.{os.getpid()}-{next(_numbers)}.part"
+    name = os.fsencode(target.name)[: LONGEST_NAME - 1 - len(mark)].decode(errors="ignore")
+    return target.with_name(f".{name}{mark}")
+
+
+def clear_partials(folders: Iterable[Path]) -> None:
+    """Remove what killed processes have left half-written in some folders; what others still write stays."""
+    for folder in folders:
+        with suppress(OSError):
+            for entry in list(os.scandir(folder)):
+                if (written := _PARTIAL.fullmatch(entry.name)) and _is_left(entry, written["host"], written["process"]):
+                    remove(Path(entry.path))
+
+
+def _is_left(entry: os.DirEntry[str], host: str, process: str) -> bool:
+    if host == _host():
+        return not _is_alive(int(process))
+    return time.time() - entry.stat(follow_symlinks=False).st_mtime > FORGOTTEN
+
+
+def _is_alive(process: int) -> bool:
+    import psutil
+
+    try:
+        return bool(psutil.Process(process).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+    except psutil.Error:  # a process of another user
+        return True
+
+
+@lru_cache
+def _host() -> str:
+    return re.sub(r"\W", "-", socket.gethostname(), flags=re.ASCII)[:64] or "host"
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there and can be removed; of a link, only the link."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            path.unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, unless it is there.
+
+    Raises:
+        UserError: If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"Cannot make the folder {str(path)!r}: {error.strerror or error}.") from None
+
+
+def refuse_existing(*paths: Path) -> None:
+    """Make sure that writing these files or folders overwrites nothing.
+
+    Raises:
+        UserError: If one of them is there.
+    """
+    if there := [path for path in paths if os.path.lexists(path)]:
+        raise UserError(f"{there[0]} is there already: remove it, or give another place.")
+
+
+def stamp(*places: Path) -> str:
+    """What changes when files do: their number, bytes and latest change; of a folder, those of the files in it.
+
+    What is not there, and links to nothing, count as nothing.
+    """
+    files = [file for place in places for file in (os.scandir(place) if place.is_dir() else [place])]
+    stats = [os.stat(file) for file in files if os.path.exists(file)]
+    latest = max((found.st_mtime_ns for found in stats), default=0)
+    return f"{len(stats)} files, {sum(found.st_size for found in stats)} bytes, {latest}"

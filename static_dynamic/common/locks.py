@@ -1,0 +1,66 @@
+"""One run at a time: a lock file that the operating system lets go of when its process ends, however it ends."""
+
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from static_dynamic.common.errors import UserError
+
+PATIENCE = 0.2
+"""Seconds to wait for a run that is just ending."""
+
+
+@contextmanager
+def locked(path: Path, place: Path) -> Iterator[None]:
+    """Hold a lock file while the block runs; it is gone afterwards.
+
+    A lock file that a killed process left does not count. Where nothing can be locked, as on a disk that is
+    read-only or knows no locks, the block runs without.
+
+    Args:
+        path: The lock file, in a folder that is there. It says which process holds it since when.
+        place: What is locked, for the message.
+
+    Raises:
+        UserError: If another run holds it.
+    """
+    lock = FileLock(path, PATIENCE, 0o666, thread_local=False, fallback_to_soft=False, preserve_lock_file=True)
+    held = _acquire(lock, path, place)
+    try:
+        yield
+    finally:
+        if held:
+            with suppress(OSError):
+                path.unlink()  # before the lock is released: who waits for it finds out, and makes a new one
+            lock.release()
+
+
+def _acquire(lock: FileLock, path: Path, place: Path) -> bool:
+    """Whether the lock is held now; it is not where nothing can be locked."""
+    try:
+        lock.acquire()
+    except Timeout:
+        if not path.exists():  # nor can it be made
+            return False
+        raise UserError(
+            f"Another run is at work in {place}: {_holder(path)}. Wait until it ends, or choose another place."
+        ) from None
+    except OSError:
+        return False
+    with suppress(OSError):
+        since = time.strftime("%Y-%m-%d %H:%M:%S")
+        path.write_text(f"process {os.getpid()} on {socket.gethostname()} since {since}", encoding="utf-8")
+    return True
+
+
+def _holder(path: Path) -> str:
+    """Which process holds a lock, as far as it has said so."""
+    try:
+        return path.read_text(encoding="utf-8") or "a process that has just begun"
+    except (OSError, ValueError):
+        return "an unknown process"

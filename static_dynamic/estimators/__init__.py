@@ -1,0 +1,1 @@
+"""From stored activations to scores: a score is one file."""

@@ -1,0 +1,1 @@
+"""Clips, pictures and video files: how they are decoded, described and written."""

@@ -1,0 +1,278 @@
+"""The frames of one video file, decoded with PyAV.
+
+What decodes counts, whatever a header says: frames are numbered as they are shown, so that the same pictures are read
+from any container. The packets of a file tell when its frames are shown, which costs little; the times of the frames
+that are decoded must agree, and where they do not, every frame is decoded once to learn them.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import av.stream
+import numpy as np
+import numpy.typing as npt
+
+from static_dynamic.common.errors import BadClip, one_line
+from static_dynamic.media.clip import Clip, Frames, Recipe
+from static_dynamic.media.containers import breaks_off
+from static_dynamic.media.parts import Part
+from static_dynamic.media.reading import bad_clip, reduced, sampled
+
+Matrix = npt.NDArray[np.int32]
+
+READ = 0.9
+"""Share of a file behind which may lie what is no frame, such as an index."""
+ALIKE = 0.01
+"""How much a rate that is told and one that is counted differ at most, as a share, when they are one."""
+
+
+@dataclass(frozen=True)
+class Timeline:
+    """When the frames of a video are shown.
+
+    Attributes:
+        times: Of every frame, in units of the stream's time base; ``None`` where the file does not say.
+        fps: Frames per second on average, where the file says when frames are shown.
+        unit: The time base, seconds.
+    """
+
+    times: Sequence[int | None]
+    fps: float | None
+    unit: Fraction
+
+    @property
+    def seconds(self) -> list[float] | None:
+        """When every frame is shown, seconds after the first; ``None`` where the file does not say."""
+        known = [time for time in self.times if time is not None]
+        return [float((time - known[0]) * self.unit) for time in known] if len(known) == len(self.times) else None
+
+
+def versions() -> dict[str, str]:
+    """The decoder and the libraries below it, for a manifest."""
+    names = ("libavformat", "libavcodec", "libswscale")
+    libraries = {name: ".".join(map(str, av.library_versions[name])) for name in names}
+    return {"decoder": f"PyAV {av.__version__}", **libraries}
+
+
+def read_clip(path: Path, recipe: Recipe, part: Part | None = None) -> Clip:
+    """The clip in the middle of a video file, or of a part of it, reduced to the recipe's short side.
+
+    Raises:
+        BadClip: If the file is no video, damaged, cut short or a single picture, or the part holds no frame.
+    """
+    for timeline in _timelines(path):
+        total = len(timeline.times)
+        span = part.span(path, total, timeline.seconds) if part else range(total)
+        sample = sampled(recipe, span, path, fps=timeline.fps)
+        frames = _pick(path, sample.numbers, recipe.resize, timeline.times)
+        if len({frame.shape for frame in frames}) > 1:
+            raise BadClip(f"{path}: the frames change size within the clip.")
+        if len(frames) == len(sample.numbers):
+            return Clip(np.stack(frames), sample, one_line(path), len(span), timeline.fps)
+    raise BadClip(f"{path}: it decodes to other frames each time.")
+
+
+def decoded_frames(path: Path) -> Iterator[tuple[Fraction, Any]]:
+    """Every frame that is shown, as libav has it, and when, seconds; from the first on, since seeking is not exact.
+
+    Raises:
+        BadClip: If the file is no video, damaged or cut short.
+    """
+    with open_video(path) as (container, stream):
+        _packet_times(container, stream, path)
+    with open_video(path) as (container, stream):
+        for number, frame in enumerate(_shown(container, stream, path)):
+            yield _moment(frame, stream, number), frame
+
+
+def picture(frame: Any, short_side: int | None = None) -> Frames:
+    """A decoded frame as upright RGB, brought down to a short side if one is given."""
+    image = frame.to_ndarray(format="rgb24")
+    return upright(image if short_side is None else reduced(image, short_side), display_matrix(frame))
+
+
+def display_matrix(frame: Any) -> Matrix | None:
+    """How the file wants a frame to be turned or mirrored, 3 x 3, as libav keeps it; ``None`` if not at all."""
+    data = frame.side_data.get("DISPLAYMATRIX")
+    return None if data is None else np.frombuffer(bytes(data), np.int32).reshape(3, 3)
+
+
+def upright(image: Frames, matrix: Matrix | None) -> Frames:
+    """An image turned and mirrored as a display matrix says, to the nearest of the eight ways.
+
+    A pixel ``(x, y)``, to the right and down, is shown at ``(x, y) · matrix[:2, :2]`` (ISO/IEC 14496-12).
+    """
+    if matrix is None:
+        return image
+    (a, b), (c, d) = matrix[:2, :2].astype(float)
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        image, (a, d) = image.transpose(1, 0, 2), (c, b)
+    return image[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+
+
+def first_video(streams: Iterable[Any]) -> Any | None:
+    """The first video stream that is no cover art; ``None`` when there is none."""
+    cover_art = av.stream.Disposition.attached_pic
+    return next((stream for stream in streams if not stream.disposition & cover_art), None)
+
+
+def frame_rate(stream: Any) -> Fraction | None:
+    """Frames per second, as far as a stream tells."""
+    rate = stream.average_rate or stream.guessed_rate
+    return Fraction(rate) if rate else None
+
+
+@contextmanager
+def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
+    """The open container and its video stream; whatever goes wrong with it becomes a `BadClip`."""
+    with (
+        bad_clip(f"{path}: no video that can be read", path),
+        av.open(str(path), metadata_errors="replace") as container,
+    ):
+        stream = first_video(container.streams.video)
+        if stream is None or stream.codec_context is None:
+            raise BadClip(f"{path}: no video stream that can be decoded.")
+        yield container, stream
+
+
+def _timelines(path: Path) -> Iterator[Timeline]:
+    """What the packets tell, where they do; whoever finds that frames have other times asks for what decoding tells."""
+    if announced := _announced(path):
+        yield announced
+    with open_video(path) as (container, stream):
+        yield _timeline([frame.pts for frame in _shown(container, stream, path)], stream)
+
+
+def _announced(path: Path) -> Timeline | None:
+    """The timeline that the packets tell, from the first frame on that can be decoded.
+
+    Raises:
+        BadClip: If the file is damaged or cut short.
+    """
+    with open_video(path) as (container, stream):
+        times = _packet_times(container, stream, path)
+        # VP8 has packets that are never shown; they bear the time of the frame that comes next.
+        times = sorted({*times} if stream.codec_context.name == "vp8" else times)
+    with open_video(path) as (container, stream):
+        first = next(_shown(container, stream, path)).pts
+        times = [] if first is None else [time for time in times if time >= first]
+        return _timeline(times, stream) if len(times) > 1 else None
+
+
+def _pick(path: Path, wanted: Sequence[int], short_side: int, times: Sequence[int | None]) -> list[Frames]:
+    """The wanted frames (ascending) as upright RGB, as long as frames have these times.
+
+    Decoding stops after the last, and only these are converted.
+    """
+    frames: list[Frames] = []
+    with open_video(path) as (container, stream):
+        for number, (time, frame) in enumerate(zip(times, _shown(container, stream, path), strict=False)):
+            if frame.pts != time:
+                break
+            if number == wanted[len(frames)]:
+                frames.append(picture(frame, short_side))
+            if len(frames) == len(wanted):
+                break
+    return frames
+
+
+def _timeline(times: Sequence[int | None], stream: Any) -> Timeline:
+    """The rate that the times tell, which is the stream's own where that is about the same and thus not rounded."""
+    known = [time for time in times if time is not None]
+    if len(known) < 2 or known[-1] <= known[0]:
+        return Timeline(times, None, stream.time_base)
+    counted = (len(known) - 1) / float((known[-1] - known[0]) * stream.time_base)
+    told = float(stream.average_rate or 0)
+    fps = told if abs(told - counted) <= ALIKE * counted else counted
+    return Timeline(times, fps, stream.time_base)
+
+
+def _packet_times(container: Any, stream: Any, path: Path) -> list[int]:
+    """When every packet is shown that an edit list does not hide, in units of the time base, in any order.
+
+    Raises:
+        BadClip: If packets are missing, see `_is_whole`, or one is not whole.
+    """
+    times, count, end, last = list[int](), 0, 0.0, 0
+    try:
+        for packet in container.demux():
+            end = max(end, _end(packet))
+            last = max(last, (packet.pos or 0) + packet.size)
+            if packet.size and packet.stream.index == stream.index:
+                if packet.is_corrupt:
+                    raise _broken(path, count)
+                count += 1
+                times += [] if packet.is_discard or packet.pts is None else [packet.pts]
+    except av.FFmpegError as error:
+        raise _broken(path, count) from error
+    if not _is_whole(path, container, stream.frames, count, end, last):
+        raise _broken(path, count)
+    return times
+
+
+def _end(packet: Any) -> float:
+    """Until when a packet is shown or heard, seconds; 0 where it does not say."""
+    time = packet.dts if packet.pts is None else packet.pts
+    return 0.0 if time is None else float((time + (packet.duration or 0)) * packet.time_base)
+
+
+def _is_whole(path: Path, container: Any, told: int, count: int, end: float, last: int) -> bool:
+    """Whether all packets were there: more in a header proves nothing, unless bytes are missing or unread too.
+
+    Args:
+        path: The file.
+        container: The same, open.
+        told: Frames that its header tells, or 0.
+        count: Packets of the video.
+        end: Until when the packets of all streams last, seconds.
+        last: Where in the file the last of them ends.
+    """
+    if breaks_off(path):
+        return 0 < told <= count
+    promised = float(container.duration or 0) / av.time_base
+    return end >= READ * promised or last >= READ * path.stat().st_size
+
+
+def _shown(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+    """Every frame that is shown; packets that cannot be decoded before the first are skipped, as FFmpeg does.
+
+    Raises:
+        BadClip: If one is damaged, or there is none.
+    """
+    number = 0
+    try:
+        for packet in container.demux(stream):
+            for frame in _frames_of(packet, number):
+                if frame.is_corrupt:
+                    raise _broken(path, number)
+                yield frame
+                number += 1
+    except av.FFmpegError as error:
+        raise _broken(path, number) from error
+    if not number:
+        raise BadClip(f"{path}: no frame can be decoded.")
+
+
+def _frames_of(packet: Any, number: int) -> Sequence[Any]:
+    try:
+        return packet.decode()
+    except av.FFmpegError:
+        if number:
+            raise
+        return []
+
+
+def _moment(frame: Any, stream: Any, number: int) -> Fraction:
+    """When a frame is shown; from its number where the file does not say."""
+    if frame.pts is not None:
+        return Fraction(frame.pts * frame.time_base)
+    return number / (frame_rate(stream) or Fraction(1))
+
+
+def _broken(path: Path, count: int) -> BadClip:
+    return BadClip(f"{path}: damaged or cut short after {count} frames.")

@@ -1,0 +1,95 @@
+"""Frames that lie on disk as single images."""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from static_dynamic.common.errors import BadClip
+from static_dynamic.media.clip import Frames
+from static_dynamic.media.reading import bad_clip, reduced
+
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
+
+
+def natural_key(name: str) -> tuple[list[str | int], str]:
+    """A sort key that puts ``frame_2`` before ``frame_10``."""
+    pieces = re.split(r"([0-9]+)", name)
+    return [int(piece) if place % 2 else piece for place, piece in enumerate(pieces)], name
+
+
+def is_image(path: Path) -> bool:
+    """Whether a file looks like a frame: a known extension, and not hidden."""
+    return path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+
+
+def image_at(folder: Path, stem: str, usual: str = ".jpg") -> Path:
+    """The image in a folder that is called ``stem``, whatever its extension; where there is none, the usual name."""
+    path = folder / f"{stem}{usual}"
+    if path.exists() or not folder.is_dir():
+        return path
+    return min((found for found in folder.iterdir() if found.stem == stem and is_image(found)), default=path)
+
+
+def open_image(path: Path, kind: str = "frame") -> Image.Image:
+    """An image, whole in memory, turned and mirrored as its EXIF orientation says; ``kind`` is what a message calls it.
+
+    Raises:
+        BadClip: If the file is missing, empty, cut short or no image.
+    """
+    if not path.exists():
+        raise BadClip(f"{path}: this {kind} is missing.")
+    with bad_clip(f"{path}: this {kind} cannot be read", path), Image.open(path) as image:
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
+
+
+def read_image(path: Path, kind: str = "frame") -> Frames:
+    """One image as ``(H, W, 3)`` uint8 RGB, read as the published loaders read it, with PIL.
+
+    Raises:
+        BadClip: If the file is missing, empty, cut short or no image.
+    """
+    return np.asarray(eight_bit(open_image(path, kind)).convert("RGB"))
+
+
+def eight_bit(image: Image.Image) -> Image.Image:
+    """The same image in levels of 0..255; PIL by itself would cut off those of 16-bit images."""
+    if not image.mode.startswith("I"):
+        return image
+    return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
+
+
+def opacity(image: Image.Image) -> Frames:
+    """How opaque every pixel is: ``(H, W)``, 0..255."""
+    if not image.has_transparency_data:
+        return np.full(image.size[::-1], 255, np.uint8)
+    return np.asarray(image.convert("RGBA").getchannel("A"))
+
+
+def read_images(paths: Iterable[Path], short_side: int | None = None) -> Frames:
+    """Images of one size as ``(T, H, W, 3)`` uint8 RGB.
+
+    Args:
+        paths: The images, in playing order.
+        short_side: Bring larger images down to this short side at once, so that memory stays small.
+
+    Raises:
+        BadClip: If one cannot be read, or differs in size from the first.
+    """
+    frames: list[Frames] = []
+    first = None
+    for path in paths:
+        image = read_image(path)
+        first = first or image.shape
+        if image.shape != first:
+            raise BadClip(f"{path}: this frame is {_size(image.shape)}, the first one is {_size(first)} pixels.")
+        frames.append(reduced(image, short_side) if short_side else image)
+    return np.stack(frames)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]}x{shape[0]}"

@@ -1,0 +1,1 @@
+"""What is done with the model: stages, inputs, forward passes, checks, cost."""

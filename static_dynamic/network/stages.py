@@ -1,0 +1,175 @@
+"""Stages: names for places in a model, and the tensors found there.
+
+A stage is named either by the model itself (``model.spec.stages``, a mapping from stage name to ``(module path,
+layout, item)``), or by the caller in the same form.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.network.layout import parse_layout
+
+Stages = Sequence[str] | Mapping[str, str | Sequence[Any]] | str
+"""Names and globs (``"stage*"``, ``"slow.stage3+fast.stage3"``), or ``{name: (module path, layout[, item])}``."""
+
+EXAMPLE = "{'late': ('layer4', 'N C T H W')}"
+COMPILED = "_orig_mod."
+"""What torch.compile puts in front of the path of every module."""
+
+
+class Tap(NamedTuple):
+    """Where one tensor is read: the output of ``module`` (its element ``item``, if it returns several)."""
+
+    module: str
+    layout: str | None = None
+    item: int | str | None = None
+
+
+def declared_stages(model: nn.Module) -> dict[str, Tap]:
+    """The stages that a model declares in ``model.spec.stages``; empty if it declares none."""
+    stages = getattr(getattr(model, "spec", None), "stages", None)
+    return {name: Tap(*tap) for name, tap in stages.items()} if isinstance(stages, Mapping) else {}
+
+
+def modules_by_path(model: nn.Module) -> dict[str, nn.Module]:
+    """Every module below a model by its path; one that is registered under two names is found under both."""
+    modules = model.named_modules(remove_duplicate=False)
+    return {path: module for name, module in modules if (path := name.removeprefix(COMPILED))}
+
+
+def resolve_stages(
+    model: nn.Module, stages: Stages | None = None, layout: str | None = None
+) -> dict[str, tuple[Tap, ...]]:
+    """Stage names → the taps that make them (several for ``a+b``: units side by side).
+
+    Args:
+        model: The model.
+        stages: Names or globs over the declared stages or, where none fits, over module paths (``*`` stops at dots,
+            ``**`` crosses them); or a mapping from a name to a module path, or to ``(module path, layout[, item])``.
+            ``None`` means every declared stage.
+        layout: Layout of stages named by module path.
+
+    Raises:
+        UserError: If a name fits nothing (the nearest are listed), or a module path or layout is wrong.
+    """
+    modules = modules_by_path(model)
+    if isinstance(stages, Mapping):
+        wanted: dict[str, tuple[Tap, ...]] = {name: (_tap(name, tap, layout),) for name, tap in stages.items()}
+    else:
+        known = declared_stages(model)
+        if stages is None and not known:
+            raise UserError("This model declares no stages: name modules, e.g. `stages='layer4'` `layout='N C T H W'`.")
+        patterns = [stages] if isinstance(stages, str) else list(known if stages is None else stages)
+        by_path = {path: Tap(path, layout) for path in modules}
+        wanted = {name: taps for pattern in patterns for name, taps in _match(pattern, known, by_path)}
+    if not wanted:
+        raise UserError(f"At least one stage is required, e.g. stages={EXAMPLE}. Got none.")
+    for name, taps in wanted.items():
+        for tap in taps:
+            if tap.module not in modules:
+                raise unknown("module", tap.module, modules, where=f"stage {name!r}")
+            if tap.layout is not None:
+                parse_layout(tap.layout)
+    return wanted
+
+
+def _tap(stage: object, given: object, layout: str | None) -> Tap:
+    """What a mapping of stages says of one of them."""
+    parts = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, tuple | list) else ()
+    allowed = (str, str | None, int | str | None)
+    if not 1 <= len(parts) <= len(allowed) or not all(map(isinstance, parts, allowed)) or not isinstance(stage, str):
+        raise UserError(
+            f"Stage {stage!r} must be a module path or (module path, layout[, item]), e.g. stages={EXAMPLE}. "
+            f"Got {given!r}."
+        )
+    return Tap(*parts) if len(parts) > 1 else Tap(parts[0], layout)
+
+
+def _match(
+    pattern: object, known: Mapping[str, Tap], modules: Mapping[str, Tap]
+) -> Iterator[tuple[str, tuple[Tap, ...]]]:
+    if not isinstance(pattern, str):
+        raise UserError(f"A stage is named by text, e.g. stages=['layer4'] or stages={EXAMPLE}. Got {pattern!r}.")
+    if "+" in pattern:
+        parts = [dict(_match(part.strip(), known, modules)) for part in pattern.split("+")]
+        yield pattern, tuple(tap for part in parts for taps in part.values() for tap in taps)
+        return
+    for names in (known, modules):
+        if found := [name for name in names if _glob(pattern).fullmatch(name)]:
+            yield from ((name, (names[name],)) for name in found)
+            return
+    raise unknown("stage", pattern, known or modules)
+
+
+@cache
+def _glob(pattern: str) -> re.Pattern[str]:
+    """A glob over dotted names: ``*`` and ``?`` stop at dots, ``**`` crosses them, ``[12]`` is one of these."""
+    meaning = {"**": ".*", "*": "[^.]*", "?": "[^.]"}
+    pieces = re.split(r"(\*\*|\*|\?|\[[^\]]+\])", pattern)
+    return re.compile(
+        "".join(meaning.get(piece) or (piece if i % 2 else re.escape(piece)) for i, piece in enumerate(pieces))
+    )
+
+
+def check_model_kind(model: object) -> None:
+    """Refuse what takes no hooks.
+
+    Raises:
+        UserError: If it is no module, or one of TorchScript.
+    """
+    if isinstance(model, torch.jit.ScriptModule):
+        raise UserError(
+            "A TorchScript model cannot be measured: it takes no hooks. Give the Python module it was made from."
+        )
+    if not isinstance(model, nn.Module):
+        raise UserError(f"The model must be a torch.nn.Module. Got {type(model).__name__}.")
+
+
+def is_compiled(model: nn.Module) -> bool:
+    """Whether torch.compile made a model, or a part of it."""
+    return any(hasattr(module, "_orig_mod") or module._compiled_call_impl is not None for module in model.modules())
+
+
+def select(output: Any, item: int | str | None, stage: str) -> torch.Tensor:
+    """The tensor of a module's output: itself, an element by number or name, or the only tensor among several.
+
+    Raises:
+        UserError: If there is no such tensor, or more than one to choose from.
+    """
+    if isinstance(output, torch.Tensor):
+        return output
+    parts = _parts(output)
+    names = list(parts)
+    if isinstance(item, int) and item not in parts and -len(names) <= item < len(names):
+        item = names[item]
+    tensors = [part for part in parts.values() if isinstance(part, torch.Tensor)]
+    found = parts.get(item) if item is not None else tensors[0] if len(tensors) == 1 else None
+    if isinstance(found, torch.Tensor):
+        return found
+    seen = ", ".join(
+        f"{name}: {tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__}"
+        for name, part in parts.items()
+    )
+    asked = "does not say which element is meant" if item is None else f"asks for element {item!r}"
+    raise UserError(
+        f"Stage {stage!r} {asked}; its module returns a {type(output).__name__} ({seen or 'no elements'}). "
+        "Give the number or the name of a tensor, e.g. ('module', 'N C T H W', 0)."
+    )
+
+
+def _parts(output: Any) -> dict[Any, Any]:
+    """The elements of an output, by name where they have names and by number otherwise."""
+    if isinstance(output, Mapping):
+        return dict(output)
+    if is_dataclass(output):
+        return {field.name: getattr(output, field.name) for field in fields(output)}
+    if hasattr(output, "_fields"):
+        return dict(zip(output._fields, output, strict=True))
+    return dict(enumerate(output)) if isinstance(output, Sequence) and not isinstance(output, str) else {}

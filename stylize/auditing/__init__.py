@@ -1,0 +1,1 @@
+"""What a style did to the videos: appearance gone, motion kept?"""

@@ -1,0 +1,82 @@
+"""Features of VGG-19, in which a painted patch shall be like the key's; its weights are used when they are at hand."""
+
+from hashlib import sha256
+from pathlib import Path, PurePosixPath
+from pickle import UnpicklingError
+from urllib.parse import urlparse
+
+import torch
+from torch import Tensor, nn
+
+from static_dynamic.common.errors import UserError
+
+
+class Perception(nn.Module):
+    """The first layers of VGG-19: outputs of its first convolution, its second after ReLU, its third.
+
+    Simonyan and Zisserman, "Very deep convolutional networks for large-scale image recognition", ICLR 2015. As
+    published, the input stays in -1..1, without ImageNet's mean and standard deviation.
+
+    Args:
+        digest: Of the weights that it will have.
+    """
+
+    TAPS = (0, 3, 5)
+
+    def __init__(self, digest: str = "") -> None:
+        super().__init__()
+        self.digest = digest
+        first, second, third = (nn.Conv2d(of, to, 3, padding=1) for of, to in ((3, 64), (64, 64), (64, 128)))
+        self.features = nn.Sequential(first, nn.ReLU(), second, nn.ReLU(), nn.MaxPool2d(2), third)
+        self.requires_grad_(False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(N, 3, H, W)`` → ``(N, F)``: the features of all three, flattened."""
+        taps = []
+        for number, layer in enumerate(self.features):
+            x = layer(x)
+            if number in self.TAPS:
+                taps.append(x.flatten(1))
+        return torch.cat(taps, dim=1)
+
+
+def find_weights(where: str) -> Path | None:
+    """The file of VGG-19's weights: ``auto`` is the one that torchvision has fetched, if there is one.
+
+    Raises:
+        UserError: If a file is named and not there.
+    """
+    if where == "none":
+        return None
+    if where == "auto":
+        from torchvision.models import VGG19_Weights
+
+        name = PurePosixPath(urlparse(VGG19_Weights.IMAGENET1K_V1.url).path).name
+        path = Path(torch.hub.get_dir(), "checkpoints", name)
+        return path if path.is_file() else None
+    if not Path(where).is_file():
+        raise UserError(f"No file {where!r} of VGG-19's weights: give a file, 'auto' or 'none' with --vgg.")
+    return Path(where)
+
+
+def load_perception(path: Path) -> Perception:
+    """The network with the weights of a file.
+
+    Args:
+        path: A state dict of torchvision's ``vgg19``: ``.pth`` or ``.safetensors``. The file cannot run code.
+
+    Raises:
+        UserError: If it is none.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        perception = Perception(sha256(path.read_bytes()).hexdigest()[:16])
+        safe = path.suffix == ".safetensors"
+        state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
+        perception.load_state_dict({key: state[key] for key in perception.state_dict()})
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, UnpicklingError, SafetensorError) as error:
+        wanted = "A state dict of torchvision's vgg19 is needed, or --vgg none."
+        raise UserError(f"{path}: no weights of VGG-19 can be read ({type(error).__name__}). {wanted}") from None
+    return perception

@@ -1,0 +1,1 @@
+"""Styles that a network paints: reading and running them."""

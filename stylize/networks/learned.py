@@ -1,0 +1,160 @@
+"""A learned style: a generator that paints any frame, and the file that it lies in."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from static_dynamic.common.compute import pick_device
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import write_bytes
+from static_dynamic.interventions.census import Census, Paint, Style
+from static_dynamic.interventions.styles import style_files
+from static_dynamic.media.clip import Frames
+from stylize.networks.network import Architecture, Generator, as_frames, as_input
+
+EXTENSIONS = (".safetensors", ".pth")
+"""Files of learned styles: those written here, and the published ones."""
+NOTE = "learned_style"
+"""The entry of a file's metadata that says what the style is."""
+
+
+@dataclass(frozen=True)
+class LearnedStyle:
+    """Paints frames; the same operator for each, so it can neither follow nor add motion.
+
+    Attributes:
+        network: The generator; it is put into evaluation mode, and into half precision on a GPU.
+        facts: How it was learned.
+        device: Where it paints.
+    """
+
+    network: Generator
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    device: torch.device = field(default_factory=lambda: torch.device("cpu"))
+
+    def __post_init__(self) -> None:
+        if self.network.plan.inputs != 3:
+            guides = (self.network.plan.inputs - 3) // 3
+            raise UserError(f"This style wants {guides} guide pictures beside every frame, and there are none here.")
+        self.network.eval().to(self.device, self.precision).to(memory_format=torch.channels_last)
+
+    @property
+    def precision(self) -> torch.dtype:
+        """Of the generator's arithmetic."""
+        return torch.float16 if self.device.type == "cuda" else torch.float32
+
+    def __call__(self, frame: Frames) -> Frames:
+        """Paint one frame, ``(H, W, 3)`` uint8 RGB, 16 pixels a side or more."""
+        return paint(self.network, frame)
+
+
+def paint(network: Generator, frame: Frames) -> Frames:
+    """One frame as the generator paints it, where and at the precision that its weights are."""
+    weight = network.conv0.conv.weight
+    with torch.inference_mode():
+        painted = network(as_input(frame[None], weight.device).to(weight.dtype))
+    return np.ascontiguousarray(as_frames(painted)[0])
+
+
+def learned_style(path: Path, device: str = "auto") -> Style:
+    """A learned style in the form of a built-in one: fitted to a clip, which it does not look at."""
+    changed = path.stat().st_mtime_ns if path.exists() else 0
+    learned = _kept(path, device, changed)
+
+    def fit(clip: Census, rng: np.random.Generator) -> Paint:
+        return learned
+
+    return fit
+
+
+@lru_cache(maxsize=4)
+def _kept(path: Path, device: str, changed: int) -> LearnedStyle:
+    """A style is asked for once for every clip, and read once."""
+    return load_style(path, device)
+
+
+def load_style(path: str | Path, device: str = "auto") -> LearnedStyle:
+    """Read a learned style.
+
+    Args:
+        path: A ``.safetensors`` file that `write_style` wrote, or a ``.pth`` of the published program, which is a
+            pickle of a whole module: its tensors are read, and no code in it is run.
+        device: Where it shall paint; ``auto`` is a GPU if there is one.
+
+    Raises:
+        UserError: If it is neither, or damaged.
+
+    Example:
+        >>> style = load_style("lynx.safetensors")                                 # doctest: +SKIP
+        >>> painted = style(frame)                                                 # doctest: +SKIP
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        facts, state = _read(path)
+        network = _network(path, state, _plan(path, facts))
+    else:
+        from stylize.networks.pickled import read_module
+
+        facts, state = {}, read_module(path)
+        network = _network(path, state, Architecture.of(state))
+    return LearnedStyle(network, facts, pick_device(device))
+
+
+def write_style(path: Path, network: Generator, facts: Mapping[str, Any]) -> None:
+    """Write a style: its weights, and what is known of it, in the metadata of one file that is whole or absent.
+
+    Args:
+        path: Where to; ``.safetensors``.
+        network: The generator.
+        facts: How it was learned: plain data.
+
+    Raises:
+        UserError: If it cannot be written.
+    """
+    from safetensors.torch import save
+
+    note = {"architecture": asdict(network.plan), **facts}
+    state = {key: value.cpu().contiguous() for key, value in network.state_dict().items()}
+    content = save(state, {NOTE: json.dumps(note)})
+    write_bytes(path, content)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "pt") as file:
+            note = json.loads((file.metadata() or {})[NOTE])
+            return note, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
+    except FileNotFoundError:
+        raise UserError(f"No file {str(path)!r}.") from None
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path}: this style cannot be read ({error}).") from None
+    except (KeyError, ValueError):
+        raise UserError(f"{path}: no learned style, but weights of something else.") from None
+
+
+def _plan(path: Path, facts: Mapping[str, Any]) -> Architecture:
+    try:
+        return Architecture(**facts["architecture"])
+    except (KeyError, TypeError):
+        raise UserError(f"{path}: a style whose note does not tell how its generator is made.") from None
+
+
+def _network(path: Path, state: Mapping[str, torch.Tensor], plan: Architecture) -> Generator:
+    network = Generator(plan)
+    try:
+        network.load_state_dict(state)
+    except RuntimeError as error:
+        raise UserError(f"{path}: these weights are no generator's ({' '.join(str(error).split())[:200]}).") from None
+    return network
+
+
+# The measurement, which does not know this package, can paint with learned styles from now on.
+style_files.update(dict.fromkeys(EXTENSIONS, learned_style))

@@ -1,0 +1,1 @@
+"""Stylized data sets on disk."""

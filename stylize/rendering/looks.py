@@ -1,0 +1,85 @@
+"""A style by name or file, fitted to a whole video: built in, the look of an image, or learned."""
+
+from collections.abc import Sequence
+from glob import glob
+from pathlib import Path
+from typing import cast
+
+import stylize.networks.learned  # noqa: F401  (styles may be learned ones from now on)
+from static_dynamic.common.errors import UserError
+from static_dynamic.interventions import check_style, is_style_file, list_styles
+from static_dynamic.interventions.census import Census, Paint
+from static_dynamic.interventions.styles import fit_style
+from static_dynamic.media.clip import ORIGINAL, Frames
+from static_dynamic.variants import style_seed
+from stylize.rendering.reel import Reel
+
+AS_FILMED = ("0", ORIGINAL)
+"""What a style is called that is none."""
+FLOOR = "re-encoded"
+"""What an audit calls a copy that nobody takes for another style: mild noise, and JPEG of quality 75."""
+ANOTHER = "another video"
+"""What an audit calls the distance of two videos from each other."""
+
+
+def parse_looks(text: str) -> tuple[str, ...]:
+    """``"ink,my.jpg"`` → names and files; a glob stands for the built-in styles, or else the files, that match it.
+
+    One that is named twice counts once.
+
+    Raises:
+        UserError: See `check_looks`.
+
+    Example:
+        >>> parse_looks("original,*o*l")
+        ('original', 'oil')
+    """
+    given = [name.strip() for name in text.split(",") if name.strip()]
+    looks = dict.fromkeys(look for name in given for look in (list_styles(name) or sorted(glob(name)) or [name]))
+    check_looks(tuple(looks))
+    return tuple(looks)
+
+
+def check_looks(looks: Sequence[str]) -> None:
+    """Whether these are styles that can be told apart.
+
+    Raises:
+        UserError: If one is unknown or cannot be read, a file bears a name that means something else, two would bear
+            one name, or there is none.
+    """
+    labels: dict[str, str] = {}
+    for look in looks:
+        check_style(look)
+        if is_style_file(look) and label(look) in (*AS_FILMED, FLOOR, ANOTHER):
+            raise UserError(f"A style cannot be called {label(look)!r}, which is no style: rename {look}.")
+        if labels.setdefault(label(look), look) != look or looks.count(look) > 1:
+            raise UserError(
+                f"Two styles are called {label(look)!r}: {labels[label(look)]} and {look}. Rename the file, or leave "
+                "one out."
+            )
+    if not looks:
+        raise UserError("At least one style is needed. Got none.")
+
+
+def label(look: str) -> str:
+    """What a style is called: the name of its file without extension, or its own."""
+    return Path(look).stem if is_style_file(look) else look
+
+
+def fit_look(look: str, census: Census, seed: int) -> Paint:
+    """The operator that paints every frame of the video that was counted.
+
+    It is the one that `restyle` uses on a clip that is the whole video, with the seed that a measurement derives from
+    ``seed`` for this style.
+
+    Args:
+        look: A built-in style, ``"original"``, an image, or a learned style.
+        census: Of the whole video.
+        seed: Seed of the data set.
+    """
+    return fit_style(look, census, style_seed(seed, look))
+
+
+def count_film(film: Reel) -> Census:
+    """The census of a film, which is played once for every statistic that a style asks for."""
+    return Census(cast(Frames, film))  # all that a census asks of frames is their shape, and to be played
