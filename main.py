@@ -85,7 +85,6 @@ def run(config: Config) -> "Result":
             ),
             scoring=sd.Scoring(
                 rule,
-                config.joint_encoding_thresh,
                 config.replicates,
                 seed=config.random_seed,
                 style_weights=judged.weights if config.audit == "weigh" else {},

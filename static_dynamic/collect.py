@@ -1,6 +1,7 @@
 """Collecting: model × variants → store. Each variant is forwarded once; a killed run goes on where it stopped."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from itertools import count, islice
 
@@ -48,7 +49,7 @@ class Study:
 
     def describe(self) -> dict[str, object]:
         """Everything that decides the activations, as plain data: equal descriptions mean equal bytes in the store."""
-        model = self.recorder.model
+        model, crossed = self.recorder.model, self.conditions.crossed
         return {
             "model": getattr(getattr(model, "spec", None), "name", type(model).__name__),
             "weights": weights_digest(model),
@@ -62,6 +63,7 @@ class Study:
             "styles": list(self.conditions.styles),
             **({"style_files": digests} if (digests := style_digests(self._made())) else {}),
             "orders": list(self.conditions.orders),
+            **({"cells": [list(cell) for cell in cells]} if (cells := self.conditions.cells) != crossed else {}),
             "seed": self.conditions.seed,
             "batch_size": self.compute.batch_size,
             "precision": self.compute.precision,
@@ -70,12 +72,11 @@ class Study:
 
     def _made(self) -> list[str]:
         """The styles that do not lie on disk."""
-        return [style for style in self.conditions.styles if style not in self.source.styles]
+        return [style for style in self.conditions.shown()[0] if style not in self.source.styles]
 
     def variants(self) -> list[Variant]:
         """The key of every variant, if all videos can be read."""
-        styles, orders = self.conditions.styles, self.conditions.orders
-        return [Variant(video.name, style, order) for video in self.videos for style in styles for order in orders]
+        return [Variant(video.name, *cell) for video in self.videos for cell in self.conditions.cells]
 
     def shards(self) -> list[Sequence[Video]]:
         """The videos of every shard."""
@@ -99,6 +100,19 @@ class Study:
     def stamp(self, video: Video) -> dict[str, str]:
         """What tells whether the data of a video have changed, where the source knows."""
         return {"stamp": self.source.stamp(video)} if hasattr(self.source, "stamp") else {}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model whose activations are kept: the one that is studied, or a random twin of it.
+
+    Attributes:
+        recorder: The model and its stages.
+        store: Where its activations go.
+    """
+
+    recorder: Recorder
+    store: Store
 
 
 class Judgements:
@@ -142,21 +156,22 @@ class Judgements:
         return dict(found)
 
 
-def collect(study: Study, store: Store, on_video: OnDone = untold) -> None:
+def collect(study: Study, store: Store, on_video: OnDone = untold, twins: Sequence[Subject] = ()) -> None:
     """Fill the store: every variant that is not there yet is forwarded, once.
 
     Args:
         study: What is measured.
         store: Where activations go, shard by shard.
         on_video: Called for every video that is done, or was there already.
+        twins: Further models that are shown the same variants, each with a store of its own.
 
     Raises:
         UserError: If too many videos cannot be read, or the model fails on its input. What is stored stays.
     """
     shards = study.shards()
-    missing = [
-        number for number in range(len(shards)) if not store.has(number) or _changed(study, store.records(number))
-    ]
+    subjects = [Subject(study.recorder, store), *twins]
+    lacking = {number: _lacking(study, subjects, number) for number in range(len(shards))}
+    missing = [number for number, subjects in lacking.items() if subjects]
     done = [record for number in range(len(shards)) if number not in missing for record in store.records(number)]
     numbers = count(1)
 
@@ -166,23 +181,33 @@ def collect(study: Study, store: Store, on_video: OnDone = untold) -> None:
     for record in done:
         tell(record)
     problems = [record["problem"] for record in done if record["problem"]]
-    model, device = study.recorder.model, pick_device(study.compute.device)
+    device = pick_device(study.compute.device)
     upcoming = prefetch(study.prepare, [video for number in missing for video in shards[number]], study.compute.workers)
-    with (
-        on_device(model, device),
-        forwards_of(model),
-        study.recorder,
-        autocast(device, study.compute.precision),
-    ):
+    with ExitStack() as stack:
+        for subject in {id(subject): subject for number in missing for subject in lacking[number]}.values():
+            stack.enter_context(on_device(subject.recorder.model, device))
+            stack.enter_context(forwards_of(subject.recorder.model))
+            stack.enter_context(subject.recorder)
+        stack.enter_context(autocast(device, study.compute.precision))
         for number in missing:
             records: list[Record] = []
             prepared = _readable(islice(upcoming, len(shards[number])), records, problems, study, tell)
-            keys, activations, judgements = _forward(study, prepared, device)
+            keys, activations, judgements = _forward(study, lacking[number], prepared, device)
             for record in records:
                 record.update(judgements.problems.get(record["video"], {}))
-            store.write(number, keys, activations, records, judgements.rows)
+            # The model's own shard comes last: where it is there, those of its twins are.
+            for subject, found in reversed(list(zip(lacking[number], activations, strict=True))):
+                subject.store.write(number, keys, found, records, judgements.rows if subject.store is store else ())
     if len(problems) == len(study.videos):
         raise UserError(f"No video could be read. The first: {problems[0]}")
+
+
+def _lacking(study: Study, subjects: Sequence[Subject], shard: int) -> list[Subject]:
+    """The models whose shard is missing; all of them, where the data of a video have changed since."""
+    there = [subject for subject in subjects if subject.store.has(shard)]
+    if there and _changed(study, there[0].store.records(shard)):
+        return list(subjects)
+    return [subject for subject in subjects if subject not in there]
 
 
 def _changed(study: Study, records: Iterable[Record]) -> bool:
@@ -222,20 +247,29 @@ def _readable(
 
 
 def _forward(
-    study: Study, prepared: Iterable[PreparedVideo], device: torch.device
-) -> tuple[list[Variant], dict[str, torch.Tensor], Judgements]:
-    """Keys, activations and judgements of all variants of some videos, ``batch_size`` variants a forward."""
+    study: Study, subjects: Sequence[Subject], prepared: Iterable[PreparedVideo], device: torch.device
+) -> tuple[list[Variant], list[dict[str, torch.Tensor]], Judgements]:
+    """Keys, activations of every model and judgements of all variants of some videos, ``batch_size`` a forward."""
     keys: list[Variant] = []
-    parts: list[dict[str, torch.Tensor]] = []
+    parts: list[list[dict[str, torch.Tensor]]] = [[] for _ in subjects]
     judgements = Judgements(study)
     variants = (variant for video in prepared for variant in video.variants())
     while batch := list(islice(variants, study.compute.batch_size)):
         names = [key for key, _ in batch]
-        activations, output = _run(study.recorder, stack([inputs for _, inputs in batch], device), bool(study.judge))
+        inputs = stack([inputs for _, inputs in batch], device)
+        for subject, found in zip(subjects, parts, strict=True):
+            judged = study.judge is not None and subject.recorder is study.recorder
+            activations, output = _run(subject.recorder, inputs, judged)
+            found.append(activations)
+            if subject.recorder is study.recorder:
+                judgements.add(names, output)
         keys += names
-        parts.append(activations)
-        judgements.add(names, output)
-    return keys, {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}, judgements
+    return keys, [_joined(found) for found in parts], judgements
+
+
+def _joined(parts: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
+    """The activations of several forwards behind each other."""
+    return {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}
 
 
 def _run(recorder: Recorder, inputs: Inputs, to_the_end: bool) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:

@@ -2,9 +2,9 @@
 
 import platform
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
@@ -18,18 +18,22 @@ from static_dynamic.common.compute import Compute
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.common.runs import alone_in
-from static_dynamic.estimators.pairs import PairRule, make_pairs
+from static_dynamic.estimators.base import Estimator
+from static_dynamic.estimators.pairs import PairRule
+from static_dynamic.estimators.registry import describe_estimator, find_estimators
 from static_dynamic.interventions import STRONG
 from static_dynamic.media.clip import ORIGINAL, FlowRecipe, Recipe
 from static_dynamic.media.inputs import declared_notes, declared_recipe
 from static_dynamic.network.recorder import Recorder
 from static_dynamic.network.stages import Stages
+from static_dynamic.network.twins import Untrained, make_twins
 from static_dynamic.results import Result
-from static_dynamic.score import Scoring, score
+from static_dynamic.score import Scoring, check_plans, score_store
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import left_out_of, unused
 from static_dynamic.store import STUDY, Store
-from static_dynamic.variants import Conditions
+from static_dynamic.twins import beside_twins, score_twins, twin_subjects
+from static_dynamic.variants import Conditions, union
 
 UNEVEN = 1.5
 """Ratio of the longest to the shortest time that clips span above which a result warns."""
@@ -62,6 +66,9 @@ def measure(
     scoring: Scoring | None = None,
     store: str | Path | None = None,
     resume: bool = True,
+    estimators: str | Estimator | Iterable[str | Estimator] | None = None,
+    twins: int = 3,
+    untrained: Untrained | None = None,
     judge: Judge | None = None,
     provenance: Mapping[str, Any] | None = None,
     on_video: OnDone = untold,
@@ -84,6 +91,12 @@ def measure(
         scoring: Pairs, threshold, intervals.
         store: Folder for the activations, which can be resumed; a temporary one if ``None``.
         resume: Go on with what the store holds; otherwise start over.
+        estimators: What is computed, by name or as objects; ``None`` means ``needs_motion``, the headline, and
+            ``released``, for comparison. Each is shown the clips that it needs.
+        twins: Random twins: the same architecture with fresh weights, beside which every number stands. Each is shown
+            every clip, which is decoded once for all; 0 leaves them out.
+        untrained: Makes the model with fresh weights, for its twins; ``None`` takes the function of the zoo, or resets
+            a copy.
         judge: Also judges the model's output on every variant, e.g. :class:`static_dynamic.quality.MaskJudge`.
         provenance: What else the manifest should say, e.g. the checkpoint.
         on_video: Called for every video that is done, with their number, that of all, and its name.
@@ -109,26 +122,30 @@ def measure(
     )
     not_used = unused(source, max_videos)
     _check_flow(source, input_recipe)
-    conditions = Conditions(
-        _with_original(styles, scoring), usual_scrambles(input_recipe) if scrambles is None else tuple(scrambles), seed
-    )
-    conditions.check(source, input_recipe)
+    conditions, chosen_estimators = _conditions(source, input_recipe, styles, scrambles, seed, scoring, estimators)
     recorder, chosen = Recorder(model, stages, layout, pool), list(source.videos)[:max_videos]
     study = Study(recorder, source, chosen, input_recipe, conditions, compute or Compute(), judge)
-    # Pairs that cannot be formed are found now rather than after hours of forwards.
-    make_pairs(study.variants(), scoring.rule, {video.name: video.label for video in study.videos})
+    # What cannot be scored is found now rather than after hours of forwards.
+    labels = {video.name: video.label for video in study.videos}
+    check_plans(study.variants(), labels, conditions, scoring, chosen_estimators)
+    random, of_twins = make_twins(model, twins, seed, untrained)
     described = study.describe()
     with ExitStack() as stack:
         folder = Path(store or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
         stack.enter_context(alone_in(folder, STUDY))
         activations = Store(folder, described, resume)
-        collect(study, activations, on_video)
-        scores, records, quality = score(activations, scoring), activations.records(), activations.judgements()
+        subjects = twin_subjects(study, random, activations, resume)
+        collect(study, activations, on_video, subjects)
+        scores = score_store(activations, scoring, chosen_estimators)
+        compared = score_twins([subject.store for subject in subjects], scoring, chosen_estimators)
+        records, quality = activations.records(), activations.judgements()
     manifest = {
         **(provenance or {}),
         "study": described,
         "compute": asdict(study.compute),
         "scoring": asdict(scoring),
+        "estimators": [describe_estimator(one) for one in chosen_estimators],
+        "twins": [{"seed": twin.seed, "weights": twin.how} for twin in random],
         "versions": versions(),
         "machine": platform.platform(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -138,8 +155,9 @@ def measure(
         "videos": records,
     }
     seen = [*not_used, *activations.damaged, *_skipped(records), *_uneven(records)]
-    warnings = [*declared_notes(model), *seen, *scores.warnings]
-    return Result(scores.layers, scores.units, manifest, warnings, quality)
+    warnings = [*declared_notes(model), *of_twins, *seen, *scores.warnings]
+    layers = beside_twins(scores.layers, compared)
+    return Result(layers, scores.units, manifest, warnings, quality, scores.samples, compared)
 
 
 def versions() -> dict[str, str]:
@@ -153,9 +171,27 @@ def versions() -> dict[str, str]:
     return found
 
 
-def _with_original(styles: Sequence[str], scoring: Scoring) -> tuple[str, ...]:
-    """The styles, and the video as filmed if the static pairs are made of it."""
-    return (*styles, *([ORIGINAL] if scoring.rule.normal_static and ORIGINAL not in styles else []))
+def _conditions(
+    source: Source,
+    recipe: Recipe | FlowRecipe,
+    styles: Sequence[str],
+    scrambles: Sequence[str] | None,
+    seed: int,
+    scoring: Scoring,
+    estimators: str | Estimator | Iterable[str | Estimator] | None,
+) -> tuple[Conditions, tuple[Estimator, ...]]:
+    """The conditions that the estimators need, checked, and the estimators."""
+    found = find_estimators(estimators)
+    filmed = [ORIGINAL] if scoring.rule.normal_static and ORIGINAL not in styles else []
+    named = Conditions(
+        (*styles, *filmed),
+        usual_scrambles(recipe) if scrambles is None else tuple(scrambles),
+        seed,
+        original=getattr(source, "original", True),
+    )
+    conditions = replace(named, wanted=union([one.cells(named) for one in found]))
+    conditions.check(source, recipe)
+    return conditions, found
 
 
 def _skipped(records: Sequence[Mapping[str, Any]]) -> list[str]:

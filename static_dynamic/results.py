@@ -1,35 +1,47 @@
-"""Results: tidy tables and the manifest that says how they were made."""
+"""Results: tidy tables, the numbers on every resample, and the manifest that says how they were made."""
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from static_dynamic.common.errors import UserError
+from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.files import write_atomically, write_bytes
 from static_dynamic.common.runs import Kind
 from static_dynamic.common.texts import read_json
-from static_dynamic.report.tables import class_shares, factor_shares, in_order, quality_means
+from static_dynamic.estimators.numbers import Sample
+from static_dynamic.estimators.samples import read_samples, samples_as_bytes
+from static_dynamic.functional.released import UNIT_CLASSES
+from static_dynamic.report.tables import class_shares, factor_numbers, in_order, of_estimator, quality_means
 
-MEASUREMENT = Kind("measurement", "run.json", ())
+MEASUREMENT = Kind("measurement", "run.json", (), format=2)
+"""Format 1 held one estimator, ``released``; format 2 holds several, their twins, and the numbers on every resample."""
+SAMPLES = "samples.safetensors"
+TWINS = "twins.csv"
+RELEASED = {"name": "released", "summary": "", "scale": "percent", "column": "share", "classes": list(UNIT_CLASSES)}
+"""The estimator of a result of format 1."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Result:
     """What a measurement found.
 
     Attributes:
-        layers: One row per stage and factor: score, share (percent), their ``_low`` and ``_high`` ends, and the
-            published ``dims`` and ``percent``.
-        units: One row per stage and unit: dynamic and static score with their intervals, class, and ``stability`` (the
-            share of bootstrap replicates that keep the class).
+        layers: One row per stage, estimator and factor: ``share`` (percent) or ``score``, their ``_low`` and ``_high``
+            ends; ``twin``, the mean of the random twins, and the ends of their spread; ``null``, what pairs of
+            unrelated videos give; and the published ``dims`` and ``percent``.
+        units: One row per stage, estimator and unit: its numbers with their intervals, class, and ``stability`` (the
+            share of bootstrap replicates that keep the class); p and q where chance could give as much.
         manifest: How it was made: versions, seed, model, weights, recipe, conditions, what was read of every video.
         warnings: What a reader must know before quoting a number.
         quality: What the model's outputs were worth, one row per variant; ``None`` if they were not judged.
+        samples: ``(estimator, stage)`` → the numbers on every resample of the videos.
+        twins: One row per twin, stage, estimator and factor, with its ``value``.
     """
 
     layers: pd.DataFrame
@@ -37,6 +49,8 @@ class Result:
     manifest: Mapping[str, Any] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     quality: pd.DataFrame | None = None
+    samples: Mapping[tuple[str, str], Sample] = field(default_factory=dict)
+    twins: pd.DataFrame | None = None
 
     @property
     def stages(self) -> list[str]:
@@ -44,22 +58,62 @@ class Result:
         return in_order(self.layers, "stage")
 
     @property
+    def estimators(self) -> list[str]:
+        """Estimators, the headline first."""
+        return in_order(self.layers, "estimator")
+
+    @property
+    def headline(self) -> str:
+        """The estimator that is shown where one is."""
+        return self.estimators[0]
+
+    @property
     def factors(self) -> list[str]:
-        """Factors, in their published order."""
-        return in_order(self.layers, "factor")
+        """Factors of the headline, in their order."""
+        return in_order(self.layer(), "factor")
 
-    def shares(self) -> pd.DataFrame:
-        """Share of every factor, in percent: one row per stage."""
-        return factor_shares(self.layers)
+    def layer(self, estimator: str | None = None) -> pd.DataFrame:
+        """The layer table of one estimator, without columns that it has not; of the headline for ``None``."""
+        return of_estimator(self.layers, self._known(estimator))
 
-    def classes(self) -> pd.DataFrame:
-        """Share of the units of every class, in percent: one row per stage."""
-        return class_shares(self.units)
+    def unit(self, estimator: str | None = None) -> pd.DataFrame:
+        """The unit table of one estimator, without columns that it has not; of the headline for ``None``."""
+        return of_estimator(self.units, self._known(estimator))
+
+    def described(self, estimator: str | None = None) -> Mapping[str, Any]:
+        """What an estimator says in one sentence, its ``scale``, main ``column``, ``classes`` and options."""
+        name = self._known(estimator)
+        there = {one["name"]: one for one in self.manifest.get("estimators", [RELEASED])}
+        return there.get(name, {**RELEASED, "name": name})
+
+    def shares(self, estimator: str | None = None) -> pd.DataFrame:
+        """The number of every factor: one row per stage; shares are percent."""
+        described = self.described(estimator)
+        return factor_numbers(self.layer(estimator), described["column"])
+
+    def classes(self, estimator: str | None = None) -> pd.DataFrame:
+        """Share of the units of every class, in percent: one row per stage.
+
+        Raises:
+            UserError: If the estimator has no classes.
+        """
+        described = self.described(estimator)
+        if not described["classes"]:
+            raise UserError(f"The estimator {described['name']} sorts units into no classes.")
+        return class_shares(self.unit(estimator), described["classes"])
+
+    def _known(self, estimator: str | None) -> str:
+        if estimator is None:
+            return self.headline
+        if estimator not in self.estimators:
+            raise unknown("estimator of this result", estimator, self.estimators)
+        return estimator
 
     def save(self, folder: str | Path) -> Path:
         """Write ``layers.parquet``, ``layers.csv``, ``units.parquet`` and ``run.json``; each file is whole or absent.
 
-        Where outputs were judged, ``quality.csv`` too.
+        Numbers on every resample go to ``samples.safetensors``, those of twins to ``twins.csv``; where outputs were
+        judged, ``quality.csv`` is written too.
 
         Raises:
             UserError: If the folder cannot be written, or its ``run.json`` is that of another kind of run.
@@ -68,10 +122,12 @@ class Result:
         MEASUREMENT.read(folder)
         # As bytes, since pyarrow takes no path that is not UTF-8.
         write_bytes(folder / "layers.parquet", self.layers.to_parquet(index=False))
-        write_atomically(folder / "layers.csv", lambda path: self.layers.to_csv(path, index=False))
         write_bytes(folder / "units.parquet", self.units.to_parquet(index=False))
-        if (quality := self.quality) is not None:
-            write_atomically(folder / "quality.csv", lambda path: quality.to_csv(path, index=False))
+        write_bytes(folder / SAMPLES, samples_as_bytes(self.samples))
+        tables = {"layers.csv": self.layers, "quality.csv": self.quality, TWINS: self.twins}
+        for name, table in tables.items():
+            if table is not None:
+                write_atomically(folder / name, partial(table.to_csv, index=False))
         manifest = json.dumps({**self.manifest, "warnings": self.warnings}, default=str)
         MEASUREMENT.write(folder, json.loads(manifest))
         return folder
@@ -89,9 +145,28 @@ class Result:
         means = None if self.quality is None else quality_means(self.quality)
         return save_page(self.layers, self.units, self.manifest, self.warnings, Path(path), means)
 
+    def __repr__(self) -> str:
+        study = self.manifest.get("study", {})
+        videos = int(self.layers["videos"].max()) if len(self.layers) else 0
+        return (
+            f"Result({study.get('model', 'a model')}: {len(self.stages)} stages, {videos} videos, "
+            f"{', '.join(self.estimators)}; {len(self.warnings)} warnings)"
+        )
+
+    def _repr_html_(self) -> str:
+        """Shown by notebooks: the headline's table."""
+        from html import escape
+
+        described = self.described()
+        notes = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
+        return (
+            f"<p><b>{escape(repr(self))}</b><br>{escape(described['summary'])}</p>"
+            f"{self.layer().round(1).to_html(index=False)}<ul>{notes}</ul>"
+        )
+
 
 def load(folder: str | Path) -> Result:
-    """Read what :meth:`Result.save` wrote.
+    """Read what :meth:`Result.save` wrote, also in older formats.
 
     Raises:
         UserError: If a file is missing or cannot be read.
@@ -105,8 +180,13 @@ def load(folder: str | Path) -> Result:
         layers, units = (
             pd.read_parquet(BytesIO((folder / f"{name}.parquet").read_bytes())) for name in ("layers", "units")
         )
-        quality = pd.read_csv(folder / "quality.csv") if (folder / "quality.csv").exists() else None
+        quality, twins = (_table(folder / name) for name in ("quality.csv", TWINS))
+        samples = read_samples((folder / SAMPLES).read_bytes()) if (folder / SAMPLES).exists() else {}
     except (OSError, ValueError) as error:
         raise UserError(f"No result can be read from {folder}: {str(error).rstrip('.')}.") from None
     described = {name: value for name, value in manifest.items() if name not in ("kind", "format", "warnings")}
-    return Result(layers, units, described, manifest.get("warnings", []), quality)
+    return Result(layers, units, described, manifest.get("warnings", []), quality, samples, twins)
+
+
+def _table(path: Path) -> pd.DataFrame | None:
+    return pd.read_csv(path) if path.exists() else None

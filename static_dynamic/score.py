@@ -1,34 +1,27 @@
-"""Scoring: a store of activations → scores per stage and per unit, with intervals; the model is not needed.
+"""Scoring: a store of activations → numbers per stage and per unit, with intervals; the model is not needed."""
 
-Units are read in blocks, so memory depends on neither their number nor, beyond a few kB each, that of the videos.
-"""
-
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from static_dynamic.common.errors import UserError
-from static_dynamic.estimators.pairs import PairRule, Pairs, make_pairs
-from static_dynamic.functional.bootstrap import FEWEST_VIDEOS, Resamples, resample
-from static_dynamic.functional.released import (
-    DYNAMIC,
-    STATIC,
-    allocate,
-    classify_units,
-    covariances,
-    layer_scores,
-    pair_moments,
-    unit_scores,
-)
+from static_dynamic.estimators.base import Estimator, Plan
+from static_dynamic.estimators.design import Design
+from static_dynamic.estimators.numbers import Numbers, Resampling, Sample, Scorer, blocks
+from static_dynamic.estimators.pairs import PairRule
+from static_dynamic.functional.resampling import FEWEST_VIDEOS
 from static_dynamic.store import Store
-from static_dynamic.variants import Variant
+from static_dynamic.variants import Conditions, Variant
 
-BLOCK_BYTES = 64 * 2**20
 ENOUGH_VIDEOS = 50
-ESTIMATOR = "released"
+COLUMNS = (
+    *("stage", "estimator", "factor"),
+    *("score", "score_low", "score_high", "share", "share_low", "share_high"),
+    *("dims", "percent", "null", "ceiling", "units", "pairs", "videos"),
+)
+"""Of the layer table."""
 
 
 @dataclass(frozen=True)
@@ -37,61 +30,102 @@ class Scoring:
 
     Attributes:
         rule: Which variants make pairs.
-        threshold: λ: a unit encodes a factor if its score is above it.
-        replicates: Bootstrap replicates.
+        replicates: Bootstrap replicates: for the stability of classes, and kept for comparisons.
         confidence: Of the intervals.
-        seed: Of the bootstrap.
+        seed: Of the bootstrap, and of the partners in pairs of unrelated videos.
+        nulls: How often partners are drawn for what pairs of unrelated videos give; 0 leaves it out.
         style_weights: Style → weight, 0 or more; 1 for those not named, as published. A pair counts with the product of
             the weights of its two styles.
     """
 
     rule: PairRule = field(default_factory=PairRule)
-    threshold: float = 0.5
     replicates: int = 1000
     confidence: float = 0.95
     seed: int = 0
+    nulls: int = 20
     style_weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not 0 <= self.threshold <= 1:
-            raise UserError(f"The 'threshold' must be a float in the range [0, 1]. Got {self.threshold}.")
         for style, weight in self.style_weights.items():
             if not 0 <= weight < np.inf:
                 raise UserError(f"The weight of style {style!r} must be 0 or more. Got {weight}.")
-        if not 0 < self.confidence < 1 or self.replicates < 1 or self.seed < 0:
+        if not 0 < self.confidence < 1 or self.replicates < 1 or self.seed < 0 or self.nulls < 0:
             raise UserError(
-                "The intervals need replicates ≥ 1, confidence in (0, 1) and seed ≥ 0. "
-                f"Got {self.replicates}, {self.confidence} and {self.seed}."
+                "The intervals need replicates ≥ 1, confidence in (0, 1), seed ≥ 0 and nulls ≥ 0. "
+                f"Got {self.replicates}, {self.confidence}, {self.seed} and {self.nulls}."
             )
+
+    @property
+    def quick(self) -> "Scoring":
+        """The same for the numbers alone."""
+        return replace(self, replicates=1, nulls=0)
+
+    @property
+    def resampling(self) -> Resampling:
+        """How videos are resampled."""
+        return Resampling(self.replicates, self.confidence, self.nulls, self.seed)
 
 
 @dataclass(frozen=True)
 class Scores:
-    """Tidy tables, and what a reader must know about them."""
+    """Tidy tables, what a reader must know about them, and ``(estimator, stage)`` → the numbers on every resample."""
 
     layers: pd.DataFrame
     units: pd.DataFrame
     warnings: list[str]
+    samples: Mapping[tuple[str, str], Sample]
 
 
-def score(store: Store, scoring: Scoring) -> Scores:
+def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator]) -> Scores:
     """Scores of every stage of a store.
 
     Raises:
-        UserError: If no pairs can be formed.
+        UserError: If an estimator needs variants that are not there, or no stage has a finite number.
     """
-    index = store.index()
-    variants = [Variant(*row) for row in index[list(Variant._fields)].itertuples(index=False)]
-    records = {record["video"]: record for record in store.records()}
-    labels = {video: record["label"] for video, record in records.items()}
-    sequences = {video: record.get("sequence") or video for video, record in records.items()}
-    pairs = _weighed(make_pairs(variants, scoring.rule, labels, sequences), variants, scoring)
-    stages = [_score_stage(store, stage, units, pairs, scoring) for stage, units in store.units().items()]
+    design = Design.of(store, scoring.rule, scoring.style_weights)
+    plans = {one.name: one.plan(design) for one in estimators}
+    found: dict[tuple[str, str], Numbers] = {}
+    warnings = _few(max(len(plan.videos) for plan in plans.values()))
+    for stage, units in store.units().items():
+        broken = broken_videos(store, stage, units, design)
+        warnings += _left_out(stage, broken, design)
+        sound = design.without(broken)
+        for one in estimators if sound.row else ():
+            plan = one.plan(sound) if broken else plans[one.name]
+            numbers = Scorer(one, plan, scoring.resampling).numbers(store, stage, units)
+            found[one.name, stage] = numbers
+            warnings += _remarks(stage, one, plan, numbers)
+    if not found:
+        raise UserError("Every video gives activations that are NaN or infinite, in every stage.")
     return Scores(
-        pd.concat([stage.layers for stage in stages], ignore_index=True),
-        pd.concat([stage.units for stage in stages], ignore_index=True),
-        [*_few(len(np.unique(pairs.video))), *(warning for stage in stages for warning in stage.warnings)],
+        pd.concat([numbers.layer for numbers in found.values()], ignore_index=True).reindex(columns=COLUMNS),
+        pd.concat([numbers.units for numbers in found.values()], ignore_index=True),
+        list(dict.fromkeys(warnings)),
+        {key: numbers.sample for key, numbers in found.items()},
     )
+
+
+def check_plans(
+    variants: Sequence[Variant],
+    labels: Mapping[str, str | None],
+    conditions: Conditions,
+    scoring: Scoring,
+    estimators: Sequence[Estimator],
+) -> None:
+    """Raise now what :func:`score_store` would raise once these variants are in a store."""
+    records = {video: {"label": label} for video, label in labels.items()}
+    design = Design(variants, records, conditions.styles, tuple(conditions.orders), scoring.rule, scoring.style_weights)
+    for one in estimators:
+        one.plan(design)
+
+
+def broken_videos(store: Store, stage: str, units: int, design: Design) -> set[str]:
+    """Videos that gave NaN or infinity in any variant."""
+    rows = np.fromiter(design.row.values(), np.intp)
+    sound = np.ones(len(design.variants), bool)
+    for block in blocks(units, len(design.variants)):
+        sound &= np.isfinite(store.stage(stage, block)).all(1)
+    return {design.variants[row].video for row in rows[~sound[rows]]}
 
 
 def _few(videos: int) -> list[str]:
@@ -103,106 +137,40 @@ def _few(videos: int) -> list[str]:
     return []
 
 
-def _weighed(pairs: Pairs, variants: Sequence[Variant], scoring: Scoring) -> Pairs:
-    """Pairs with the weights of their styles; those that count for nothing are gone."""
-    weight = np.array([scoring.style_weights.get(variant.style, 1.0) for variant in variants])
-    pairs = pairs._replace(weight=weight[pairs.a] * weight[pairs.b])
-    kept = pairs.only(pairs.weight > 0)
-    for factor in np.setdiff1d(pairs.factor, kept.factor):
-        raise UserError(
-            f"Every {scoring.rule.names[factor]} pair has a style of weight 0: {dict(scoring.style_weights)}."
-        )
-    return kept
-
-
-def _score_stage(store: Store, stage: str, units: int, pairs: Pairs, scoring: Scoring) -> Scores:
-    pairs, warnings = _finite(store, stage, units, pairs)
-    rule = scoring.rule
-    videos, video = np.unique(pairs.video, return_inverse=True)
-    resamples = resample(len(videos), scoring.replicates, scoring.seed)
-    rows = len(resamples.weights)
-    between, total = np.zeros((rows, rule.n_factors)), np.zeros(rows)
-    tables = []
-    for block in _blocks(units, len(pairs.a), rows):
-        x = store.stage(stage, block)
-        moments = pair_moments(x[pairs.a], x[pairs.b], pairs.factor, rule.n_factors, video, pairs.weight)
-        cov = covariances(moments.weighted(resamples.weights))
-        between += cov.between.sum(-1)
-        total += cov.total.sum(-1)
-        tables.append(_unit_table(stage, block.start, unit_scores(cov, rule.residual_index), resamples, scoring))
-    table = pd.concat(tables, ignore_index=True)
-    if dead := int((table["class"] == "dead").sum()):
-        warnings.append(f"Stage {stage}: {dead} of {units} units are dead (they never vary).")
-    if dead == units:
-        warnings.append(f"Stage {stage}: no unit varies, so its scores are undefined.")
-    layers = _layer_table(stage, units, layer_scores(between, total, rule.residual_index), resamples, pairs, scoring)
-    return Scores(layers, table, warnings)
-
-
-def _finite(store: Store, stage: str, units: int, pairs: Pairs) -> tuple[Pairs, list[str]]:
-    """The pairs without those of videos that gave NaN or infinity, and a warning that says so."""
-    sound = np.ones(len(store.index()), bool)
-    for block in _blocks(units, len(pairs.a), 1):
-        sound &= np.isfinite(store.stage(stage, block)).all(1)
-    broken = np.unique(pairs.video[~(sound[pairs.a] & sound[pairs.b])])
-    if not len(broken):
-        return pairs, []
-    keep = ~np.isin(pairs.video, broken)
-    if not keep.any():
-        raise UserError(f"Stage {stage}: every video gives activations that are NaN or infinite.")
-    left = len(np.unique(pairs.video[keep]))
+def _left_out(stage: str, broken: set[str], design: Design) -> list[str]:
+    if not broken:
+        return []
+    left = len({design.sequence(video) for video in design.videos if video not in broken})
+    if not left:
+        return [f"Stage {stage}: every video gives activations that are NaN or infinite, so it has no scores."]
     few = f" The {left} that remain are too few for intervals." if left < FEWEST_VIDEOS else ""
-    return pairs.only(keep), [
-        f"Stage {stage}: {len(broken)} videos give NaN or infinite activations and are left out.{few}"
-    ]
+    return [f"Stage {stage}: {len(broken)} videos give NaN or infinite activations and are left out.{few}"]
 
 
-def _blocks(units: int, pairs: int, rows: int) -> Iterator[slice]:
-    """Slices of units small enough that neither the pairs nor the resamples of a block pass the memory allowed."""
-    size = max(1, BLOCK_BYTES // (8 * max(4 * pairs, 16 * rows)))
-    for start in range(0, units, size):
-        yield slice(start, min(start + size, units))
-
-
-def _layer_table(
-    stage: str, units: int, scores: npt.NDArray[np.float64], resamples: Resamples, pairs: Pairs, scoring: Scoring
-) -> pd.DataFrame:
-    """One row per factor; ``scores`` is ``(resamples, F)``."""
-    layer = allocate(scores, units)
-    score_low, score_high = resamples.interval(layer.scores, scoring.confidence)
-    share_low, share_high = resamples.interval(100 * layer.shares, scoring.confidence)
-    return pd.DataFrame(
-        {
-            "stage": stage,
-            "estimator": ESTIMATOR,
-            "factor": scoring.rule.names,
-            "score": resamples.estimate(layer.scores),
-            "score_low": score_low,
-            "score_high": score_high,
-            "share": 100 * resamples.estimate(layer.shares),
-            "share_low": share_low,
-            "share_high": share_high,
-            "dims": resamples.estimate(layer.dims),
-            "percent": resamples.estimate(layer.percent),
-            "units": units,
-            "pairs": [int((pairs.factor == f).sum()) for f in range(scoring.rule.n_factors)],
-            "videos": len(np.unique(pairs.video)),
-        }
-    )
-
-
-def _unit_table(
-    stage: str, first: int, scores: npt.NDArray[np.float64], resamples: Resamples, scoring: Scoring
-) -> pd.DataFrame:
-    """One row per unit; ``scores`` is ``(resamples, F, C)``."""
-    low, high = resamples.interval(scores, scoring.confidence)
-    classes = classify_units(scores, scoring.threshold)
-    columns: dict[str, object] = {
-        "stage": stage,
-        "unit": np.arange(first, first + scores.shape[-1]),
-        "estimator": ESTIMATOR,
-    }
-    for factor, name in ((DYNAMIC, "dynamic"), (STATIC, "static")):
-        columns |= {name: scores[0, factor], f"{name}_low": low[factor], f"{name}_high": high[factor]}
-    columns |= {"class": classes[0], "stability": resamples.stability(classes)}
-    return pd.DataFrame(columns)
+def _remarks(stage: str, estimator: Estimator, plan: Plan, numbers: Numbers) -> list[str]:
+    """What a reader must know of the numbers of a stage."""
+    said = []
+    units = len(numbers.units)
+    if plan.incomplete:
+        some = ", ".join(plan.incomplete[:3])
+        said.append(f"{estimator.name}: {len(plan.incomplete)} videos lack variants and are left out: {some}.")
+    if len(plan.videos) < estimator.fewest:
+        said.append(
+            f"{estimator.name} is a covariance over videos: {estimator.fewest} are needed, there are "
+            f"{len(plan.videos)}, so it is undefined."
+        )
+        return said
+    if "class" in numbers.units:
+        count = numbers.units["class"].value_counts()
+        if dead := int(count.get("dead", 0)):
+            said.append(f"Stage {stage}: {dead} of {units} units are dead (they never vary).")
+        if dead == units:
+            said.append(f"Stage {stage}: no unit varies, so its scores are undefined.")
+        if doubtful := int(count.get("unreliable", 0)):
+            said.append(
+                f"Stage {stage}: {doubtful} of {units} units are unreliable for {estimator.name}: a shift by one pixel "
+                "and mild noise change them as much as another clip does."
+            )
+    if numbers.alike and estimator.if_alike and not (numbers.units.get("class") == "dead").all():
+        said.append(f"Stage {stage}: {estimator.if_alike}")
+    return said

@@ -3,8 +3,8 @@
     store/study.json           what decides the activations; a store of another study is refused
     store/00003.safetensors    stage → (rows, C) float32
     store/00003.json           what was read of every video of the shard, or why it was skipped
-    store/00003.parquet        video, style, order of every row, and what the output was worth if that was judged;
-                               written last: its presence makes the shard count
+    store/00003.parquet        video, style, order, replicate of every row, and what the output was worth if that was
+                               judged; written last: its presence makes the shard count
 
 A shard holds a fixed run of videos, so its bytes depend neither on the order in which shards are made nor on by whom.
 Other files in the folder are left alone.
@@ -32,6 +32,7 @@ from static_dynamic.variants import Variant
 
 Record = dict[str, Any]
 
+KEY = list(Variant._fields)
 NUMBER = "[0-9]" * 5
 KINDS = ("parquet", "json", "safetensors")
 """Files of a shard."""
@@ -104,7 +105,7 @@ class Store:
             records: One per video of the shard, the skipped ones too.
             judgements: What the model's output was worth, row by row.
         """
-        index = pd.DataFrame(variants, columns=list(Variant._fields), dtype="str")
+        index = pd.DataFrame(variants, columns=KEY).astype(dict.fromkeys(KEY[:-1], "str") | {KEY[-1]: "int64"})
         worth = pd.DataFrame(list(judgements), index=index.index if judgements else None, dtype="float64")
         tensors = {stage: tensor.contiguous() for stage, tensor in activations.items()}
         remove(self._path(shard, "parquet"))  # a shard that is replaced does not count until all of it is new
@@ -152,7 +153,9 @@ class Store:
     def _index(self, shard: int) -> pd.DataFrame:
         with self._reading(shard, "parquet") as path:
             index = pd.read_parquet(BytesIO(path.read_bytes()))
-            if missing := set(Variant._fields) - set(index.columns):
+            if "replicate" not in index:  # a store of the time before there were any
+                index.insert(min(3, len(index.columns)), "replicate", 0)
+            if missing := set(KEY) - set(index.columns):
                 raise ValueError(f"no {', '.join(sorted(missing))} in it")
             return index
 
@@ -171,12 +174,16 @@ class Store:
     def index(self) -> pd.DataFrame:
         """Key of every row, in the order of :meth:`stage`, and the judgements of its output."""
         tables = [self._index(shard) for shard in self.shards()]
-        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=list(Variant._fields))
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=KEY)
+
+    def variants(self) -> list[Variant]:
+        """The same as keys."""
+        return [Variant(*row) for row in self.index()[KEY].itertuples(index=False)]
 
     def judgements(self) -> pd.DataFrame | None:
-        """Video, its sequence, style, order and every measure of the output; ``None`` if none was judged."""
+        """Video, its sequence, style, order, replicate and every measure of the output; ``None`` if none was judged."""
         index = self.index()
-        if len(index.columns) == len(Variant._fields):
+        if len(index.columns) == len(KEY):
             return None
         sequences = {record["video"]: record.get("sequence") for record in self.records()}
         index.insert(1, "sequence", index["video"].map(sequences))

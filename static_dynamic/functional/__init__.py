@@ -1,6 +1,8 @@
 """The maths: pure functions of arrays, no state, no files."""
 
-from static_dynamic.functional.bootstrap import Resamples, bca_interval, resample
+from static_dynamic.functional.contrasts import Sums, cell_sums
+from static_dynamic.functional.needs_motion import NeedsMotion, classify_motion, needs_motion
+from static_dynamic.functional.nulls import false_discovery, pooled_p
 from static_dynamic.functional.released import (
     UNIT_CLASSES,
     Layerwise,
@@ -8,13 +10,21 @@ from static_dynamic.functional.released import (
     released_layerwise,
     released_unitwise,
 )
+from static_dynamic.functional.resampling import Resamples, jackknife_interval, resample
 
 __all__ = [
     "UNIT_CLASSES",
     "Layerwise",
+    "NeedsMotion",
     "Resamples",
-    "bca_interval",
+    "Sums",
+    "cell_sums",
+    "classify_motion",
     "classify_units",
+    "false_discovery",
+    "jackknife_interval",
+    "needs_motion",
+    "pooled_p",
     "released_layerwise",
     "released_unitwise",
     "resample",

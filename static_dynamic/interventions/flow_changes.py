@@ -68,6 +68,12 @@ def scale(flows: Flows, rng: Rng) -> dict[str, Frames]:
     return _moved(flows, lambda vectors: vectors * factor)
 
 
+@flow_change("freeze", "No motion at all: every vector is zero.")
+def freeze(flows: Flows, rng: Rng) -> dict[str, Frames]:
+    """White images: the colour of no motion."""
+    return _moved(flows, np.zeros_like)
+
+
 @flow_change("swap", "The flow of another clip in place of its own.")
 def swap(flows: Flows, rng: Rng, other: Flows) -> dict[str, Frames]:
     """The flow of ``other``, which has as many frames; resized (bilinear, with PIL) where its size differs."""

@@ -6,6 +6,7 @@ Hooks live only inside a ``with`` block.
 import random
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from copy import copy
 from types import TracebackType
 from typing import Any, Self
 
@@ -73,6 +74,20 @@ class Recorder:
         self._stopping = False
         self._each_ran_once = False
         self._open: ExitStack | None = None
+
+    def like(self, model: nn.Module) -> "Recorder":
+        """A recorder of the same stages of another model of this architecture.
+
+        Raises:
+            UserError: If the other model has no module that a stage needs.
+        """
+        modules = modules_by_path(model)
+        if missing := [tap.module for tap in self._taps if tap.module not in modules]:
+            raise UserError(f"The twin must be of the same architecture: it has no module {missing[0]!r}.")
+        other = copy(self)
+        other.model, other._open, other._each_ran_once = model, None, False
+        other._pooled, other._calls = {}, {}
+        return other
 
     def __enter__(self) -> Self:
         if self._open is not None:

@@ -1,14 +1,14 @@
 """Tidy tables of a result, summarised: one row per stage, in the order of the study."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from static_dynamic.functional import segmentation as seg
 from static_dynamic.functional.released import UNIT_CLASSES
 
-KEYS = ("video", "sequence", "style", "order")
+KEYS = ("video", "sequence", "style", "order", "replicate")
 """What says which variant a row of the quality table is about."""
 
 
@@ -53,16 +53,22 @@ def stream_and_name(stage: str) -> tuple[str, str]:
     return stream, name
 
 
-def factor_shares(layers: pd.DataFrame) -> pd.DataFrame:
-    """Share of every factor, percent, ``(stages, factors)``."""
-    shares = layers.pivot(index="stage", columns="factor", values="share")
-    return shares.loc[in_order(layers, "stage"), in_order(layers, "factor")]
+def factor_numbers(layers: pd.DataFrame, column: str = "share") -> pd.DataFrame:
+    """The number of every factor of one estimator, ``(stages, factors)``; shares are percent."""
+    numbers = layers.pivot(index="stage", columns="factor", values=column)
+    return numbers.loc[in_order(layers, "stage"), in_order(layers, "factor")]
 
 
-def class_shares(units: pd.DataFrame) -> pd.DataFrame:
-    """Share of the units of every class, percent, ``(stages, classes)``."""
+def class_shares(units: pd.DataFrame, classes: Sequence[str] = UNIT_CLASSES) -> pd.DataFrame:
+    """Share of the units of every class of one estimator, percent, ``(stages, classes)``."""
     counts = pd.crosstab(units["stage"], units["class"], normalize="index") * 100
-    return counts.reindex(index=in_order(units, "stage"), columns=list(UNIT_CLASSES), fill_value=0.0)
+    return counts.reindex(index=in_order(units, "stage"), columns=list(classes), fill_value=0.0)
+
+
+def of_estimator(table: pd.DataFrame, name: str) -> pd.DataFrame:
+    """The rows of one estimator, without columns that it has not."""
+    rows = table[table["estimator"] == name].reset_index(drop=True)
+    return rows.dropna(axis="columns", how="all") if len(rows) else rows
 
 
 def quality_means(quality: pd.DataFrame) -> pd.DataFrame:

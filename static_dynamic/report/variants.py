@@ -8,7 +8,7 @@ import torch
 from static_dynamic.media.clip import FlowRecipe, Frames, Recipe
 from static_dynamic.media.inputs import Inputs
 from static_dynamic.media.pictures import PAPER, labelled_row
-from static_dynamic.variants import PreparedVideo
+from static_dynamic.variants import PreparedVideo, Variant
 
 SHOWN = 8
 """Frames of a row, at most."""
@@ -25,13 +25,20 @@ def draw_variants(prepared: PreparedVideo, recipe: Recipe | FlowRecipe) -> Frame
         ``(rows, columns, 3)`` uint8 RGB.
     """
     rows = [
-        labelled_row(f"{variant.style}\n{variant.order}\n{what}", recipe.pixels(pictures))
+        labelled_row(
+            f"{variant.style}\n{variant.order}{' again' * bool(variant.replicate)}\n{what}", recipe.pixels(pictures)
+        )
         for variant, inputs in prepared.variants()
         for what, pictures in _pictures(inputs, recipe)
     ]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=PAPER[0]) for row in rows]
     return np.concatenate(padded)
+
+
+def _label(variant: Variant, what: str) -> str:
+    again = ", again" if variant.replicate else ""
+    return f"{variant.style}\n{variant.order}{again}\n{what}"
 
 
 def _pictures(inputs: Inputs, recipe: Recipe | FlowRecipe) -> Iterator[tuple[str, torch.Tensor]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from static_dynamic.common.errors import UserError, one_line
 from static_dynamic.common.files import as_path
-from static_dynamic.media.clip import Clip, Recipe, Video
+from static_dynamic.media.clip import ORIGINAL, Clip, Recipe, Video
 from static_dynamic.media.images import natural_key
 from static_dynamic.sources.base import known
 from static_dynamic.sources.left_out import summary
@@ -36,6 +36,8 @@ class StyleFolders:
     """
 
     name = "StyleFolders"
+    original: bool
+    """Whether the videos as filmed are there."""
 
     def __init__(
         self,
@@ -53,6 +55,7 @@ class StyleFolders:
         every = {video.name: video for source in self._sources.values() for video in source.videos}
         lacking = {name: [style for style in there if name not in there[style]] for name in every}
         self.left_out = [(name, f"not in style {', '.join(styles)}") for name, styles in lacking.items() if styles]
+        self.original = ORIGINAL in self._sources
         self.left_out += [
             (f"{name} in style {style}", reason)
             for style, source in self._sources.items()

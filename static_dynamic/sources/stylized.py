@@ -72,6 +72,7 @@ class Stylized:
         self.styles = tuple(str(style) for style in styles)
         self._folders = style_folders(self.root, self.styles, use_normal_app)
         self._counted = (*self.styles, ORIGINAL) if use_normal_app else self.styles
+        self.original = use_normal_app
         self._naming = {style: self.layout.naming_in(folder) for style, folder in self._folders.items()}
         self._annotations = None if annotations is None else as_path(annotations)
 

@@ -4,12 +4,13 @@ from static_dynamic.common.seeds import derive_seed
 from static_dynamic.media.clip import FlowRecipe, Recipe, Video
 from static_dynamic.sources import Source
 from static_dynamic.variants.clips import prepare_clip
-from static_dynamic.variants.conditions import Conditions
+from static_dynamic.variants.conditions import Conditions, union
 from static_dynamic.variants.images import prepare_images
-from static_dynamic.variants.keys import Variant, style_seed
+from static_dynamic.variants.keys import Cell, Variant, style_seed
 from static_dynamic.variants.prepared import PreparedVideo, read_styles, stack
 
 __all__ = [
+    "Cell",
     "Conditions",
     "PreparedVideo",
     "Variant",
@@ -18,6 +19,7 @@ __all__ = [
     "read_styles",
     "stack",
     "style_seed",
+    "union",
 ]
 
 

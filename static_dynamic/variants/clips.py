@@ -13,6 +13,8 @@ from static_dynamic.media.clip import Recipe, Sample, Video
 from static_dynamic.media.inputs import Inputs
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
+from static_dynamic.variants.keys import Cell
+from static_dynamic.variants.nuisance import disturbed
 from static_dynamic.variants.prepared import PreparedVideo, describe_clip, read_styles
 
 
@@ -28,17 +30,24 @@ class PreparedClip(PreparedVideo):
     sample: Sample
     recipe: Recipe
 
-    def show(self, style: str, order: str) -> Inputs:
-        """A clip in the recipe's layout; a list of them for several pathways, which are scrambled independently."""
+    def show(self, cell: Cell) -> Inputs:
+        """A clip in the recipe's layout; a list of them for several pathways, which are scrambled independently.
+
+        A replicate disturbs the frames before they are put in order, so that a frozen clip stays frozen.
+        """
+        frames = self.frames[cell.style]
+        if cell.replicate:
+            std = self.recipe.std if self.recipe.values == "normalised" else None
+            frames = disturbed(frames, self.nuisance(cell), std)
         pathways = [
-            self.recipe.arranged(self.frames[style][self._play(pathway, order)])
+            self.recipe.arranged(frames[self._play(pathway, cell.order)])
             for pathway in range(len(self.sample.pathways))
         ]
         return pathways[0] if len(pathways) == 1 else pathways
 
     def _play(self, pathway: int, order: str) -> torch.Tensor:
         intact = self.sample.pathways[pathway]
-        kind = self.conditions.orders[order]
+        kind = self.conditions.kind(order)
         if kind is None:
             return torch.from_numpy(intact)
         seed = derive_seed(self.conditions.seed, "order", self.video.name, order, pathway)

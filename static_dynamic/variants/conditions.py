@@ -1,12 +1,15 @@
-"""The conditions under which every video is shown: styles, and what is done to its dynamics."""
+"""The conditions under which every video is shown: styles, what is done to its dynamics, and replicates."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import check_seed
 from static_dynamic.interventions import check_flow_change, check_scramble, check_style
-from static_dynamic.media.clip import INTACT, FlowRecipe, Recipe
+from static_dynamic.media.clip import INTACT, ORIGINAL, FlowRecipe, Recipe
 from static_dynamic.sources import Source
+from static_dynamic.variants.keys import Cell
 
 
 @dataclass(frozen=True)
@@ -18,20 +21,49 @@ class Conditions:
         scrambles: Dynamic conditions beside the intact order: scrambles of a clip's frames, or changes of the optical
             flow for a model that takes flow; one named twice is drawn twice.
         seed: Seed of the study.
+        wanted: The conditions that are shown; ``None`` means every style in every order, once.
+        original: Whether the videos can be read as filmed.
     """
 
     styles: tuple[str, ...]
     scrambles: tuple[str, ...] = ("shuffle",)
     seed: int = 0
+    wanted: tuple[Cell, ...] | None = None
+    original: bool = True
 
-    @property
+    @cached_property
     def orders(self) -> dict[str, str | None]:
-        """Order name → kind of scramble; the intact order has none."""
+        """Order name → kind of scramble, of those that make pairs; the intact order has none."""
         orders: dict[str, str | None] = {INTACT: None}
         for kind in self.scrambles:
             repeat = sum(other == kind for other in orders.values())
             orders[f"{kind}-{repeat + 1}" if repeat else kind] = kind
         return orders
+
+    @property
+    def crossed(self) -> tuple[Cell, ...]:
+        """Every style in every order."""
+        return tuple(Cell(style, order) for style in self.styles for order in self.orders)
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """The conditions that are shown, each once, style by style."""
+        wanted = self.crossed if self.wanted is None else self.wanted
+        styles = list(dict.fromkeys(cell.style for cell in wanted))
+        return tuple(sorted(dict.fromkeys(wanted), key=lambda cell: styles.index(cell.style)))
+
+    @property
+    def filmed(self) -> str:
+        """The video as filmed or, where there is none, the first style."""
+        return ORIGINAL if self.original else self.styles[0]
+
+    def kind(self, order: str) -> str | None:
+        """What is done to the dynamics in an order."""
+        return self.orders.get(order, order)
+
+    def shown(self) -> tuple[list[str], list[str]]:
+        """Styles and orders of all cells."""
+        return [*dict.fromkeys(cell.style for cell in self.cells)], [*dict.fromkeys(cell.order for cell in self.cells)]
 
     def check(self, source: Source, recipe: Recipe | FlowRecipe) -> None:
         """Fail before the run does: every style and scramble must exist, and each style be named once.
@@ -44,9 +76,15 @@ class Conditions:
             raise UserError(f"A style is named twice: {', '.join(self.styles)}.")
         if not self.styles:
             raise UserError("At least one style is needed. Got none.")
-        for style in self.styles:
+        styles, orders = self.shown()
+        for style in (*self.styles, *styles):
             if style not in source.styles:
                 check_style(style)
         check = check_flow_change if isinstance(recipe, FlowRecipe) else check_scramble
-        for kind in self.scrambles:
+        for kind in (*self.scrambles, *filter(None, map(self.kind, orders))):
             check(kind)
+
+
+def union(cells: Sequence[Sequence[Cell]]) -> tuple[Cell, ...]:
+    """All cells of several lists, each once, in the order in which they come."""
+    return tuple(dict.fromkeys(cell for some in cells for cell in some))

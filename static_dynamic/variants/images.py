@@ -15,6 +15,8 @@ from static_dynamic.media.clip import FlowRecipe, Frames, Video
 from static_dynamic.media.inputs import Inputs, image_and_flow
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
+from static_dynamic.variants.keys import Cell
+from static_dynamic.variants.nuisance import disturbed
 from static_dynamic.variants.prepared import PreparedVideo, describe_clip, read_styles
 
 
@@ -24,13 +26,19 @@ class PreparedImages(PreparedVideo):
 
     Attributes:
         flows: Order → prepared flow ``(T, 3 · directions, H, W)``.
+        std: Standard deviation by which channels were divided.
     """
 
     flows: dict[str, torch.Tensor]
+    std: tuple[float, float, float]
 
-    def show(self, style: str, order: str) -> Inputs:
-        """``{"Image": …, "Flow": …}``."""
-        return image_and_flow(self.frames[style], self.flows[order])
+    def show(self, cell: Cell) -> Inputs:
+        """``{"Image": …, "Flow": …}``; a replicate disturbs both, and moves them alike."""
+        images, flow = self.frames[cell.style], self.flows[cell.order]
+        if cell.replicate:
+            both = disturbed(torch.cat([images, flow], 1), self.nuisance(cell), self.std)
+            images, flow = both.split([images.shape[1], flow.shape[1]], 1)
+        return image_and_flow(images, flow)
 
 
 def prepare_images(source: Source, video: Video, recipe: FlowRecipe, conditions: Conditions) -> PreparedImages:
@@ -43,14 +51,14 @@ def prepare_images(source: Source, video: Video, recipe: FlowRecipe, conditions:
     frames = {style: recipe.normalised(recipe.resized(shown)) for style, shown in styles.items()}
     intact = _resized_flows(clip.flows, recipe)
     flows = {}
-    for order, kind in conditions.orders.items():
+    for order in conditions.shown()[1]:
         changed = intact
-        if kind is not None:
+        if (kind := conditions.kind(order)) is not None:
             seed = derive_seed(conditions.seed, "order", video.name, order)
             other = _other_flows(source, video, recipe, seed) if needs_other(kind) else None
             changed = change_flow(intact, kind, seed, other)
         flows[order] = torch.cat([recipe.normalised(changed[direction]) for direction in recipe.flows], dim=1)
-    return PreparedImages(video, conditions, describe_clip(video, clip), frames, flows)
+    return PreparedImages(video, conditions, describe_clip(video, clip), frames, flows, recipe.std)
 
 
 def _resized_flows(flows: Mapping[str, Frames], recipe: FlowRecipe) -> dict[str, Frames]:

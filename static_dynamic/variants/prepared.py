@@ -3,18 +3,21 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch.utils.data import default_collate
 
 from static_dynamic.common.errors import BadClip
+from static_dynamic.common.seeds import generator
 from static_dynamic.interventions import restyle
 from static_dynamic.interventions.styles import SMALLEST
 from static_dynamic.media.clip import Clip, FlowRecipe, Frames, Recipe, Video, same_proportions
 from static_dynamic.media.inputs import Inputs, map_tensors
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
-from static_dynamic.variants.keys import Variant, style_seed
+from static_dynamic.variants.keys import Cell, Variant, style_seed
 
 
 @dataclass(frozen=True)
@@ -35,13 +38,17 @@ class PreparedVideo(ABC):
 
     def variants(self) -> Iterator[tuple[Variant, Inputs]]:
         """Key and model input, without an axis for clips, of every variant in a fixed order."""
-        for style in self.frames:
-            for order in self.conditions.orders:
-                yield Variant(self.video.name, style, order), self.show(style, order)
+        for cell in self.conditions.cells:
+            yield Variant(self.video.name, *cell), self.show(cell)
 
     @abstractmethod
-    def show(self, style: str, order: str) -> Inputs:
+    def show(self, cell: Cell) -> Inputs:
         """What a model sees of one variant."""
+
+    def nuisance(self, cell: Cell) -> np.random.Generator:
+        """Random numbers of a replicate, which depend on its key and the study's seed alone."""
+        style = Path(cell.style).name  # of a file, the name counts and not where it lies
+        return generator(self.conditions.seed, "replicate", self.video.name, style, cell.order, cell.replicate)
 
 
 def read_styles(
@@ -55,7 +62,8 @@ def read_styles(
     filmed: Clip | None = None
     first: Clip | None = None
     frames: dict[str, Frames] = {}
-    for style in conditions.styles:
+    styles, _ = conditions.shown()
+    for style in styles:
         if style in source.styles:
             clip = source.read(video, recipe, style)
             frames[style] = clip.frames
@@ -66,9 +74,9 @@ def read_styles(
             frames[style] = restyle(clip.frames, style, style_seed(conditions.seed, style))
         first = first or clip
         if clip.sample.numbers != first.sample.numbers:
-            raise BadClip(f"{clip.source}: style {style!r} shows other frames than style {conditions.styles[0]!r}.")
+            raise BadClip(f"{clip.source}: style {style!r} shows other frames than style {styles[0]!r}.")
         if not same_proportions(clip.frames, first.frames):
-            raise BadClip(f"{clip.source}: style {style!r} has other proportions than style {conditions.styles[0]!r}.")
+            raise BadClip(f"{clip.source}: style {style!r} has other proportions than style {styles[0]!r}.")
     assert first is not None  # conditions without a style are refused
     return first, frames
 

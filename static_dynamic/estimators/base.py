@@ -1,0 +1,234 @@
+"""What an estimator is: which variants it needs, and how activations become numbers for units and layers.
+
+A further one is one file: a class with ``@estimator``, most often a `CellEstimator`, which only says which conditions
+it compares and what their covariances mean.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, NamedTuple, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from static_dynamic.estimators.design import Design, Ints, Table
+from static_dynamic.functional.contrasts import Array, Contrast, cell_sums
+from static_dynamic.functional.resampling import FEWEST_VIDEOS
+from static_dynamic.variants import Cell, Conditions
+
+Classes = npt.NDArray[np.str_]
+Scale = Literal["percent", "nats", "correlation"]
+UNSEEN = 1e-5
+"""Difference of two activations, relative to the largest of the stage, that rounding in float32 may make."""
+
+
+class Estimates(NamedTuple):
+    """Numbers of units on every resample, and what the layer's are made of.
+
+    Attributes:
+        units: ``(R, Q, U)``, in the order of the estimator's quantities; NaN where undefined.
+        parts: ``(R, Q, U)``.
+        whole: ``(R, Q, U)``, or a shape that fits: a layer's number is the sum of the parts over that of the wholes.
+    """
+
+    units: Array
+    parts: Array
+    whole: Array
+
+
+class Plan(Protocol):
+    """How an estimator reads the rows of one design.
+
+    Attributes:
+        videos: Names of the groups of videos, which are the sample.
+    """
+
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """Names of the videos, or sequences, that are the sample: ``G`` of them."""
+
+    @property
+    def quantities(self) -> Sequence[str]:
+        """Names of the ``Q`` numbers of a unit."""
+
+    @property
+    def pairs(self) -> Sequence[int]:
+        """How many pairs of variants every quantity is made of."""
+
+    def size(self, resamples: int) -> int:
+        """About how many numbers one unit takes while it is scored."""
+
+    def estimates(self, x: npt.NDArray[np.float32], weights: Array) -> Estimates:
+        """From rows ``(rows, U)`` and weights of the videos ``(R, G)``."""
+
+    def unrelated(self, seed: int) -> "Plan":
+        """The same with every second clip taken from another video under the same condition."""
+
+    def repeated(self) -> "Plan | None":
+        """The same with a replicate of the first clip as the second: the ceiling; ``None`` without replicates."""
+
+    def alike(self, x: npt.NDArray[np.float32]) -> bool:
+        """Whether the conditions that are compared give equal rows ``(rows, U)``, but for rounding."""
+
+    @property
+    def incomplete(self) -> Sequence[str]:
+        """Videos that are left out, since some of their variants are missing."""
+
+
+class Estimator(ABC):
+    """A score.
+
+    Attributes:
+        name: Its name.
+        summary: What it says, in one sentence.
+        scale: ``percent`` where a layer's number is a share, else the unit of measurement.
+        bounded: Whether its numbers lie in 0..1: their intervals then do, too.
+        of_units: Quantities that units have of their own.
+        tested: Quantities that pairs of unrelated videos can have by chance.
+        classes: Classes of units; none if it has none.
+        fewest: Videos below which its numbers are undefined.
+        if_alike: What it means for a stage that the conditions that are compared give equal activations.
+    """
+
+    name: ClassVar[str]
+    summary: ClassVar[str]
+    scale: ClassVar[Scale] = "percent"
+    bounded: ClassVar[bool] = False
+    of_units: ClassVar[tuple[str, ...]]
+    tested: ClassVar[tuple[str, ...]] = ()
+    classes: ClassVar[tuple[str, ...]] = ()
+    fewest: ClassVar[int] = 1
+    if_alike: ClassVar[str] = ""
+
+    @property
+    def column(self) -> str:
+        """The column of the layer table that is its number."""
+        return "share" if self.scale == "percent" else "score"
+
+    @abstractmethod
+    def cells(self, conditions: Conditions) -> Sequence[Cell]:
+        """The variants of every video that it needs."""
+
+    @abstractmethod
+    def plan(self, design: Design) -> Plan:
+        """How it reads a design.
+
+        Raises:
+            UserError: If variants that it needs are missing.
+        """
+
+    def layer(self, ratios: Array, units: int) -> dict[str, Array]:
+        """Columns of the layer table, which get intervals, from sums of parts over sums of wholes, ``(…, Q)``."""
+        return {"share": 100 * ratios} if self.scale == "percent" else {"score": ratios}
+
+    def published(self, ratios: Array, units: int) -> dict[str, npt.NDArray[np.generic]]:
+        """Further columns of the layer table, without intervals, from ``(Q,)``."""
+        return {}
+
+    def classify(self, units: Array) -> Classes:
+        """Class of every unit from its numbers, ``(…, Q, U)`` → ``(…, U)``; only where there are classes."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class CellPlan:
+    """Rows as a table of videos and cells, and which covariances are taken."""
+
+    estimator: "CellEstimator"
+    table: Table
+    contrasts: Mapping[str, Contrast]
+    incomplete: Sequence[str] = ()
+    partner: Ints | None = None
+
+    @property
+    def videos(self) -> tuple[str, ...]:
+        """Names of the groups."""
+        first = np.unique(self.table.group, return_index=True)[1]
+        return tuple(self.table.videos[i] for i in first)
+
+    @property
+    def quantities(self) -> Sequence[str]:
+        """Those of the estimator."""
+        return self.estimator.quantities
+
+    @property
+    def pairs(self) -> Sequence[int]:
+        """One covariance of cells is one pair for every video."""
+        return [len(self.table.rows)] * len(self.estimator.quantities)
+
+    def size(self, resamples: int) -> int:
+        """Units in all cells, and per resample their means and covariances."""
+        videos, cells = self.table.rows.shape
+        return 4 * videos * cells + resamples * (cells + 4 * len(self.contrasts) + 6 * len(self.estimator.quantities))
+
+    def estimates(self, x: npt.NDArray[np.float32], weights: Array) -> Estimates:
+        """See `Plan.estimates`."""
+        z = self.estimator.transform(x[self.table.rows].astype(np.float64))
+        sums = cell_sums(z, self.contrasts, self.table.group, self.partner)
+        return self.estimator.values(sums.covariances(weights))
+
+    def unrelated(self, seed: int) -> "CellPlan":
+        """See `Plan.unrelated`."""
+        return replace(self, partner=others(self.table.group, seed))
+
+    def repeated(self) -> None:
+        """Replicates are conditions of their own here."""
+
+    def alike(self, x: npt.NDArray[np.float32]) -> bool:
+        """Whether the first two cells are."""
+        first, second = x[self.table.rows[:, 0]], x[self.table.rows[:, 1]]
+        return bool(np.abs(first - second).max() <= UNSEEN * max(np.abs(first).max(), np.finfo(np.float32).tiny))
+
+
+def others(group: Ints, seed: int) -> Ints:
+    """For every video one of another group, each taken once: the groups in random order, moved on by one.
+
+    Where groups differ in size, members are repeated or left out.
+    """
+    from static_dynamic.common.seeds import generator
+
+    members = [np.flatnonzero(group == g) for g in range(group.max() + 1)]
+    order = generator(seed, "unrelated", len(members)).permutation(len(members))
+    following = dict(zip(order, np.roll(order, -1), strict=True))
+    place = np.zeros(len(group), np.intp)
+    for mine in members:
+        place[mine] = np.arange(len(mine))
+    return np.array([members[following[g]][i % len(members[following[g]])] for g, i in zip(group, place, strict=True)])
+
+
+class CellEstimator(Estimator):
+    """An estimator made of covariances between conditions over videos.
+
+    Attributes:
+        quantities: Names of the numbers of a unit.
+    """
+
+    quantities: ClassVar[tuple[str, ...]]
+    fewest = FEWEST_VIDEOS
+
+    @property
+    def of_units(self) -> tuple[str, ...]:  # type: ignore[override]
+        """All of them."""
+        return self.quantities
+
+    @abstractmethod
+    def compared(self, design: Design) -> Sequence[Cell]:
+        """The cells that it compares."""
+
+    @abstractmethod
+    def contrasts(self, cells: Sequence[Cell]) -> Mapping[str, Contrast]:
+        """Name → the pairs of cells over which a covariance is averaged."""
+
+    @abstractmethod
+    def values(self, covariance: Mapping[str, Array]) -> Estimates:
+        """Numbers of units from the covariance of every contrast, each ``(R, U)``."""
+
+    def transform(self, z: Array) -> Array:
+        """What is done to units in cells ``(V, K, U)`` first."""
+        return z
+
+    def plan(self, design: Design) -> CellPlan:
+        """See `Estimator.plan`."""
+        cells = self.compared(design)
+        return CellPlan(self, design.table(cells, self.name), self.contrasts(cells), design.incomplete(cells))

@@ -1,0 +1,105 @@
+"""Needs-motion and needs-order: what a still frame, or the frames in another order, do not give."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from static_dynamic.estimators.base import CellEstimator, Classes, Estimates
+from static_dynamic.estimators.design import Design
+from static_dynamic.estimators.registry import estimator
+from static_dynamic.functional.contrasts import Array, Contrast
+from static_dynamic.functional.needs_motion import (
+    WITH_REPLICATES,
+    WITHOUT_REPLICATES,
+    classify_motion,
+    motion_shares,
+)
+from static_dynamic.media.clip import INTACT, ORIGINAL
+from static_dynamic.variants import Cell, Conditions
+
+
+@estimator
+@dataclass(frozen=True)
+class NeedsMotion(CellEstimator):
+    """Intact clips against frozen ones, each with a replicate; see :func:`static_dynamic.functional.needs_motion`.
+
+    Attributes:
+        style: The style in which clips are compared; ``None`` takes the videos as filmed or, where there are none, the
+            first style.
+        still: Needs-motion below which a unit is called still.
+        motion: Needs-motion above which it is called motion.
+        reliable: Reliability below which it is called unreliable.
+    """
+
+    style: str | None = None
+    still: float = 0.25
+    motion: float = 0.75
+    reliable: float = 0.5
+
+    name = "needs_motion"
+    summary = (
+        "Of what a unit reproducibly tells about which clip it sees, the share that a still frame of the clip does not "
+        "give."
+    )
+    quantities = ("motion", "reliability")
+    tested = ("reliability",)
+    if_alike = "frozen clips give what the intact ones give. It sees no motion, or the clips are stills."
+    classes = ("still", "mixed", "motion", "unreliable", "dead")
+    bounded = True
+    order: ClassVar[str] = "freeze"
+
+    def __post_init__(self) -> None:
+        classify_motion(0.0, 1.0, self.still, self.motion, self.reliable)
+
+    def cells(self, conditions: Conditions) -> Sequence[Cell]:
+        """Intact and frozen, and a replicate of each."""
+        return self._cells(self.style or conditions.filmed)
+
+    def compared(self, design: Design) -> Sequence[Cell]:
+        """With replicates where there are some."""
+        styles = [self.style] if self.style else [ORIGINAL, *design.styles]
+        wanted = [self._cells(style) for style in styles]
+        found = [cells[:n] for n in (4, 2) for cells in wanted if design.has(cells[:n])]
+        return found[0] if found else wanted[0]
+
+    def _cells(self, style: str) -> list[Cell]:
+        return [Cell(style, order, replicate) for replicate in (0, 1) for order in (INTACT, self.order)]
+
+    def contrasts(self, cells: Sequence[Cell]) -> Mapping[str, Contrast]:
+        """Those of the pure function."""
+        return WITH_REPLICATES if len(cells) == 4 else WITHOUT_REPLICATES
+
+    def values(self, covariance: Mapping[str, Array]) -> Estimates:
+        """Units weigh in a layer as much as they vary reproducibly."""
+        shares, reliability, weight = motion_shares(covariance)
+        variance = covariance["variance"]
+        units = np.stack([np.where(weight > 0, shares, np.nan), reliability], 1)
+        parts = np.stack([weight * shares, np.nan_to_num(reliability) * variance], 1)
+        return Estimates(units, parts, np.stack([weight, variance], 1))
+
+    def classify(self, units: Array) -> Classes:
+        """See :func:`static_dynamic.functional.classify_motion`."""
+        return classify_motion(units[..., 0, :], units[..., 1, :], self.still, self.motion, self.reliable)
+
+
+@estimator
+@dataclass(frozen=True)
+class NeedsOrder(NeedsMotion):
+    """The same with shuffled in place of frozen clips."""
+
+    name = "needs_order"
+    summary = (
+        "Of what a unit reproducibly tells about which clip it sees, the share that the same frames in another order "
+        "do not give."
+    )
+    quantities = ("order", "reliability")
+    if_alike = "shuffled clips give what the intact ones give. It cannot see the order of frames."
+    classes = ("no order", "mixed", "order", "unreliable", "dead")
+    order = "shuffle"
+
+    def classify(self, units: Array) -> Classes:
+        """As for needs-motion, under names of its own."""
+        names = dict(zip(NeedsMotion.classes, self.classes, strict=True))
+        return np.vectorize(names.__getitem__, otypes=[object])(super().classify(units)).astype(str)

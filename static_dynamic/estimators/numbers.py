@@ -1,0 +1,219 @@
+"""The numbers of one estimator for one stage: on all videos, on every resample, and on pairs of unrelated videos.
+
+Units are read in blocks, so memory depends on neither their number nor, beyond a few kB each, that of the videos.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from static_dynamic.common.seeds import derive_seed
+from static_dynamic.estimators.base import Estimates, Estimator, Plan
+from static_dynamic.functional.contrasts import Array
+from static_dynamic.functional.nulls import false_discovery, pooled_p
+from static_dynamic.functional.resampling import Resamples, resample
+from static_dynamic.store import Store
+
+BLOCK_BYTES = 64 * 2**20
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """How videos are resampled.
+
+    Attributes:
+        replicates: Bootstrap replicates.
+        confidence: Of the intervals.
+        nulls: Draws of pairs of unrelated videos.
+        seed: Of both.
+    """
+
+    replicates: int = 1000
+    confidence: float = 0.95
+    nulls: int = 20
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Sample:
+    """The numbers of one estimator for one stage on every resample of the videos.
+
+    Attributes:
+        videos: Names of the videos, or sequences, that were resampled.
+        replicates: Bootstrap rows.
+        layer: Column of the layer table → ``(rows, Q)``: on all videos, the bootstrap, the jackknife.
+        units: ``(1 + jackknife rows, Q, U)`` float32: on all videos, the jackknife.
+    """
+
+    videos: tuple[str, ...]
+    replicates: int
+    layer: Mapping[str, Array]
+    units: npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What one estimator says of one stage.
+
+    Attributes:
+        layer: One row per quantity.
+        units: One row per unit.
+        sample: The same on every resample.
+        alike: Whether the conditions that are compared gave equal activations, but for rounding.
+    """
+
+    layer: pd.DataFrame
+    units: pd.DataFrame
+    sample: Sample
+    alike: bool
+
+
+@dataclass
+class _Sums:
+    """What the numbers of a layer are made of, summed over blocks of units; undefined ones count for nothing."""
+
+    parts: Array = field(default_factory=lambda: np.zeros(()))
+    whole: Array = field(default_factory=lambda: np.zeros(()))
+
+    def add(self, estimates: Estimates) -> None:
+        """Another block."""
+        self.parts = self.parts + np.nan_to_num(estimates.parts).sum(-1)
+        self.whole = self.whole + np.nan_to_num(np.broadcast_to(estimates.whole, estimates.parts.shape)).sum(-1)
+
+    @property
+    def ratios(self) -> Array:
+        """``(R, Q)``; NaN where no unit counts."""
+        with np.errstate(invalid="ignore", divide="ignore"):
+            return np.where(self.whole != 0, self.parts / self.whole, np.nan)
+
+
+class Scorer:
+    """Scores one stage.
+
+    Args:
+        estimator: The estimator.
+        plan: How it reads the rows.
+        resampling: How videos are resampled.
+    """
+
+    def __init__(self, estimator: Estimator, plan: Plan, resampling: Resampling) -> None:
+        self.estimator, self.plan, self.resampling = estimator, plan, resampling
+        self.resamples = resample(len(plan.videos), resampling.replicates, resampling.seed)
+        enough = self.resamples.enough
+        draws = range(resampling.nulls if enough else 0)
+        self.strangers = [plan.unrelated(derive_seed(resampling.seed, "unrelated", draw)) for draw in draws]
+        self.again = plan.repeated() if enough else None
+
+    def numbers(self, store: Store, stage: str, units: int) -> Numbers:
+        """Score a stage of a store."""
+        layer, ceiling, null = _Sums(), _Sums(), [_Sums() for _ in self.strangers]
+        tables, kept, chance, alike = [], [], [], True
+        for block in blocks(units, self.plan.size(len(self.resamples.weights))):
+            x = store.stage(stage, block)
+            estimates = self._estimates(x)
+            layer.add(estimates)
+            tables.append(self._unit_table(estimates.units, block))
+            kept.append(_for_comparison(self.resamples, estimates.units))
+            alike = alike and self.plan.alike(x)
+            chance.append(self._by_chance(x, null))
+            if self.again is not None:
+                ceiling.add(_once(self.again, x))
+        table = pd.concat(tables, ignore_index=True)
+        if self.strangers:
+            table = self._with_p(table, np.concatenate(chance, -1))
+        table.insert(0, "stage", stage)
+        columns = self.estimator.layer(layer.ratios, units)
+        return Numbers(
+            self._layer_table(stage, units, layer.ratios, columns, null, ceiling),
+            table,
+            Sample(self.plan.videos, self.resamples.replicates, columns, np.concatenate(kept, -1)),
+            alike,
+        )
+
+    def _estimates(self, x: npt.NDArray[np.float32]) -> Estimates:
+        """The numbers on every resample; undefined with too few videos for them."""
+        estimates = self.plan.estimates(x, self.resamples.weights)
+        if len(self.plan.videos) >= self.estimator.fewest:
+            return estimates
+        return Estimates(*(np.full_like(part, np.nan) for part in estimates))
+
+    def _by_chance(self, x: npt.NDArray[np.float32], sums: Sequence[_Sums]) -> Array:
+        """Numbers of units where every second clip is that of another video, ``(draws, Q, U)``."""
+        found = []
+        for stranger, total in zip(self.strangers, sums, strict=True):
+            estimates = _once(stranger, x)
+            total.add(estimates)
+            found.append(estimates.units[0])
+        return np.array(found)
+
+    def _unit_table(self, values: Array, block: slice) -> pd.DataFrame:
+        """One row per unit of a block; ``values`` is ``(R, Q, U)``."""
+        estimator, resamples = self.estimator, self.resamples
+        low, high = resamples.interval(values, self.resampling.confidence, estimator.bounded)
+        columns: dict[str, object] = {"unit": np.arange(block.start, block.stop), "estimator": estimator.name}
+        for q, name in self._shown():
+            columns |= {name: values[0, q], f"{name}_low": low[q], f"{name}_high": high[q]}
+        if estimator.classes:
+            classes = estimator.classify(values)
+            columns |= {"class": classes[0], "stability": resamples.stability(classes)}
+        return pd.DataFrame(columns)
+
+    def _with_p(self, table: pd.DataFrame, chance: Array) -> pd.DataFrame:
+        """With p and q of the numbers that pairs of unrelated videos can also have; ``chance`` is ``(draws, Q, U)``."""
+        for q, name in self._shown():
+            if name in self.estimator.tested:
+                table[f"{name}_p"] = pooled_p(table[name], chance[:, q])
+                table[f"{name}_q"] = false_discovery(table[f"{name}_p"])
+        return table
+
+    def _shown(self) -> Iterator[tuple[int, str]]:
+        """Numbers and names of the quantities of a unit; a residual is the same for all."""
+        return ((q, name) for q, name in enumerate(self.plan.quantities) if name in self.estimator.of_units)
+
+    def _layer_table(
+        self,
+        stage: str,
+        units: int,
+        ratios: Array,
+        columns: Mapping[str, Array],
+        null: Sequence[_Sums],
+        ceiling: _Sums,
+    ) -> pd.DataFrame:
+        estimator, resamples = self.estimator, self.resamples
+        table: dict[str, object] = {
+            "stage": stage,
+            "estimator": estimator.name,
+            "factor": list(self.plan.quantities),
+        }
+        for name, values in columns.items():
+            scale = 100 if name == "share" else 1
+            ends = resamples.interval(values / scale, self.resampling.confidence, estimator.bounded)
+            table |= {name: values[0], f"{name}_low": scale * ends[0], f"{name}_high": scale * ends[1]}
+        table |= estimator.published(ratios[0], units)
+        tested = np.array([name in estimator.tested for name in self.plan.quantities])
+        if null:
+            of_strangers = [estimator.layer(sums.ratios, units)[estimator.column][0] for sums in null]
+            table["null"] = np.where(tested, np.mean(of_strangers, 0), np.nan)
+        if self.again is not None:
+            table["ceiling"] = np.where(tested, estimator.layer(ceiling.ratios, units)[estimator.column][0], np.nan)
+        return pd.DataFrame(table | {"units": units, "pairs": list(self.plan.pairs), "videos": len(self.plan.videos)})
+
+
+def blocks(units: int, size: int) -> Iterator[slice]:
+    """Slices of units, each of which takes ``size`` numbers, that do not pass the memory allowed."""
+    step = max(1, BLOCK_BYTES // (8 * size))
+    for start in range(0, units, step):
+        yield slice(start, min(start + step, units))
+
+
+def _once(plan: Plan, x: npt.NDArray[np.float32]) -> Estimates:
+    """The numbers on all videos, each once."""
+    return plan.estimates(x, np.ones((1, len(plan.videos))))
+
+
+def _for_comparison(resamples: Resamples, values: Array) -> npt.NDArray[np.float32]:
+    """The numbers on all videos, and on the jackknife rows."""
+    return np.concatenate([values[:1], resamples.jackknife(values)]).astype(np.float32)

@@ -1,0 +1,144 @@
+"""Uncertainty: resampling videos, which are the sample; the clips of one video depend on each other.
+
+A resample is a row of weights, how often each video counts: a statistic of weighted sums needs no loop.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import t as student
+
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.seeds import generator
+
+Array = npt.NDArray[np.float64]
+
+FEWEST_VIDEOS = 3
+"""One or two videos can hardly be resampled: their interval would be narrow whatever the truth, so there is none."""
+FOLDS = 200
+"""Most rows of a jackknife."""
+
+
+class Resamples(NamedTuple):
+    """Weights of the videos, and how to read a statistic that was computed with each row of them.
+
+    Attributes:
+        weights: ``(1 + replicates + folds, videos)``: every video once; the bootstrap; the jackknife.
+        replicates: Number of bootstrap rows.
+    """
+
+    weights: Array
+    replicates: int
+
+    def estimate(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The statistic itself, from its values on all rows ``(rows, …)``."""
+        return values[0]
+
+    def bootstrap(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The statistic on the bootstrap rows."""
+        return values[1 : 1 + self.replicates]
+
+    def jackknife(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """The statistic on the jackknife rows."""
+        return values[1 + self.replicates :]
+
+    @property
+    def left_out(self) -> Array:
+        """Videos that each jackknife row leaves out."""
+        return self.weights.shape[1] - self.jackknife(self.weights).sum(1)
+
+    @property
+    def enough(self) -> bool:
+        """Whether there are videos enough to say how sure a statistic is."""
+        return self.weights.shape[1] >= FEWEST_VIDEOS
+
+    def stability(self, values: npt.NDArray[Any]) -> Array:
+        """Share of the bootstrap rows on which the statistic is the same, ``(…)``; NaN with too few videos."""
+        same = (self.bootstrap(values) == self.estimate(values)).mean(0)
+        return np.where(self.enough, same, np.nan)
+
+    def interval(self, values: Array, confidence: float = 0.95, bounded: bool = False) -> tuple[Array, Array]:
+        """Low and high ends of the jackknife interval of a statistic, from its values on all rows ``(rows, …)``.
+
+        Returns:
+            Both ends, ``(…)``; NaN with too few videos.
+        """
+        if not self.enough:
+            undefined = np.full(values.shape[1:], np.nan)
+            return undefined, undefined
+        return jackknife_interval(self.estimate(values), self.jackknife(values), self.left_out, confidence, bounded)
+
+
+def resample(videos: int, replicates: int = 1000, seed: int = 0, folds: int = FOLDS) -> Resamples:
+    """Bootstrap and jackknife weights.
+
+    A bootstrap row is how often each video comes up in n draws with replacement (Efron, 1979): a multinomial draw. A
+    jackknife row leaves out one video or, with more than ``folds`` videos, one of ``folds`` groups of them.
+
+    Args:
+        videos: Number of videos.
+        replicates: Bootstrap rows.
+        seed: Of the draws.
+        folds: Most jackknife rows.
+    """
+    rng = generator(seed, "bootstrap", videos)
+    drawn = rng.multinomial(videos, np.full(videos, 1 / videos), size=replicates)
+    folds = min(folds, videos)
+    left_out = np.arange(videos) % folds == np.arange(folds)[:, None]
+    return Resamples(np.concatenate([np.ones((1, videos)), drawn, ~left_out]), replicates)
+
+
+def jackknife_interval(
+    estimate: npt.ArrayLike,
+    jackknife: npt.ArrayLike,
+    left_out: npt.ArrayLike | None = None,
+    confidence: float = 0.95,
+    bounded: bool = False,
+) -> tuple[Array, Array]:
+    """Jackknife-t interval, elementwise, over videos or groups of them.
+
+    With ``θ`` the statistic, ``θ_j`` the same without the ``m_j`` videos of group ``j`` out of ``n``, in ``g`` groups:
+
+        h_j = n / m_j;   pseudo-values p_j = h_j θ - (h_j - 1) θ_j;   p = g θ - Σ_j (1 - 1 / h_j) θ_j
+        s² = 1/g Σ_j (p_j - p)² / (h_j - 1);   interval θ ± t(g - 1) s
+
+    For one video a group this is ``s² = (n - 1) / n Σ_j (θ_j - mean)²``. A share is transformed first, by
+    ``arcsin √θ``, and its ends back, so that they stay in 0..1.
+
+    Args:
+        estimate: The statistic, ``(…)``.
+        jackknife: Its values without each group, ``(g, …)``; where one is NaN the interval is.
+        left_out: Videos in each group, ``(g,)``; one if ``None``.
+        confidence: In (0, 1).
+        bounded: Whether the statistic is a share in 0..1.
+
+    Returns:
+        Low and high ends, ``(…)``; NaN where the statistic is undefined.
+
+    Raises:
+        UserError: If the confidence lies outside (0, 1).
+
+    Source: Quenouille, Biometrika 1956; Tukey 1958; for unequal groups Busing, Meijer and van der Leeden, Statistics
+    and Computing 1999.
+
+    Example:
+        >>> low, high = jackknife_interval(2.0, [2.5, 2.0, 1.5])
+        >>> round(float(low), 2), round(float(high), 2)
+        (-0.48, 4.48)
+    """
+    if not 0 < confidence < 1:
+        raise UserError(f"The 'confidence' parameter must lie between 0 and 1. Got {confidence}.")
+    theta, without = np.asarray(estimate, np.float64), np.asarray(jackknife, np.float64)
+    if bounded:
+        theta, without = (np.arcsin(np.sqrt(np.clip(values, 0, 1))) for values in (theta, without))
+    groups = len(without)
+    sizes = np.ones(groups) if left_out is None else np.asarray(left_out, np.float64)
+    ratio = (sizes.sum() / sizes).reshape(-1, *[1] * (without.ndim - 1))
+    pseudo = ratio * theta - (ratio - 1) * without
+    centre = groups * theta - ((1 - 1 / ratio) * without).sum(0)
+    reach = student.ppf((1 + confidence) / 2, groups - 1) * np.sqrt(((pseudo - centre) ** 2 / (ratio - 1)).mean(0))
+    low, high = theta - reach, theta + reach
+    if bounded:
+        low, high = (np.sin(np.clip(end, 0, np.pi / 2)) ** 2 for end in (low, high))
+    return low, high

@@ -1,0 +1,131 @@
+"""Random twins: the same architecture with fresh weights, beside which every number of a model is read.
+
+A network that was never trained already answers to colours and textures. Only the distance from it was learned.
+"""
+
+import copy
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from static_dynamic.common.errors import reason
+from static_dynamic.common.seeds import derive_seed
+from static_dynamic.media.inputs import Inputs
+from static_dynamic.network.recorder import eval_mode, untouched_randomness
+
+Untrained = Callable[[], nn.Module]
+"""Makes the model with fresh weights, drawn from torch's global generator."""
+NAMED = 3
+"""Parameters that a message names."""
+
+
+@dataclass(frozen=True)
+class Twin:
+    """A model with fresh weights.
+
+    Attributes:
+        model: In evaluation mode.
+        seed: By which its weights were drawn.
+        how: How they were drawn.
+    """
+
+    model: nn.Module
+    seed: int
+    how: str
+
+
+def make_twins(
+    model: nn.Module, count: int, seed: int = 0, untrained: Untrained | None = None
+) -> tuple[list[Twin], list[str]]:
+    """Random twins of a model, as far as it can have some; global random state stays as it is.
+
+    Weights are those of ``untrained`` or, for a model of the zoo, of its own function; for any other a copy is taken,
+    every module with ``reset_parameters`` is reset, and the values of all other parameters are shuffled.
+
+    Args:
+        model: The model; it is left as it was found.
+        count: How many.
+        seed: Draws the weights.
+        untrained: Makes the model with fresh weights.
+
+    Returns:
+        The twins, and what a reader must know of them.
+    """
+    twins, notes = [], []
+    for number in range(count):
+        weights_seed = derive_seed(seed, "twin", number) % 2**63
+        try:
+            with untouched_randomness():
+                torch.default_generator.manual_seed(weights_seed)
+                made, how = _made(model, untrained)
+        except Exception as error:  # whatever the user's module raises
+            return [], [
+                f"There is no random twin to compare with: {reason(error)}. Give a function: `untrained=build`."
+            ]
+        twins.append(Twin(made.eval(), weights_seed, how))
+        if "shuffled" in how:
+            notes.append(f"Random twins: {how}.")
+    return twins, list(dict.fromkeys(notes))
+
+
+def _made(model: nn.Module, untrained: Untrained | None) -> tuple[nn.Module, str]:
+    spec: Any = getattr(model, "spec", None)
+    if untrained is not None:
+        return untrained(), "weights of the given function"
+    if hasattr(spec, "build") and not getattr(spec, "own", False):
+        return spec.build(spec.num_classes), "weights as the model is built"
+    twin = copy.deepcopy(model)
+    return twin, reset(twin)
+
+
+def reset(model: nn.Module) -> str:
+    """Draw all weights of a module anew, in place; how that was done, in words.
+
+    The values of parameters whose module has no ``reset_parameters`` are shuffled: their distribution stays, what was
+    learned goes.
+    """
+    done: set[nn.Parameter] = set()
+    for module in model.modules():
+        again = getattr(module, "reset_parameters", None) or getattr(module, "_reset_parameters", None)
+        if callable(again):
+            again()
+            done |= set(module.parameters(recurse=False))
+    shuffled = []
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if parameter not in done:
+                values = parameter.flatten()
+                parameter.copy_(values[torch.randperm(len(values), device=values.device)].view_as(parameter))
+                shuffled.append(name)
+    if not shuffled:
+        return "every module was reset"
+    some = ", ".join(shuffled[:NAMED]) + (" …" if len(shuffled) > NAMED else "")
+    return f"{len(shuffled)} parameters belong to modules without reset_parameters and were shuffled ({some})"
+
+
+def has_batch_statistics(model: nn.Module) -> bool:
+    """Whether a model holds statistics of batches, which fresh weights have yet to see."""
+    return any(_keeps_statistics(module) for module in model.modules())
+
+
+def set_batch_statistics(model: nn.Module, clips: Iterable[Inputs]) -> None:
+    """Set the statistics of batch normalisation to those of some clips; nothing else of the model changes."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and _keeps_statistics(module)]
+    momenta = [module.momentum for module in norms]
+    with eval_mode(model), torch.no_grad(), untouched_randomness():
+        for module in norms:
+            module.reset_running_stats()
+            module.momentum = None  # the plain mean over all batches
+            module.train()
+        for inputs in clips:
+            model(inputs)
+    for module, momentum in zip(norms, momenta, strict=True):
+        module.momentum = momentum
+
+
+def _keeps_statistics(module: nn.Module) -> bool:
+    return isinstance(module, _BatchNorm) and module.running_mean is not None

@@ -1,0 +1,101 @@
+"""Beside every number, what untrained networks of the same architecture give: collected, scored, set side by side."""
+
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+from scipy.stats import t as student
+
+from static_dynamic.collect import Study, Subject
+from static_dynamic.common.compute import on_device, pick_device
+from static_dynamic.common.errors import UserError
+from static_dynamic.estimators.base import Estimator
+from static_dynamic.media.clip import INTACT
+from static_dynamic.media.inputs import Inputs
+from static_dynamic.network.fingerprint import weights_digest
+from static_dynamic.network.twins import Twin, has_batch_statistics, set_batch_statistics
+from static_dynamic.score import Scoring, score_store
+from static_dynamic.store import Store
+from static_dynamic.variants import PreparedVideo, stack
+
+CALIBRATION_VIDEOS = 16
+"""Videos on which statistics of batch normalisation are set."""
+KEY = ["stage", "estimator", "factor"]
+CONFIDENCE = 0.95
+
+
+def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: bool) -> list[Subject]:
+    """Twins that are ready to be shown the study's clips, each with a store within that of the study.
+
+    Raises:
+        UserError: If a twin has not the modules of the model, or its store belongs to another study.
+    """
+    described = study.describe()
+    subjects = []
+    for number, twin in enumerate(twins, start=1):
+        weights = {"twin": {"seed": twin.seed, "weights": weights_digest(twin.model)}}
+        folder = store.folder / f"twin-{number}"
+        subjects.append(Subject(study.recorder.like(twin.model), Store(folder, {**described, **weights}, resume)))
+    shards = range(len(study.shards()))
+    waiting = [
+        subject.recorder.model
+        for subject in subjects
+        if has_batch_statistics(subject.recorder.model) and not all(subject.store.has(shard) for shard in shards)
+    ]
+    if waiting:
+        clips = list(_clips(study))
+        device = pick_device(study.compute.device)
+        for model in waiting:
+            with on_device(model, device):
+                set_batch_statistics(model, clips)
+    return subjects
+
+
+def _clips(study: Study) -> Iterator[Inputs]:
+    """Batches of intact clips of the first videos that can be read."""
+    device = pick_device(study.compute.device)
+    cell = next(cell for cell in study.conditions.cells if cell.order == INTACT)
+    prepared = map(study.prepare, study.videos[:CALIBRATION_VIDEOS])
+    clips = (video.show(cell) for video in prepared if isinstance(video, PreparedVideo))
+    while batch := list(islice(clips, study.compute.batch_size)):
+        yield stack(batch, device)
+
+
+def score_twins(stores: Sequence[Store], scoring: Scoring, estimators: Sequence[Estimator]) -> pd.DataFrame:
+    """Numbers of the layers of every twin: one row per twin, stage, estimator and factor, with its ``value``."""
+    tables = []
+    for number, store in enumerate(stores, start=1):
+        try:
+            layers = score_store(store, scoring.quick, estimators).layers
+        except UserError:  # fresh weights of a deep network can give infinity in every stage
+            continue
+        columns = {one.name: one.column for one in estimators}
+        value = [row[columns[row["estimator"]]] for row in layers.to_dict("records")]
+        tables.append(layers[KEY].assign(twin=number, value=value))
+    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*KEY, "twin", "value"])
+
+
+def beside_twins(layers: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
+    """The layer table with ``twin``, the mean over the twins, and ``twin_low`` and ``twin_high``, ends of their spread.
+
+        mean ± t(k - 1) · sd · √(1 + 1 / k)
+
+    Within these ends a further untrained network would lie in 95 % of cases, so a model there is not distinguishable
+    from one. They are missing for fewer than two twins, and lie in 0..100 where the number is a share.
+    """
+    spread = [_spread(values["value"].to_numpy(float)) for _, values in twins.groupby(KEY, sort=False)]
+    keys = list(twins.groupby(KEY, sort=False).groups)
+    table = pd.DataFrame(keys, columns=KEY).join(pd.DataFrame(spread, columns=["twin", "twin_low", "twin_high"]))
+    merged = layers.merge(table, how="left", on=KEY)
+    shares = merged["share"].notna()
+    merged.loc[shares, ["twin_low", "twin_high"]] = merged.loc[shares, ["twin_low", "twin_high"]].clip(0, 100)
+    return merged
+
+
+def _spread(values: np.ndarray) -> tuple[float, float, float]:
+    k, mean = len(values), float(np.mean(values))
+    if k < 2:
+        return mean, np.nan, np.nan
+    reach = float(student.ppf((1 + CONFIDENCE) / 2, k - 1) * values.std(ddof=1) * np.sqrt(1 + 1 / k))
+    return mean, mean - reach, mean + reach
