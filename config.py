@@ -63,9 +63,13 @@ class Config(Options):
         "i3d", description="model to measure: a name (`python -m models list`), library:model, or module:function"
     )
     checkpoint: Path | None = Field(
-        None, description="checkpoint file, in any published format; without it the weights are random"
+        None, description="checkpoint file, in any published format; without it see --pretrained"
     )
-    pretrained: bool = Field(False, description="fetch the published weights, where there is a network")
+    pretrained: bool | None = Field(
+        None,
+        description="True: the published weights, which are fetched; False: random ones (default: those that an "
+        "installed package brings, else random)",
+    )
     strict: bool = Field(True, description="refuse a checkpoint whose keys do not all fit")
     num_classes: int | None = Field(
         None, ge=1, description="size of the classifier (default: that of the checkpoint, else as published)"

@@ -113,7 +113,7 @@ def open_model(config: Config) -> "Module":
 
     try:
         declared = models.describe(config.model, config.frames, config.image_size)
-        usual = None if declared.fixed_classes else NUM_CLASSES.get(config.dataset or "")
+        usual = None if declared.fixed_classes or declared.packaged else NUM_CLASSES.get(config.dataset or "")
         with catch_warnings():
             simplefilter("ignore", models.PartialWeights)  # the result says the same
             return models.create_model(

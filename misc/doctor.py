@@ -55,9 +55,10 @@ def show() -> None:
     from rich.text import Text
 
     findings = doctor()
+    width = max(len(finding.name) for finding in findings) + 2
     console = Console()
     for name, state, detail in findings:
-        line = Text.assemble(f"{name:14}", (f"{state:15}", COLOURS.get(state, "yellow")), detail)
+        line = Text.assemble(f"{name:{width}}", (f"{state:15}", COLOURS.get(state, "yellow")), detail)
         console.print(line, soft_wrap=True)  # a command to copy stays in one piece
     if bad := [name for name, state, _ in findings if name in CORE and state != "usable"]:
         raise UserError(f"Nearly every run needs {' and '.join(bad)}: see above.")

@@ -45,6 +45,14 @@ def _shapes_only(spec: models.ModelSpec) -> nn.Module:
         return models.create_model(spec)
 
 
+def _size_of(spec: models.ModelSpec) -> str:
+    """Parameters in millions; a dash for a network of a package that is not installed."""
+    try:
+        return _millions(_shapes_only(spec))
+    except ModelError:
+        return "-"
+
+
 def _millions(model: nn.Module) -> str:
     return f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.1f}"
 
@@ -74,7 +82,7 @@ def listing(pattern: str) -> str:
     rows = [("name", "aliases", "frames x rate", "params (M)", "classes", "stages")]
     for spec in map(models.describe, names):
         aliases, classes = ", ".join(spec.aliases), str(spec.num_classes)
-        rows.append((spec.name, aliases, _times(spec), _millions(_shapes_only(spec)), classes, _short(spec.stages)))
+        rows.append((spec.name, aliases, _times(spec), _size_of(spec), classes, _short(spec.stages)))
     return _table(rows)
 
 
@@ -96,7 +104,7 @@ def details(name: str) -> str:
         ("params", f"{_millions(model)} M"),
         ("classes", str(spec.num_classes)),
         ("paper", spec.paper),
-        ("weights", spec.url or "not published"),
+        ("weights", spec.url or (f"{spec.packaged}, in a package" if spec.packaged else "not published")),
         ("licence", spec.licence or "-"),
     ]
     stages = [("stage", "module", "layout")]

@@ -9,7 +9,11 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
     """Add the options of :func:`models.create_model` that are about weights, so that every remedy exists."""
     add = parser.add_argument
     switch: dict[str, Any] = {"type": _switch, "nargs": "?", "const": True}
-    add("--checkpoint", type=Path, help="checkpoint file or folder, in any published format (default: random weights)")
+    add(
+        "--checkpoint",
+        type=Path,
+        help="checkpoint file or folder, in any published format (default: what the model brings, else random)",
+    )
     add("--checkpoint_key", help="where in the checkpoint the weights are, e.g. model_ema (default: what fits best)")
     add("--num_classes", type=int, help="size of the classifier (default: that of the checkpoint, else as published)")
     add("--strict", default=True, **switch, help="refuse a checkpoint whose keys do not all fit (default: True)")

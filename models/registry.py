@@ -24,6 +24,8 @@ def register_model(
     url: str | None = None,
     licence: str | None = None,
     sha256: str | None = None,
+    fixed_classes: bool = False,
+    packaged: str | None = None,
 ) -> Callable[[Builder], Builder]:
     """Decorator: enter a function ``num_classes -> nn.Module`` into the registry (fields: see ``ModelSpec``).
 
@@ -36,7 +38,21 @@ def register_model(
         if taken := registered.keys() & {name, *aliases}:
             raise ModelError(f"The model name '{min(taken)}' is already taken.")
         summary = (build.__doc__ or "").partition("\n")[0]
-        spec = ModelSpec(name, summary, build, stages, recipe, paper, num_classes, aliases, url, licence, sha256)
+        spec = ModelSpec(
+            name,
+            summary,
+            build,
+            stages,
+            recipe,
+            paper,
+            num_classes,
+            aliases,
+            url,
+            licence,
+            sha256,
+            fixed_classes=fixed_classes,
+            packaged=packaged,
+        )
         registered.update(dict.fromkeys((name, *aliases), spec))
         return build
 

@@ -94,7 +94,8 @@ class ModelSpec:
         licence: Under which that checkpoint is released.
         sha256: Its digest, or the beginning of it, where it is known.
         own: Whether a function of the user's builds it: only then its weights may be other than random at first.
-        fixed_classes: Whether that function takes no ``num_classes``.
+        fixed_classes: Whether the function that builds it leaves the number of classes as it is.
+        packaged: Trained weights in an optional package, ``<module>/<file>``: they are the default.
         checkpoint: What its weights came from; ``None`` for random weights.
         notes: What a reader of a measurement must know of its weights.
     """
@@ -112,6 +113,7 @@ class ModelSpec:
     sha256: str | None = None
     own: bool = False
     fixed_classes: bool = False
+    packaged: str | None = None
     checkpoint: LoadReport | None = field(default=None, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 

