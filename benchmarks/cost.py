@@ -63,8 +63,8 @@ def row(name: str) -> dict[str, object]:
         size = "x".join(map(str, recipe.size))
     else:
         crop, gmacs, params = PUBLISHED.get(name, (recipe.crop, None, None))
-        recipe = replace(recipe, crop=crop, short_side=crop)
-        size = str(crop)
+        recipe = replace(recipe, crop=crop, short_side=None)
+        size = str(crop) if isinstance(crop, int) else "x".join(map(str, crop))
     cost = measure_cost(model, recipe, fvcore=name in PUBLISHED)
     torch_gmacs, fvcore_gmacs = cost.macs / 1e9, None if cost.fvcore_macs is None else cost.fvcore_macs / 1e9
     with_norms = None if fvcore_gmacs is None else torch_gmacs + 2.5 * (fvcore_gmacs - torch_gmacs)

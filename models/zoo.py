@@ -35,8 +35,8 @@ FAMILIES = (
     "segmentation.matnet",
     "segmentation.rtnet",
     "segmentation.sam",
-    "action.transnetv2",
-    "action.efficientnet",
+    "libraries.transnetv2",
+    "libraries.efficientnet",
 )
 """Modules that register models. They are imported when a model is asked for, since some load large libraries."""
 

@@ -157,7 +157,7 @@ def measure(
     seen = [*not_used, *activations.damaged, *_skipped(records), *_uneven(records)]
     warnings = [*declared_notes(model), *of_twins, *seen, *scores.warnings]
     layers = beside_twins(scores.layers, compared)
-    return Result(layers, scores.units, manifest, warnings, quality, scores.samples, compared)
+    return Result(layers, scores.units, manifest, warnings, quality, scores.samples, compared if random else None)
 
 
 def versions() -> dict[str, str]:

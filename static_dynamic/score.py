@@ -96,7 +96,7 @@ def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator])
             found[one.name, stage] = numbers
             warnings += _remarks(stage, one, plan, numbers)
     if not found:
-        raise UserError("Every video gives activations that are NaN or infinite, in every stage.")
+        raise UserError(warnings[-1])
     return Scores(
         pd.concat([numbers.layer for numbers in found.values()], ignore_index=True).reindex(columns=COLUMNS),
         pd.concat([numbers.units for numbers in found.values()], ignore_index=True),

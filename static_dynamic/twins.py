@@ -86,7 +86,8 @@ def beside_twins(layers: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
     """
     spread = [_spread(values["value"].to_numpy(float)) for _, values in twins.groupby(KEY, sort=False)]
     keys = list(twins.groupby(KEY, sort=False).groups)
-    table = pd.DataFrame(keys, columns=KEY).join(pd.DataFrame(spread, columns=["twin", "twin_low", "twin_high"]))
+    ends = pd.DataFrame(spread, columns=["twin", "twin_low", "twin_high"], dtype="float64")
+    table = pd.DataFrame(keys, columns=KEY).join(ends)
     merged = layers.merge(table, how="left", on=KEY)
     shares = merged["share"].notna()
     merged.loc[shares, ["twin_low", "twin_high"]] = merged.loc[shares, ["twin_low", "twin_high"]].clip(0, 100)

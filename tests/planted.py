@@ -1,11 +1,13 @@
 """A source and a model whose answer is known: what each unit sees is written into the pixels."""
 
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import torch
 from torch import nn
 
+import static_dynamic as sd
 from static_dynamic.common.errors import BadClip
 from static_dynamic.media.clip import Clip, Recipe, Video
 
@@ -71,3 +73,7 @@ class PlantedModel(nn.Module):
         self.forwards += len(clip)
         self.frames(clip)
         return self.units(clip)
+
+
+released = partial(sd.measure, estimators="released", twins=0)
+"""The published measurement alone."""

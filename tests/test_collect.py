@@ -234,7 +234,7 @@ def test_without_a_judge_nothing_is_judged_and_forwards_stop_at_the_last_stage(t
             return output
 
     study = study_of(PlantedVideos(9), Counts(), batch_size=6)
-    assert list(collected(tmp_path, study).index().columns) == ["video", "style", "order"]
+    assert list(collected(tmp_path, study).index().columns) == ["video", "style", "order", "replicate"]
     assert study.recorder.model.ends == 1  # the first runs to the end to see that each module runs once
 
 

@@ -12,14 +12,22 @@ from hypothesis import strategies as st
 from planted import RECIPE, STAGES, STYLES, PlantedModel, PlantedVideos
 
 import static_dynamic as sd
-from static_dynamic.score import Scoring, score
+from static_dynamic.estimators.released import Released
+from static_dynamic.score import Scoring, score_store
 from static_dynamic.store import Store
 from static_dynamic.variants import Variant
 
 
 def measure(store, model=None, count=10, **options):
     """Ten videos, two shards."""
-    options = {"recipe": RECIPE, "styles": STYLES, "scoring": Scoring(replicates=20), **options}
+    options = {
+        "recipe": RECIPE,
+        "estimators": "released",
+        "twins": 0,
+        "styles": STYLES,
+        "scoring": Scoring(replicates=20),
+        **options,
+    }
     return sd.measure(model or PlantedModel(), PlantedVideos(count), STAGES, store=store, **options)
 
 
@@ -123,8 +131,8 @@ def test_a_store_is_scored_without_model_and_videos_and_is_not_touched(measured)
     before = {path: path.stat().st_mtime_ns for path in [folder, *folder.iterdir()]}
     store = Store.open(folder)
     assert store.study["videos"] == [f"v{number:03d}" for number in range(10)]
-    found = score(store, Scoring(replicates=20))
-    pd.testing.assert_frame_equal(found.layers, expected.layers)
+    found = score_store(store, Scoring(replicates=20), [Released()])
+    pd.testing.assert_frame_equal(found.layers, expected.layers[found.layers.columns])
     pd.testing.assert_frame_equal(found.units, expected.units)
     assert {path: path.stat().st_mtime_ns for path in [folder, *folder.iterdir()]} == before
 

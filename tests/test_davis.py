@@ -11,6 +11,7 @@ import pytest
 import torch
 from media import coded_frames, moving_frames, write_davis, write_frames
 from PIL import Image
+from planted import released
 from torch import nn
 
 import static_dynamic as sd
@@ -267,7 +268,7 @@ STAGES = {name: (name, "(N T) C H W") for name in ("app", "mot", "both")}
 @pytest.mark.parametrize("recipe", [ONE, TWO], ids=["one frame", "two frames"])
 def test_streams_are_static_and_dynamic_by_construction(root, recipe):
     source = Davis(root, flows=recipe.flows)
-    result = sd.measure(Streams(), source, STAGES, recipe=recipe, styles=("original", "solarise", "neon"))
+    result = released(Streams(), source, STAGES, recipe=recipe, styles=("original", "solarise", "neon"))
     units = result.units.groupby("stage")[["dynamic", "static"]]
     lowest, highest = units.min(), units.max()
     assert lowest.loc["app", "static"] == pytest.approx(1)  # the jitter leaves the image as it is
@@ -281,7 +282,7 @@ def test_streams_are_static_and_dynamic_by_construction(root, recipe):
 @pytest.mark.parametrize("change", ["jitter", "rotate", "scale", "swap"])
 def test_every_change_of_flow_changes_the_flow_alone_and_repeats(root, change, tmp_path):
     def run(folder):
-        return sd.measure(
+        return released(
             Streams(),
             Davis(root),
             STAGES,
@@ -303,7 +304,7 @@ def test_every_change_of_flow_changes_the_flow_alone_and_repeats(root, change, t
 def test_an_unreadable_frame_costs_one_line(tmp_path):
     root = write_davis(tmp_path, {"swan": 5, "bmx": 5})
     (root / "FlowImages_gap1/swan/00001.png").unlink()
-    result = sd.measure(
+    result = released(
         Streams(), Davis(root), STAGES, recipe=ONE, styles=("original", "neon"), compute=sd.Compute(max_bad=0.2)
     )
     assert [line for line in result.warnings if line.startswith("Skipped")] == [
@@ -329,7 +330,7 @@ def test_pairs_of_one_sequence_depend_on_each_other():
 def test_four_factors_without_a_residual(root):
     rule = sd.PairRule(n_factors=4, residual_index=-1)
     options = {"recipe": ONE, "styles": ("original", "neon"), "scoring": sd.Scoring(rule)}
-    layers = sd.measure(Streams(), Davis(root), STAGES, **options).layers
+    layers = released(Streams(), Davis(root), STAGES, **options).layers
     scores = layers.pivot(index="stage", columns="factor", values="score")
     assert list(layers["factor"][:4]) == ["dynamic", "static", "differ", "same"]
     assert (scores["same"] > scores["differ"]).all()
@@ -342,7 +343,7 @@ def test_four_factors_without_a_residual(root):
 def test_masks_are_judged_in_the_same_pass(root, tmp_path):
     source = Davis(root)
     options = {"recipe": ONE, "styles": ("original", "neon"), "judge": MaskJudge(source)}
-    result = sd.measure(Streams(), source, STAGES, store=tmp_path / "store", **options)
+    result = released(Streams(), source, STAGES, store=tmp_path / "store", **options)
     quality = result.quality
     assert len(quality) == 7 * 2 * 2
     filmed = quality[(quality["style"] == "original") & (quality["order"] == "intact")]
@@ -354,7 +355,7 @@ def test_masks_are_judged_in_the_same_pass(root, tmp_path):
     loaded = sd.load(result.save(tmp_path / "run"))
     pd.testing.assert_frame_equal(loaded.quality, quality)
     # A stopped run goes on with the judgements that it had.
-    again = sd.measure(Streams(), source, STAGES, store=tmp_path / "store", **options)
+    again = released(Streams(), source, STAGES, store=tmp_path / "store", **options)
     pd.testing.assert_frame_equal(again.quality, quality)
 
 
@@ -362,7 +363,7 @@ def test_a_missing_mask_leaves_the_measurement_whole(tmp_path):
     root = write_davis(tmp_path, {"swan": 4})
     (root / "Annotations/480p/swan/00001.png").unlink()
     source = Davis(root)
-    result = sd.measure(Streams(), source, STAGES, recipe=ONE, styles=("original", "neon"), judge=MaskJudge(source))
+    result = released(Streams(), source, STAGES, recipe=ONE, styles=("original", "neon"), judge=MaskJudge(source))
     assert result.quality["J"].notna().sum() == 2 * 4
     assert [line for line in result.warnings if line.startswith("Not judged")] == [
         f"Not judged swan/00001: {root / 'Annotations/480p/swan/00001.png'}: this mask is missing."

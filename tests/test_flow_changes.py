@@ -102,7 +102,7 @@ def test_a_change_repeats_and_leaves_what_it_is_given_alone(kind):
         assert frames.shape == FLOWS[name].shape
         assert frames.dtype == np.uint8
         assert not np.array_equal(frames, FLOWS[name])
-    if kind != "swap":
+    if kind not in ("swap", "freeze"):
         assert not np.array_equal(change_flow(FLOWS, kind, 4)["forward"], first["forward"])
 
 
@@ -184,8 +184,14 @@ def test_swap_takes_the_flow_of_the_other_clip_in_the_size_of_this_one():
 # ---------------------------------------------------------------- names and slips
 
 
+def test_frozen_flow_has_no_motion():
+    frozen = change_flow(FLOWS, "freeze")
+    for frames in frozen.values():
+        assert (frames == 255).all()
+
+
 def test_names():
-    assert list_flow_changes() == ["jitter", "rotate", "scale", "swap"]
+    assert list_flow_changes() == ["jitter", "rotate", "scale", "freeze", "swap"]
     assert list_flow_changes("s*") == ["scale", "swap"]
     assert [kind for kind in list_flow_changes() if needs_other(kind)] == ["swap"]
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 from media import coded_frames, write_frames, write_video
-from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
+from planted import RECIPE, STAGES, PlantedModel, PlantedVideos, released
 from test_stylize_learn import filmed, learn, painted, save
 from tiny import TRAIN, run
 
@@ -47,7 +47,7 @@ def measure(tmp_path):
     folder = tmp_path / "store"
 
     def run():
-        sd.measure(PlantedModel(), PlantedVideos(4), STAGES, recipe=RECIPE, styles=("1", "2"), store=folder)
+        released(PlantedModel(), PlantedVideos(4), STAGES, recipe=RECIPE, styles=("1", "2"), store=folder)
 
     return Home(folder, folder / "00000.json", folder / STUDY.file, folder / LOCK, run, STUDY.name)
 
@@ -189,7 +189,7 @@ def test_a_folder_may_have_a_name_that_is_not_utf_8(name, tmp_path):
 
 def test_a_result_too(tmp_path):
     folder = tmp_path / os.fsdecode(b"caf\xe9")
-    result = sd.measure(PlantedModel(), PlantedVideos(4), STAGES, recipe=RECIPE, styles=("1", "2"))
+    result = released(PlantedModel(), PlantedVideos(4), STAGES, recipe=RECIPE, styles=("1", "2"))
     result.save(folder)
     assert sd.load(folder).layers.equals(result.layers)
     assert sd.load(folder).units.equals(result.units)
@@ -227,7 +227,7 @@ def test_training_keeps_the_rule(work, ended, monkeypatch, capsys):
 
 
 def test_a_result_takes_no_other_run_s_folder_and_reads_none(tmp_path):
-    result = sd.measure(PlantedModel(), PlantedVideos(4), STAGES, recipe=RECIPE, styles=("1", "2"))
+    result = released(PlantedModel(), PlantedVideos(4), STAGES, recipe=RECIPE, styles=("1", "2"))
     result.save(tmp_path / "one")
     assert json.loads((tmp_path / "one" / "run.json").read_text())["kind"] == "measurement"
     assert sd.load(tmp_path / "one").manifest == json.loads(json.dumps(dict(result.manifest), default=str))

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from killed import killed
-from planted import CLASSES, RECIPE, STAGES, PlantedModel, PlantedVideos
+from planted import CLASSES, RECIPE, STAGES, PlantedModel, PlantedVideos, released
 
 import static_dynamic as sd
 from static_dynamic.common.compute import prefetch
@@ -19,7 +19,7 @@ from static_dynamic.variants import Conditions, derive_seed
 
 def measure(source=None, model=None, **options):
     options = {"recipe": RECIPE, "styles": ("1", "2", "3", "4"), **options}
-    return sd.measure(model or PlantedModel(), source or PlantedVideos(), STAGES, **options)
+    return released(model or PlantedModel(), source or PlantedVideos(), STAGES, **options)
 
 
 def stored(folder):
@@ -41,7 +41,7 @@ def test_tables_equal_a_slow_derivation_from_the_store(tmp_path):
     from safetensors.numpy import load_file
 
     shards = sorted(tmp_path.glob("*.parquet"))
-    keys = [tuple(row) for shard in shards for row in pd.read_parquet(shard).to_numpy()]
+    keys = [tuple(row) for shard in shards for row in pd.read_parquet(shard)[["video", "style", "order"]].to_numpy()]
     for stage in STAGES:
         x = np.concatenate([load_file(shard.with_suffix(".safetensors"))[stage] for shard in shards])
         a, b, factor = [], [], []
@@ -120,8 +120,8 @@ def test_a_stopped_run_goes_on_and_equals_an_uninterrupted_one(tmp_path):
 
 MEASURE = """
 import static_dynamic as sd
-from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
-sd.measure(PlantedModel(), PlantedVideos(40), STAGES, recipe=RECIPE, styles=("1", "2"), store=sys.argv[1])
+from planted import RECIPE, STAGES, PlantedModel, PlantedVideos, released
+released(PlantedModel(), PlantedVideos(40), STAGES, recipe=RECIPE, styles=("1", "2"), store=sys.argv[1])
 """
 
 
@@ -234,7 +234,7 @@ def test_the_model_is_left_as_it_was_found():
 
 def test_a_model_that_fails_on_its_input_says_on_which():
     with pytest.raises(sd.UserError, match=r"failed on an input of shape \(8, 3, 6, 16, 16\)"):
-        sd.measure(
+        released(
             torch.nn.Sequential(torch.nn.Conv3d(5, 2, 1)),
             PlantedVideos(),
             {"conv": ("0", "N C T H W")},
@@ -258,6 +258,7 @@ def test_saved_results_load_equal(tmp_path):
         "layers.parquet",
         "layers.csv",
         "units.parquet",
+        "samples.safetensors",
         "run.json",
     }
     manifest = json.loads((tmp_path / "deep" / "run" / "run.json").read_text())

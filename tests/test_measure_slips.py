@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
+from planted import RECIPE, STAGES, PlantedModel, PlantedVideos, released
 from torch import nn
 
 import static_dynamic as sd
@@ -17,7 +17,7 @@ from static_dynamic.report.tables import time_seen
 
 def measure(source=None, model=None, **options):
     options = {"recipe": RECIPE, "styles": ("1", "2", "3", "4"), **options}
-    return sd.measure(model or PlantedModel(), source or PlantedVideos(), options.pop("stages", STAGES), **options)
+    return released(model or PlantedModel(), source or PlantedVideos(), options.pop("stages", STAGES), **options)
 
 
 class Failing(nn.Module):

@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 from media import coded_frames, write_frames, write_stylized, write_video
+from planted import released
 from torch import nn
 
 import main
@@ -70,7 +71,7 @@ WRONG = {
 @pytest.mark.parametrize("slip", WRONG)
 def test_what_is_no_source_is_one_line(slip):
     given, says = WRONG[slip]
-    for take in (open_source, lambda given: sd.measure(network(), given, STAGES, recipe=TINY)):
+    for take in (open_source, lambda given: released(network(), given, STAGES, recipe=TINY)):
         with pytest.raises(UserError, match=says) as caught:
             take(given)
         assert "\n" not in str(caught.value)
@@ -159,12 +160,12 @@ def test_pairs_across_videos_work_on_videos_in_folders(tmp_path):
         for name in "ab":
             write_video(tmp_path / label / f"{name}.mp4", coded_frames(4))
     source = open_source(tmp_path, labels="folders")
-    result = sd.measure(network(), source, STAGES, recipe=TINY, styles=("ink", "neon"), **ACROSS)
+    result = released(network(), source, STAGES, recipe=TINY, styles=("ink", "neon"), **ACROSS)
     assert set(result.layers["pairs"]) == {0, 4, 8}  # residual; one pair of styles; two styles
     with pytest.raises(
         UserError, match=r"class of every video; 'run/a\.mp4' has none.*`labels=\"folders\"`.*'label'"
     ) as caught:
-        sd.measure(network(), tmp_path, STAGES, recipe=TINY, styles=("ink", "neon"), **ACROSS)
+        released(network(), tmp_path, STAGES, recipe=TINY, styles=("ink", "neon"), **ACROSS)
     assert '--labels "folders"' in as_flags(str(caught.value))
 
 
@@ -230,7 +231,7 @@ LINE = "2 of 3 videos left out: 1 fewer than 8 frames (short), 1 no folder in st
 
 def test_videos_that_are_left_out_are_told_in_the_result_and_on_the_page(tmp_path):
     source = Stylized(short_and_lacking(tmp_path / "ssv2"), "ssv2", ["1", "2"])
-    result = sd.measure(network(), source, STAGES, recipe=TINY, styles=("1", "2"), max_videos=1)
+    result = released(network(), source, STAGES, recipe=TINY, styles=("1", "2"), max_videos=1)
     assert result.warnings[0] == LINE
     assert result.manifest["left_out"] == [["short", "fewer than 8 frames (3)"], ["gone", "no folder in style 2"]]
     page = result.report(tmp_path / "page.html").read_text()
@@ -240,7 +241,7 @@ def test_videos_that_are_left_out_are_told_in_the_result_and_on_the_page(tmp_pat
         "fewer than 8 frames", "1", "short", "no folder in style 2", "1", "gone",
     ]  # fmt: skip
     assert json.loads((result.save(tmp_path / "run") / "run.json").read_text())["warnings"][0] == LINE
-    whole = sd.measure(network(), "synthetic:2", STAGES, recipe=TINY, styles=("ink", "neon"))
+    whole = released(network(), "synthetic:2", STAGES, recipe=TINY, styles=("ink", "neon"))
     assert "Left out" not in whole.report(tmp_path / "whole.html").read_text()
 
 

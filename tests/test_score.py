@@ -7,17 +7,28 @@ import pandas as pd
 import pytest
 import torch
 
-from static_dynamic import score as scoring_module
 from static_dynamic.common.errors import UserError
+from static_dynamic.estimators import numbers
 from static_dynamic.estimators.pairs import PairRule
-from static_dynamic.functional import bca_interval, classify_units, released_layerwise, released_unitwise, resample
-from static_dynamic.score import Scoring, score
+from static_dynamic.estimators.released import Released
+from static_dynamic.functional import (
+    classify_units,
+    jackknife_interval,
+    released_layerwise,
+    released_unitwise,
+    resample,
+)
+from static_dynamic.score import Scoring, score_store
 from static_dynamic.store import Store
 from static_dynamic.variants import Variant
 
 STYLES = ("ink", "mosaic", "chalk")
 ORDERS = ("intact", "shuffle", "reverse")
 QUICK = Scoring(replicates=20)
+
+
+def score(store, scoring, threshold=0.5):
+    return score_store(store, scoring, [Released(threshold)])
 
 
 def keys_of(videos, styles=STYLES, orders=ORDERS):
@@ -81,22 +92,21 @@ def slow_scores(x, pairs, resamples):
 
 
 def ends(resamples, values, confidence):
-    estimate, rest = values[0], 1 + resamples.replicates
-    return bca_interval(estimate, values[1:rest], values[rest:], confidence)
+    return jackknife_interval(values[0], values[1 + resamples.replicates :], None, confidence)
 
 
 @pytest.fixture
 def small_blocks(monkeypatch):
     """A handful of units in every block."""
-    monkeypatch.setattr(scoring_module, "BLOCK_BYTES", 8 * 16 * 32 * 7)
+    monkeypatch.setattr(numbers, "BLOCK_BYTES", 8 * 16 * 32 * 7)
 
 
 def test_every_column_equals_a_slow_derivation(tmp_path, small_blocks):
     """Two stages whose names are not in order, three shards, many blocks."""
     variants = keys_of(names(6))
     stages = {"late": activations(variants, 40, 1), "early": activations(variants, 23, 2)}
-    scoring = Scoring(replicates=25, confidence=0.8, threshold=0.4, seed=3)
-    scores = score(stored(tmp_path, variants, stages, [2, 5]), scoring)
+    scoring = Scoring(replicates=25, confidence=0.8, seed=3)
+    scores = score(stored(tmp_path, variants, stages, [2, 5]), scoring, threshold=0.4)
     pairs, resamples = published_pairs(variants), resample(6, 25, 3)
     assert list(dict.fromkeys(scores.layers["stage"])) == ["late", "early"]
     assert list(dict.fromkeys(scores.units["stage"])) == ["late", "early"]
@@ -143,7 +153,7 @@ def test_a_stage_of_real_size_has_several_blocks_and_every_unit_counts_once(tmp_
     assert len(scored) > 2
     assert [unit for block in scored for unit in range(block.start, block.stop)] == list(range(2048))
     rows = 1 + 1000 + 12
-    assert all(8 * 16 * rows * (block.stop - block.start) <= scoring_module.BLOCK_BYTES for block in scored)
+    assert all(8 * 16 * rows * (block.stop - block.start) <= numbers.BLOCK_BYTES for block in scored)
     a, b, factor, _ = published_pairs(variants).T
     layer = released_layerwise(x[a].numpy(), x[b].numpy(), factor)
     np.testing.assert_allclose(scores.layers["score"], layer.scores, rtol=1e-9)
@@ -155,14 +165,14 @@ def test_a_stage_of_real_size_has_several_blocks_and_every_unit_counts_once(tmp_
     assert (scores.layers["share_low"][:2] < scores.layers["share_high"][:2]).all()
 
 
-@pytest.mark.parametrize(("pairs", "rows"), [(10, 1000), (4000, 1), (1, 1), (10**7, 10)])
-def test_blocks_cover_all_units_once_within_the_memory_allowed(pairs, rows):
-    blocks = list(scoring_module._blocks(5000, pairs, rows))
+@pytest.mark.parametrize("size", [40, 16000, 4, 4 * 10**7])
+def test_blocks_cover_all_units_once_within_the_memory_allowed(size):
+    blocks = list(numbers.blocks(5000, size))
     assert [unit for block in blocks for unit in range(block.start, block.stop)] == list(range(5000))
-    need = 8 * max(4 * pairs, 16 * rows)
+    need = 8 * size
     for block in blocks:
-        assert need * (block.stop - block.start) <= max(scoring_module.BLOCK_BYTES, need)
-    assert len(blocks) == 1 or 2 * need * (blocks[0].stop - blocks[0].start) > scoring_module.BLOCK_BYTES
+        assert need * (block.stop - block.start) <= max(numbers.BLOCK_BYTES, need)
+    assert len(blocks) == 1 or 2 * need * (blocks[0].stop - blocks[0].start) > numbers.BLOCK_BYTES
 
 
 # --- what must not matter ----------------------------------------------------------------------------------------
@@ -180,7 +190,7 @@ def test_the_size_of_the_blocks_does_not_matter(tmp_path, monkeypatch, units_in_
     store = stored(tmp_path, variants, {"x": activations(variants, 33)})
     whole = score(store, QUICK)
     rows = 1 + 20 + 5
-    monkeypatch.setattr(scoring_module, "BLOCK_BYTES", 8 * 16 * rows * units_in_a_block)
+    monkeypatch.setattr(numbers, "BLOCK_BYTES", 8 * 16 * rows * units_in_a_block)
     compare(whole, score(store, QUICK))
 
 
@@ -228,15 +238,18 @@ def test_a_stage_of_units_taken_twice_has_the_same_shares(tmp_path):
     assert twice["units"].tolist() == [20] * 3
 
 
-def test_the_seed_and_the_number_of_replicates_decide_the_intervals_alone(tmp_path):
+def test_the_seed_and_the_number_of_replicates_decide_stability_and_nulls_alone(tmp_path):
     variants = keys_of(names(8))
     store = stored(tmp_path, variants, {"x": activations(variants, 6)})
     one, again, other = (score(store, Scoring(replicates=40, seed=seed)) for seed in (1, 1, 2))
     compare(one, again)
     more = score(store, Scoring(replicates=400, seed=1))
     for changed in (other, more):
-        np.testing.assert_array_equal(one.layers["share"], changed.layers["share"])
-        assert not np.allclose(one.layers["share_low"][:2], changed.layers["share_low"][:2], rtol=1e-6)
+        for column in ("share", "share_low", "share_high"):  # the jackknife draws nothing
+            np.testing.assert_array_equal(one.layers[column], changed.layers[column])
+        assert not np.allclose(one.units["stability"], changed.units["stability"], rtol=1e-6)
+    assert not np.allclose(one.layers["null"][:2], other.layers["null"][:2], rtol=1e-6)
+    np.testing.assert_array_equal(one.layers["null"], more.layers["null"])
     steps = more.units["stability"].iloc[0] * 400
     assert steps == pytest.approx(round(steps))
 
@@ -346,7 +359,7 @@ def test_classes_of_the_videos_reach_the_pairs(tmp_path):
     store = stored(tmp_path, variants, {"x": x}, label=labels)
     scores = score(store, Scoring(rule, replicates=20))
     assert scores.layers["pairs"].tolist() == [4, 8, 0]
-    rows = {key: row for row, key in enumerate(variants)}
+    rows = {key[:3]: row for row, key in enumerate(variants)}
     dynamic = [(rows[a, "ink", "intact"], rows[b, "mosaic", "intact"]) for a, b in ("ab", "ba", "cd", "dc")]
     first, second = (x[[pair[side] for pair in dynamic]].double().numpy() for side in (0, 1))
     middle = (first.mean(0) + second.mean(0)) / 2
@@ -411,12 +424,11 @@ def test_a_stage_that_never_varies_says_so(tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"threshold": -0.1}, r"'threshold' must be a float in the range \[0, 1\]. Got -0.1"),
-        ({"threshold": 1.1}, "'threshold'.*Got 1.1"),
-        ({"confidence": 0}, "Got 1000, 0 and 0"),
-        ({"confidence": 1}, "Got 1000, 1 and 0"),
-        ({"replicates": 0}, "Got 0, 0.95 and 0"),
-        ({"seed": -1}, "Got 1000, 0.95 and -1"),
+        ({"confidence": 0}, "Got 1000, 0, 0 and 20"),
+        ({"confidence": 1}, "Got 1000, 1, 0 and 20"),
+        ({"replicates": 0}, "Got 0, 0.95, 0 and 20"),
+        ({"seed": -1}, "Got 1000, 0.95, -1 and 20"),
+        ({"nulls": -1}, "Got 1000, 0.95, 0 and -1"),
         ({"style_weights": {"ink": -1}}, "'ink' must be 0 or more. Got -1"),
         ({"style_weights": {"ink": np.inf}}, "'ink' must be 0 or more. Got inf"),
         ({"style_weights": {"ink": np.nan}}, "'ink' must be 0 or more. Got nan"),
@@ -427,12 +439,19 @@ def test_options_out_of_range_are_refused(options, says):
         Scoring(**options)
 
 
+@pytest.mark.parametrize("threshold", [-0.1, 1.1])
+def test_a_threshold_out_of_range_is_refused(threshold):
+    with pytest.raises(UserError, match=rf"'threshold'.* must be a float in the range \[0, 1\]. Got {threshold}"):
+        Released(threshold)
+
+
 def test_the_ends_of_the_ranges_are_allowed():
-    for options in ({"threshold": 0}, {"threshold": 1}, {"replicates": 1}, {"style_weights": {"ink": 0}}):
+    for options in ({"replicates": 1}, {"nulls": 0}, {"style_weights": {"ink": 0}}):
         Scoring(**options)
+    assert [Released(threshold).threshold for threshold in (0, 1)] == [0, 1]
 
 
 def test_the_published_protocol_is_the_default():
     scoring = Scoring()
-    assert (scoring.threshold, scoring.replicates, scoring.confidence, scoring.seed) == (0.5, 1000, 0.95, 0)
+    assert (scoring.replicates, scoring.confidence, scoring.seed, Released().threshold) == (1000, 0.95, 0, 0.5)
     assert (scoring.rule, scoring.style_weights) == (PairRule(), {})

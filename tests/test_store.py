@@ -97,7 +97,7 @@ def test_a_store_without_shards_is_empty(tmp_path):
     assert store.shards() == store.records() == []
     assert store.units() == {}
     assert store.judgements() is None
-    assert list(store.index().columns) == ["video", "style", "order"]
+    assert list(store.index().columns) == ["video", "style", "order", "replicate"]
     assert len(store.index()) == 0
     assert not store.has(0)
 
@@ -143,7 +143,7 @@ def test_judgements_stand_beside_their_rows_and_missing_ones_are_missing(tmp_pat
     fill(store, 1, ["b"], 1, judgements=[{}, {"J": 1.0}, {}, {"F": 2.0}])
     fill(store, 2, ["c"], 2, skipped=["c"])
     index = store.index()
-    assert index.columns.tolist() == ["video", "style", "order", "J", "F"]
+    assert index.columns.tolist() == ["video", "style", "order", "replicate", "J", "F"]
     np.testing.assert_allclose(index["J"], [0, 0.1, 0.2, 0.3, np.nan, 1, np.nan, np.nan])
     np.testing.assert_allclose(index["F"], [0, -1, -2, -3, np.nan, np.nan, np.nan, 2])
     assert keys(store) == keys_of("a") + keys_of("b")
@@ -154,7 +154,7 @@ def test_judgements_name_the_sequence_of_their_video(tmp_path):
     rows = rows_of(["a", "b"])
     store.write(0, keys_of("a") + keys_of("b"), rows, [record("a", sequence="film"), record("b")], [{"J": 1.0}] * 8)
     judged = store.judgements()
-    assert judged.columns.tolist() == ["video", "sequence", "style", "order", "J"]
+    assert judged.columns.tolist() == ["video", "sequence", "style", "order", "replicate", "J"]
     assert judged["sequence"].fillna("none").tolist() == ["film"] * 4 + ["none"] * 4
     pd.testing.assert_frame_equal(judged.drop(columns="sequence"), store.index())
 

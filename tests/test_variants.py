@@ -67,7 +67,9 @@ def codes(clip):
 
 
 def shown(source, recipe, conditions, video=0):
-    return dict(prepare_video(source, source.videos[video], recipe, conditions).variants())
+    """``(video, style, order)`` → what a model sees of it."""
+    prepared = prepare_video(source, source.videos[video], recipe, conditions)
+    return {key[:3]: inputs for key, inputs in prepared.variants()}
 
 
 # --- keys and seeds ----------------------------------------------------------------------------------------------
@@ -136,7 +138,7 @@ def test_the_intact_order_plays_the_frames_of_the_recipe_in_every_style():
     seen = shown(Coded(), RECIPE, Conditions(DISK))
     first = (40 - 16) // 2
     for style in DISK:
-        clip = seen[Variant("v0", style, "intact")]
+        clip = seen["v0", style, "intact"]
         assert clip.shape == (3, 8, 16, 16)
         assert codes(clip)[:, 0].tolist() == [first + int(15 * i / 7) for i in range(8)]
         assert set(codes(clip)[:, 1]) == {int(style)}

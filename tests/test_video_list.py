@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from media import coded_frames, numbers, only, slow_clip, write_frames, write_video
+from planted import released
 from torch import nn
 
 import static_dynamic as sd
@@ -295,10 +296,10 @@ def test_a_measurement_takes_a_list_and_goes_on_without_a_missing_file(data):
     net, stages = network()
     path = write(data, "path,label,start,end\nclips/a.mp4,x,0,3\nclips/a.mp4,y,3,6\nframes/d,x\nclips/gone.mp4,y\n")
     options = {"recipe": Recipe(frames=8, rate=1, crop=16), "compute": sd.Compute(max_bad=0.5)}
-    result = sd.measure(net, path, stages, **options)
+    result = released(net, path, stages, **options)
     assert [line for line in result.warnings if "gone" in line] == [
         f"Skipped clips/gone.mp4: {path}, line 5: there is no file or folder {data / 'clips/gone.mp4'}."
     ]
     assert set(result.layers["videos"]) == {2}  # two parts of one file are one
     paths = [data / "clips" / "a.mp4", os.fspath(data / "frames" / "d")]
-    assert set(sd.measure(net, paths, stages, **options).layers["videos"]) == {2}
+    assert set(released(net, paths, stages, **options).layers["videos"]) == {2}

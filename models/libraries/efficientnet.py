@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from models.foreign import numbered
-from models.keys import State
+from models.libraries.foreign import numbered
+from models.libraries.vision import FrameByFrame
 from models.registry import register_model
 from models.spec import Recipe
-from models.vision import FrameByFrame
+from models.weights.keys import State
 
 # Published name of a layer → timm's.
 AROUND = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}

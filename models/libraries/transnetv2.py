@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from models.errors import ModelError
-from models.foreign import Wrapped
-from models.optional import need
+from models.libraries.foreign import Wrapped
+from models.libraries.optional import need
 from models.registry import register_model
 from models.spec import Recipe, Stage
 
