@@ -14,13 +14,16 @@ if TYPE_CHECKING:
     from static_dynamic import functional
     from static_dynamic.common.compute import Compute
     from static_dynamic.common.errors import BadClip, UserError
+    from static_dynamic.comparison import compare
     from static_dynamic.estimators.pairs import PairRule
     from static_dynamic.measurement import measure
     from static_dynamic.media.clip import Clip, FlowRecipe, Recipe, Video
     from static_dynamic.network.recorder import Recorder, record
     from static_dynamic.network.testing import check_model
+    from static_dynamic.planning import needed, sweep
+    from static_dynamic.reopening import open_run, score
     from static_dynamic.results import Result, load
-    from static_dynamic.score import Scoring
+    from static_dynamic.scoring import Scoring
     from static_dynamic.sources import open_source
 
 __version__ = "0.1.0"
@@ -35,14 +38,19 @@ _HOMES = {
     "Recipe": "media.clip",
     "Recorder": "network.recorder",
     "Result": "results",
-    "Scoring": "score",
+    "Scoring": "scoring",
     "UserError": "common.errors",
     "Video": "media.clip",
     "check_model": "network.testing",
+    "compare": "comparison",
     "load": "results",
     "measure": "measurement",
+    "needed": "planning",
+    "open_run": "reopening",
     "open_source": "sources",
     "record": "network.recorder",
+    "score": "reopening",
+    "sweep": "planning",
 }
 
 __all__ = [
@@ -58,11 +66,16 @@ __all__ = [
     "UserError",
     "Video",
     "check_model",
+    "compare",
     "functional",
     "load",
     "measure",
+    "needed",
+    "open_run",
     "open_source",
     "record",
+    "score",
+    "sweep",
 ]
 
 

@@ -28,7 +28,7 @@ from static_dynamic.network.recorder import Recorder
 from static_dynamic.network.stages import Stages
 from static_dynamic.network.twins import Untrained, make_twins
 from static_dynamic.results import Result
-from static_dynamic.score import Scoring, check_plans, score_store
+from static_dynamic.scoring import Scoring, check_plans, score_store
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import left_out_of, unused
 from static_dynamic.store import STUDY, Store

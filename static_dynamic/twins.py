@@ -15,12 +15,15 @@ from static_dynamic.media.clip import INTACT
 from static_dynamic.media.inputs import Inputs
 from static_dynamic.network.fingerprint import weights_digest
 from static_dynamic.network.twins import Twin, has_batch_statistics, set_batch_statistics
-from static_dynamic.score import Scoring, score_store
+from static_dynamic.scoring import Scoring, score_store
 from static_dynamic.store import Store
 from static_dynamic.variants import PreparedVideo, stack
 
 CALIBRATION_VIDEOS = 16
 """Videos on which statistics of batch normalisation are set."""
+TWIN = "twin-"
+TWIN_FOLDERS = f"{TWIN}[0-9]"
+"""Stores of twins, within that of the model."""
 KEY = ["stage", "estimator", "factor"]
 CONFIDENCE = 0.95
 
@@ -35,7 +38,7 @@ def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: boo
     subjects = []
     for number, twin in enumerate(twins, start=1):
         weights = {"twin": {"seed": twin.seed, "weights": weights_digest(twin.model)}}
-        folder = store.folder / f"twin-{number}"
+        folder = store.folder / f"{TWIN}{number}"
         subjects.append(Subject(study.recorder.like(twin.model), Store(folder, {**described, **weights}, resume)))
     shards = range(len(study.shards()))
     waiting = [

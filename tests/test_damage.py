@@ -13,7 +13,7 @@ from planted import RECIPE, STAGES, STYLES, PlantedModel, PlantedVideos
 
 import static_dynamic as sd
 from static_dynamic.estimators.released import Released
-from static_dynamic.score import Scoring, score_store
+from static_dynamic.scoring import Scoring, score_store
 from static_dynamic.store import Store
 from static_dynamic.variants import Variant
 

@@ -18,7 +18,7 @@ from static_dynamic.functional import (
     released_unitwise,
     resample,
 )
-from static_dynamic.score import Scoring, score_store
+from static_dynamic.scoring import Scoring, score_store
 from static_dynamic.store import Store
 from static_dynamic.variants import Variant
 

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal, NamedTuple, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from static_dynamic.common.errors import UserError
 from static_dynamic.estimators.design import Design, Ints, Table
 from static_dynamic.functional.contrasts import Array, Contrast, cell_sums
 from static_dynamic.functional.resampling import FEWEST_VIDEOS
@@ -70,6 +71,9 @@ class Plan(Protocol):
 
     def alike(self, x: npt.NDArray[np.float32]) -> bool:
         """Whether the conditions that are compared give equal rows ``(rows, U)``, but for rounding."""
+
+    def without_a_style(self) -> "Sequence[Plan]":
+        """The same without each style in turn; nothing where it needs every style that there is."""
 
     @property
     def incomplete(self) -> Sequence[str]:
@@ -136,6 +140,7 @@ class CellPlan:
     """Rows as a table of videos and cells, and which covariances are taken."""
 
     estimator: "CellEstimator"
+    cells: Sequence[Cell]
     table: Table
     contrasts: Mapping[str, Contrast]
     incomplete: Sequence[str] = ()
@@ -174,6 +179,21 @@ class CellPlan:
 
     def repeated(self) -> None:
         """Replicates are conditions of their own here."""
+
+    def without_a_style(self) -> "Sequence[CellPlan]":
+        """See `Plan.without_a_style`."""
+        styles = list(dict.fromkeys(cell.style for cell in self.cells))
+        kept = [[i for i, cell in enumerate(self.cells) if cell.style != style] for style in styles]
+        try:
+            return [self._only(columns) for columns in kept] if len(styles) > 1 else []
+        except UserError:
+            return []
+
+    def _only(self, columns: Sequence[int]) -> "CellPlan":
+        """The same for some of the cells."""
+        cells = [self.cells[i] for i in columns]
+        table = replace(self.table, rows=self.table.rows[:, columns])
+        return replace(self, cells=cells, table=table, contrasts=self.estimator.contrasts(cells))
 
     def alike(self, x: npt.NDArray[np.float32]) -> bool:
         """Whether the first two cells are."""
@@ -218,7 +238,11 @@ class CellEstimator(Estimator):
 
     @abstractmethod
     def contrasts(self, cells: Sequence[Cell]) -> Mapping[str, Contrast]:
-        """Name → the pairs of cells over which a covariance is averaged."""
+        """Name → the pairs of cells over which a covariance is averaged.
+
+        Raises:
+            UserError: If the cells are too few.
+        """
 
     @abstractmethod
     def values(self, covariance: Mapping[str, Array]) -> Estimates:
@@ -231,4 +255,4 @@ class CellEstimator(Estimator):
     def plan(self, design: Design) -> CellPlan:
         """See `Estimator.plan`."""
         cells = self.compared(design)
-        return CellPlan(self, design.table(cells, self.name), self.contrasts(cells), design.incomplete(cells))
+        return CellPlan(self, cells, design.table(cells, self.name), self.contrasts(cells), design.incomplete(cells))

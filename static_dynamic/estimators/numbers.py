@@ -14,7 +14,7 @@ from static_dynamic.common.seeds import derive_seed
 from static_dynamic.estimators.base import Estimates, Estimator, Plan
 from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.nulls import false_discovery, pooled_p
-from static_dynamic.functional.resampling import Resamples, resample
+from static_dynamic.functional.resampling import Resamples, fold_sizes, resample, widened
 from static_dynamic.store import Store
 
 BLOCK_BYTES = 64 * 2**20
@@ -29,12 +29,14 @@ class Resampling:
         confidence: Of the intervals.
         nulls: Draws of pairs of unrelated videos.
         seed: Of both.
+        styles: Whether intervals cover the choice of styles too.
     """
 
     replicates: int = 1000
     confidence: float = 0.95
     nulls: int = 20
     seed: int = 0
+    styles: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,19 @@ class Sample:
         replicates: Bootstrap rows.
         layer: Column of the layer table → ``(rows, Q)``: on all videos, the bootstrap, the jackknife.
         units: ``(1 + jackknife rows, Q, U)`` float32: on all videos, the jackknife.
+        fewer_styles: Column → ``(K, Q)``: the layer's numbers without each style in turn, where it has several.
     """
 
     videos: tuple[str, ...]
     replicates: int
     layer: Mapping[str, Array]
     units: npt.NDArray[np.float32]
+    fewer_styles: Mapping[str, Array] = field(default_factory=dict)
+
+    @property
+    def left_out(self) -> Array:
+        """Videos that each jackknife row leaves out."""
+        return fold_sizes(len(self.videos), len(self.units) - 1)
 
 
 @dataclass(frozen=True)
@@ -106,19 +115,21 @@ class Scorer:
         draws = range(resampling.nulls if enough else 0)
         self.strangers = [plan.unrelated(derive_seed(resampling.seed, "unrelated", draw)) for draw in draws]
         self.again = plan.repeated() if enough else None
+        self.fewer_styles = plan.without_a_style()
 
     def numbers(self, store: Store, stage: str, units: int) -> Numbers:
         """Score a stage of a store."""
         layer, ceiling, null = _Sums(), _Sums(), [_Sums() for _ in self.strangers]
+        without = [_Sums() for _ in self.fewer_styles]
         tables, kept, chance, alike = [], [], [], True
         for block in blocks(units, self.plan.size(len(self.resamples.weights))):
             x = store.stage(stage, block)
             estimates = self._estimates(x)
             layer.add(estimates)
-            tables.append(self._unit_table(estimates.units, block))
+            tables.append(self._unit_table(estimates.units, self._sums_of(self.fewer_styles, x, without), block))
             kept.append(_for_comparison(self.resamples, estimates.units))
             alike = alike and self.plan.alike(x)
-            chance.append(self._by_chance(x, null))
+            chance.append(self._sums_of(self.strangers, x, null))
             if self.again is not None:
                 ceiling.add(_once(self.again, x))
         table = pd.concat(tables, ignore_index=True)
@@ -126,12 +137,15 @@ class Scorer:
             table = self._with_p(table, np.concatenate(chance, -1))
         table.insert(0, "stage", stage)
         columns = self.estimator.layer(layer.ratios, units)
-        return Numbers(
-            self._layer_table(stage, units, layer.ratios, columns, null, ceiling),
-            table,
-            Sample(self.plan.videos, self.resamples.replicates, columns, np.concatenate(kept, -1)),
-            alike,
+        fewer = [self.estimator.layer(sums.ratios, units) for sums in without]
+        sample = Sample(
+            self.plan.videos,
+            self.resamples.replicates,
+            columns,
+            np.concatenate(kept, -1),
+            {name: np.concatenate([each[name] for each in fewer]) for name in columns} if fewer else {},
         )
+        return Numbers(self._layer_table(stage, units, layer.ratios, sample, null, ceiling), table, sample, alike)
 
     def _estimates(self, x: npt.NDArray[np.float32]) -> Estimates:
         """The numbers on every resample; undefined with too few videos for them."""
@@ -140,19 +154,27 @@ class Scorer:
             return estimates
         return Estimates(*(np.full_like(part, np.nan) for part in estimates))
 
-    def _by_chance(self, x: npt.NDArray[np.float32], sums: Sequence[_Sums]) -> Array:
-        """Numbers of units where every second clip is that of another video, ``(draws, Q, U)``."""
+    def _sums_of(self, plans: Sequence[Plan], x: npt.NDArray[np.float32], sums: Sequence[_Sums]) -> Array:
+        """Numbers of units by other plans, ``(plans, Q, U)``; those of the layer are added to their sums."""
         found = []
-        for stranger, total in zip(self.strangers, sums, strict=True):
-            estimates = _once(stranger, x)
+        for plan, total in zip(plans, sums, strict=True):
+            estimates = _once(plan, x)
             total.add(estimates)
             found.append(estimates.units[0])
         return np.array(found)
 
-    def _unit_table(self, values: Array, block: slice) -> pd.DataFrame:
-        """One row per unit of a block; ``values`` is ``(R, Q, U)``."""
+    def _interval(self, values: Array, fewer: Array) -> tuple[Array, Array]:
+        """Ends of the interval of a number on all resamples ``(R, …)`` and without each style ``(K, …)``."""
+        resampling = self.resampling
+        ends = self.resamples.interval(values, resampling.confidence, self.estimator.bounded)
+        if not resampling.styles or not len(fewer):
+            return ends
+        return widened(values[0], ends, fewer, resampling.confidence)
+
+    def _unit_table(self, values: Array, fewer: Array, block: slice) -> pd.DataFrame:
+        """One row per unit of a block; ``values`` is ``(R, Q, U)``, ``fewer`` without each style ``(K, Q, U)``."""
         estimator, resamples = self.estimator, self.resamples
-        low, high = resamples.interval(values, self.resampling.confidence, estimator.bounded)
+        low, high = self._interval(values, fewer)
         columns: dict[str, object] = {"unit": np.arange(block.start, block.stop), "estimator": estimator.name}
         for q, name in self._shown():
             columns |= {name: values[0, q], f"{name}_low": low[q], f"{name}_high": high[q]}
@@ -178,25 +200,28 @@ class Scorer:
         stage: str,
         units: int,
         ratios: Array,
-        columns: Mapping[str, Array],
+        sample: Sample,
         null: Sequence[_Sums],
         ceiling: _Sums,
     ) -> pd.DataFrame:
-        estimator, resamples = self.estimator, self.resamples
+        estimator = self.estimator
         table: dict[str, object] = {
             "stage": stage,
             "estimator": estimator.name,
             "factor": list(self.plan.quantities),
         }
-        for name, values in columns.items():
+        for name, values in sample.layer.items():
             scale = 100 if name == "share" else 1
-            ends = resamples.interval(values / scale, self.resampling.confidence, estimator.bounded)
+            ends = self._interval(values / scale, sample.fewer_styles.get(name, np.empty(0)) / scale)
             table |= {name: values[0], f"{name}_low": scale * ends[0], f"{name}_high": scale * ends[1]}
         table |= estimator.published(ratios[0], units)
         tested = np.array([name in estimator.tested for name in self.plan.quantities])
         if null:
             of_strangers = [estimator.layer(sums.ratios, units)[estimator.column][0] for sums in null]
             table["null"] = np.where(tested, np.mean(of_strangers, 0), np.nan)
+        if sample.fewer_styles:
+            over_styles = sample.fewer_styles[estimator.column]
+            table |= {"style_low": over_styles.min(0), "style_high": over_styles.max(0)}
         if self.again is not None:
             table["ceiling"] = np.where(tested, estimator.layer(ceiling.ratios, units)[estimator.column][0], np.nan)
         return pd.DataFrame(table | {"units": units, "pairs": list(self.plan.pairs), "videos": len(self.plan.videos)})

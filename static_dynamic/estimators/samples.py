@@ -9,7 +9,7 @@ from safetensors.numpy import load, save
 
 from static_dynamic.estimators.numbers import Sample
 
-UNITS = "units"
+UNITS, FEWER = "units", "fewer."
 
 
 def samples_as_bytes(samples: Mapping[tuple[str, str], Sample]) -> bytes:
@@ -19,6 +19,8 @@ def samples_as_bytes(samples: Mapping[tuple[str, str], Sample]) -> bytes:
         about.append([estimator, stage, list(sample.videos), sample.replicates])
         arrays[f"{number}.{UNITS}"] = np.ascontiguousarray(sample.units)
         arrays |= {f"{number}.{column}": np.ascontiguousarray(values) for column, values in sample.layer.items()}
+        fewer = sample.fewer_styles
+        arrays |= {f"{number}.{FEWER}{column}": np.ascontiguousarray(values) for column, values in fewer.items()}
     return bytes(save(arrays, {"samples": json.dumps(about)}))
 
 
@@ -38,5 +40,7 @@ def read_samples(content: bytes) -> dict[tuple[str, str], Sample]:
     for number, (estimator, stage, videos, replicates) in enumerate(about):
         own = {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith(f"{number}.")}
         units = own.pop(UNITS)
-        found[estimator, stage] = Sample(tuple(videos), replicates, own, units)
+        layer = {name: values for name, values in own.items() if not name.startswith(FEWER)}
+        fewer = {name.removeprefix(FEWER): values for name, values in own.items() if name.startswith(FEWER)}
+        found[estimator, stage] = Sample(tuple(videos), replicates, layer, units, fewer)
     return found

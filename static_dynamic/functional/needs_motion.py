@@ -60,7 +60,7 @@ def needs_motion(
         c = mean of cov(z, f), cov(z, f'), cov(z', f), cov(z', f')
         still = c² / (cov(z, z') · max(cov(f, f'), 0.02 var z))
         needs-motion = 1 - still, within 0..1;  1 where c ≤ 0
-        reliability = cov(z, z') / var z
+        reliability = cov(z, z') / var z, at most 1
         layer = Σ_i w_i needs-motion_i / Σ_i w_i,   w_i = max(cov(z, z'), 0)
 
     A unit that multiplies motion with something reads 1: without motion it is silent, so it needs it.
@@ -107,7 +107,7 @@ def motion_shares(covariance: Mapping[str, Array]) -> tuple[Array, Array, Array]
     weight = np.where(variance > 0, np.maximum(intact, 0), 0)
     with np.errstate(invalid="ignore", divide="ignore"):
         still = np.maximum(kept, 0) ** 2 / (weight * np.maximum(frozen, FLOOR * variance))
-        reliability = np.where(variance > 0, intact / variance, np.nan)
+        reliability = np.where(variance > 0, np.minimum(intact / variance, 1), np.nan)
     return 1 - np.clip(np.where(weight > 0, still, 0), 0, 1), reliability, weight
 
 

@@ -68,7 +68,10 @@ def class_shares(units: pd.DataFrame, classes: Sequence[str] = UNIT_CLASSES) -> 
 def of_estimator(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """The rows of one estimator, without columns that it has not."""
     rows = table[table["estimator"] == name].reset_index(drop=True)
-    return rows.dropna(axis="columns", how="all") if len(rows) else rows
+    if rows.empty:
+        return rows
+    rows = rows.dropna(axis="columns", how="all")
+    return rows.astype({"dims": "int64"}) if "dims" in rows else rows  # beside other estimators they were floats
 
 
 def quality_means(quality: pd.DataFrame) -> pd.DataFrame:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from static_dynamic.common.errors import UserError
+from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.estimators.base import Estimator, Plan
 from static_dynamic.estimators.design import Design
 from static_dynamic.estimators.numbers import Numbers, Resampling, Sample, Scorer, blocks
@@ -16,10 +16,12 @@ from static_dynamic.store import Store
 from static_dynamic.variants import Conditions, Variant
 
 ENOUGH_VIDEOS = 50
+INTERVALS = ("videos", "styles")
+"""What the intervals cover the choice of."""
 COLUMNS = (
     *("stage", "estimator", "factor"),
     *("score", "score_low", "score_high", "share", "share_low", "share_high"),
-    *("dims", "percent", "null", "ceiling", "units", "pairs", "videos"),
+    *("dims", "percent", "null", "ceiling", "style_low", "style_high", "units", "pairs", "videos"),
 )
 """Of the layer table."""
 
@@ -34,6 +36,7 @@ class Scoring:
         confidence: Of the intervals.
         seed: Of the bootstrap, and of the partners in pairs of unrelated videos.
         nulls: How often partners are drawn for what pairs of unrelated videos give; 0 leaves it out.
+        interval: ``videos``: intervals cover the choice of videos, for these styles; ``styles``: that of styles too.
         style_weights: Style → weight, 0 or more; 1 for those not named, as published. A pair counts with the product of
             the weights of its two styles.
     """
@@ -43,12 +46,15 @@ class Scoring:
     confidence: float = 0.95
     seed: int = 0
     nulls: int = 20
+    interval: str = "videos"
     style_weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for style, weight in self.style_weights.items():
             if not 0 <= weight < np.inf:
                 raise UserError(f"The weight of style {style!r} must be 0 or more. Got {weight}.")
+        if self.interval not in INTERVALS:
+            raise unknown("interval", self.interval, INTERVALS)
         if not 0 < self.confidence < 1 or self.replicates < 1 or self.seed < 0 or self.nulls < 0:
             raise UserError(
                 "The intervals need replicates ≥ 1, confidence in (0, 1), seed ≥ 0 and nulls ≥ 0. "
@@ -63,7 +69,7 @@ class Scoring:
     @property
     def resampling(self) -> Resampling:
         """How videos are resampled."""
-        return Resampling(self.replicates, self.confidence, self.nulls, self.seed)
+        return Resampling(self.replicates, self.confidence, self.nulls, self.seed, self.interval == "styles")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,213 @@
+"""Two measurements side by side: what one network needs more than another, over the same videos."""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from static_dynamic.common.errors import UserError
+from static_dynamic.estimators.numbers import Sample
+from static_dynamic.functional.contrasts import Array
+from static_dynamic.functional.resampling import jackknife_interval
+from static_dynamic.results import Result, load
+from static_dynamic.studies import study_differences
+
+OF_THE_MODEL = ("model", "weights", "structure", "stages", "pool", "checkpoint", "twin")
+"""Parts of a study in which networks may differ that are shown the same clips."""
+OF_THE_SCORING = ("scoring.nulls", "scoring.replicates", "cells", "style_files")
+"""Parts that change no number that is compared, or that each estimator has of its own."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Differences of one measurement from another.
+
+    Attributes:
+        names: What the two are called.
+        layers: One row per estimator, stage and factor: the ``first`` and the ``second`` number, ``difference``
+            (second less first), ``low``, ``high``, ``differs``: whether the interval leaves out 0, and ``grain``: half
+            of the spread of random twins, so that a smaller difference may be that of two seeds.
+        units: The same per unit, where both stages have as many.
+        paired: Whether the two saw the same videos, so that what varies over videos cancels.
+        notes: What a reader must know.
+    """
+
+    names: tuple[str, str]
+    layers: pd.DataFrame
+    units: pd.DataFrame
+    paired: bool
+    notes: list[str]
+
+    def _repr_html_(self) -> str:
+        """Shown by notebooks."""
+        notes = "".join(f"<li>{note}</li>" for note in self.notes)
+        title = f"<p><b>{self.names[1]} less {self.names[0]}</b></p>"
+        return f"{title}{self.layers.round(2).to_html(index=False)}<ul>{notes}</ul>"
+
+
+def compare(
+    first: Result | str | Path,
+    second: Result | str | Path,
+    *,
+    stages: Mapping[str, str] | None = None,
+    other_clips: bool = False,
+    confidence: float = 0.95,
+) -> Comparison:
+    """How the numbers of two measurements differ: of two networks, two checkpoints, or two seeds of one.
+
+    Over the same videos differences are paired: ``θ_2 - θ_1`` is computed on every jackknife row, and its interval is
+    that of :func:`static_dynamic.functional.jackknife_interval`. Otherwise the variances add up.
+
+    Args:
+        first: A result, or the folder of one.
+        second: The same.
+        stages: Stage of the first → stage of the second; ``None`` takes stages of one name.
+        other_clips: Whether the two may have seen other clips; what differs is then a note.
+        confidence: Of the intervals.
+
+    Raises:
+        UserError: If they saw other clips, have no estimator or no stage in common, or hold no resamples.
+
+    Example:
+        >>> compare("runs/seed1", "runs/seed2").layers  # doctest: +SKIP
+    """
+    results, names = [], []
+    for number, given in enumerate((first, second), start=1):
+        result = given if isinstance(given, Result) else load(given)
+        model = str(result.manifest.get("study", {}).get("model", f"measurement {number}"))
+        results.append(result)
+        names.append(model if isinstance(given, Result) else Path(given).name)
+    one, other = results
+    notes = _other_clips(one, other, other_clips)
+    pairs = list(_common(one, other, stages))
+    tables = [_differences(key, *samples, one.described(key[0])["column"], confidence) for key, samples in pairs]
+    paired = all(a.videos == b.videos for _, (a, b) in pairs)
+    if not paired:
+        notes.append("The two saw other videos, so differences are not paired and their intervals are wider.")
+    layers, units = (pd.concat(tables, ignore_index=True) for tables in zip(*tables, strict=True))
+    layers = _with_grain(_with_factors(layers, one), results)
+    if (small := layers["differs"] & (layers["difference"].abs() < layers["grain"])).any():
+        notes.append(f"{int(small.sum())} differences leave out 0, and are smaller than the spread of random twins.")
+    return Comparison((names[0], names[1]), layers, _with_factors(units, one), paired, notes)
+
+
+def _other_clips(one: Result, other: Result, allowed: bool) -> list[str]:
+    """What differs in the clips that the two saw, as notes."""
+    if "study" not in one.manifest or "study" not in other.manifest:
+        return ["One of the results does not say which clips were shown."]
+    found = study_differences(one.manifest, other.manifest, (*OF_THE_MODEL, *OF_THE_SCORING))
+    if found and not allowed:
+        raise UserError(
+            f"These measurements saw other clips: {'; '.join(found.values())}. Shares belong to clips: measure both on "
+            "the same ones, or compare them nevertheless with `other_clips=True`."
+        )
+    return [f"Other clips: {said}." for said in found.values()]
+
+
+ARROW = " → "
+Key = tuple[str, str, str]
+"""Estimator, stage of the first, stage of the second."""
+
+
+def _common(
+    one: Result, other: Result, stages: Mapping[str, str] | None
+) -> Iterator[tuple[Key, tuple[Sample, Sample]]]:
+    """The samples of both for every estimator and stage that both have."""
+    if not one.samples or not other.samples:
+        raise UserError("One of the results holds no numbers on resamples: score its store again (`score`).")
+    estimators = [name for name in one.estimators if name in other.estimators]
+    if not estimators:
+        raise UserError(
+            f"There is no estimator that both have: {', '.join(one.estimators)}; {', '.join(other.estimators)}."
+        )
+    matched = stages or {stage: stage for stage in one.stages if stage in other.stages}
+    _check_stages(matched, one.stages, other.stages)
+    for estimator in estimators:
+        for here, there in matched.items():
+            samples = one.samples.get((estimator, here)), other.samples.get((estimator, there))
+            if samples[0] is not None and samples[1] is not None:
+                yield (estimator, here, there), (samples[0], samples[1])
+
+
+def _check_stages(matched: Mapping[str, str], here: Collection[str], there: Collection[str]) -> None:
+    if not matched:
+        raise UserError(
+            f"There is no stage that both have: {', '.join(here)}; {', '.join(there)}. Say which belong together, e.g. "
+            f"`stages={{{list(here)[-1]!r}: {list(there)[-1]!r}}}`."
+        )
+    for wanted, known in ((matched.keys(), here), (matched.values(), there)):
+        if missing := [stage for stage in wanted if stage not in known]:
+            raise UserError(f"There is no stage {missing[0]!r}: {', '.join(known)}.")
+
+
+def _differences(
+    key: Key, one: Sample, other: Sample, column: str, confidence: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Differences of the layer and of its units."""
+    estimator, here, there = key
+    stage = here if here == there else f"{here}{ARROW}{there}"
+    rows = [
+        np.concatenate([sample.layer[column][:1], sample.layer[column][1 + sample.replicates :]])
+        for sample in (one, other)
+    ]
+    quantities = min(values.shape[1] for values in rows)
+    layers = _table(rows[0][:, :quantities], rows[1][:, :quantities], one, other, confidence)
+    layers = layers.assign(estimator=estimator, stage=stage, quantity=np.arange(quantities))
+    if one.units.shape[1:] != other.units.shape[1:]:
+        return layers, pd.DataFrame()
+    count, units = one.units.shape[1:]
+    flat = [sample.units.astype(np.float64).reshape(len(sample.units), -1) for sample in (one, other)]
+    table = _table(flat[0], flat[1], one, other, confidence)
+    numbers = {"quantity": np.repeat(np.arange(count), units), "unit": np.tile(np.arange(units), count)}
+    return layers, table.assign(estimator=estimator, stage=stage, **numbers)
+
+
+def _table(first: Array, second: Array, one: Sample, other: Sample, confidence: float) -> pd.DataFrame:
+    """Differences with intervals; each array is all videos and then the jackknife, ``(1 + rows, …)``."""
+    difference = second[0] - first[0]
+    if one.videos == other.videos:
+        low, high = jackknife_interval(difference, second[1:] - first[1:], one.left_out, confidence)
+    else:
+        reach = [
+            np.subtract(*jackknife_interval(values[0], values[1:], sample.left_out, confidence)) / 2
+            for values, sample in ((first, one), (second, other))
+        ]
+        both = np.hypot(*reach)
+        low, high = difference - both, difference + both
+    differs = (low > 0) | (high < 0)
+    return pd.DataFrame(
+        {"first": first[0], "second": second[0], "difference": difference, "low": low, "high": high, "differs": differs}
+    )
+
+
+def _with_grain(layers: pd.DataFrame, results: Iterable[Result]) -> pd.DataFrame:
+    """With half of the spread of random twins, the larger one of the two; NaN without twins."""
+    spreads = [_spreads(result) for result in results]
+    keys = zip(layers["estimator"], layers["factor"], layers["stage"].str.split(ARROW), strict=True)
+    widths = [
+        [spread.get((estimator, factor, stage), np.nan) for spread, stage in zip(spreads, stages * 2, strict=False)]
+        for estimator, factor, stages in keys
+    ]
+    return layers.assign(grain=np.array(widths).max(1) / 2)
+
+
+def _spreads(result: Result) -> dict[tuple[str, str, str], float]:
+    """(Estimator, factor, stage) → how far random twins spread."""
+    table = result.layers
+    if "twin_high" not in table:
+        return {}
+    keys = zip(table["estimator"], table["factor"], table["stage"], strict=True)
+    return dict(zip(keys, table["twin_high"] - table["twin_low"], strict=True))
+
+
+def _with_factors(table: pd.DataFrame, result: Result) -> pd.DataFrame:
+    """Names in place of the numbers of quantities, and the columns that say what a row is about in front."""
+    if table.empty:
+        return table
+    names = {name: list(dict.fromkeys(result.layer(name)["factor"])) for name in result.estimators}
+    factor = [names[estimator][q] for estimator, q in zip(table["estimator"], table["quantity"], strict=True)]
+    front = ["stage", "estimator", "factor", *(["unit"] if "unit" in table else [])]
+    table = table.assign(factor=factor).drop(columns="quantity")
+    return table[[*front, *table.columns.difference(front, sort=False)]]

@@ -1,0 +1,135 @@
+"""A run that is on disk: its result, its store, and further scores from it without the model and the videos."""
+
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import as_path
+from static_dynamic.estimators.base import Estimator
+from static_dynamic.estimators.pairs import PairRule
+from static_dynamic.estimators.registry import describe_estimator, find_estimators
+from static_dynamic.results import MEASUREMENT, Result, load
+from static_dynamic.scoring import Scoring, score_store
+from static_dynamic.store import STUDY, Store
+from static_dynamic.twins import TWIN_FOLDERS, beside_twins, score_twins
+
+STORE = "store"
+"""The folder of a run in which its activations are."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run on disk.
+
+    Attributes:
+        folder: Of the run, or of its store alone.
+    """
+
+    folder: Path
+
+    @property
+    def stored(self) -> Path:
+        """The folder of the store."""
+        return self.folder if (self.folder / STUDY.file).exists() else self.folder / STORE
+
+    @cached_property
+    def store(self) -> Store:
+        """The activations."""
+        return Store.open(self.stored)
+
+    @cached_property
+    def twins(self) -> list[Store]:
+        """Those of the random twins."""
+        return [Store.open(folder) for folder in sorted(self.stored.glob(TWIN_FOLDERS)) if folder.is_dir()]
+
+    @cached_property
+    def result(self) -> Result:
+        """What was found when it was measured, or scored last."""
+        return load(self.folder)
+
+    def score(
+        self, estimators: str | Estimator | Iterable[str | Estimator] | None = None, scoring: Scoring | None = None
+    ) -> Result:
+        """Numbers of other estimators, or with other options, from the same activations.
+
+        Args:
+            estimators: By name or as objects; ``None`` takes the usual ones.
+            scoring: Pairs and intervals; ``None`` takes those of the run.
+
+        Raises:
+            UserError: If an estimator needs clips that were not shown.
+        """
+        chosen = find_estimators(estimators)
+        scoring = scoring or self.scoring
+        scores = score_store(self.store, scoring, chosen)
+        twins = score_twins(self.twins, scoring, chosen)
+        before = self._before()
+        manifest = {
+            "study": dict(self.store.study),
+            "videos": self.store.records(),
+            **before,
+            "scoring": asdict(scoring),
+            "estimators": [describe_estimator(one) for one in chosen],
+        }
+        quality = self.store.judgements()
+        return Result(
+            beside_twins(scores.layers, twins),
+            scores.units,
+            manifest,
+            scores.warnings,
+            quality,
+            scores.samples,
+            twins if self.twins else None,
+        )
+
+    def _before(self) -> dict[str, Any]:
+        """What the run's manifest says, where there is one."""
+        there = MEASUREMENT.read(self.folder) or {}
+        return {name: value for name, value in there.items() if name not in ("kind", "format", "warnings")}
+
+    @property
+    def scoring(self) -> Scoring:
+        """The scoring of the run, as far as it is known."""
+        said = dict(self._before().get("scoring") or {})
+        known = {name: said[name] for name in asdict(Scoring()) if name in said and name != "rule"}
+        return replace(Scoring(PairRule(**said.get("rule", {}))), **known)
+
+
+def open_run(folder: str | Path) -> Run:
+    """A run on disk: its ``result``, its ``store``, and ``score`` for other numbers from the same activations.
+
+    Args:
+        folder: Of a run (with ``run.json`` and ``store/``), or of a store.
+
+    Raises:
+        UserError: If there is neither.
+
+    Example:
+        >>> open_run("runs/i3d").score("needs_order,released").layer()  # doctest: +SKIP
+    """
+    run = Run(as_path(folder))
+    if not (run.folder / MEASUREMENT.file).exists() and not (run.stored / STUDY.file).exists():
+        raise UserError(f"There is no run in {folder}: neither {MEASUREMENT.file} nor a store ({STUDY.file}).")
+    return run
+
+
+def score(
+    run: Run | Store | str | Path,
+    estimators: str | Estimator | Iterable[str | Estimator] | None = None,
+    scoring: Scoring | None = None,
+) -> Result:
+    """Scores from activations on disk, without the model and the videos: see :meth:`Run.score`.
+
+    Args:
+        run: A run, or the folder of one or of its store, or a store.
+        estimators: By name or as objects; ``None`` takes the usual ones.
+        scoring: Pairs and intervals; ``None`` takes those of the run.
+
+    Raises:
+        UserError: If there is no run, or an estimator needs clips that were not shown.
+    """
+    opened = run if isinstance(run, Run) else Run(run.folder) if isinstance(run, Store) else open_run(run)
+    return opened.score(estimators, scoring)

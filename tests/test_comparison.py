@@ -1,0 +1,229 @@
+"""Two measurements side by side, planning from a run, and intervals that cover styles: each derived a second time."""
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from planted import RECIPE, PlantedModel, PlantedVideos
+from scipy.stats import t as student
+
+import static_dynamic as sd
+from misc import compare_runs
+from static_dynamic import functional
+from static_dynamic.common.commands import command
+from static_dynamic.estimators.needs_motion import NeedsMotion
+from static_dynamic.store import Store
+
+STAGES = {"planted": ("units", "N C"), "frames": ("frames", "N C T H W")}
+
+
+def measured(folder, seed=0, count=16, **options):
+    """A run of a network with other first weights for every seed."""
+    model = PlantedModel()
+    drawn = np.random.default_rng(seed).normal(size=(2, 3, 1, 1, 1)).astype(np.float32)
+    model.frames.weight.data += 0.3 * torch.from_numpy(drawn)
+    settings = {
+        "recipe": RECIPE,
+        "styles": ("1", "2", "3"),
+        "twins": 2,
+        "estimators": "needs_motion,released",
+        **options,
+    }
+    result = sd.measure(model, PlantedVideos(count), settings.pop("stages", STAGES), store=folder / "store", **settings)
+    result.save(folder)
+    return result
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory):
+    root = tmp_path_factory.mktemp("runs")
+    for seed in (0, 1):
+        measured(root / f"seed{seed}", seed)
+    return root
+
+
+def leave_one_out(folder):
+    """Needs-motion of a layer and its reliability without each video in turn, by the pure function."""
+    store = Store.open(folder / "store")
+    rows = dict(zip(store.variants(), store.stage("frames"), strict=True))
+    videos = list(dict.fromkeys(key.video for key in rows))
+    found = []
+    for left_out in videos:
+        kept = [video for video in videos if video != left_out]
+        cells = [(order, replicate) for replicate in (0, 1) for order in ("intact", "freeze")]
+        z = [np.array([rows[video, "original", *cell] for video in kept], np.float64) for cell in cells]
+        numbers = functional.needs_motion(*z)
+        variance = z[0].var(0, ddof=1)
+        again = [np.cov(z[0][:, i], z[2][:, i])[0, 1] for i in range(z[0].shape[1])]
+        reliable = np.minimum(again, variance).sum() / variance.sum()
+        found.append([100 * numbers.layer, 100 * reliable])
+    return np.array(found)
+
+
+def test_paired_differences_equal_those_of_both_runs_without_each_video(runs):
+    found = sd.compare(runs / "seed0", runs / "seed1")
+    assert found.paired
+    without = [leave_one_out(runs / f"seed{seed}") for seed in (0, 1)]
+    differences = without[1] - without[0]
+    spread = np.sqrt((len(differences) - 1) / len(differences) * ((differences - differences.mean(0)) ** 2).sum(0))
+    reach = student.ppf(0.975, len(differences) - 1) * spread
+    rows = found.layers.query("stage == 'frames' and estimator == 'needs_motion'")
+    both = [sd.load(runs / f"seed{seed}").layer("needs_motion").query("stage == 'frames'")["share"] for seed in (0, 1)]
+    difference = both[1].to_numpy() - both[0].to_numpy()
+    np.testing.assert_allclose(rows["first"], both[0], rtol=1e-9)
+    np.testing.assert_allclose(rows["second"], both[1], rtol=1e-9)
+    np.testing.assert_allclose(rows["difference"], difference, rtol=1e-9, atol=1e-9)
+    np.testing.assert_allclose(rows["low"], difference - reach, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(rows["high"], difference + reach, rtol=1e-6, atol=1e-6)
+    assert rows["differs"].tolist() == (np.abs(difference) > reach).tolist()
+
+
+def test_a_run_does_not_differ_from_itself(runs):
+    found = sd.compare(runs / "seed0", runs / "seed0")
+    assert (found.layers["difference"] == 0).all()
+    assert not found.layers["differs"].any()
+    assert (found.layers[["low", "high"]] == 0).all(axis=None)
+
+
+def test_units_are_compared_one_by_one(runs):
+    found = sd.compare(runs / "seed0", runs / "seed1").units
+    rows = found.query("estimator == 'released' and factor == 'static' and stage == 'frames'")
+    scores = [sd.load(runs / f"seed{seed}").unit("released").query("stage == 'frames'")["static"] for seed in (0, 1)]
+    np.testing.assert_allclose(rows["difference"], scores[1].to_numpy() - scores[0].to_numpy(), rtol=1e-5, atol=1e-6)
+    assert rows["unit"].tolist() == [0, 1]
+
+
+def test_the_grain_is_half_of_what_twins_spread_over(runs):
+    found = sd.compare(runs / "seed0", runs / "seed1").layers
+    ends = [sd.load(runs / f"seed{seed}").layers for seed in (0, 1)]
+    widths = np.maximum(*[(table["twin_high"] - table["twin_low"]) / 2 for table in ends])
+    keys = ["stage", "estimator", "factor"]
+    expected = ends[0][keys].assign(grain=widths)
+    merged = found.merge(expected, on=keys)
+    np.testing.assert_allclose(merged["grain_x"], merged["grain_y"])
+
+
+def test_other_clips_are_refused_with_what_differs_or_noted(runs, tmp_path):
+    measured(tmp_path / "few", count=9)
+    with pytest.raises(
+        sd.UserError, match=r"saw other clips: .*videos: 'v009', 'v010', 5 more only there.*`other_clips=True`"
+    ):
+        sd.compare(runs / "seed0", tmp_path / "few")
+    found = sd.compare(runs / "seed0", tmp_path / "few", other_clips=True)
+    assert not found.paired
+    assert any("only there" in note for note in found.notes)
+    both = [sd.load(folder).layer("released") for folder in (runs / "seed0", tmp_path / "few")]
+    reach = np.hypot(*[(table["share_high"] - table["share_low"]) / 2 for table in both])
+    rows = found.layers.query("estimator == 'released'")
+    np.testing.assert_allclose(rows["high"] - rows["low"], 2 * reach, rtol=1e-9)
+
+
+def test_stages_of_other_names_are_paired_on_request(runs, tmp_path):
+    measured(tmp_path / "renamed", 1, stages={"late": STAGES["frames"]})
+    with pytest.raises(sd.UserError, match=r"no stage that both have: planted, frames; late.*`stages="):
+        sd.compare(runs / "seed0", tmp_path / "renamed")
+    found = sd.compare(runs / "seed0", tmp_path / "renamed", stages={"frames": "late"}).layers
+    assert set(found["stage"]) == {"frames → late"}
+    same = sd.compare(runs / "seed0", runs / "seed1").layers.query("stage == 'frames'")
+    for column in ("difference", "low", "high", "grain"):
+        np.testing.assert_allclose(found[column], same[column])
+    with pytest.raises(sd.UserError, match="There is no stage 'early'"):
+        sd.compare(runs / "seed0", tmp_path / "renamed", stages={"early": "late"})
+
+
+def test_what_cannot_be_compared_is_named(runs):
+    one = sd.load(runs / "seed0")
+    with pytest.raises(sd.UserError, match="holds no numbers on resamples"):
+        sd.compare(one, replace(one, samples={}))
+    with pytest.raises(sd.UserError, match="no estimator that both have: needs_motion, released; needs_order"):
+        sd.compare(
+            one,
+            sd.score(runs / "seed0", "needs_motion")
+            and replace(one, layers=one.layers.assign(estimator="needs_order")),
+        )
+
+
+def test_the_command_prints_and_writes_the_differences(runs, tmp_path, capsys):
+    compare_runs.show([str(runs / "seed0"), str(runs / "seed1"), "--out", str(tmp_path / "out")])
+    out = capsys.readouterr().out
+    assert "seed1 less seed0" in out
+    written = pd.read_csv(tmp_path / "out" / "layers.csv")
+    expected = sd.compare(runs / "seed0", runs / "seed1").layers
+    pd.testing.assert_frame_equal(written[expected.columns], expected)
+    assert set(pd.read_csv(tmp_path / "out" / "units.csv")["comparison"]) == {"seed1 less seed0"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["ONE"], "Two runs or more"),
+        (["ONE", "nowhere"], "No result can be read"),
+        (["ONE", "ONE", "--stages", "a"], "a=b"),
+    ],
+)
+def test_slips_of_the_command_are_one_line(runs, capsys, arguments, says):
+    given = [str(runs / "seed0") if word == "ONE" else word for word in arguments]
+    says = "--stages pairs stages" if says == "a=b" else says
+    assert command(lambda: compare_runs.show(given)) == 2
+    err = capsys.readouterr().err
+    assert says in err
+    assert err.count("\n") == 1
+
+
+# ---------------------------------------------------------------- planning
+
+
+def test_needed_videos_follow_from_the_width_of_the_interval(runs):
+    result = sd.load(runs / "seed0")
+    found = sd.needed(result, 1.5, "released")
+    layer = result.layer("released")
+    reach = np.maximum(layer["share_high"] - layer["share"], layer["share"] - layer["share_low"])
+    expected = np.maximum(3, np.ceil(16 * (reach / 1.5) ** 2)).astype(int)
+    assert found["videos"].tolist() == [str(n) for n in expected]
+    assert sd.needed(result, 0.75, "released")["styles"].astype(int).gt(found["styles"].astype(int)).all()
+    with pytest.raises(sd.UserError, match=r"'points' must be positive\. Got 0"):
+        sd.needed(result, 0)
+
+
+def test_a_single_style_needs_no_further_ones(runs):
+    assert set(sd.needed(sd.load(runs / "seed0"))["styles"]) == {"–"}
+
+
+def test_a_sweep_classifies_the_same_numbers_at_other_borders(runs):
+    result = sd.load(runs / "seed0")
+    found = sd.sweep(result, "motion", [0.5, 0.75, 0.9])
+    assert found["value"].tolist() == [0.5, 0.5, 0.75, 0.75, 0.9, 0.9]
+    usual = found[found["value"] == 0.75].set_index("stage")[list(NeedsMotion.classes)]
+    np.testing.assert_allclose(usual, result.classes().loc[usual.index])
+    changed = sd.score(runs / "seed0", [NeedsMotion(motion=0.5)]).classes()
+    np.testing.assert_allclose(found[found["value"] == 0.5][list(NeedsMotion.classes)], changed)
+    with pytest.raises(sd.UserError, match="Nearest: motion"):
+        sd.sweep(result, "motoin", [0.5])
+
+
+# ---------------------------------------------------------------- styles
+
+
+def test_intervals_over_styles_are_those_of_videos_and_of_styles_together(runs):
+    usual, wide = (sd.score(runs / "seed0", "released", sd.Scoring(interval=over)) for over in ("videos", "styles"))
+    for stage in wide.stages:
+        fewer = []
+        for left_out in ("1", "2", "3"):
+            weights = {left_out: 0.0}
+            scored = sd.score(runs / "seed0", "released", sd.Scoring(style_weights=weights)).layer()
+            fewer.append(scored[scored["stage"] == stage]["share"].to_numpy())
+        fewer = np.array(fewer)
+        reach = student.ppf(0.975, 2) * np.sqrt(2 / 3 * ((fewer - fewer.mean(0)) ** 2).sum(0))
+        before, after = (result.layer()[result.layer()["stage"] == stage] for result in (usual, wide))
+        np.testing.assert_allclose(after["style_low"], fewer.min(0))
+        np.testing.assert_allclose(after["style_high"], fewer.max(0))
+        for end, sign in (("share_low", -1), ("share_high", 1)):
+            expected = before["share"] + sign * np.hypot(before[end] - before["share"], reach)
+            np.testing.assert_allclose(after[end], expected, rtol=1e-9)
+
+
+def test_what_intervals_can_cover_is_named():
+    with pytest.raises(sd.UserError, match="Nearest: styles"):
+        sd.Scoring(interval="style")

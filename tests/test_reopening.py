@@ -1,0 +1,145 @@
+"""Runs on disk: further scores from the activations alone, as if they had been measured so."""
+
+import json
+import shutil
+
+import pandas as pd
+import pytest
+from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
+
+import static_dynamic as sd
+from misc import score_run
+from static_dynamic.common.commands import command
+from static_dynamic.reopening import open_run
+from static_dynamic.store import Store
+
+ESTIMATORS = ("needs_motion", "needs_order", "released")
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory):
+    """A run of three estimators and two twins, and what it found."""
+    folder = tmp_path_factory.mktemp("runs") / "run"
+    result = sd.measure(
+        PlantedModel(),
+        PlantedVideos(12),
+        STAGES,
+        recipe=RECIPE,
+        styles=("1", "2", "3"),
+        estimators=ESTIMATORS,
+        twins=2,
+        store=folder / "store",
+        scoring=sd.Scoring(sd.PairRule(seed=3), replicates=50, seed=3),
+        provenance={"checkpoint": "some.pth"},
+    )
+    result.save(folder)
+    return folder, result
+
+
+def copied(measured, tmp_path):
+    return shutil.copytree(measured[0], tmp_path / "run")
+
+
+def test_the_scores_of_a_run_are_found_again_from_its_store(measured):
+    folder, result = measured
+    again = sd.score(folder, ESTIMATORS)
+    pd.testing.assert_frame_equal(again.layers, result.layers)
+    pd.testing.assert_frame_equal(again.units, result.units)
+    pd.testing.assert_frame_equal(again.twins, result.twins)
+    assert again.manifest["scoring"] == result.manifest["scoring"]
+    assert again.manifest["checkpoint"] == "some.pth"
+    assert set(result.warnings) >= set(again.warnings)
+
+
+@pytest.mark.parametrize("wanted", ["needs_order", ["released", "needs_motion"]])
+def test_some_of_the_estimators_give_what_all_gave(measured, wanted):
+    folder, result = measured
+    found = sd.open_run(folder).score(wanted)
+    assert found.estimators == ([wanted] if isinstance(wanted, str) else wanted)
+    for name in found.estimators:
+        pd.testing.assert_frame_equal(found.layer(name), result.layer(name))
+        pd.testing.assert_frame_equal(found.unit(name), result.unit(name), check_like=True)
+
+
+def test_a_run_has_its_result_and_its_store(measured):
+    folder, result = measured
+    run = open_run(str(folder))
+    pd.testing.assert_frame_equal(run.result.layers, result.layers)
+    assert run.store.study["model"] == "PlantedModel"
+    assert [store.study["twin"]["seed"] for store in run.twins] == [twin["seed"] for twin in result.manifest["twins"]]
+
+
+def test_a_store_alone_is_scored_too(measured, tmp_path):
+    """Without its twins."""
+    store = shutil.copytree(measured[0] / "store", tmp_path / "alone", ignore=shutil.ignore_patterns("twin-*"))
+    for given in (store, Store.open(store)):
+        found = sd.score(given, "released", sd.Scoring(sd.PairRule(seed=3), replicates=50, seed=3))
+        expected = measured[1].layer("released").drop(columns=["twin", "twin_low", "twin_high"])
+        pd.testing.assert_frame_equal(found.layer(), expected)
+    assert found.manifest["study"]["styles"] == ["1", "2", "3"]
+
+
+def test_other_options_change_the_intervals_and_not_the_numbers(measured):
+    folder, result = measured
+    narrow = sd.score(folder, "released", sd.Scoring(confidence=0.5, seed=3)).layer()
+    before = result.layer("released")
+    pd.testing.assert_series_equal(narrow["share"], before["share"])
+    assert (narrow["share_high"] - narrow["share_low"] < before["share_high"] - before["share_low"]).all()
+
+
+def test_clips_that_were_not_shown_are_named(tmp_path):
+    folder = tmp_path / "store"
+    options = {"recipe": RECIPE, "styles": ("1", "2"), "twins": 0, "store": folder}
+    sd.measure(PlantedModel(), PlantedVideos(4), STAGES, estimators="released", **options)
+    with pytest.raises(sd.UserError) as error:
+        sd.score(folder, "needs_motion")
+    assert "needs_motion needs clips that this store does not hold" in str(error.value)
+    assert "original, intact" in str(error.value)
+    assert "`estimators='needs_motion'`" in str(error.value)
+
+
+def test_where_there_is_no_run_one_line_says_so(tmp_path):
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(sd.UserError, match="There is no run in"):
+            sd.open_run(place)
+
+
+def test_the_command_replaces_tables_pictures_and_page(measured, tmp_path, capsys):
+    folder = copied(measured, tmp_path)
+    score_run.show([str(folder), "--estimators", "needs_order,released", "--confidence", "0.8"])
+    out = capsys.readouterr().out
+    assert "needs_order: Of what a unit reproducibly tells" in out
+    found = sd.load(folder)
+    assert found.estimators == ["needs_order", "released"]
+    assert found.manifest["scoring"]["confidence"] == 0.8
+    assert {"layers.svg", "units.png", "report.html"} <= {path.name for path in folder.iterdir()}
+    assert json.loads((folder / "run.json").read_text())["checkpoint"] == "some.pth"
+
+
+def test_the_command_writes_elsewhere_on_request(measured, tmp_path):
+    folder, before = copied(measured, tmp_path), (measured[0] / "layers.csv").read_bytes()
+    score_run.show([str(folder), "--estimators", "released", "--out", str(tmp_path / "new")])
+    assert (folder / "layers.csv").read_bytes() == before
+    assert sd.load(tmp_path / "new").estimators == ["released"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["nowhere"], "There is no run in nowhere"),
+        (["RUN", "--estimators", "needs_moton"], "Nearest: needs_motion"),
+        (["RUN", "--estimators", "released,released"], "The estimator released is asked for twice"),
+        (["RUN", "--interval", "videoss"], "invalid choice"),
+        (["RUN", "--confidence", "2"], "confidence in (0, 1)"),
+    ],
+)
+def test_slips_are_one_line_and_change_nothing(measured, tmp_path, capsys, arguments, says):
+    folder = copied(measured, tmp_path)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    given = [str(folder) if word == "RUN" else word for word in arguments]
+    assert command(lambda: score_run.show(given)) == 2
+    err = capsys.readouterr().err
+    assert says in err
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
