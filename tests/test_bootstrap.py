@@ -1,5 +1,7 @@
 """Intervals: equal to an independent implementation, and they hold the truth as often as they say."""
 
+from inspect import signature
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -70,9 +72,10 @@ def test_the_bca_interval_equals_scipys():
     weights = resample(60, replicates=20000, seed=3)
     values = weights.weights @ np.c_[x, x**2] / weights.weights.sum(1, keepdims=True)
     ours = weights.interval(values, 0.9)
+    seed = "rng" if "rng" in signature(scipy.stats.bootstrap).parameters else "random_state"  # before scipy 1.15
     for i, statistic in enumerate((np.mean, lambda sample, axis: np.mean(sample**2, axis))):
         theirs = scipy.stats.bootstrap(
-            (x,), statistic, n_resamples=20000, confidence_level=0.9, method="BCa", rng=4
+            (x,), statistic, n_resamples=20000, confidence_level=0.9, method="BCa", **{seed: np.random.default_rng(4)}
         ).confidence_interval
         np.testing.assert_allclose([ours[0][i], ours[1][i]], theirs, rtol=0.02)
 

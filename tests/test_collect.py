@@ -168,6 +168,16 @@ def test_a_reader_that_fails_in_its_own_way_costs_one_video(tmp_path, workers):
     assert sum(record["problem"] is not None for record in records) == 1
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_slip_that_a_reader_finds_ends_the_run_as_it_is(tmp_path, workers):
+    class Refuses(PlantedVideos):
+        def read(self, video, recipe, style=None):
+            raise UserError("This source takes no such recipe.")
+
+    with pytest.raises(UserError, match=r"^This source takes no such recipe\.$"):
+        collected(tmp_path, study_of(Refuses(9), workers=workers))
+
+
 # --- judging -----------------------------------------------------------------------------------------------------
 
 
@@ -222,6 +232,30 @@ def test_an_output_of_several_frames_for_every_clip_is_judged_together(tmp_path)
     for (_, output, _), clip in zip(judge.asked, shown, strict=True):
         np.testing.assert_allclose(output, clip, atol=1e-6)
     assert store.index()["size"].tolist() == [6] * 18
+
+
+class Answers(PlantedModel):
+    """Gives something else than its units."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, clip):
+        return self.answer(super().forward(clip))
+
+
+def test_an_output_of_one_number_for_every_clip_is_judged(tmp_path):
+    study = study_of(PlantedVideos(3), Answers(lambda units: units[:, 0]), lambda _, output: {"red": float(output)})
+    store = collected(tmp_path, study)
+    np.testing.assert_allclose(store.index()["red"], store.stage("planted")[:, 0], atol=1e-6)
+
+
+@pytest.mark.parametrize(("answer", "shape"), [(torch.mean, r"\(\)"), (lambda units: units[1:], r"\(5, \d\)")])
+def test_outputs_that_are_not_one_or_more_for_every_clip_cannot_be_judged(tmp_path, answer, shape):
+    study = study_of(PlantedVideos(3), Answers(answer), Asked(), batch_size=6)
+    with pytest.raises(UserError, match=f"outputs with an axis for clips. Got {shape} for 6 clips"):
+        collected(tmp_path, study)
 
 
 def test_without_a_judge_nothing_is_judged_and_forwards_stop_at_the_last_stage(tmp_path):
@@ -295,6 +329,12 @@ def weights_changed():
     return model
 
 
+def with_an_attribute():
+    model = PlantedModel()
+    model.gain = 2.0
+    return model
+
+
 def named(name):
     model = PlantedModel()
     model.spec = SimpleNamespace(name=name)
@@ -303,6 +343,7 @@ def named(name):
 
 OTHER = {
     "the weights": lambda: study_of(model=weights_changed()),
+    "the structure": lambda: study_of(model=with_an_attribute()),
     "the name of the model": lambda: study_of(model=named("other")),
     "the stages": lambda: study_of(stages={"planted": STAGES["planted"]}),
     "the layout of a stage": lambda: study_of(stages={**STAGES, "frames": ("frames", "N C T W H")}),

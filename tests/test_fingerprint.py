@@ -215,6 +215,20 @@ def test_values_that_a_function_closes_over_count():
     assert structure_digest(Net(act=adding(1))) != structure_digest(Net(act=adding(2)))
 
 
+def test_functions_in_functions_count_as_deep_as_a_fingerprint_looks():
+    """Defaults and closed values lie two deeper than their function, so a second function around it ends the look."""
+
+    def holding(value):
+        return lambda x: x + value.number
+
+    def wrapped(function):
+        return lambda x: function(x)
+
+    near, far = ([Net(act=around(holding(Opaque(n)))) for n in (3, 4)] for around in (lambda act: act, wrapped))
+    assert structure_digest(near[0]) != structure_digest(near[1])
+    assert structure_digest(far[0]) == structure_digest(far[1])
+
+
 def test_what_forward_passes_change_is_no_structure_but_what_a_user_changes_is():
     net = Net(steps=0, scale=2.0)
     fresh = structure_digest(net)

@@ -1,5 +1,6 @@
 """Inputs: tensors in any nesting, recipes wherever they are given, and noise of the right form."""
 
+from collections import OrderedDict, namedtuple
 from types import SimpleNamespace
 
 import pytest
@@ -10,10 +11,13 @@ from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import FlowRecipe, Recipe
 from static_dynamic.media.inputs import (
     batch_size,
+    clip_frames,
     declared_recipe,
     example_inputs,
     image_and_flow,
+    in_dtype_of,
     make_recipe,
+    map_tensors,
     tensors_of,
 )
 
@@ -44,6 +48,52 @@ def test_the_first_tensor_tells_the_number_of_clips():
         batch_size(["text", None])
 
 
+@pytest.mark.parametrize(
+    ("shapes", "frames"),
+    [
+        ([(2, 3, 5, 8, 9)], 5),
+        ([(2, 5, 3, 8, 9)], 5),
+        ([(2, 5, 8, 9, 3)], 5),
+        ([(2, 3, 4, 8, 9)], 4),
+        ([(2, 4, 3, 8, 9)], 4),
+        ([(2, 3, 3, 3, 3)], 3),
+        ([(2, 5, 8, 3, 3)], 5),
+        ([(2, 5, 8, 3, 9)], None),
+        ([(2, 5, 8, 9, 4)], None),
+        ([(3, 5, 8, 9, 4)], None),
+        ([(2, 3, 8, 9)], None),
+        ([(2, 3, 4, 8, 9), (2, 3, 16, 8, 9), (2, 7)], 16),
+        ([], None),
+    ],
+)
+def test_frames_are_counted_where_three_colours_tell_the_layout_and_the_longest_pathway_counts(shapes, frames):
+    assert clip_frames([torch.zeros(shape) for shape in shapes]) == frames
+
+
+def test_only_floating_point_inputs_take_the_dtype_of_the_first_floating_point_weight():
+    counts = nn.Parameter(torch.zeros(1, dtype=torch.int32), requires_grad=False)
+    model = nn.ParameterList([counts, nn.Parameter(torch.zeros(1, dtype=torch.float64))])
+    inputs = {"clip": torch.full((2,), 0.5), "index": torch.arange(2), "name": "text"}
+    found = in_dtype_of(model, inputs)
+    assert found["clip"].dtype == torch.float64
+    assert torch.equal(found["clip"], inputs["clip"].double())
+    assert found["index"] is inputs["index"]
+    assert found["name"] == "text"
+    assert in_dtype_of(nn.ParameterList([counts]), inputs) is inputs
+
+
+def test_every_tensor_is_changed_and_the_nesting_stays():
+    Pair = namedtuple("Pair", "left right")
+    inputs = OrderedDict(a=[torch.ones(1), (torch.ones(2), None)], b=Pair(torch.ones(3), "text"))
+    found = map_tensors(inputs, lambda tensor: 2 * tensor)
+    assert list(found) == ["a", "b"]
+    assert isinstance(found["a"], list)
+    assert isinstance(found["a"][1], tuple)
+    assert isinstance(found["b"], Pair)
+    assert (found["a"][1][1], found["b"].right) == (None, "text")
+    assert [tensor.tolist() for tensor in tensors_of(found)] == [[2], [2, 2], [2, 2, 2]]
+
+
 def test_a_given_recipe_goes_before_the_declared_one():
     model, declared, given = nn.Identity(), Recipe(frames=4), Recipe(frames=6)
     with pytest.raises(UserError, match="declares no input"):
@@ -60,6 +110,12 @@ def test_a_given_recipe_goes_before_the_declared_one():
 def test_fields_that_name_flows_make_a_recipe_of_images_and_flow():
     assert make_recipe({"frames": 4, "rate": 2}) == Recipe(frames=4, rate=2)
     assert make_recipe({"flows": ("backward",)}) == FlowRecipe(flows=("backward",))
+
+
+@pytest.mark.parametrize(("fields", "name"), [({"frame": 4}, "frame"), ({"flows": ("forward",), "rate": 2}, "rate")])
+def test_a_field_that_there_is_not_is_named(fields, name):
+    with pytest.raises(UserError, match=f"Unknown field of a recipe '{name}'.*Allowed: .*frames"):
+        make_recipe(fields)
 
 
 @pytest.mark.parametrize("clips", [1, 3])

@@ -59,6 +59,14 @@ def test_uint8_values_are_the_pixels_themselves():
     assert np.array_equal(recipe.pixels(prepared), frames)
 
 
+def test_resized_uint8_values_are_rounded_to_the_nearest_level():
+    frames = np.random.default_rng(3).integers(0, 256, (1, 20, 20, 3), np.uint8)
+    prepared = Recipe(frames=1, rate=1, crop=12, values="uint8").prepare(frames)
+    for channel in range(3):
+        exact = slow_resize(frames[0, ..., channel].astype(float), 12, 12)
+        assert np.abs(prepared[0, channel].numpy() - exact).max() < 0.5 + 1e-3
+
+
 def test_pixels_undo_the_normalisation():
     frames = np.random.default_rng(2).integers(0, 256, (3, 20, 20, 3), np.uint8)
     recipe = Recipe(frames=3, rate=1, crop=20, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.4))

@@ -133,13 +133,6 @@ def test_frames_are_brought_down_to_the_short_side_and_never_enlarged(tmp_path):
     assert source.read(only(source), Recipe(frames=4, rate=2, crop=256)).frames.shape[1:] == (90, 142, 3)
 
 
-def test_a_reduced_square_keeps_its_side():
-    from static_dynamic.media.reading import reduced
-
-    for side in range(142, 220):  # int(112 / side * side) is 111 for some of them
-        assert reduced(np.zeros((side, side, 3), np.uint8), 112).shape == (112, 112, 3)
-
-
 def test_names_keep_the_folder_and_the_extension(tmp_path):
     for name in ("b.avi", "b.mp4", "class two/c.MP4"):
         write_video(tmp_path / name, coded_frames(4), codec="mpeg4")

@@ -72,7 +72,8 @@ def test_flicker_is_what_the_flow_does_not_carry():
     motion, rng = Motion(frames), np.random.default_rng(0)
     noise = rng.integers(0, 255, frames.shape, dtype=np.uint8)
     assert motion.warp_error(255 - frames) == pytest.approx(motion.warp_error(frames), abs=0.01)
-    assert motion.warp_error(noise) == pytest.approx(0.8, abs=0.2)  # bilinear sampling calms noise
+    # Bilinear sampling calms noise, unless the flow is found to be whole pixels, as it is: then it stays 1.
+    assert 0.6 < motion.warp_error(noise) < 1.01
     in_front_of_it = frames // 2 + noise[:1] // 2
     assert motion.warp_error(frames) + 0.2 < motion.warp_error(in_front_of_it) < motion.warp_error(noise)
 

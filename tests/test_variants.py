@@ -243,6 +243,12 @@ def test_the_record_says_what_was_read():
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(("fps", "seconds"), [(30000 / 1001, 0.534), (None, None)])
+def test_the_time_seen_is_told_in_milliseconds_where_the_rate_is_known(fps, seconds):
+    source = Coded(change=lambda clip, style: replace(clip, fps=fps))
+    assert prepare_video(source, source.videos[0], RECIPE, Conditions(("ink",))).record["seconds"] == seconds
+
+
 def test_copies_that_show_other_frames_are_refused():
     def shift(clip, style):
         return replace(clip, sample=RECIPE.sample(44)) if style == "1" else clip

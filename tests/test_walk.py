@@ -141,3 +141,19 @@ def test_a_place_without_videos_says_what_it_holds(tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no files"):
         open_source(tmp_path / "empty")
+
+
+def test_images_beside_folders_of_frames_are_left_out(tmp_path):
+    write_frames(tmp_path / "v", coded_frames(5))
+    write_frames(tmp_path, coded_frames(3))
+    source = FrameFolders(tmp_path)
+    assert [video.name for video in source.videos] == ["v"]
+    assert source.left_out == [(tmp_path.name, "images beside the folders of frames")]
+
+
+def test_a_frame_that_is_there_twice_is_a_bad_clip(tmp_path):
+    for name in ("{:02d}.jpg", "{:02d}.png"):
+        write_frames(tmp_path / "v", coded_frames(5), name=name)
+    source = FrameFolders(tmp_path)
+    with pytest.raises(BadClip, match=r"holds a frame twice, \d+\.jpg and \d+\.png"):
+        source.read(source.videos[0], FOUR)

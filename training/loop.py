@@ -173,6 +173,7 @@ class _Run:
         self.model.train()
         self.clock = time.perf_counter()
         batches = self.accelerator.skip_first_batches(self.batches, self.progress.step)
+        batches.set_epoch(epoch)  # a loader of its own, which older versions of accelerate begin at epoch 0
         for batch in shown(batches, f"epoch {epoch + 1}/{self.options.epochs}", self.accelerator):
             self._step(batch)
             if self.options.save_steps and self.progress.step % self.options.save_steps == 0:

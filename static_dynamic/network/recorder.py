@@ -117,7 +117,6 @@ class Recorder:
             raise UserError(f"The forward pass never reached stage {missing[0]!r}: {self._why_unreached()}.")
         return {name: torch.cat([self._pooled[tap] for tap in taps], 1) for name, taps in self.stages.items()}
 
-    @torch.no_grad()
     def __call__(self, inputs: Inputs) -> dict[str, torch.Tensor]:
         """One forward up to the last wanted stage; stage → float32 ``(N, C)`` on the CPU.
 
