@@ -33,7 +33,7 @@ from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import left_out_of, unused
 from static_dynamic.store import STUDY, Store
 from static_dynamic.twins import beside_twins, score_twins, twin_subjects
-from static_dynamic.variants import Conditions, union
+from static_dynamic.variants import Conditions, describe_video, union
 
 UNEVEN = 1.5
 """Ratio of the longest to the shortest time that clips span above which a result warns."""
@@ -126,8 +126,8 @@ def measure(
     recorder, chosen = Recorder(model, stages, layout, pool), list(source.videos)[:max_videos]
     study = Study(recorder, source, chosen, input_recipe, conditions, compute or Compute(), judge)
     # What cannot be scored is found now rather than after hours of forwards.
-    labels = {video.name: video.label for video in study.videos}
-    check_plans(study.variants(), labels, conditions, scoring, chosen_estimators)
+    described_videos = {video.name: describe_video(video) for video in study.videos}
+    check_plans(study.variants(), described_videos, conditions, scoring, chosen_estimators)
     random, of_twins = make_twins(model, twins, seed, untrained)
     described = study.describe()
     with ExitStack() as stack:

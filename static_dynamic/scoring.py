@@ -113,13 +113,12 @@ def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator])
 
 def check_plans(
     variants: Sequence[Variant],
-    labels: Mapping[str, str | None],
+    records: Mapping[str, Mapping[str, object]],
     conditions: Conditions,
     scoring: Scoring,
     estimators: Sequence[Estimator],
 ) -> None:
-    """Raise now what :func:`score_store` would raise once these variants are in a store."""
-    records = {video: {"label": label} for video, label in labels.items()}
+    """Raise now what :func:`score_store` would raise once these variants, of videos with these records, are stored."""
     design = Design(variants, records, conditions.styles, tuple(conditions.orders), scoring.rule, scoring.style_weights)
     for one in estimators:
         one.plan(design)

@@ -148,9 +148,8 @@ class CellPlan:
 
     @property
     def videos(self) -> tuple[str, ...]:
-        """Names of the groups."""
-        first = np.unique(self.table.group, return_index=True)[1]
-        return tuple(self.table.videos[i] for i in first)
+        """Names of the sequences, or of videos that are none's: as those of other estimators."""
+        return self.table.sequences
 
     @property
     def quantities(self) -> Sequence[str]:

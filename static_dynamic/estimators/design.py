@@ -24,16 +24,13 @@ class Table:
         rows: Row of every video in every cell, ``(V, K)``.
         group: Group of every video, ``(V,)``: videos of one sequence depend on each other.
         videos: Their names.
+        sequences: Names of the groups, by number.
     """
 
     rows: Ints
     group: Ints
     videos: tuple[str, ...]
-
-    @property
-    def groups(self) -> int:
-        """How many groups there are."""
-        return len(np.unique(self.group))
+    sequences: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -110,7 +107,7 @@ class Design:
         rows = [[self.row[Variant(video, *cell)] for cell in cells] for video in videos]
         number = {name: i for i, name in enumerate(dict.fromkeys(map(self.sequence, videos)))}
         group = [number[self.sequence(video)] for video in videos]
-        return Table(np.array(rows, np.intp), np.array(group, np.intp), tuple(videos))
+        return Table(np.array(rows, np.intp), np.array(group, np.intp), tuple(videos), tuple(number))
 
     def incomplete(self, cells: Collection[Cell]) -> list[str]:
         """Videos that are there, but not in all of some cells."""

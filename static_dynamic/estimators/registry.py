@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.estimators.base import Estimator
 
-BUILT_IN = ("needs_motion", "released")
+BUILT_IN = ("needs_motion", "factorial", "released")
 """Modules of this package that register estimators, in the order in which they are listed."""
 HEADLINE = ("needs_motion", "released")
 """What is measured unless something else is asked for."""
@@ -43,7 +43,8 @@ def find_estimators(wanted: str | Estimator | Iterable[str | Estimator] | None) 
     Raises:
         UserError: If a name is unknown, one comes twice, or there is none.
     """
-    given = HEADLINE if wanted is None else (wanted,) if isinstance(wanted, str | Estimator) else tuple(wanted)
+    wanted = HEADLINE if wanted is None else wanted
+    given = tuple(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else (wanted,)
     names = [name for each in given for name in (each.split(",") if isinstance(each, str) else [each])]
     found = tuple(_find(name) for name in names)
     repeated = {one.name for i, one in enumerate(found) if one.name in [other.name for other in found[:i]]}

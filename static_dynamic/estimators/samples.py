@@ -34,13 +34,13 @@ def read_samples(content: bytes) -> dict[tuple[str, str], Sample]:
         size = int.from_bytes(content[:8], "little")
         about = json.loads(json.loads(content[8 : 8 + size])["__metadata__"]["samples"])
         arrays = load(content)
-    except (SafetensorError, KeyError, ValueError) as error:
+        found = {}
+        for number, (estimator, stage, videos, replicates) in enumerate(about):
+            own = {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith(f"{number}.")}
+            units = own.pop(UNITS)
+            layer = {name: values for name, values in own.items() if not name.startswith(FEWER)}
+            fewer = {name.removeprefix(FEWER): values for name, values in own.items() if name.startswith(FEWER)}
+            found[estimator, stage] = Sample(tuple(videos), replicates, layer, units, fewer)
+        return found
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"the samples cannot be read ({error})") from None
-    found = {}
-    for number, (estimator, stage, videos, replicates) in enumerate(about):
-        own = {name.partition(".")[2]: array for name, array in arrays.items() if name.startswith(f"{number}.")}
-        units = own.pop(UNITS)
-        layer = {name: values for name, values in own.items() if not name.startswith(FEWER)}
-        fewer = {name.removeprefix(FEWER): values for name, values in own.items() if name.startswith(FEWER)}
-        found[estimator, stage] = Sample(tuple(videos), replicates, layer, units, fewer)
-    return found

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from static_dynamic.common.errors import UserError, unknown
 
 ORIGINAL = "original"
 """The style of a video as it was filmed."""
+FACTORS = ("block", "appearance", "motion")
+"""Details of videos that cross appearance and motion: in a block every one of both comes with every other."""
 INTACT = "intact"
 """The order of a video as it was filmed."""
 
@@ -390,12 +393,12 @@ class Video:
     Attributes:
         name: Its name.
         label: Its class.
-        details: What else the data say.
+        details: What else the data say, as plain data; `block`, `appearance` and `motion` where these are crossed.
         sequence: The video that it is a moment of, where a source has several moments of one: they depend on each
             other, so intervals are over sequences.
     """
 
     name: str
     label: str | None = None
-    details: dict[str, int] = field(default_factory=dict)
+    details: dict[str, Any] = field(default_factory=dict)
     sequence: str | None = None

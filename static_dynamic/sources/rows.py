@@ -5,21 +5,22 @@ import math
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.files import as_path
 from static_dynamic.common.texts import read_lines
+from static_dynamic.media.clip import FACTORS
 from static_dynamic.media.parts import Part
 
 EXTENSIONS = (".txt", ".csv", ".tsv")
 """Files that are lists of videos."""
-COLUMNS = ("path", "label", "start", "end", "start_frame", "end_frame")
+COLUMNS = ("path", "label", "start", "end", "start_frame", "end_frame", *FACTORS)
 UNNAMED = ((), COLUMNS[:1], COLUMNS[:2], (), COLUMNS[:4])
 """What the columns are where no first line names them, by their number."""
-SECONDS, FRAMES = COLUMNS[2:4], COLUMNS[4:]
+SECONDS, FRAMES = COLUMNS[2:4], COLUMNS[4:6]
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,7 @@ class Row:
         where: The list and the place in it, for messages.
         label: Its class, where the list says so.
         part: The part of the video, where the list says so.
+        factors: Its block, appearance and motion, as far as the list says so.
     """
 
     path: Path
@@ -39,15 +41,17 @@ class Row:
     where: str
     label: str | None = None
     part: Part | None = None
+    factors: dict[str, str] = field(default_factory=dict)
 
 
 def read_rows(path: Path) -> list[Row]:
     """The rows of a file.
 
     The columns are ``path``, ``label``, ``start`` and ``end`` (seconds), ``start_frame`` and ``end_frame`` (from 0, the
-    end not included), in any order if the first line names them; without names they are path, or path and label, or
-    path, label, start and end. Between them are commas, semicolons or tabs, as in the first line; a path that holds one
-    stands in double quotes. Lines that begin with ``#`` are comments. Paths are relative to the folder of the list.
+    end not included), ``block``, ``appearance`` and ``motion``, in any order if the first line names them; without names
+    they are path, or path and label, or path, label, start and end. Between them are commas, semicolons or tabs, as in
+    the first line; a path that holds one stands in double quotes. Lines that begin with ``#`` are comments. Paths are
+    relative to the folder of the list.
 
     Raises:
         UserError: If the file cannot be read or holds no row, or a row does not fit; its line is named.
@@ -116,7 +120,8 @@ def _row(where: str, cells: Sequence[str], names: Sequence[str], folder: Path) -
     part = _part(where, values)
     if part and not part.in_frames and path.is_dir():
         raise UserError(f"{where}: a folder of frames has no seconds: name columns start_frame and end_frame.")
-    return Row(path, values["path"], where, values.get("label") or None, part)
+    factors = {name: values[name] for name in FACTORS if values.get(name)}
+    return Row(path, values["path"], where, values.get("label") or None, part, factors)
 
 
 def _part(where: str, values: Mapping[str, str]) -> Part | None:

@@ -52,6 +52,7 @@ class VideoList:
             Video(
                 name,
                 row.label or folder_label(row.written, labels, row.where),
+                row.factors,
                 sequence=one_line(row.path) if files[_file(row)] > 1 else None,
             )
             for name, row in self._rows.items()

@@ -7,7 +7,7 @@ from static_dynamic.variants.clips import prepare_clip
 from static_dynamic.variants.conditions import Conditions, union
 from static_dynamic.variants.images import prepare_images
 from static_dynamic.variants.keys import Cell, Variant, style_seed
-from static_dynamic.variants.prepared import PreparedVideo, read_styles, stack
+from static_dynamic.variants.prepared import PreparedVideo, describe_video, read_styles, stack
 
 __all__ = [
     "Cell",
@@ -15,6 +15,7 @@ __all__ = [
     "PreparedVideo",
     "Variant",
     "derive_seed",
+    "describe_video",
     "prepare_video",
     "read_styles",
     "stack",

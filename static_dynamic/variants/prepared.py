@@ -13,7 +13,7 @@ from static_dynamic.common.errors import BadClip
 from static_dynamic.common.seeds import generator
 from static_dynamic.interventions import restyle
 from static_dynamic.interventions.styles import SMALLEST
-from static_dynamic.media.clip import Clip, FlowRecipe, Frames, Recipe, Video, same_proportions
+from static_dynamic.media.clip import FACTORS, Clip, FlowRecipe, Frames, Recipe, Video, same_proportions
 from static_dynamic.media.inputs import Inputs, map_tensors
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
@@ -85,12 +85,16 @@ def _size(clip: Clip) -> str:
     return f"{clip.frames.shape[2]}x{clip.frames.shape[1]}"
 
 
+def describe_video(video: Video) -> dict[str, object]:
+    """What the manifest says of a video, read or not; its details where they name factors."""
+    said: dict[str, object] = {"video": video.name, "label": video.label, "sequence": video.sequence}
+    return said | ({"factors": dict(video.details)} if {*FACTORS} & {*video.details} else {})
+
+
 def describe_clip(video: Video, clip: Clip) -> dict[str, object]:
     """What the manifest says of a video that was read."""
     return {
-        "video": video.name,
-        "label": video.label,
-        "sequence": video.sequence,
+        **describe_video(video),
         "source": clip.source,
         "total": clip.total,
         "fps": clip.fps,
