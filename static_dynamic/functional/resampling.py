@@ -164,9 +164,9 @@ def jackknife_interval(
     groups = len(without)
     sizes = np.ones(groups) if left_out is None else np.asarray(left_out, np.float64)
     ratio = (sizes.sum() / sizes).reshape(-1, *[1] * (without.ndim - 1))
-    pseudo = ratio * theta - (ratio - 1) * without
-    centre = groups * theta - ((1 - 1 / ratio) * without).sum(0)
-    reach = student.ppf((1 + confidence) / 2, groups - 1) * np.sqrt(((pseudo - centre) ** 2 / (ratio - 1)).mean(0))
+    change = theta - without  # p_j and p less θ, which is exact for a constant
+    spread = (ratio - 1) * change - ((1 - 1 / ratio) * change).sum(0)
+    reach = student.ppf((1 + confidence) / 2, groups - 1) * np.sqrt((spread**2 / (ratio - 1)).mean(0))
     low, high = theta - reach, theta + reach
     if bounded:
         low, high = (np.sin(np.clip(end, 0, np.pi / 2)) ** 2 for end in (low, high))

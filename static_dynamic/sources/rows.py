@@ -48,10 +48,10 @@ def read_rows(path: Path) -> list[Row]:
     """The rows of a file.
 
     The columns are ``path``, ``label``, ``start`` and ``end`` (seconds), ``start_frame`` and ``end_frame`` (from 0, the
-    end not included), ``block``, ``appearance`` and ``motion``, in any order if the first line names them; without names
-    they are path, or path and label, or path, label, start and end. Between them are commas, semicolons or tabs, as in
-    the first line; a path that holds one stands in double quotes. Lines that begin with ``#`` are comments. Paths are
-    relative to the folder of the list.
+    end not included), ``block``, ``appearance`` and ``motion``, in any order if the first line names them; without
+    names they are path, or path and label, or path, label, start and end. Between them are commas, semicolons or tabs,
+    as in the first line; a path that holds one stands in double quotes. Lines that begin with ``#`` are comments. Paths
+    are relative to the folder of the list.
 
     Raises:
         UserError: If the file cannot be read or holds no row, or a row does not fit; its line is named.
