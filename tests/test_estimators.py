@@ -52,6 +52,18 @@ def pure(x):
     return needs_motion(*(x[:, cell] for cell in range(x.shape[1])))
 
 
+def uncut(x):
+    """Numbers of units before they are cut to 0..1."""
+    found = {"motion": [], "reliability": []}
+    for z, f, z2, f2 in np.moveaxis(x, 2, 0).transpose(0, 2, 1):
+        v, again, frozen = (np.cov(a, b)[0, 1] for a, b in ((z, z), (z, z2), (f, f2)))
+        c = np.mean([np.cov(a, b)[0, 1] for a in (z, z2) for b in (f, f2)])
+        defined = v > 0 and again > 0
+        found["motion"].append(1 - c * abs(c) / (again * max(frozen, 0.02 * v)) if defined else np.nan)
+        found["reliability"].append(again / v if v > 0 else np.nan)
+    return found
+
+
 def without(x, groups, group):
     return x[[number != group for number in groups]]
 
@@ -71,9 +83,11 @@ def test_the_tables_are_those_of_the_pure_function(tmp_path, monkeypatch, block_
     assert set(units["estimator"]) == {"needs_motion"}
     np.testing.assert_allclose(units["motion"], expected.units, atol=1e-6)
     np.testing.assert_allclose(units["reliability"], expected.reliability, atol=1e-6)
-    low, high = jackknife_interval(expected.reliability, [fold.reliability for fold in folds], bounded=True)
-    np.testing.assert_allclose(units["reliability_low"], low, atol=1e-5)
-    np.testing.assert_allclose(units["reliability_high"], high, atol=1e-5)
+    whole, parts = uncut(x), [uncut(without(x, range(12), video)) for video in range(12)]
+    for name in ("motion", "reliability"):
+        low, high = jackknife_interval(whole[name], [part[name] for part in parts])
+        np.testing.assert_allclose(units[f"{name}_low"], np.clip(low, 0, 1), atol=1e-5)
+        np.testing.assert_allclose(units[f"{name}_high"], np.clip(high, 0, 1), atol=1e-5)
     assert units["class"].tolist() == classify_motion(expected.units, expected.reliability).tolist()
     assert units["class"][2] == "dead"
     assert units["class"][4] == "unreliable"
@@ -104,6 +118,22 @@ def test_the_tables_are_those_of_the_pure_function(tmp_path, monkeypatch, block_
     low, high = jackknife_interval(share[0], share[1:], bounded=True)
     np.testing.assert_allclose(layer.loc["reliability", "share_low"], 100 * low, rtol=1e-4)
     assert not found.alike
+
+
+def test_a_unit_at_a_bound_has_an_interval_of_some_width(tmp_path):
+    """Units that are still by construction: many are cut to 0, and their intervals hold 0 all the same."""
+    g = np.random.default_rng(0)
+    still = g.normal(size=(30, 1, 200))
+    x = (still + 0.3 * g.normal(size=(30, 4, 200))).astype(np.float32)
+    store = make_store(tmp_path, variants_of(names(30), CELLS), x.reshape(-1, 200))
+    one = NeedsMotion()
+    units = Scorer(one, one.plan(design_of(store)), QUICK).numbers(store, "stage", 200).units
+    at_bound = units["motion"] == 0
+    assert 0.2 < at_bound.mean() < 0.8
+    assert (units["motion_low"] <= units["motion"]).all()
+    assert (units["motion_high"] >= units["motion"]).all()
+    assert (units["motion_low"] == 0).mean() > 0.93
+    assert (units["motion_high"][at_bound] > 0).mean() > 0.9
 
 
 def test_what_is_kept_for_comparisons(tmp_path):

@@ -73,11 +73,14 @@ class NeedsMotion(CellEstimator):
 
     def values(self, covariance: Mapping[str, Array]) -> Estimates:
         """Units weigh in a layer as much as they vary reproducibly."""
-        shares, reliability, weight = motion_shares(covariance)
-        variance = covariance["variance"]
-        units = np.stack([np.where(weight > 0, shares, np.nan), reliability], 1)
-        parts = np.stack([weight * shares, np.nan_to_num(reliability) * variance], 1)
-        return Estimates(units, parts, np.stack([weight, variance], 1))
+        uncut, reliability, weight = motion_shares(covariance)
+        shares, reliable, variance = np.clip(uncut, 0, 1), np.minimum(reliability, 1), covariance["variance"]
+        units, unbounded = (
+            np.stack([np.where(weight > 0, share, np.nan), certain], 1)
+            for share, certain in ((shares, reliable), (uncut, reliability))
+        )
+        parts = np.stack([weight * shares, np.nan_to_num(reliable) * variance], 1)
+        return Estimates(units, parts, np.stack([weight, variance], 1), unbounded)
 
     def classify(self, units: Array) -> Classes:
         """See :func:`static_dynamic.functional.classify_motion`."""

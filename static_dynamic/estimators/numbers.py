@@ -126,7 +126,7 @@ class Scorer:
             x = store.stage(stage, block)
             estimates = self._estimates(x)
             layer.add(estimates)
-            tables.append(self._unit_table(estimates.units, self._sums_of(self.fewer_styles, x, without), block))
+            tables.append(self._unit_table(estimates, self._sums_of(self.fewer_styles, x, without), block))
             kept.append(_for_comparison(self.resamples, estimates.units))
             alike = alike and self.plan.alike(x)
             chance.append(self._sums_of(self.strangers, x, null))
@@ -152,7 +152,7 @@ class Scorer:
         estimates = self.plan.estimates(x, self.resamples.weights)
         if len(self.plan.videos) >= self.estimator.fewest:
             return estimates
-        return Estimates(*(np.full_like(part, np.nan) for part in estimates))
+        return estimates.undefined
 
     def _sums_of(self, plans: Sequence[Plan], x: npt.NDArray[np.float32], sums: Sequence[_Sums]) -> Array:
         """Numbers of units by other plans, ``(plans, Q, U)``; those of the layer are added to their sums."""
@@ -163,18 +163,25 @@ class Scorer:
             found.append(estimates.units[0])
         return np.array(found)
 
-    def _interval(self, values: Array, fewer: Array) -> tuple[Array, Array]:
-        """Ends of the interval of a number on all resamples ``(R, …)`` and without each style ``(K, …)``."""
+    def _interval(self, values: Array, fewer: Array, unbounded: Array | None = None) -> tuple[Array, Array]:
+        """Ends of the interval of a number on all resamples ``(R, …)`` and without each style ``(K, …)``.
+
+        Of a number that was cut to 0..1 they are made before that, see `Estimates.unbounded`.
+        """
         resampling = self.resampling
-        ends = self.resamples.interval(values, resampling.confidence, self.estimator.bounded)
+        if unbounded is None:
+            ends = self.resamples.interval(values, resampling.confidence, self.estimator.bounded)
+        else:
+            low, high = self.resamples.interval(unbounded, resampling.confidence)
+            ends = np.clip(low, 0, 1), np.clip(high, 0, 1)
         if not resampling.styles or not len(fewer):
             return ends
         return widened(values[0], ends, fewer, resampling.confidence)
 
-    def _unit_table(self, values: Array, fewer: Array, block: slice) -> pd.DataFrame:
-        """One row per unit of a block; ``values`` is ``(R, Q, U)``, ``fewer`` without each style ``(K, Q, U)``."""
-        estimator, resamples = self.estimator, self.resamples
-        low, high = self._interval(values, fewer)
+    def _unit_table(self, estimates: Estimates, fewer: Array, block: slice) -> pd.DataFrame:
+        """One row per unit of a block; ``fewer`` are its numbers without each style, ``(K, Q, U)``."""
+        estimator, resamples, values = self.estimator, self.resamples, estimates.units
+        low, high = self._interval(values, fewer, estimates.unbounded)
         columns: dict[str, object] = {"unit": np.arange(block.start, block.stop), "estimator": estimator.name}
         for q, name in self._shown():
             columns |= {name: values[0, q], f"{name}_low": low[q], f"{name}_high": high[q]}

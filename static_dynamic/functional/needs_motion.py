@@ -91,6 +91,7 @@ def needs_motion(
     contrasts = WITH_REPLICATES if len(cells) == 4 else WITHOUT_REPLICATES
     covariance = cell_sums(np.stack(cells, 1), contrasts).covariances()
     shares, reliability, weight = motion_shares(covariance)
+    shares, reliability = np.clip(shares, 0, 1), np.minimum(reliability, 1)
     with np.errstate(invalid="ignore"):
         layer = (weight * shares).sum(-1) / weight.sum(-1)
     return NeedsMotion(np.where(weight > 0, shares, np.nan)[0], reliability[0], weight[0], layer[0])
@@ -100,15 +101,16 @@ def motion_shares(covariance: Mapping[str, Array]) -> tuple[Array, Array, Array]
     """Needs-motion, reliability and weight of units, from the covariances of the contrasts above.
 
     Returns:
-        Each of the shape of the covariances. Where the weight is 0 needs-motion is 1, and means nothing; reliability is
-        NaN for a unit without variance.
+        Each of the shape of the covariances. Needs-motion is not cut to 0..1: it is below 0 where a still frame seems
+        to give more than all, and above 1 where c < 0. Where the weight is 0 it is 1, and means nothing; reliability
+        is NaN for a unit without variance.
     """
     variance, intact, frozen, kept = (covariance[name] for name in WITH_REPLICATES)
     weight = np.where(variance > 0, np.maximum(intact, 0), 0)
     with np.errstate(invalid="ignore", divide="ignore"):
-        still = np.maximum(kept, 0) ** 2 / (weight * np.maximum(frozen, FLOOR * variance))
-        reliability = np.where(variance > 0, np.minimum(intact / variance, 1), np.nan)
-    return 1 - np.clip(np.where(weight > 0, still, 0), 0, 1), reliability, weight
+        still = kept * np.abs(kept) / (weight * np.maximum(frozen, FLOOR * variance))
+        reliability = np.where(variance > 0, intact / variance, np.nan)
+    return 1 - np.where(weight > 0, still, 0), reliability, weight
 
 
 def classify_motion(
