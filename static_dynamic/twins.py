@@ -85,10 +85,12 @@ def beside_twins(layers: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
         mean ± t(k - 1) · sd · √(1 + 1 / k)
 
     Within these ends a further untrained network would lie in 95 % of cases, so a model there is not distinguishable
-    from one. They are missing for fewer than two twins, and lie in 0..100 where the number is a share.
+    from one. A twin without a number is left out. The ends are missing for fewer than two twins, and lie in
+    0..100 where the number is a share.
     """
-    spread = [_spread(values["value"].to_numpy(float)) for _, values in twins.groupby(KEY, sort=False)]
-    keys = list(twins.groupby(KEY, sort=False).groups)
+    defined = twins.dropna(subset="value")
+    spread = [_spread(values["value"].to_numpy(float)) for _, values in defined.groupby(KEY, sort=False)]
+    keys = list(defined.groupby(KEY, sort=False).groups)
     ends = pd.DataFrame(spread, columns=["twin", "twin_low", "twin_high"], dtype="float64")
     table = pd.DataFrame(keys, columns=KEY).join(ends)
     merged = layers.merge(table, how="left", on=KEY)

@@ -78,7 +78,8 @@ class FactorialPlan:
         table = x[self.rows].astype(np.float64)
         of_blocks = block_components(table)
         components = (weights @ of_blocks.reshape(len(of_blocks), -1)).reshape(len(weights), *of_blocks.shape[1:])
-        components /= weights.sum(1)[:, None, None]
+        with np.errstate(invalid="ignore"):  # a resample may hold no block
+            components /= weights.sum(1)[:, None, None]
         shares, whole = shares_of(components, mean_square(table))
         return Estimates(shares, np.where(np.isnan(shares), 0.0, components), whole[:, None])
 
