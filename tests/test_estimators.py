@@ -355,7 +355,7 @@ def test_estimators_are_found_by_name():
     for wrong, message in {
         "needs_mtion": "needs_motion",
         "needs_motion,needs_motion": "needs_motion is asked for twice",
-        (): "At least one estimator is required: needs_motion",
+        (): "At least one estimator is required: needs_motion, needs_order, ",
         5: "An estimator is a name or an Estimator. Got 5",
         (NeedsMotion(), "needs_motion"): "needs_motion is asked for twice",
         (None,): "Got None",
@@ -367,6 +367,8 @@ def test_estimators_are_found_by_name():
 def test_every_built_in_estimator_says_what_it_is():
     found = registry.estimators()
     assert {*registry.HEADLINE} <= {*found}
+    modules = list(dict.fromkeys(kind.__module__.rpartition(".")[2] for kind in found.values()))
+    assert modules[: len(registry.BUILT_IN)] == list(registry.BUILT_IN)  # in this order, whichever was loaded first
     for name, kind in found.items():
         said = describe_estimator(kind())
         assert said["name"] == name == kind.name

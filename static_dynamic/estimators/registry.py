@@ -31,10 +31,9 @@ def estimator(kind: Kind) -> Kind:
 
 
 def estimators() -> dict[str, type[Estimator]]:
-    """Name → class of every estimator."""
-    for module in BUILT_IN:
-        import_module(f"static_dynamic.estimators.{module}")
-    return registered
+    """Name → class of every estimator, the built-in ones first, whichever was loaded first."""
+    place = {import_module(f"static_dynamic.estimators.{module}").__name__: i for i, module in enumerate(BUILT_IN)}
+    return dict(sorted(registered.items(), key=lambda item: place.get(item[1].__module__, len(place))))
 
 
 def find_estimators(wanted: str | Estimator | Iterable[str | Estimator] | None) -> tuple[Estimator, ...]:
