@@ -130,10 +130,12 @@ def jackknife_interval(
     With ``θ`` the statistic, ``θ_j`` the same without the ``m_j`` videos of group ``j`` out of ``n``, in ``g`` groups:
 
         h_j = n / m_j;   pseudo-values p_j = h_j θ - (h_j - 1) θ_j;   p = g θ - Σ_j (1 - 1 / h_j) θ_j
-        s² = 1/g Σ_j (p_j - p)² / (h_j - 1);   interval θ ± t(g - 1) s
+        u_j = (p_j - p) / √(h_j - 1);   s² = 1/g Σ_j u_j²;   interval θ ± t(f) s
+        f = min(g - 1, 2 g / (κ - 1)),   κ = 1/g Σ_j u_j⁴ / s⁴
 
-    For one video a group this is ``s² = (n - 1) / n Σ_j (θ_j - mean)²``. A share is transformed first, by
-    ``arcsin √θ``, and its ends back, so that they stay in 0..1.
+    For one video a group this is ``s² = (n - 1) / n Σ_j (θ_j - mean)²``. Where few videos decide, ``s²`` itself is
+    uncertain, by ``(κ - 1) / g`` of its square: ``f`` are the degrees of freedom of a χ² as uncertain. A share is
+    transformed first, by ``arcsin √θ``, and its ends back, so that they stay in 0..1.
 
     Args:
         estimate: The statistic, ``(…)``.
@@ -149,7 +151,7 @@ def jackknife_interval(
         UserError: If the confidence lies outside (0, 1).
 
     Source: Quenouille, Biometrika 1956; Tukey 1958; for unequal groups Busing, Meijer and van der Leeden, Statistics
-    and Computing 1999.
+    and Computing 1999; for the degrees of freedom Satterthwaite, Biometrics Bulletin 1946.
 
     Example:
         >>> low, high = jackknife_interval(2.0, [2.5, 2.0, 1.5])
@@ -165,8 +167,12 @@ def jackknife_interval(
     sizes = np.ones(groups) if left_out is None else np.asarray(left_out, np.float64)
     ratio = (sizes.sum() / sizes).reshape(-1, *[1] * (without.ndim - 1))
     change = theta - without  # p_j and p less θ, which is exact for a constant
-    spread = (ratio - 1) * change - ((1 - 1 / ratio) * change).sum(0)
-    reach = student.ppf((1 + confidence) / 2, groups - 1) * np.sqrt((spread**2 / (ratio - 1)).mean(0))
+    spread = ((ratio - 1) * change - ((1 - 1 / ratio) * change).sum(0)) / np.sqrt(ratio - 1)
+    variance = (spread**2).mean(0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        excess = (spread**4).mean(0) / variance**2 - 1
+        freedom = np.fmin(groups - 1, 2 * groups / np.maximum(excess, 0))
+    reach = student.ppf((1 + confidence) / 2, freedom) * np.sqrt(variance)
     low, high = theta - reach, theta + reach
     if bounded:
         low, high = (np.sin(np.clip(end, 0, np.pi / 2)) ** 2 for end in (low, high))
