@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from textwrap import fill
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
@@ -147,7 +148,15 @@ class Config(Options):
     n_factors: int = Field(3, description="number of factors, the residual included")
     residual_index: int = Field(2, description="which factor is the residual")
     joint_encoding: bool = Field(False, description="also print and save the unit classes")
-    joint_encoding_thresh: float = Field(0.5, ge=0, le=1, description="a unit encodes a factor above this score")
+    joint_encoding_thresh: float = Field(
+        0.5, ge=0, le=1, description="released: a unit encodes a factor above this score"
+    )
+    estimators: Names = Field(
+        ("needs_motion", "released"), description="what is computed, the headline first; names with commas, see above"
+    )
+    twins: int = Field(
+        3, ge=0, description="untrained networks of the same architecture to show beside every number; 0 for none"
+    )
     replicates: int = Field(1000, ge=1, description="bootstrap replicates over videos")
     evaluate: bool = Field(False, description="image and flow: also compare the masks with the annotated ones (J, F)")
     random_seed: int = Field(1, ge=0, description="seed of styles, scrambles, bootstrap and random weights")
@@ -217,7 +226,19 @@ def read_config(arguments: Sequence[str]) -> Config:
         UserError: For an unknown option (the nearest is named) or a value that does not fit.
     """
     about = "Measure how static and how dynamic a video model is."
+    if {"-h", "--help"} & set(arguments):
+        about = f"{about}\n\nestimators:\n{_estimators()}"
     return read_options(Config, arguments, "main.py", about, synonyms={"stage": "stg"}, adapt=_published)
+
+
+def _estimators() -> str:
+    """The estimators by name, each with its sentence."""
+    from static_dynamic.estimators.registry import estimators
+
+    wrapped = (
+        fill(one.summary, 120, initial_indent=4 * " ", subsequent_indent=4 * " ") for one in estimators().values()
+    )
+    return "\n".join(f"  {name}\n{lines}" for name, lines in zip(estimators(), wrapped, strict=True))
 
 
 def _published(options: dict[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import io
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
 
@@ -19,9 +20,13 @@ if TYPE_CHECKING:
 
     from models import ModelSpec
     from static_dynamic import FlowRecipe, Recipe, Result
+    from static_dynamic.estimators.base import Estimator
+    from static_dynamic.report.parts import Part
     from static_dynamic.sources import Source
     from stylize.auditing.trust import Judged
 
+RELEASED = "released"
+"""The estimator that the published files hold."""
 WIDTH = 140
 """Columns of the tables in a log."""
 NUM_CLASSES = {"StylizedActivityNet": 400, "ssv2": 174, "Diving48": 48}
@@ -89,6 +94,8 @@ def run(config: Config) -> "Result":
                 seed=config.random_seed,
                 style_weights=judged.weights if config.audit == "weigh" else {},
             ),
+            estimators=chosen_estimators(config),
+            twins=config.twins,
             store=config.folder / "store",
             resume=config.resume,
             provenance={
@@ -175,29 +182,56 @@ def device_name(device: str) -> str:
     return f"cuda:{device}" if device.isdigit() else device
 
 
+def chosen_estimators(config: Config) -> "list[str | Estimator]":
+    """The estimators that the options name, the released one with its threshold."""
+    from static_dynamic.estimators.released import Released
+
+    return [Released(config.joint_encoding_thresh) if name == RELEASED else name for name in config.estimators]
+
+
 def save(result: "Result", config: Config) -> None:
     """Write tables, manifest, plots, the report and the published output file."""
-    from static_dynamic.common.files import write_text
-
     folder = result.save(config.folder)
-    write_text(folder / f"{plain(config.model)}_dim_est.csv", published_csv(result))
+    if RELEASED in result.estimators:
+        save_published(result, config)
+    else:
+        print(f"Note: without the estimator {RELEASED} there are no published files.", file=sys.stderr)
     if config.joint_encoding:
-        write_text(folder / "joint_encoding.csv", result.classes().round(1).to_csv())
-    if config.dim_outputs:
-        from static_dynamic.report.published import write_published
-
-        published = config.dim_outputs / "vos_models"
-        write_published(result.layers, result.units, published, config.run_name, config.random_seed)
+        save_classes(result, folder)
     result.plot(folder)
     result.report(folder / "report.html")
+
+
+def save_published(result: "Result", config: Config) -> None:
+    """Write the published files, which hold the released score."""
+    from static_dynamic.common.files import write_text
+    from static_dynamic.report.published import write_published
+
+    write_text(config.folder / f"{plain(config.model)}_dim_est.csv", published_csv(result))
+    if config.dim_outputs:
+        tables = result.layer(RELEASED), result.unit(RELEASED)
+        write_published(*tables, config.dim_outputs / "vos_models", config.run_name, config.random_seed)
+
+
+def save_classes(result: "Result", folder: Path) -> None:
+    """Write the unit classes: those of the released score under the published name, others under their own."""
+    from static_dynamic.common.files import write_text
+
+    for name in with_classes(result):
+        file = "joint_encoding.csv" if name == RELEASED else f"joint_encoding-{name}.csv"
+        write_text(folder / file, result.classes(name).round(1).to_csv())
+
+
+def with_classes(result: "Result") -> list[str]:
+    """The estimators that sort units into classes."""
+    return [name for name in result.estimators if result.described(name)["classes"]]
 
 
 def published_csv(result: "Result") -> str:
     """The published ``<model>_dim_est.csv``: a line of dims and one of percents, for every stage in turn."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    for stage in result.stages:
-        layer = result.layers[result.layers["stage"] == stage]
+    for _, layer in result.layer(RELEASED).groupby("stage", sort=False):
         rows.writerow(layer["dims"])
         rows.writerow(layer["percent"])
     return text.getvalue()
@@ -207,23 +241,20 @@ def show(result: "Result", config: Config) -> None:
     """Print the tables, the warnings, and where everything is."""
     from rich.console import Console
 
-    from static_dynamic.report.tables import quality_means, time_seen, with_interval
+    from static_dynamic.report.tables import quality_means, time_seen
 
     console = Console()
     if not console.is_terminal:
         console = Console(width=WIDTH)  # a log has room for whole rows
-    shares = [
-        [stage, *(with_interval(row.share, row.share_low, row.share_high) for row in rows.itertuples())]
-        for stage, rows in result.layers.groupby("stage", sort=False)
-    ]
-    console.print(_table("Share of every stage, percent [95 % interval]", ["stage", *result.factors], shares))
-    if config.joint_encoding:
-        classes = result.classes()
+    for part in result.parts:
+        console.print(_single(part, _confidence(result)) if part.single else _several(part, _confidence(result)))
+    for name in with_classes(result) if config.joint_encoding else ():
+        classes = result.classes(name)
         rows = [
             [stage, *(f"{share:.1f}" for share in row)]
             for stage, row in zip(classes.index, classes.to_numpy(), strict=True)
         ]
-        console.print(_table("Units of every class, percent", ["stage", *classes.columns], rows))
+        console.print(_table(f"Units of every class of {name}, percent", ["stage", *classes.columns], rows))
     if audited := result.manifest.get("audit"):
         columns = ["style", "colour", "texture", "motion", "flicker", "edges", "verdict"]
         rows = [[_short(row[column]) for column in columns] for row in audited]
@@ -239,18 +270,48 @@ def show(result: "Result", config: Config) -> None:
     console.print(f"Tables, plots and report.html: {config.folder}/", markup=False, soft_wrap=True)
 
 
+def _confidence(result: "Result") -> str:
+    return f"{100 * result.manifest.get('scoring', {}).get('confidence', 0.95):g} % interval"
+
+
+def _single(part: "Part", interval: str) -> "Table":
+    """One number per stage, beside untrained networks."""
+    from static_dynamic.report.parts import beside_untrained
+    from static_dynamic.report.tables import with_interval
+
+    rows = []
+    for row in part.numbers[part.numbers["factor"] == part.drawn[0]].to_dict("records"):
+        value = with_interval(row["mean"], row["low"], row["high"], part.digits)
+        twin = with_interval(row["twin"], row["twin_low"], row["twin_high"], part.digits)
+        rows.append([row["stage"], value, *([twin, beside_untrained(row)] if part.has_twins else [])])
+    columns = ["stage", f"value [{interval}]", *(["untrained [spread]", "note"] if part.has_twins else [])]
+    return _table(f"{part.name}: {' '.join(part.label.split())}", columns, rows)
+
+
+def _several(part: "Part", interval: str) -> "Table":
+    """The factors of every stage, and nothing else."""
+    from static_dynamic.report.tables import with_interval
+
+    rows = [
+        [stage, *(with_interval(row.mean, row.low, row.high, part.digits) for row in numbers.itertuples())]
+        for stage, numbers in part.numbers.groupby("stage", sort=False)
+    ]
+    return _table(f"{part.name}: {' '.join(part.label.split())} [{interval}]", ["stage", *part.factors], rows)
+
+
 def _short(value: object) -> str:
     return "-" if value is None else f"{value:.2f}" if isinstance(value, float) else str(value)
 
 
 def _table(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> "Table":
+    from rich.markup import escape  # brackets are brackets
     from rich.table import Table
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     for i, column in enumerate(columns):
-        table.add_column(column, justify="right" if i else "left", no_wrap=True)
+        table.add_column(escape(column), justify="right" if i else "left", no_wrap=True)
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table
 
 

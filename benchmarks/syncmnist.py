@@ -295,8 +295,9 @@ def profile() -> None:
         # A pair keeps its distance in any order, so shuffles hardly change the class; a frozen clip has none.
         orders = ("shuffle", "freeze")
         source = OtherDigits(100)
-        result = sd.measure(network.eval(), source, stages, recipe=recipe, styles=source.styles, scrambles=orders)
-        tables.append(result.layers.assign(variant=variant, seed=int(seed)))
+        options = {"recipe": recipe, "styles": source.styles, "scrambles": orders}
+        result = sd.measure(network.eval(), source, stages, **options, estimators="released", twins=0)
+        tables.append(result.layer().assign(variant=variant, seed=int(seed)))
     table = pd.concat(tables, ignore_index=True)
     table.round(4).to_csv(HERE / "syncmnist_profile.csv", index=False)
     draw_profile(table)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from misc._tables import note, read_run
+from misc._tables import RELEASED, note, read_run
 from static_dynamic.common.commands import Parser
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.report import plots
@@ -85,11 +85,13 @@ def read_seeds(places: Iterable[Path], deep: bool = False) -> Seeds:
     if not sources[0].is_dir():
         return Seeds({str(text): _final(text) for text in sources})
     results = {str(run): read_run(run) for run in sources}
-    manifests = {name: result.manifest for name, result in results.items()}
+    manifests = {
+        name: {**result.manifest, "estimators": [result.described(RELEASED)]} for name, result in results.items()
+    }
     for name, manifest in manifests.items():
         if len(manifests) > 1 and not isinstance(manifest.get("study"), dict):
             raise UserError(f"{name}/run.json does not say what was measured, so it cannot stand beside other runs.")
-    return Seeds({name: result.layers for name, result in results.items()}, manifests)
+    return Seeds({name: result.layer(RELEASED) for name, result in results.items()}, manifests)
 
 
 def mean_over(seeds: Seeds, ddof: int = 0) -> Means:

@@ -23,17 +23,19 @@ PICTURES = (".png", ".svg", ".pdf")
 # Runs
 
 COLUMNS = {
-    "layers": ("stage", "factor", "share", "share_low", "share_high", "percent"),
-    "units": ("stage", "unit", "dynamic", "static"),
+    "layers": ("estimator", "stage", "factor", "share", "share_low", "share_high", "percent"),
+    "units": ("estimator", "stage", "unit", "dynamic", "static"),
 }
 """What is read of the tables of a run."""
+RELEASED = "released"
+"""The estimator that the published files and these scripts are about."""
 
 
 def read_run(place: Path) -> Result:
     """A run of ours.
 
     Raises:
-        UserError: If it cannot be read, or another version wrote it.
+        UserError: If it cannot be read, another version wrote it, or the published score was not measured.
     """
     result = load(place)
     for name, columns in COLUMNS.items():
@@ -42,6 +44,11 @@ def read_run(place: Path) -> Result:
             raise UserError(f"{path} has no column {missing[0]!r}: another version wrote it. Measure again.")
         if table.empty:
             raise UserError(f"{path} holds no stage.")
+    if RELEASED not in result.estimators:
+        raise UserError(
+            f"{place} holds {', '.join(result.estimators)}, and this is about the published score: measure again with "
+            f"`estimators={RELEASED!r}`."
+        )
     return result
 
 
@@ -60,7 +67,7 @@ def read_units(place: Path) -> pd.DataFrame:
     """
     require_folder(place)
     if (place / "units.parquet").exists():
-        units: pd.DataFrame = read_run(place).units[["stage", "unit", "dynamic", "static"]]
+        units: pd.DataFrame = read_run(place).unit(RELEASED)[["stage", "unit", "dynamic", "static"]]
         return units
     files = [path for path in place.glob("[!.]*") if path.suffix in (".pkl", ".safetensors")]
     files = [path for path in files if path.name.startswith("raw_")] or files

@@ -13,9 +13,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 import numpy as np
 import pandas as pd
 
-from misc._tables import pick, picture_kind, read_units
+from misc._tables import RELEASED, pick, picture_kind, read_run, read_units
 from static_dynamic.common.commands import Parser, command
-from static_dynamic.common.texts import read_json
 from static_dynamic.functional.released import classify_units
 from static_dynamic.report.plots import UNITS, plot_units, save_figure
 from static_dynamic.report.tables import class_shares
@@ -34,7 +33,7 @@ def usual_threshold(place: Path) -> float:
     """The threshold at which a run classified its units; the published one for published scores."""
     if not (place / "run.json").exists():
         return PUBLISHED
-    return float(read_json(place / "run.json").get("scoring", {}).get("threshold", PUBLISHED))
+    return float(read_run(place).described(RELEASED)["options"]["threshold"])
 
 
 def run(arguments: Sequence[str] | None = None) -> None:

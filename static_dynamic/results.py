@@ -15,16 +15,18 @@ from static_dynamic.common.files import write_atomically, write_bytes
 from static_dynamic.common.runs import Kind
 from static_dynamic.common.texts import read_json
 from static_dynamic.estimators.numbers import Sample
+from static_dynamic.estimators.registry import describe_estimator, estimators
+from static_dynamic.estimators.released import Released
 from static_dynamic.estimators.samples import read_samples, samples_as_bytes
-from static_dynamic.functional.released import UNIT_CLASSES
-from static_dynamic.report.tables import class_shares, factor_numbers, in_order, of_estimator, quality_means
+from static_dynamic.report.parts import Part
+from static_dynamic.report.tables import class_shares, factor_numbers, in_order, of_estimator, quality_means, with_ends
 
 MEASUREMENT = Kind("measurement", "run.json", (), format=2)
 """Format 1 held one estimator, ``released``; format 2 holds several, their twins, and the numbers on every resample."""
 SAMPLES = "samples.safetensors"
 TWINS = "twins.csv"
-RELEASED = {"name": "released", "summary": "", "scale": "percent", "column": "share", "classes": list(UNIT_CLASSES)}
-"""The estimator of a result of format 1."""
+UNKNOWN = {"summary": "", "scale": "percent", "column": "share", "classes": [], "options": {}}
+"""What is taken of an estimator of which neither the manifest nor this version knows anything."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -74,17 +76,22 @@ class Result:
 
     def layer(self, estimator: str | None = None) -> pd.DataFrame:
         """The layer table of one estimator, without columns that it has not; of the headline for ``None``."""
-        return of_estimator(self.layers, self._known(estimator))
+        name = self._known(estimator)
+        return of_estimator(self.layers, name, with_ends(self.described(name)["column"]))
 
     def unit(self, estimator: str | None = None) -> pd.DataFrame:
         """The unit table of one estimator, without columns that it has not; of the headline for ``None``."""
-        return of_estimator(self.units, self._known(estimator))
+        name = self._known(estimator)
+        factors = in_order(self.layers[self.layers["estimator"] == name], "factor")
+        return of_estimator(self.units, name, [column for factor in factors for column in with_ends(factor)])
 
     def described(self, estimator: str | None = None) -> Mapping[str, Any]:
         """What an estimator says in one sentence, its ``scale``, main ``column``, ``classes`` and options."""
         name = self._known(estimator)
-        there = {one["name"]: one for one in self.manifest.get("estimators", [RELEASED])}
-        return there.get(name, {**RELEASED, "name": name})
+        there = {one["name"]: one for one in self.manifest.get("estimators", [])}
+        if name not in there and name in estimators():
+            return describe_estimator(estimators()[name]())
+        return there.get(name, {**UNKNOWN, "name": name})
 
     def shares(self, estimator: str | None = None) -> pd.DataFrame:
         """The number of every factor: one row per stage; shares are percent."""
@@ -101,6 +108,11 @@ class Result:
         if not described["classes"]:
             raise UserError(f"The estimator {described['name']} sorts units into no classes.")
         return class_shares(self.unit(estimator), described["classes"])
+
+    @property
+    def parts(self) -> list[Part]:
+        """What it says of every estimator, the headline first."""
+        return [Part(self.described(name), self.layer(name), self.unit(name)) for name in self.estimators]
 
     def _known(self, estimator: str | None) -> str:
         if estimator is None:
@@ -133,17 +145,20 @@ class Result:
         return folder
 
     def plot(self, folder: str | Path) -> list[Path]:
-        """Write ``layers`` (share per stage, with intervals) and ``units`` (classes per stage) as SVG and PNG."""
-        from static_dynamic.report.plots import save_plots
+        """Write ``layers`` (numbers per stage, with intervals) and ``units`` (classes per stage) as SVG and PNG.
 
-        return save_plots(self.layers, self.units, Path(folder))
+        They are those of the headline; of a further estimator they are called ``layers-<name>`` and ``units-<name>``.
+        """
+        from static_dynamic.report.pictures import save_plots
+
+        return save_plots(self.parts, Path(folder))
 
     def report(self, path: str | Path) -> Path:
         """Write one HTML page with tables, plots and how to read them; it needs no network and no other file."""
         from static_dynamic.report.page import save_page
 
         means = None if self.quality is None else quality_means(self.quality)
-        return save_page(self.layers, self.units, self.manifest, self.warnings, Path(path), means)
+        return save_page(self.parts, self.manifest, self.warnings, Path(path), means)
 
     def __repr__(self) -> str:
         study = self.manifest.get("study", {})
@@ -185,7 +200,19 @@ def load(folder: str | Path) -> Result:
     except (OSError, ValueError) as error:
         raise UserError(f"No result can be read from {folder}: {str(error).rstrip('.')}.") from None
     described = {name: value for name, value in manifest.items() if name not in ("kind", "format", "warnings")}
+    if manifest["format"] == 1:
+        described, layers, units = _of_format_1(described, layers, units)
     return Result(layers, units, described, manifest.get("warnings", []), quality, samples, twins)
+
+
+def _of_format_1(
+    manifest: Mapping[str, Any], layers: pd.DataFrame, units: pd.DataFrame
+) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
+    """Manifest and tables as they would be written today: their one estimator is named."""
+    threshold = manifest.get("scoring", {}).get("threshold", Released.threshold)
+    released = Released(threshold)
+    layers, units = (table.assign(estimator=released.name) for table in (layers, units))
+    return {**manifest, "estimators": [describe_estimator(released)]}, layers, units
 
 
 def _table(path: Path) -> pd.DataFrame | None:

@@ -17,10 +17,11 @@ UNORDERED = ("videos", "styles", "orders")
 
 
 def parts(manifest: Manifest) -> dict[str, object]:
-    """Everything that decides the numbers of a measurement, under flat names: ``recipe.crop``, ``scoring.threshold``.
+    """Everything that decides the numbers of a measurement, under flat names: ``recipe.crop``, ``pool``.
 
     The videos are those that were measured. Of a checkpoint it counts whether there is one; ``weights`` tells two
-    apart. The seeds of the scoring draw partners and replicates, and are no parts.
+    apart. The seeds of the scoring draw partners and replicates, and are no parts; nor are the cells, which follow from
+    styles, orders and estimators.
 
     Args:
         manifest: It must have a ``study``.
@@ -34,7 +35,9 @@ def parts(manifest: Manifest) -> dict[str, object]:
         **{name: frozenset(study.get(name, ())) for name in UNORDERED},
         "checkpoint": "a file" if manifest.get("checkpoint") else "none",
         "scoring": scoring,
+        "estimators": {one["name"]: one["options"] for one in manifest.get("estimators") or []},
     }
+    found.pop("cells", None)
     found["videos"] -= unread
     drawn = [name for name, _ in _flat({"scoring": scoring}) if name.endswith(".seed")]
     return {name: value for name, value in _flat(found) if name not in (*COSTS, *drawn)}

@@ -1,14 +1,17 @@
-"""Plots of a result: share of every factor per stage, with intervals, and classes of units per stage."""
+"""What all plots of a result share: colours, panels of streams, curves with intervals, classes of units per stage."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
+from itertools import cycle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
 from static_dynamic.common.files import write_atomically
+from static_dynamic.functional.released import UNIT_CLASSES
+from static_dynamic.report.parts import LABELS, all_classes
 from static_dynamic.report.tables import class_shares, in_order, stream_and_name
 
 if TYPE_CHECKING:
@@ -16,15 +19,25 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # Okabe & Ito (2008): told apart by colour-blind readers and, by their lightness, in grey.
+BLUE, SKY, GREEN, VERMILION, ORANGE, PURPLE, YELLOW = (
+    *("#0072B2", "#56B4E9", "#009E73", "#D55E00"),
+    *("#E69F00", "#CC79A7", "#F0E442"),
+)
+GREY, PALE, BLACK = "#8C8C8C", "#DDDDDD", "#000000"
 COLOURS = {
-    "dynamic": "#0072B2",
-    "static": "#D55E00",
-    "joint": "#009E73",
-    "residual": "#8C8C8C",
-    "dead": "#DDDDDD",
-    "differ": "#CC79A7",
-    "same": "#56B4E9",
+    **dict.fromkeys(("dynamic", "motion", "order"), BLUE),
+    **dict.fromkeys(("static", "still", "no order", "appearance", "style"), VERMILION),
+    **dict.fromkeys(("joint", "interaction", "both"), GREEN),
+    **dict.fromkeys(("residual", "neither", "noise", "unreliable"), GREY),
+    **dict.fromkeys(("differ", "mixed", "nuisance"), PURPLE),
+    **dict.fromkeys(("same", "content"), SKY),
+    "reliability": ORANGE,
+    "dead": PALE,
 }
+"""Of factors and classes; what means the same has the same colour, and two of one estimator differ."""
+CYCLE = (BLUE, ORANGE, PURPLE, SKY, BLACK, YELLOW, GREEN, VERMILION)
+"""Colours of names from outside, of which each picture takes those that it does not use yet."""
+UNTRAINED = "#6E6E6E"
 LONGEST_NAME = 40
 """Characters of a name below or above a picture."""
 SLANTED = 12
@@ -32,63 +45,63 @@ SLANTED = 12
 MOST_PANELS = 24
 WIDEST = 400.0
 """Inches; at 150 dots an inch this is nearly as wide as a picture can be."""
-SHARE = "share of the layer, %"
+SHARE = LABELS["released"]
 UNITS = "units of the layer, %"
 
 
-def plot_layers(layers: pd.DataFrame) -> "Figure":
-    """Share of every factor per stage, with intervals; a panel per stream."""
-    columns = {"share": "mean", "share_low": "low", "share_high": "high"}
-    return plot_means(layers[["stage", "factor", *columns]].rename(columns=columns), SHARE)
+def colours_of(names: Iterable[str]) -> dict[str, str]:
+    """The colour of every name; names from outside get some that the others leave.
+
+    Example:
+        >>> colours_of(["dynamic", "colour", "texture"])
+        {'dynamic': '#0072B2', 'colour': '#E69F00', 'texture': '#CC79A7'}
+    """
+    known = {name: COLOURS[name] for name in names if name in COLOURS}
+    free = cycle([colour for colour in CYCLE if colour not in known.values()] or CYCLE)
+    return {name: known[name] if name in known else next(free) for name in names}
+
+
+def plot_units(units: pd.DataFrame, label: str = UNITS, classes: Sequence[str] = UNIT_CLASSES) -> "Figure":
+    """Share of the units of every class per stage, stacked to 100 percent; a panel per stream."""
+    shares = class_shares(units, all_classes(units, classes))
+    colours = colours_of(list(shares.columns))
+
+    def panel(axes: "Axes", stages: list[str]) -> None:
+        base = pd.Series(0.0, index=stages)
+        for name in shares.columns[(shares > 0).any()]:
+            heights = shares.loc[stages, name]
+            axes.bar(range(len(stages)), heights, bottom=base, color=colours[name], label=name, width=0.75)
+            base += heights
+        axes.set_ylim(0, 100)
+
+    return per_stream(list(shares.index), panel, label)
 
 
 def plot_means(table: pd.DataFrame, label: str) -> "Figure":
     """How large every factor is per stage: ``mean``, and a bar from ``low`` to ``high``; a panel per stream."""
     factors = in_order(table, "factor")
+    colours = colours_of(factors)
 
     def panel(axes: "Axes", stages: list[str]) -> None:
         for offset, factor in enumerate(factors):
             rows = table[table["factor"] == factor].set_index("stage").loc[stages]
-            plot_curve(axes, [i + 0.08 * (offset - (len(factors) - 1) / 2) for i in range(len(stages))], rows, factor)
+            plot_curve(axes, side_by_side(offset, len(factors), len(stages)), rows, factor, colours[factor])
 
     return per_stream(in_order(table, "stage"), panel, label)
 
 
-def plot_curve(axes: "Axes", x: Sequence[float], rows: pd.DataFrame, factor: str) -> None:
+def side_by_side(place: int, factors: int, stages: int) -> list[float]:
+    """Where on the horizontal axis the points of one of several factors lie."""
+    return [i + 0.08 * (place - (factors - 1) / 2) for i in range(stages)]
+
+
+def plot_curve(axes: "Axes", x: Sequence[float], rows: pd.DataFrame, factor: str, colour: str | None = None) -> None:
     """A factor's ``mean``, with bars from ``low`` to ``high``, which need not hold it; no bar where these are NaN."""
     middle, reach = (rows["low"] + rows["high"]) / 2, (rows["high"] - rows["low"]) / 2
+    colour = colour or COLOURS[factor]
     # The bars are labelled for those who look for them; the underscore keeps them out of the legend.
-    axes.errorbar(x, middle, yerr=reach, fmt="none", capsize=3, ecolor=COLOURS[factor], label=f"_{factor}")
-    axes.plot(x, rows["mean"], color=COLOURS[factor], marker="o", label=factor)
-
-
-def plot_units(units: pd.DataFrame, label: str = UNITS) -> "Figure":
-    """Share of the units of every class per stage, stacked to 100 percent; a panel per stream."""
-    classes = class_shares(units)
-
-    def panel(axes: "Axes", stages: list[str]) -> None:
-        base = pd.Series(0.0, index=stages)
-        for name in classes.columns[(classes > 0).any()]:
-            heights = classes.loc[stages, name]
-            axes.bar(range(len(stages)), heights, bottom=base, color=COLOURS[name], label=name, width=0.75)
-            base += heights
-        axes.set_ylim(0, 100)
-
-    return per_stream(list(classes.index), panel, label)
-
-
-def save_plots(layers: pd.DataFrame, units: pd.DataFrame, folder: Path) -> list[Path]:
-    """Write ``layers`` and ``units`` as SVG and PNG.
-
-    Raises:
-        UserError: If the folder cannot be written.
-    """
-    paths = []
-    for name, figure in (("layers", plot_layers(layers)), ("units", plot_units(units))):
-        for kind in ("svg", "png"):
-            paths.append(folder / f"{name}.{kind}")
-            save_figure(figure, paths[-1])
-    return paths
+    axes.errorbar(x, middle, yerr=reach, fmt="none", capsize=3, ecolor=colour, label=f"_{factor}")
+    axes.plot(x, rows["mean"], color=colour, marker="o", label=factor)
 
 
 def save_figure(figure: "Figure", path: Path) -> None:
@@ -111,7 +124,9 @@ def _render(figure: "Figure", target: Path | StringIO, kind: str) -> None:
         figure.savefig(target, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else None)
 
 
-def per_stream(all_stages: list[str], panel: Callable[["Axes", list[str]], None], label: str) -> "Figure":
+def per_stream(
+    all_stages: list[str], panel: Callable[["Axes", list[str]], None], label: str, title: str = ""
+) -> "Figure":
     """A figure with one panel per stream (``slow.stage1`` and ``slow.stage2`` share one), sharing the vertical axis.
 
     Stages of very many streams share one panel, under their full names.
@@ -140,6 +155,10 @@ def per_stream(all_stages: list[str], panel: Callable[["Axes", list[str]], None]
             axes.set_title(shortened(stream))
         all_axes[0].set_ylabel(label)
         handles, labels = all_axes[0].get_legend_handles_labels()
+        longest = max((len(line) for name in labels for line in name.split("\n")), default=0)
+        figure.set_figwidth(min(figure.get_figwidth() + 0.08 * max(0, longest - SLANTED), WIDEST))
+        if title:
+            figure.suptitle(title, x=0.01, ha="left")
         figure.legend(handles, labels, loc="outside right upper", frameon=False)
     return figure
 

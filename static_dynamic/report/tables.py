@@ -1,8 +1,9 @@
 """Tidy tables of a result, summarised: one row per stage, in the order of the study."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 
 from static_dynamic.functional import segmentation as seg
@@ -26,15 +27,16 @@ def number(value: float, digits: int = 1) -> str:
     return f"{value:.{digits}f}" if math.isfinite(value) else UNDEFINED
 
 
-def with_interval(value: float, low: float, high: float) -> str:
+def with_interval(value: float, low: float, high: float, digits: int = 1) -> str:
     """A number with its interval as it is shown; a dash for an interval that is undefined.
 
     Example:
         >>> with_interval(12.34, 11.9, 13.0), with_interval(12.34, float("nan"), float("nan"))
         ('12.3 [11.9, 13.0]', '12.3 [–]')
     """
-    ends = f"{number(low)}, {number(high)}" if math.isfinite(low) and math.isfinite(high) else UNDEFINED
-    return f"{number(value)} [{ends}]"
+    defined = math.isfinite(low) and math.isfinite(high)
+    ends = f"{number(low, digits)}, {number(high, digits)}" if defined else UNDEFINED
+    return f"{number(value, digits)} [{ends}]"
 
 
 def in_order(table: pd.DataFrame, column: str) -> list[str]:
@@ -65,13 +67,19 @@ def class_shares(units: pd.DataFrame, classes: Sequence[str] = UNIT_CLASSES) -> 
     return counts.reindex(index=in_order(units, "stage"), columns=list(classes), fill_value=0.0)
 
 
-def of_estimator(table: pd.DataFrame, name: str) -> pd.DataFrame:
-    """The rows of one estimator, without columns that it has not."""
+def of_estimator(table: pd.DataFrame, name: str, own: Collection[str] = ()) -> pd.DataFrame:
+    """The rows of one estimator, without columns that it has not; ``own`` are kept though all are undefined."""
     rows = table[table["estimator"] == name].reset_index(drop=True)
     if rows.empty:
         return rows
-    rows = rows.dropna(axis="columns", how="all")
-    return rows.astype({"dims": "int64"}) if "dims" in rows else rows  # beside other estimators they were floats
+    rows = rows[[column for column in rows if column in own or rows[column].notna().any()]]
+    # Beside the rows of others, which have none, whole numbers became fractions.
+    return rows.astype({"dims": np.int64}) if "dims" in rows and rows["dims"].notna().all() else rows
+
+
+def with_ends(column: str) -> tuple[str, str, str]:
+    """Names of a column and of the ends of its interval."""
+    return column, f"{column}_low", f"{column}_high"
 
 
 def quality_means(quality: pd.DataFrame) -> pd.DataFrame:

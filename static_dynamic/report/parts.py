@@ -1,0 +1,137 @@
+"""What a result says of one estimator, as pictures, pages and tables show it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from static_dynamic.report.tables import class_shares, in_order
+
+AUXILIARY = ("reliability",)
+"""Factors that say how far the others can be trusted: tables show them, pictures do not."""
+TITLES = {
+    "needs_motion": "Needs motion",
+    "needs_order": "Needs the order of frames",
+    "released": "Published score",
+}
+LABELS = {
+    "needs_motion": "needs motion,\n% of what units tell about the clip",
+    "needs_order": "needs the order of frames,\n% of what units tell about the clip",
+    "released": "share of the layer, %",
+}
+"""What the vertical axis says; other estimators are called by their name."""
+SAME = "not distinguishable from an untrained network"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a result says of one estimator.
+
+    Attributes:
+        described: Its ``name``, ``summary``, ``scale``, main ``column``, ``classes`` and ``options``.
+        layer: Its rows of the layer table.
+        units: Its rows of the unit table; empty if it has none.
+    """
+
+    described: Mapping[str, Any]
+    layer: pd.DataFrame
+    units: pd.DataFrame
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return str(self.described["name"])
+
+    @property
+    def title(self) -> str:
+        """Its name in words."""
+        return TITLES.get(self.name, self.name.replace("_", " ").capitalize())
+
+    @property
+    def column(self) -> str:
+        """The column of the layer table that is its number."""
+        return str(self.described["column"])
+
+    @property
+    def unit_of_measurement(self) -> str:
+        """What its numbers count."""
+        return {"percent": "%", "correlation": "correlation"}.get(self.described["scale"], self.described["scale"])
+
+    @property
+    def label(self) -> str:
+        """What its number is, in words."""
+        return LABELS.get(self.name, f"{self.title.lower()}, {self.unit_of_measurement}")
+
+    @property
+    def percent(self) -> bool:
+        """Whether its numbers are shares."""
+        return bool(self.described["scale"] == "percent")
+
+    @property
+    def digits(self) -> int:
+        """Digits that are shown of its numbers."""
+        return 1 if self.percent else 3
+
+    @property
+    def stages(self) -> list[str]:
+        """Stages, in the order of the study."""
+        return in_order(self.layer, "stage")
+
+    @property
+    def factors(self) -> list[str]:
+        """All factors."""
+        return in_order(self.layer, "factor")
+
+    @property
+    def drawn(self) -> list[str]:
+        """Factors that pictures show: all but those that say how far the others can be trusted."""
+        return [factor for factor in self.factors if factor not in AUXILIARY] or self.factors
+
+    @property
+    def single(self) -> bool:
+        """Whether it gives one number per stage."""
+        return len(self.drawn) == 1
+
+    @property
+    def numbers(self) -> pd.DataFrame:
+        """Its numbers under names of their own, NaN where there are none.
+
+        ``stage``, ``factor``, ``mean``, ``low``, ``high``, those of ``twin``, ``null``, ``ceiling``, and whether a
+        number lies ``inside`` the spread of the twins.
+        """
+        names = {self.column: "mean", f"{self.column}_low": "low", f"{self.column}_high": "high"}
+        kept = ["twin", "twin_low", "twin_high", "null", "ceiling"]
+        table = self.layer.reindex(columns=["stage", "factor", *names, *kept]).rename(columns=names)
+        return table.assign(inside=table["mean"].between(table["twin_low"], table["twin_high"]))
+
+    @property
+    def has_twins(self) -> bool:
+        """Whether untrained networks stand beside the numbers."""
+        return bool(self.numbers["twin"].notna().any())
+
+    @property
+    def classes(self) -> pd.DataFrame:
+        """Share of the units of every class, percent, ``(stages, classes)``; empty where there are no classes."""
+        if "class" not in self.units or self.units.empty:
+            return pd.DataFrame()
+        return class_shares(self.units, all_classes(self.units, self.described["classes"]))
+
+
+def all_classes(units: pd.DataFrame, named: Sequence[str]) -> list[str]:
+    """The classes that an estimator names, and those that its units have beside them."""
+    return list(dict.fromkeys([*named, *sorted(set(units["class"]))]))
+
+
+def beside_untrained(row: Mapping[str, Any]) -> str:
+    """What the untrained networks make of a number, a row of `Part.numbers`, in words; empty without their spread.
+
+    Example:
+        >>> beside_untrained({"mean": 40.0, "twin": 5.0, "twin_low": 1.0, "twin_high": 9.0, "inside": False})
+        'above untrained'
+        >>> beside_untrained({"mean": 8.0, "twin": 5.0, "twin_low": 1.0, "twin_high": 9.0, "inside": True})
+        'not distinguishable from an untrained network'
+    """
+    if not row["twin_low"] <= row["twin_high"] or row["mean"] != row["mean"]:
+        return ""
+    return SAME if row["inside"] else "above untrained" if row["mean"] > row["twin"] else "below untrained"

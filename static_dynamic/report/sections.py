@@ -1,0 +1,110 @@
+"""A result in the words and numbers of its page: a section per estimator, and what its text fills in."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from static_dynamic.report.parts import SAME, Part, beside_untrained
+from static_dynamic.report.pictures import plot_part
+from static_dynamic.report.plots import UNITS, plot_units, svg
+from static_dynamic.report.tables import number, with_interval
+
+Row = dict[str, Any]
+
+
+def section(part: Part) -> dict[str, Any]:
+    """What the page shows of an estimator."""
+    classes = part.classes
+    named = part.described["classes"]
+    return {
+        "part": part,
+        "picture": svg(plot_part(part)),
+        "rows": [_stage(part, str(stage), rows) for stage, rows in part.numbers.groupby("stage", sort=False)],
+        "auxiliary": [factor for factor in part.factors if factor not in part.drawn],
+        "scores": _scores(part),
+        "chance": _chance(part),
+        "classes": classes.round(1).reset_index().to_dict("records"),
+        "units_picture": "" if classes.empty else svg(plot_units(part.units, UNITS, named)),
+    }
+
+
+def _stage(part: Part, stage: str, numbers: pd.DataFrame) -> Row:
+    """A line of the main table."""
+    layer = part.layer[part.layer["stage"] == stage]
+    cells = [_cell(row, part.digits) for row in numbers.to_dict("records") if row["factor"] in part.drawn]
+    others = [row for row in numbers.to_dict("records") if row["factor"] not in part.drawn]
+    score = layer.set_index("factor").reindex(columns=["score"])["score"]
+    return {
+        "stage": stage,
+        "cells": cells,
+        "auxiliary": [with_interval(row["mean"], row["low"], row["high"], part.digits) for row in others],
+        "scores": [number(score[factor], 3) for factor in _scores(part)],
+        "units": layer["units"].iloc[0],
+        "pairs": layer["pairs"].sum(),
+        "videos": layer["videos"].iloc[0],
+    }
+
+
+def _cell(row: Mapping[str, Any], digits: int) -> Row:
+    """A number beside those of untrained networks."""
+    twin = with_interval(row["twin"], row["twin_low"], row["twin_high"], digits)
+    verdict = beside_untrained(row)
+    return {
+        "text": with_interval(row["mean"], row["low"], row["high"], digits),
+        "untrained": twin if row["twin"] == row["twin"] else "",
+        "verdict": verdict,
+        "same": verdict == SAME,
+    }
+
+
+def _scores(part: Part) -> list[str]:
+    """Factors whose scores stand beside their shares: a residual's is 1 by definition."""
+    there = part.column != "score" and "score" in part.layer
+    return [factor for factor in part.drawn if factor != "residual"] if there else []
+
+
+def _chance(part: Part) -> list[Row]:
+    """What unrelated clips and replicates give, one row per stage and factor; none where nothing is known of them."""
+    known = part.numbers.dropna(subset=["null", "ceiling"], how="all")
+    columns = ("null", "ceiling")
+    return [
+        {"stage": row["stage"], "factor": row["factor"], **{name: number(row[name], part.digits) for name in columns}}
+        for row in known.to_dict("records")
+    ]
+
+
+def reading(parts: Sequence[Part], manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers and names that the text on how to read the page fills in."""
+    study = manifest.get("study", {})
+    return {
+        "twins": len(manifest.get("twins", [])),
+        "compared": any(part.has_twins for part in parts),
+        "spread": any(part.numbers["twin_low"].notna().any() for part in parts),
+        "videos": max((int(part.layer["videos"].max()) for part in parts), default=0),
+        "styles": ", ".join(study.get("styles", [])),
+        "confidence": f"{100 * manifest.get('scoring', {}).get('confidence', 0.95):g}",
+        "by_name": {part.name: _of_last_stage(part) for part in parts},
+    }
+
+
+def _of_last_stage(part: Part) -> dict[str, Any]:
+    """What untrained networks and unrelated clips give at the last stage, and untrained networks over all stages."""
+    drawn = part.numbers[part.numbers["factor"].isin(part.drawn)]
+    last = drawn[drawn["stage"] == part.stages[-1]]
+    first = last.iloc[0]
+    twins, null = last["twin"].tolist(), dict(zip(last["factor"], last["null"], strict=True))
+    if part.factors == ["dynamic", "static", "residual"]:
+        null["residual"] = 100 - null["dynamic"] - null["static"]  # shares of three factors add up to 100
+    return {
+        "title": part.title,
+        "stage": part.stages[-1],
+        "factors": " / ".join(last["factor"]),
+        "twins": " / ".join(number(value, part.digits) for value in twins) if part.has_twins else "",
+        "twin": with_interval(first["twin"], first["twin_low"], first["twin_high"], part.digits),
+        "least": number(drawn["twin"].min(), part.digits),
+        "most": number(drawn["twin"].max(), part.digits),
+        "unrelated": " / ".join(number(value, part.digits) for value in null.values())
+        if last["null"].notna().any()
+        else "",
+    }
