@@ -263,6 +263,9 @@ def show(result: "Result", config: Config) -> None:
         means = quality_means(result.quality).drop(columns=[f"success_{percent}" for percent in range(50, 100, 10)])
         rows = [[str(row[0]), str(row[1]), *(f"{value:.3g}" for value in row[2:])] for row in means.to_numpy()]
         console.print(_table("Quality of the masks, 0..1", list(means.columns), rows))
+    if not any(part.has_twins for part in result.parts):
+        line = "No untrained networks stand beside these numbers, so they do not say what was learned: `twins=3`."
+        console.print(f"Note: {as_flags(line)}", style="yellow", markup=False, soft_wrap=True)
     if seen := time_seen(result.manifest.get("seconds_seen")):
         console.print(seen, markup=False, soft_wrap=True)
     for warning in result.warnings:

@@ -32,7 +32,7 @@ from static_dynamic.scoring import Scoring, check_plans, score_store
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import left_out_of, unused
 from static_dynamic.store import STUDY, Store
-from static_dynamic.twins import beside_twins, score_twins, twin_subjects
+from static_dynamic.twins import beside_twins, score_twins, twin_folder, twin_subjects
 from static_dynamic.variants import Conditions, describe_video, union
 
 UNEVEN = 1.5
@@ -134,6 +134,8 @@ def measure(
         folder = Path(store or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
         stack.enter_context(alone_in(folder, STUDY))
         activations = Store(folder, described, resume)
+        for number in range(1, len(random) + 1):  # what fails before the first video leaves nothing
+            stack.enter_context(alone_in(twin_folder(folder, number), STUDY))
         subjects = twin_subjects(study, random, activations, resume)
         collect(study, activations, on_video, subjects)
         scores = score_store(activations, scoring, chosen_estimators)

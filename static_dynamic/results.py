@@ -18,7 +18,7 @@ from static_dynamic.estimators.numbers import Sample
 from static_dynamic.estimators.registry import describe_estimator, estimators
 from static_dynamic.estimators.released import Released
 from static_dynamic.estimators.samples import read_samples, samples_as_bytes
-from static_dynamic.report.parts import Part
+from static_dynamic.report.parts import Part, all_classes
 from static_dynamic.report.tables import class_shares, factor_numbers, in_order, of_estimator, quality_means, with_ends
 
 MEASUREMENT = Kind("measurement", "run.json", (), format=2)
@@ -107,7 +107,8 @@ class Result:
         described = self.described(estimator)
         if not described["classes"]:
             raise UserError(f"The estimator {described['name']} sorts units into no classes.")
-        return class_shares(self.unit(estimator), described["classes"])
+        units = self.unit(estimator)
+        return class_shares(units, all_classes(units, described["classes"]))
 
     @property
     def parts(self) -> list[Part]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -38,8 +39,8 @@ def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: boo
     subjects = []
     for number, twin in enumerate(twins, start=1):
         weights = {"twin": {"seed": twin.seed, "weights": weights_digest(twin.model)}}
-        folder = store.folder / f"{TWIN}{number}"
-        subjects.append(Subject(study.recorder.like(twin.model), Store(folder, {**described, **weights}, resume)))
+        own = Store(twin_folder(store.folder, number), {**described, **weights}, resume)
+        subjects.append(Subject(study.recorder.like(twin.model), own))
     shards = range(len(study.shards()))
     waiting = [
         subject.recorder.model
@@ -53,6 +54,11 @@ def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: boo
             with on_device(model, device):
                 set_batch_statistics(model, clips)
     return subjects
+
+
+def twin_folder(folder: Path, number: int) -> Path:
+    """Where the activations of a twin lie, in the store of the study."""
+    return folder / f"twin-{number}"
 
 
 def _clips(study: Study) -> Iterator[Inputs]:

@@ -15,6 +15,9 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from static_dynamic.estimators.needs_motion import NeedsMotion
+from static_dynamic.estimators.registry import describe_estimator
+from static_dynamic.estimators.released import Released
 from static_dynamic.functional.released import allocate, classify_units
 from static_dynamic.report.published import write_published
 from static_dynamic.results import Result
@@ -66,8 +69,14 @@ def manifest(seed, stages=STAGES, **parts):
         "videos": ["v1", "v2"], "styles": ["ink", "neon"], "orders": ["intact", "shuffle"], "seed": seed,
         "batch_size": 8, "precision": "float32", "device": "cpu",
     }  # fmt: skip
-    scoring = {"rule": {"n_factors": 3, "seed": seed}, "threshold": 0.5, "confidence": 0.95, "seed": seed}
-    return {"study": {**study, **parts}, "scoring": {**scoring, "style_weights": {}}, "checkpoint": None, "videos": []}
+    scoring = {"rule": {"n_factors": 3, "seed": seed}, "confidence": 0.95, "seed": seed, "style_weights": {}}
+    return {
+        "study": {**study, **parts},
+        "scoring": scoring,
+        "estimators": [describe_estimator(Released())],
+        "checkpoint": None,
+        "videos": [],
+    }
 
 
 def fake(seed, stages=STAGES, factors=("dynamic", "static", "residual"), channels=24, **parts):
@@ -80,19 +89,31 @@ def fake(seed, stages=STAGES, factors=("dynamic", "static", "residual"), channel
         share = 100 * layer.shares
         columns = {"share": share, "share_low": share - 1, "share_high": share + 2}
         columns |= {"dims": layer.dims, "percent": layer.percent}
-        layers.append(pd.DataFrame({"stage": stage, "factor": factors, **columns}))
+        layers.append(pd.DataFrame({"stage": stage, "estimator": "released", "factor": factors, **columns}))
         unit = draw.uniform(-0.4, 1, (2, channels))
         unit[:, 0] = np.nan
         named = {"dynamic": unit[0], "static": unit[1], "class": classify_units(unit)}
-        units.append(pd.DataFrame({"stage": stage, "unit": range(channels), **named}))
+        units.append(pd.DataFrame({"stage": stage, "unit": range(channels), "estimator": "released", **named}))
     tables = (pd.concat(tables, ignore_index=True) for tables in (layers, units))
     return Result(*tables, manifest(seed, stages, **parts))
+
+
+def beside_another(result):
+    """The same as a measurement gives it that was led by another estimator."""
+    other = {"stage": result.stages, "estimator": "needs_motion", "factor": "motion", "share": 7.0}
+    units = {"stage": result.stages, "unit": 0, "estimator": "needs_motion", "motion": 0.07, "class": "still"}
+    layers, units = (
+        pd.concat([pd.DataFrame(first), table], ignore_index=True)
+        for first, table in ((other, result.layers), (units, result.units))
+    )
+    described = [describe_estimator(NeedsMotion()), *result.manifest["estimators"]]
+    return Result(layers, units, {**result.manifest, "estimators": described})
 
 
 def save(result, seed, model="model"):
     """A result in both forms: `runs/<model>_<seed>` and `dim/…`."""
     result.save(Path("runs") / f"{model}_{seed}")
-    write_published(result.layers, result.units, Path("dim"), model, seed)
+    write_published(result.layer("released"), result.unit("released"), Path("dim"), model, seed)
     return result
 
 

@@ -17,6 +17,7 @@ from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
 import main
 import static_dynamic as sd
 from config import Config, read_config
+from static_dynamic.estimators.registry import estimators
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "videos"
 SMALL = ["--image_size", "32", "--replicates", "50"]
@@ -71,8 +72,9 @@ def test_a_run_on_video_files_writes_everything(videos, capsys):
     folder = Path("runs/i3d_videos")
     written = {path.name for path in folder.iterdir()}
     assert written == {
-        "layers.parquet", "layers.csv", "units.parquet", "run.json", "layers.svg", "layers.png", "units.svg", "units.png",
-        "report.html", "i3d_dim_est.csv", "store",
+        "layers.parquet", "layers.csv", "units.parquet", "samples.safetensors", "twins.csv", "run.json", "report.html",
+        "i3d_dim_est.csv", "store",
+        *(f"{name}{of}.{kind}" for name in ("layers", "units") for of in ("", "-released") for kind in ("svg", "png")),
     }  # fmt: skip
     assert sd.load(folder).stages == [f"stage{i}" for i in range(1, 6)]
     manifest = json.loads((folder / "run.json").read_text())
@@ -109,7 +111,11 @@ def test_the_published_commands_verbatim(work, dataset, more):
     assert (folder / "joint_encoding.csv").exists() == bool(more)
     result = sd.load(folder)
     assert result.manifest["study"]["styles"] == ["1", "2", "3", "4"]
-    assert result.layers["pairs"].tolist() == [12, 8, 0]  # 2 videos x (6 pairs of styles, 4 styles scrambled)
+    assert result.layer("released")["pairs"].tolist() == [
+        12,
+        8,
+        0,
+    ]  # 2 videos x (6 pairs of styles, 4 styles scrambled)
 
 
 def test_every_published_flag_is_accepted(work):
@@ -128,7 +134,7 @@ def test_every_published_flag_is_accepted(work):
     assert result.layers["units"].unique().tolist() == [512 + 64]
     assert result.manifest["study"]["styles"] == ["1", "2", "original"]
     assert result.manifest["study"]["recipe"]["span"] == 40
-    assert result.manifest["scoring"]["threshold"] == 0.4
+    assert result.described("released")["options"] == {"threshold": 0.4}
     assert len(result.manifest["videos"]) == 2
     assert not Path("out/joint_encoding.csv").exists()
     assert not Path("runs").exists()
@@ -182,13 +188,18 @@ def test_a_checkpoint_is_loaded_and_its_digest_kept(videos):
     assert not any("random" in warning for warning in manifest["warnings"])
 
 
+def stored(folder):
+    """The files of a store, and of those of untrained networks within it."""
+    return {path: path.read_bytes() for path in Path(folder).rglob("*") if path.is_file()}
+
+
 def test_going_on_with_a_run_and_scoring_it_anew(videos):
     command = ["--model", "i3d", "--videos", videos, "--stg", "1", *SMALL]
     succeeds(*command)
-    first = {path.name: path.read_bytes() for path in Path("runs/i3d_videos/store").iterdir()}
+    first = stored("runs/i3d_videos/store")
     succeeds(*command, "--joint_encoding_thresh", "0.9")
-    assert {path.name: path.read_bytes() for path in Path("runs/i3d_videos/store").iterdir()} == first
-    assert sd.load("runs/i3d_videos").manifest["scoring"]["threshold"] == 0.9
+    assert stored("runs/i3d_videos/store") == first
+    assert sd.load("runs/i3d_videos").described("released")["options"] == {"threshold": 0.9}
 
 
 def test_one_bad_video_among_many_is_recorded_and_skipped(videos):
@@ -210,7 +221,7 @@ def test_frame_folders(work):
 def test_the_look_of_an_image_is_a_style(videos):
     Image.fromarray(moving()[0]).save("my.png")
     succeeds("--model", "i3d", "--videos", videos, "--stg", "1", "--styles", "original,my.png", *SMALL)
-    assert sd.load("runs/i3d_videos").layers["pairs"].tolist() == [3, 6, 0]
+    assert sd.load("runs/i3d_videos").layer("released")["pairs"].tolist() == [3, 6, 0]
 
 
 def test_a_style_file_that_changes_under_its_name_is_another_study(videos, capsys):
@@ -242,7 +253,7 @@ def test_styles_can_be_judged_first_and_weighed(videos, capsys):
     plain = sd.load("plain")
     assert any("No audit has seen my.png" in warning for warning in plain.warnings)
     pd.testing.assert_frame_equal(plain.layers, warned.layers)
-    assert not np.allclose(plain.layers["score"], weighed.layers["score"])
+    assert not np.allclose(plain.layer("released")["score"], weighed.layer("released")["score"])
 
 
 @pytest.mark.skipif(not SHARED.exists(), reason="real clips are not there")
@@ -256,7 +267,7 @@ def test_models_of_other_libraries(videos):
     succeeds("--model", "torchvision:r3d_18", "--stg", "5", "--videos", videos, *SMALL)
     folder = Path("runs/torchvision-r3d_18_videos")
     assert (folder / "torchvision-r3d_18_dim_est.csv").exists()
-    assert sd.load(folder).layers["units"].tolist() == [512] * 3
+    assert sd.load(folder).layers["units"].tolist() == [512] * 5
 
 
 def test_a_module_of_ones_own(videos, capsys):
@@ -361,13 +372,102 @@ SLIPS = {
 }
 
 
-@pytest.mark.parametrize(("count", "interval"), [(2, r"\[–\]"), (3, r"\[\d+\.\d, \d+\.\d\]")])
+@pytest.mark.parametrize(("count", "interval"), [(2, r"\[–\]"), (3, r"\[-?\d+\.\d, \d+\.\d\]")])
 def test_two_videos_show_a_dash_for_an_interval_and_why(capsys, count, interval):
-    options = {"recipe": RECIPE, "styles": ("1", "2"), "scoring": sd.Scoring(replicates=20)}
-    main.show(sd.measure(PlantedModel(), PlantedVideos(count), STAGES, **options), Config(videos="synthetic"))
+    options = {"recipe": RECIPE, "styles": ("1", "2"), "scoring": sd.Scoring(replicates=20), "estimators": "released"}
+    result = sd.measure(PlantedModel(), PlantedVideos(count), STAGES, **options, twins=0)
+    main.show(result, Config(videos="synthetic"))
     shown = capsys.readouterr().out
     assert len(re.findall(rf"\d+\.\d {interval}", shown)) == 3 * len(STAGES)
     assert ("Note: Too few videos (2) for intervals" in shown) == (count == 2)
+
+
+def shown_result(**changes):
+    """Two stages of needs-motion, one within the spread of untrained networks, and the published score."""
+    keys = {"units": 2, "pairs": 5, "videos": 5}
+    rows = [
+        {"stage": stage, "estimator": "needs_motion", "factor": "motion", "share": value, "share_low": value - 1,
+         "share_high": value + 1, "twin": 5.0, "twin_low": 2.0, "twin_high": 8.0, **keys}
+        for stage, value in (("a[red]", 4.0), ("b", 40.0))
+    ]  # fmt: skip
+    rows += [
+        {"stage": stage, "estimator": "released", "factor": factor, "share": share, "share_low": 1, "share_high": 99,
+         "dims": share, "percent": share, **keys}
+        for stage in ("a[red]", "b") for factor, share in (("dynamic", 20), ("static", 30), ("residual", 50))
+    ]  # fmt: skip
+    units = [
+        {"stage": stage, "unit": 0, "estimator": name, "class": kind, "dynamic": 0.9, "static": 0.8}
+        for stage in ("a[red]", "b")
+        for name, kind in (("needs_motion", "still"), ("released", "joint"))
+    ]
+    return sd.Result(pd.DataFrame(rows).assign(**changes), pd.DataFrame(units))
+
+
+def rows_shown(text, stage):
+    """The cells of the lines of a stage."""
+    lines = [line for line in text.splitlines() if f" {stage} " in line and "│" in line]
+    return [[cell.strip() for cell in line.strip("│").split("│")] for line in lines]
+
+
+def test_the_headline_is_shown_first_and_beside_untrained_networks(capsys):
+    main.show(shown_result(), Config(videos="synthetic"))
+    shown = capsys.readouterr().out
+    assert shown.index("needs motion, % of what units tell about the clip") < shown.index("share of the layer")
+    assert "untrained [spread]" in shown
+    assert rows_shown(shown, "a[red]") == [
+        ["a[red]", "4.0 [3.0, 5.0]", "5.0 [2.0, 8.0]", "not distinguishable from an untrained network"],
+        ["a[red]", "20.0 [1.0, 99.0]", "30.0 [1.0, 99.0]", "50.0 [1.0, 99.0]"],
+    ]
+    assert rows_shown(shown, "b")[0] == ["b", "40.0 [39.0, 41.0]", "5.0 [2.0, 8.0]", "above untrained"]
+    assert "Units of every class" not in shown
+    assert "No untrained networks" not in shown
+
+
+def test_without_untrained_networks_it_is_said_how_to_get_them(capsys):
+    main.show(shown_result(twin=np.nan, twin_low=np.nan, twin_high=np.nan), Config(videos="synthetic"))
+    shown = capsys.readouterr().out
+    assert "untrained [spread]" not in shown
+    assert "No untrained networks stand beside these numbers, so they do not say what was learned: --twins 3." in shown
+
+
+def test_classes_are_shown_and_written_for_every_estimator_that_has_some(capsys, work):
+    config = Config(videos="synthetic", joint_encoding=True, save_dir="out")
+    main.save(shown_result(), config)
+    main.show(shown_result(), config)
+    shown = capsys.readouterr().out
+    assert "Units of every class of needs_motion" in shown
+    assert "Units of every class of released" in shown
+    assert pd.read_csv("out/joint_encoding-needs_motion.csv")["still"].tolist() == [100, 100]
+    assert pd.read_csv("out/joint_encoding.csv")["joint"].tolist() == [100, 100]
+
+
+def test_published_files_hold_whole_numbers_of_the_released_rows(work):
+    main.save(shown_result(), Config(videos="synthetic", save_dir="out", dim_outputs="dim", name="n"))
+    assert Path("out/i3d_dim_est.csv").read_text().splitlines() == ["20,30,50", "20.0,30.0,50.0"] * 2
+    text = Path("dim/vos_models/final/n/n_final_001.txt").read_text()
+    assert text.splitlines()[0] == "Stage: a[red] , Dimensions: [20, 30, 50] [20.0, 30.0, 50.0]"
+
+
+def test_estimators_and_twins_are_chosen(videos, capsys):
+    succeeds("--videos", videos, "--stg", "1", "--estimators", "needs_order", "--twins", "2", *SMALL)
+    result = sd.load("runs/i3d_videos")
+    assert result.estimators == ["needs_order"]
+    assert len({twin["seed"] for twin in result.manifest["twins"]}) == 2
+    assert set(result.twins["twin"]) == {1, 2}
+    assert not list(Path("runs/i3d_videos").glob("*_dim_est.csv"))
+    assert "Note: without the estimator released there are no published files." in capsys.readouterr().err
+    succeeds("--videos", videos, "--stg", "1", "--twins", "0", "--save_dir", "none", *SMALL)
+    assert sd.load("none").manifest["twins"] == []
+    assert "needs_ordr" in fails(capsys, "--videos", videos, "--estimators", "needs_ordr", "--save_dir", "x", *SMALL)
+    assert "--twins does not fit" in fails(capsys, "--videos", videos, "--twins", "-1", *SMALL)
+
+
+def test_help_lists_every_estimator_with_its_sentence(capsys):
+    with pytest.raises(SystemExit):
+        main.main(["--help"])
+    shown = " ".join(capsys.readouterr().out.split())
+    for name, kind in estimators().items():
+        assert f" {name} {kind.summary}" in shown
 
 
 @pytest.mark.parametrize("slip", SLIPS)

@@ -141,7 +141,7 @@ def test_bars_of_earlier_stages_do_not_stay():
 
 def test_the_threshold_is_that_of_the_run_unless_one_is_given():
     result = fake(1)
-    result.manifest["scoring"]["threshold"] = 0.8
+    result.manifest["estimators"][0]["options"]["threshold"] = 0.8
     save(result, 1)
     of_the_run = succeeds("plot_jointencoding", "runs/model_1", "--out", "c.png")
     assert succeeds("plot_jointencoding", "runs/model_1", "--out", "c.png", "--threshold", "0.8") == of_the_run

@@ -242,7 +242,7 @@ def test_seeds_of_different_models_are_not_averaged():
 
 
 def test_a_result_is_written_in_the_published_forms(result, tmp_path):
-    write_published(result.layers, result.units, tmp_path, "planted", 3)
+    write_published(result.layer("released"), result.unit("released"), tmp_path, "planted", 3)
     found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {
         "final/planted/planted_final_003.txt",
@@ -252,14 +252,14 @@ def test_a_result_is_written_in_the_published_forms(result, tmp_path):
     columns = ["stage", "factor", "dims", "percent"]
     pd.testing.assert_frame_equal(
         read_final(tmp_path / "final/planted/planted_final_003.txt").layers,
-        result.layers[columns].reset_index(drop=True),
+        result.layer("released")[columns],
         check_dtype=False,
     )
 
 
 def test_unit_files_hold_scores_softmax_and_classes(result, tmp_path):
-    write_published(result.layers, result.units, tmp_path, "planted", 1)
-    units = result.units[result.units["stage"] == "planted"]
+    write_published(result.layer("released"), result.unit("released"), tmp_path, "planted", 1)
+    units = result.unit("released").query("stage == 'planted'")
     raw = load_file(tmp_path / "joint_encoding/planted/raw_planted.safetensors")["scores"]
     soft = load_file(tmp_path / "idv_scores/planted/planted.safetensors")["scores"]
     members = json.loads((tmp_path / "joint_encoding/planted/planted.json").read_text())
@@ -278,16 +278,16 @@ def test_unit_files_hold_scores_softmax_and_classes(result, tmp_path):
 
 @pytest.mark.parametrize("folder", ["idv_scores", "joint_encoding"])
 def test_unit_scores_come_back(folder, result, tmp_path):
-    write_published(result.layers, result.units, tmp_path, "planted", 1)
+    write_published(result.layer("released"), result.unit("released"), tmp_path, "planted", 1)
     back = read_units(tmp_path / folder / "planted").set_index(["stage", "unit"]).sort_index()
-    own = result.units.set_index(["stage", "unit"])[["dynamic", "static"]].sort_index()
+    own = result.unit("released").set_index(["stage", "unit"])[["dynamic", "static"]].sort_index()
     pd.testing.assert_frame_equal(back, own, check_dtype=False, atol=1e-12)
 
 
 def test_a_seed_that_is_run_again_replaces_its_file(result, tmp_path):
     for _ in range(2):
-        write_published(result.layers, result.units, tmp_path, "planted", 1)
-    write_published(result.layers, result.units, tmp_path, "planted", 2)
+        write_published(result.layer("released"), result.unit("released"), tmp_path, "planted", 1)
+    write_published(result.layer("released"), result.unit("released"), tmp_path, "planted", 2)
     texts = sorted((tmp_path / "final/planted").iterdir())
     assert [path.name for path in texts] == ["planted_final_001.txt", "planted_final_002.txt"]
     assert read_final(texts[0]).repeated == ()
@@ -296,4 +296,4 @@ def test_a_seed_that_is_run_again_replaces_its_file(result, tmp_path):
 def test_a_place_that_cannot_be_written_is_one_line(result, tmp_path):
     (tmp_path / "final").write_text("in the way")
     with pytest.raises(UserError, match="Cannot write"):
-        write_published(result.layers, result.units, tmp_path, "planted", 1)
+        write_published(result.layer("released"), result.unit("released"), tmp_path, "planted", 1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from doors import STAGES, fails, fake, manifest, numbers, save, script, succeeds, write_texts
+from doors import STAGES, beside_another, fails, fake, manifest, numbers, save, script, succeeds, write_texts
 
 from misc._seeds import mean_over, read_seeds
 from misc.plot_iterations import course
@@ -170,11 +170,41 @@ def test_a_random_and_a_trained_network_are_not_averaged_across_weights():
 
 def test_scoring_counts_except_its_seed():
     results = [fake(seed) for seed in (1, 2, 3)]
-    results[2].manifest["scoring"]["threshold"] = 0.7
+    results[2].manifest["scoring"]["replicates"] = 7
     for number, result in enumerate(results):
         result.save(f"runs/{number}")
     assert succeeds("mean_var_analysis", "runs/0", "runs/1")
-    assert "scoring.threshold is 0.5 there, 0.7 here" in fails("mean_var_analysis", "runs")
+    assert "scoring.replicates is missing there, 7 here" in fails("mean_var_analysis", "runs")
+
+
+def test_options_of_the_released_score_count_and_no_other_estimator_does():
+    fake(1).save("runs/a")
+    other = beside_another(fake(2, cells=[["original", "freeze", 0]]))
+    other.save("runs/b")
+    assert succeeds("mean_var_analysis", "runs")
+    other.manifest["estimators"][1]["options"]["threshold"] = 0.7
+    other.save("runs/b")
+    assert "estimators.released.threshold is 0.5 there, 0.7 here" in fails("mean_var_analysis", "runs")
+
+
+def test_rows_of_other_estimators_are_left_alone():
+    save(fake(1), 1, "alone")
+    save(beside_another(fake(1)), 1, "beside")
+    alone, beside = (succeeds("mean_var_analysis", f"runs/{name}_1") for name in ("alone", "beside"))
+    assert alone == beside
+    texts = (Path(f"dim/final/{name}/{name}_final_001.txt").read_text() for name in ("alone", "beside"))
+    assert len(set(texts)) == 1
+    charts = [succeeds("plot_jointencoding", f"runs/{name}_1", "--out", "c.png") for name in ("alone", "beside")]
+    assert charts[0] == charts[1]
+
+
+def test_a_run_without_the_released_score_is_one_line():
+    result = beside_another(fake(1))
+    layers, units = (table.query("estimator == 'needs_motion'") for table in (result.layers, result.units))
+    Result(layers, units, result.manifest).save("runs/a")
+    line = fails("mean_var_analysis", "runs/a")
+    assert "needs_motion" in line
+    assert "--estimators 'released'" in line
 
 
 @pytest.mark.parametrize("cost", [{"batch_size": 4}, {"device": "cuda"}])

@@ -21,6 +21,8 @@ LABELS = {
     "released": "share of the layer, %",
 }
 """What the vertical axis says; other estimators are called by their name."""
+ROUNDING = 1e-9
+"""Relative: a stage without weights gives the same in every network, but for this."""
 SAME = "not distinguishable from an untrained network"
 
 
@@ -103,7 +105,8 @@ class Part:
         names = {self.column: "mean", f"{self.column}_low": "low", f"{self.column}_high": "high"}
         kept = ["twin", "twin_low", "twin_high", "null", "ceiling"]
         table = self.layer.reindex(columns=["stage", "factor", *names, *kept]).rename(columns=names)
-        return table.assign(inside=table["mean"].between(table["twin_low"], table["twin_high"]))
+        near = ROUNDING * table["mean"].abs()
+        return table.assign(inside=table["mean"].between(table["twin_low"] - near, table["twin_high"] + near))
 
     @property
     def has_twins(self) -> bool:

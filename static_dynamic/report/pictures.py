@@ -30,7 +30,7 @@ LINE = "untrained networks"
 SPREAD = "their spread"
 HOLLOW = "hollow: not distinguishable\nfrom an untrained network"
 REACH = 0.3
-"""How far the band goes on beside the first and the last stage, in distances of stages."""
+"""How far band and dashes go on beside the first and the last stage, in distances of stages."""
 
 
 def save_plots(parts: Sequence[Part], folder: Path) -> list[Path]:
@@ -80,15 +80,15 @@ def plot_part(part: Part) -> "Figure":
 
 def draw_twins(axes: "Axes", x: Sequence[float], rows: pd.DataFrame, colour: str | None) -> None:
     """What untrained networks give: a grey line on the band of their spread or, beside others, a dashed line."""
+    wide = [x[0] - REACH, *x, x[-1] + REACH]  # so that those of a lone stage are seen
+    twin, low, high = (np.pad(rows[name].to_numpy(float), 1, "edge") for name in ("twin", "twin_low", "twin_high"))
     if colour is not None:
         faded: dict[str, Any] = {"color": colour, "alpha": 0.45, "linestyle": "--", "linewidth": 1.2, "zorder": 1}
-        axes.plot(x, rows["twin"], label=f"_{LINE}", **faded)
+        axes.plot(wide, twin, label=f"_{LINE}", **faded)
         if LINE not in axes.get_legend_handles_labels()[1]:
             axes.plot([], [], color=UNTRAINED, linestyle="--", linewidth=1.2, label=LINE)
         return
     axes.plot(x, rows["twin"], color=UNTRAINED, marker=".", linewidth=1.6, zorder=1.5, label=LINE)
-    wide = [x[0] - REACH, *x, x[-1] + REACH]
-    low, high = (np.pad(rows[name].to_numpy(float), 1, "edge") for name in ("twin_low", "twin_high"))
     if np.isfinite(low).any():
         axes.fill_between(wide, low, high, color=UNTRAINED, alpha=0.22, linewidth=0, zorder=1, label=SPREAD)
 

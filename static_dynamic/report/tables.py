@@ -10,7 +10,7 @@ from static_dynamic.functional import segmentation as seg
 from static_dynamic.functional.released import UNIT_CLASSES
 
 KEYS = ("video", "sequence", "style", "order", "replicate")
-"""What says which variant a row of the quality table is about."""
+"""What says which variant a row of the quality table is about; older tables know no replicates."""
 
 
 UNDEFINED = "–"
@@ -107,7 +107,7 @@ def _means(key: tuple[str, ...], rows: pd.DataFrame) -> dict[str, object]:
         success = seg.success_rates(rows["box"].dropna())
         names = [f"success_{round(100 * threshold)}" for threshold in seg.SUCCESS_THRESHOLDS]
         means |= dict(zip(names, success.rates.tolist(), strict=True)) | {"success": success.mean}
-    means["frames"] = int(rows.drop(columns=list(KEYS)).notna().any(axis=1).sum())
+    means["frames"] = int(rows.drop(columns=list(KEYS), errors="ignore").notna().any(axis=1).sum())
     return means
 
 
