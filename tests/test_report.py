@@ -1,6 +1,7 @@
 """Pictures and the page: they show every stage, stand on their own, and come out the same twice."""
 
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -9,7 +10,8 @@ import pytest
 from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
 
 import static_dynamic as sd
-from static_dynamic.report.plots import plot_layers, plot_means, plot_units, save_figure
+from static_dynamic.report.pictures import plot_part
+from static_dynamic.report.plots import plot_means, plot_units, save_figure
 from static_dynamic.report.scores import plot_course, plot_histogram
 from static_dynamic.report.stages import limits, plot_stages
 
@@ -23,7 +25,13 @@ def result():
         recipe=RECIPE,
         styles=("1", "2", "3"),
         scoring=sd.Scoring(replicates=50),
+        twins=0,
     )
+
+
+def released(result):
+    """What a result says of the released score."""
+    return next(part for part in result.parts if part.name == "released")
 
 
 def few(count):
@@ -34,6 +42,8 @@ def few(count):
         recipe=RECIPE,
         styles=("1", "2", "3"),
         scoring=sd.Scoring(replicates=20),
+        estimators="released",
+        twins=0,
     )
 
 
@@ -44,15 +54,15 @@ def renamed(result, names):
 
 
 def test_the_bars_of_a_stage_add_up_to_all_its_units(result):
-    axes = plot_units(result.units).axes[0]
+    axes = plot_units(result.unit("released")).axes[0]
     heights = pd.Series([bar.get_height() for bar in axes.patches]).to_numpy().reshape(-1, len(result.stages))
     assert heights.sum(0) == pytest.approx([100, 100])
 
 
 def test_error_bars_are_the_intervals(result):
-    axes = plot_layers(result.layers).axes[0]
+    axes = plot_part(released(result)).axes[0]
     drawn = {container.get_label(): container for container in axes.containers}
-    rows = result.layers[result.layers["factor"] == "static"]
+    rows = result.layer("released").query("factor == 'static'")
     segments = drawn["_static"].lines[2][0].get_segments()
     assert [segment[0][1] for segment in segments] == pytest.approx(rows["share_low"].tolist())
     assert [segment[1][1] for segment in segments] == pytest.approx(rows["share_high"].tolist())
@@ -60,13 +70,15 @@ def test_error_bars_are_the_intervals(result):
 
 def test_streams_get_a_panel_each(result):
     two = renamed(result, {"planted": "slow.stage1", "frames": "fast.stage1"})
-    assert [axes.get_title() for axes in plot_layers(two.layers).axes] == ["slow", "fast"]
+    assert [axes.get_title() for axes in plot_part(two.parts[0]).axes] == ["slow", "fast"]
 
 
 def test_plots_are_written_the_same_twice(result, tmp_path):
     first = {path.name: path.read_bytes() for path in result.plot(tmp_path / "one")}
     second = {path.name: path.read_bytes() for path in result.plot(tmp_path / "two")}
-    assert sorted(first) == ["layers.png", "layers.svg", "units.png", "units.svg"]
+    assert sorted(first) == sorted(
+        f"{name}{of}.{kind}" for name in ("layers", "units") for of in ("", "-released") for kind in ("png", "svg")
+    )
     assert first == second
     assert first["layers.png"].startswith(b"\x89PNG")
     assert b"stage" in first["layers.svg"] or b"planted" in first["layers.svg"]
@@ -76,7 +88,7 @@ def test_the_page_stands_on_its_own_and_says_what_a_reader_must_know(result, tmp
     text = result.report(tmp_path / "deep" / "report.html").read_text()
     HTMLParser().feed(text)
     assert not re.search(r"(src|href)=\"(?!#)", text)
-    assert text.count("<svg") == 2
+    assert text.count("<svg") == 4
     for stage in result.stages:
         assert f"<td>{stage}</td>" in text
     for share in result.layers["share"]:
@@ -106,7 +118,7 @@ def test_one_or_two_videos_have_a_dash_for_an_interval_and_the_page_says_why(tmp
 
 def test_one_or_two_videos_have_no_error_bars():
     for count, drawn in ((2, False), (3, True)):
-        axes = plot_layers(few(count).layers).axes[0]
+        axes = plot_part(few(count).parts[0]).axes[0]
         for _, caps, bars in (container.lines for container in axes.containers):
             heights = [y for bar in bars for segment in bar.get_segments() for _, y in segment]
             heights += [y for cap in caps for y in cap.get_ydata()]
@@ -116,10 +128,11 @@ def test_one_or_two_videos_have_no_error_bars():
 
 
 def test_a_share_that_is_undefined_is_a_dash(tmp_path, result):
-    layers = result.layers.assign(share=np.nan, share_low=np.nan, share_high=np.nan, score=np.nan)
+    layers = result.layers.assign(share=np.nan, share_low=np.nan, share_high=np.nan, null=np.nan, ceiling=np.nan)
+    layers.loc[layers["factor"] == "dynamic", "score"] = np.nan
     text = sd.Result(layers, result.units, result.manifest).report(tmp_path / "report.html").read_text()
     assert text.count("<td>– [–]</td>") == len(layers)
-    assert text.count("<td>–</td>") == 2 * len(result.stages)
+    assert text.count("<td>–</td>") == len(result.stages)
 
 
 # Odd shapes
@@ -196,7 +209,7 @@ def test_a_stage_whose_units_never_vary_is_drawn_as_a_gap(tmp_path, result):
     assert limits(nothing) == (10, 50)
     assert png(plot_histogram(np.full(3, np.nan), "dynamic", "b"), tmp_path / "b.png")
     units = result.units.assign(**{"class": "dead", "dynamic": np.nan, "static": np.nan})
-    assert png(plot_units(units), tmp_path / "c.png")
+    assert png(plot_units(units[units["estimator"] == "released"]), tmp_path / "c.png")
     assert "nan" not in re.sub(r"<svg.*?</svg>", "", page(result, units=units, tmp_path=tmp_path), flags=re.DOTALL)
 
 
@@ -207,23 +220,25 @@ def page(result, tmp_path, **tables):
 
 
 def test_a_page_of_five_factors_and_of_one_stage_names_them_all(result, tmp_path):
-    one = result.layers[result.layers["stage"] == "planted"]
+    one = result.layer("released").query("stage == 'planted'")
     template = one[one["factor"] == "static"]
     names = ["dynamic", "static", "differ", "same", "residual"]
     five = pd.concat([template.assign(factor=name) for name in names], ignore_index=True)
-    text = page(result, tmp_path, layers=five, units=result.units[result.units["stage"] == "planted"])
+    text = page(result, tmp_path, layers=five, units=result.unit("released").query("stage == 'planted'"))
     for name in names:
         assert f"<th>{name}, % [interval]</th>" in text
     assert text.count("<td>planted</td>") >= 1
 
 
-@pytest.mark.parametrize("figure", [plot_layers, plot_units])
-def test_the_order_of_rows_does_not_matter_within_a_stage(figure, result):
-    rows = result.layers if figure is plot_layers else result.units
+@pytest.mark.parametrize("table", ["layer", "units"])
+def test_the_order_of_rows_does_not_matter_within_a_stage(table, result):
+    part = released(result)
+    rows = getattr(part, table)
     mixed = rows.sample(frac=1, random_state=1).sort_values(
         "stage", key=lambda s: s.map(result.stages.index), kind="stable"
     )
-    first, second = (axes for rows in (rows, mixed) for axes in figure(rows).axes)
+    figures = (plot_units(rows) if table == "units" else plot_part(replace(part, layer=rows)) for rows in (rows, mixed))
+    first, second = (axes for figure in figures for axes in figure.axes)
     assert ticks(first) == ticks(second)
     for left, right in zip(first.patches, second.patches, strict=True):
         assert left.get_height() == pytest.approx(right.get_height())
