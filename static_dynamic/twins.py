@@ -22,8 +22,7 @@ from static_dynamic.variants import PreparedVideo, stack
 
 CALIBRATION_VIDEOS = 16
 """Videos on which statistics of batch normalisation are set."""
-TWIN = "twin-"
-TWIN_FOLDERS = f"{TWIN}[0-9]"
+TWIN_FOLDERS = "twin-[0-9]"
 """Stores of twins, within that of the model."""
 KEY = ["stage", "estimator", "factor"]
 CONFIDENCE = 0.95
