@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, model_validator
 
 from static_dynamic.common.errors import UserError
-from static_dynamic.common.options import Names, Options, read_options
+from static_dynamic.common.options import Names, Options, Repeated, read_options
+from static_dynamic.common.plugins import HELP, import_plugins
 
 if TYPE_CHECKING:
     from models import ModelSpec
@@ -87,8 +88,8 @@ class Config(Options):
         None, description="SlowFast pathway of a numbered stage (default: fast)"
     )
     fuse: bool = Field(True, description="SlowFast: the slow pathway after lateral fusion")
-    gp: Literal["fast", "avg", "max", "avgmax", "avgmaxc", "patch", "cls", "frame"] = Field(
-        "avg", description="pooling of positions"
+    gp: str = Field(
+        "avg", description="pooling of positions: fast or avg, max, avgmax, avgmaxc, patch, cls, frame, or a plugin's"
     )
     layout: str | None = Field(None, description="layout of stages named by module path, e.g. 'N C T H W'")
 
@@ -162,6 +163,7 @@ class Config(Options):
     random_seed: int = Field(1, ge=0, description="seed of styles, scrambles, bootstrap and random weights")
 
     # Running
+    plugin: Repeated = Field((), description=HELP)
     batch_size: int = Field(8, ge=1, description="variants per forward")
     device: Annotated[str, BeforeValidator(_text)] = Field(
         "auto", description="auto, cpu, cuda, mps, or the number of a GPU"
@@ -220,15 +222,21 @@ def plain(name: str) -> str:
 
 
 def read_config(arguments: Sequence[str]) -> Config:
-    """Options from flags and, where they name one, from a file.
+    """Options from flags and, where they name one, from a file; the plugins among them are imported.
 
     Raises:
-        UserError: For an unknown option (the nearest is named) or a value that does not fit.
+        UserError: For an unknown option (the nearest is named), a value that does not fit, or a plugin that cannot be
+            imported.
     """
     about = "Measure how static and how dynamic a video model is."
     if {"-h", "--help"} & set(arguments):
-        about = f"{about}\n\nestimators:\n{_estimators()}"
-    return read_options(Config, arguments, "main.py", about, synonyms={"stage": "stg"}, adapt=_published)
+        about = f"{about}
+
+estimators:
+{_estimators()}"
+    config = read_options(Config, arguments, "main.py", about, synonyms={"stage": "stg"}, adapt=_published)
+    import_plugins(config.plugin)
+    return config
 
 
 def _estimators() -> str:

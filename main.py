@@ -45,12 +45,13 @@ FLAGS = {
 def run(config: Config) -> "Result":
     """Measure what the options say, and write everything into the run's folder."""
     import static_dynamic as sd
-    import stylize.networks.learned  # noqa: F401  (it teaches the measurement to read learned styles)
     from static_dynamic.interventions import STRONG
     from static_dynamic.quality import MaskJudge
     from static_dynamic.results import MEASUREMENT
     from static_dynamic.sources.left_out import unused
+    from stylize.networks import learned
 
+    learned.teach()
     MEASUREMENT.read(config.folder)  # the folder of another kind of run is refused before hours of work
     model = open_model(config)
     spec: ModelSpec = vars(model)["spec"]

@@ -16,19 +16,24 @@ if TYPE_CHECKING:
     from static_dynamic.common.errors import BadClip, UserError
     from static_dynamic.comparison import compare
     from static_dynamic.estimators.pairs import PairRule
+    from static_dynamic.estimators.registry import estimator
+    from static_dynamic.interventions.flow_changes import flow_change
+    from static_dynamic.interventions.scrambles import scrambling as scramble
+    from static_dynamic.interventions.styles import style
     from static_dynamic.measurement import measure
     from static_dynamic.media.clip import Clip, FlowRecipe, Recipe, Video
+    from static_dynamic.network.poolings import pooling
     from static_dynamic.network.recorder import Recorder, record
     from static_dynamic.network.testing import check_model
     from static_dynamic.planning import needed, sweep
     from static_dynamic.reopening import open_run, score
     from static_dynamic.results import Result, load
     from static_dynamic.scoring import Scoring
-    from static_dynamic.sources import open_source
+    from static_dynamic.sources import open_source, source
 
 __version__ = "0.1.0"
 
-# Name → module; loaded on first use, so that `import static_dynamic` costs nothing.
+# Name → module, or module:name there; loaded on first use, so that `import static_dynamic` costs nothing.
 _HOMES = {
     "BadClip": "common.errors",
     "Clip": "media.clip",
@@ -43,14 +48,20 @@ _HOMES = {
     "Video": "media.clip",
     "check_model": "network.testing",
     "compare": "comparison",
+    "estimator": "estimators.registry",
+    "flow_change": "interventions.flow_changes",
     "load": "results",
     "measure": "measurement",
     "needed": "planning",
     "open_run": "reopening",
     "open_source": "sources",
+    "pooling": "network.poolings",
     "record": "network.recorder",
     "score": "reopening",
     "sweep": "planning",
+    "scramble": "interventions.scrambles:scrambling",
+    "source": "sources",
+    "style": "interventions.styles",
 }
 
 __all__ = [
@@ -67,15 +78,21 @@ __all__ = [
     "Video",
     "check_model",
     "compare",
+    "estimator",
+    "flow_change",
     "functional",
     "load",
     "measure",
     "needed",
     "open_run",
     "open_source",
+    "pooling",
     "record",
     "score",
     "sweep",
+    "scramble",
+    "source",
+    "style",
 ]
 
 
@@ -84,7 +101,8 @@ def __getattr__(name: str) -> Any:
         return import_module("static_dynamic.functional")
     if name not in _HOMES:
         raise AttributeError(f"module 'static_dynamic' has no attribute {name!r}")
-    return getattr(import_module(f"static_dynamic.{_HOMES[name]}"), name)
+    module, _, other = _HOMES[name].partition(":")
+    return getattr(import_module(f"static_dynamic.{module}"), other or name)
 
 
 def __dir__() -> list[str]:

@@ -11,9 +11,13 @@ from static_dynamic.common.compute import Compute, autocast, on_device, pick_dev
 from static_dynamic.common.errors import BadClip, UserError, reason
 from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.interventions import style_digests
+from static_dynamic.interventions.flow_changes import flow_change
+from static_dynamic.interventions.scrambles import scrambling
+from static_dynamic.interventions.styles import style
 from static_dynamic.media.clip import FlowRecipe, Recipe, Video
 from static_dynamic.media.inputs import Inputs, in_one_line, tensors_of
-from static_dynamic.network.fingerprint import forwards_of, structure_digest, weights_digest
+from static_dynamic.network.fingerprint import code_digest, forwards_of, structure_digest, weights_digest
+from static_dynamic.network.poolings import pooling
 from static_dynamic.network.recorder import Recorder
 from static_dynamic.sources import Source
 from static_dynamic.store import Record, Store
@@ -62,6 +66,7 @@ class Study:
             "videos": [video.name for video in self.videos],
             "styles": list(self.conditions.styles),
             **({"style_files": digests} if (digests := style_digests(self._made())) else {}),
+            **({"outside": digests} if (digests := self._outside()) else {}),
             "orders": list(self.conditions.orders),
             **({"cells": [list(cell) for cell in cells]} if (cells := self.conditions.cells) != crossed else {}),
             "seed": self.conditions.seed,
@@ -73,6 +78,17 @@ class Study:
     def _made(self) -> list[str]:
         """The styles that do not lie on disk."""
         return [style for style in self.conditions.shown()[0] if style not in self.source.styles]
+
+    def _outside(self) -> dict[str, str]:
+        """What decides activations and comes from outside of this package → the digest of its code."""
+        orders = [str(self.conditions.kind(order)).partition(":")[0] for order in self.conditions.shown()[1]]
+        dynamics = flow_change if isinstance(self.recipe, FlowRecipe) else scrambling
+        found = {
+            **style.outside(self._made()),
+            **dynamics.outside(orders),
+            **pooling.outside([self.recorder.pool]),
+        }
+        return {name: code_digest(thing) for name, thing in found.items()}
 
     def variants(self) -> list[Variant]:
         """The key of every variant, if all videos can be read."""

@@ -2,7 +2,7 @@
 
 import platform
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
@@ -22,8 +22,13 @@ from static_dynamic.estimators.base import Estimator
 from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.estimators.registry import describe_estimator, find_estimators
 from static_dynamic.interventions import STRONG
+from static_dynamic.interventions.census import Style
+from static_dynamic.interventions.flow_changes import flow_change
+from static_dynamic.interventions.scrambles import scrambling
+from static_dynamic.interventions.styles import style
 from static_dynamic.media.clip import ORIGINAL, FlowRecipe, Recipe
 from static_dynamic.media.inputs import declared_notes, declared_recipe
+from static_dynamic.network.poolings import Pooling
 from static_dynamic.network.recorder import Recorder
 from static_dynamic.network.stages import Stages
 from static_dynamic.network.twins import Untrained, make_twins
@@ -57,9 +62,9 @@ def measure(
     *,
     recipe: Recipe | FlowRecipe | Mapping[str, Any] | None = None,
     layout: str | None = None,
-    pool: str = "avg",
-    styles: Sequence[str] = STRONG,
-    scrambles: Sequence[str] | None = None,
+    pool: str | Pooling = "avg",
+    styles: Sequence[str | Style] = STRONG,
+    scrambles: Sequence[str | Callable[..., Any]] | None = None,
     max_videos: int | None = None,
     seed: int = 0,
     compute: Compute | None = None,
@@ -78,13 +83,16 @@ def measure(
     Args:
         model: Any module; it is left as it was found.
         videos: A video file, a folder of videos or of frame folders, a list of videos (a file, or paths),
-            ``"synthetic"``, or a source; see :func:`static_dynamic.open_source`.
+            ``"synthetic"``, ``"mine:…"`` of a registered source, or a source; see
+            :func:`static_dynamic.open_source`.
         stages: Names, globs or ``{name: (module path, layout[, item])}``; ``None`` means every declared stage.
         recipe: The model's input; ``None`` means the one that it declares.
         layout: Layout of stages named by module path.
-        pool: How positions become one number per unit; see :meth:`static_dynamic.network.layout.Layout.pool`.
-        styles: Static conditions: built-in styles, image files, ``"original"``, styles on disk.
-        scrambles: Dynamic conditions beside the intact order; ``None`` means ``shuffle``, or ``jitter`` of the flow.
+        pool: How positions become one number per unit: a name or a function; see
+            :meth:`static_dynamic.network.layout.Layout.pool`.
+        styles: Static conditions: names of styles or functions, image files, ``"original"``, styles on disk.
+        scrambles: Dynamic conditions beside the intact order, names or functions; ``None`` means ``shuffle``, or
+            ``jitter`` of the flow.
         max_videos: Use the first so many videos.
         seed: Draws styles, scrambles and, without a ``scoring``, partners of pairs and the bootstrap.
         compute: Batch size, device, precision, workers.
@@ -122,7 +130,8 @@ def measure(
     )
     not_used = unused(source, max_videos)
     _check_flow(source, input_recipe)
-    conditions, chosen_estimators = _conditions(source, input_recipe, styles, scrambles, seed, scoring, estimators)
+    named = _named(input_recipe, styles, scrambles, seed, getattr(source, "original", True))
+    conditions, chosen_estimators = _conditions(source, input_recipe, named, scoring, estimators)
     recorder, chosen = Recorder(model, stages, layout, pool), list(source.videos)[:max_videos]
     study = Study(recorder, source, chosen, input_recipe, conditions, compute or Compute(), judge)
     # What cannot be scored is found now rather than after hours of forwards.
@@ -173,24 +182,30 @@ def versions() -> dict[str, str]:
     return found
 
 
+def _named(
+    recipe: Recipe | FlowRecipe,
+    styles: Sequence[str | Style],
+    scrambles: Sequence[str | Callable[..., Any]] | None,
+    seed: int,
+    original: bool,
+) -> Conditions:
+    """The conditions by their names; functions that have not been registered yet are."""
+    dynamics = flow_change if isinstance(recipe, FlowRecipe) else scrambling
+    kinds = usual_scrambles(recipe) if scrambles is None else tuple(map(dynamics.name_of, scrambles))
+    return Conditions(tuple(map(style.name_of, styles)), kinds, seed, original=original)
+
+
 def _conditions(
     source: Source,
     recipe: Recipe | FlowRecipe,
-    styles: Sequence[str],
-    scrambles: Sequence[str] | None,
-    seed: int,
+    named: Conditions,
     scoring: Scoring,
     estimators: str | Estimator | Iterable[str | Estimator] | None,
 ) -> tuple[Conditions, tuple[Estimator, ...]]:
     """The conditions that the estimators need, checked, and the estimators."""
     found = find_estimators(estimators)
-    filmed = [ORIGINAL] if scoring.rule.normal_static and ORIGINAL not in styles else []
-    named = Conditions(
-        (*styles, *filmed),
-        usual_scrambles(recipe) if scrambles is None else tuple(scrambles),
-        seed,
-        original=getattr(source, "original", True),
-    )
+    if scoring.rule.normal_static and ORIGINAL not in named.styles:
+        named = replace(named, styles=(*named.styles, ORIGINAL))
     conditions = replace(named, wanted=union([one.cells(named) for one in found]))
     conditions.check(source, recipe)
     return conditions, found

@@ -9,6 +9,7 @@ from importlib import import_module
 
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import unknown
+from static_dynamic.common.plugins import add_plugin_option, import_plugins
 
 COMMANDS = {
     "render": ("commands_data", "Render every video in every style, as a data set in a published layout."),
@@ -43,7 +44,10 @@ def run(arguments: Sequence[str] | None = None) -> None:
     commands = import_module(f"stylize.{module}")
     options = Parser(f"python -m stylize {name}", summary)
     getattr(commands, f"add_{name}_arguments")(options)
-    getattr(commands, name)(options.parse_args(rest))
+    add_plugin_option(options)
+    given = options.parse_args(rest)
+    import_plugins(given.plugin)
+    getattr(commands, name)(given)
 
 
 if __name__ == "__main__":

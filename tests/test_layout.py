@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from static_dynamic.common.errors import UserError
-from static_dynamic.network.layout import POOLINGS, parse_layout
+from static_dynamic.network.layout import parse_layout
+from static_dynamic.network.poolings import pooling
 
 # How an array (N, C, T, H, W) is rearranged into each layout, written out by hand.
 ARRANGED = {
@@ -52,7 +53,7 @@ def test_flattened_every_position_is_there_once_in_order(text):
         parse_layout(text).flatten(output[0], n)
 
 
-@pytest.mark.parametrize("how", [how for how in POOLINGS if how not in ("cls", "frame")])
+@pytest.mark.parametrize("how", [how for how in pooling.names() if how not in ("cls", "frame")])
 @pytest.mark.parametrize("text", ["N C", "C N"])
 def test_an_output_without_positions_is_its_own_mean_and_largest(text, how):
     x = torch.rand(4, 3)
@@ -123,7 +124,7 @@ def test_a_layout_that_does_not_fit_says_what_it_saw(text, shape, says):
 
 
 def test_an_unknown_pooling_lists_the_others():
-    with pytest.raises(UserError, match=f"Nearest: avgmax.*Allowed: {', '.join(POOLINGS)}"):
+    with pytest.raises(UserError, match=f"Nearest: avgmax.*Allowed: {', '.join(pooling.names())}"):
         parse_layout("N C").pool(torch.zeros(1, 1), 1, "avgmx")
 
 

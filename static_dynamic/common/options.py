@@ -18,8 +18,15 @@ def _split(value: object) -> object:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
+def _split_all(value: object) -> object:
+    return _split(",".join(map(str, value))) if isinstance(value, list) else _split(value)
+
+
+REPEATED = "repeated"
+"""Marks an option whose flag may be given several times."""
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Numbers = Annotated[tuple[int, ...], BeforeValidator(_split)]
+Repeated = Annotated[tuple[str, ...], BeforeValidator(_split_all), REPEATED]
 
 
 class Options(BaseModel):
@@ -78,10 +85,12 @@ def _parser(kind: type[Options], prog: str, description: str, synonyms: Mapping[
     for name, option in kind.model_fields.items():
         # A switch may stand alone, or take True or False as in the published commands.
         is_switch = bool in (option.annotation, *get_args(option.annotation))
-        alone: dict[str, Any] = {"nargs": "?", "const": "True"} if is_switch else {}
+        form: dict[str, Any] = {"nargs": "?", "const": "True"} if is_switch else {}
+        if REPEATED in option.metadata:
+            form = {"action": "append"}
         note = " (needed)" if option.is_required() else _shown(option.default)
         parser.add_argument(
-            f"--{name}", help=f"{option.description}{note}".replace("%", "%%"), metavar=name.upper(), **alone
+            f"--{name}", help=f"{option.description}{note}".replace("%", "%%"), metavar=name.upper(), **form
         )
     for synonym in synonyms:
         parser.add_argument(f"--{synonym}", help=argparse.SUPPRESS)

@@ -15,6 +15,7 @@ from multiprocessing.synchronize import Event
 from typing import Any, TypeVar
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.plugins import import_plugins, imported_plugins
 
 Item = TypeVar("Item")
 Made = TypeVar("Made")
@@ -40,7 +41,7 @@ def in_processes(make: Callable[[Item], Made], items: Iterable[Item], workers: i
     leave_unguarded()
     context = _Context()
     started = context.Event()
-    pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(started,))
+    pool = ProcessPoolExecutor(workers, context, initializer=_settle, initargs=(started, imported_plugins()))
     try:
         made = {pool.submit(make, item): item for item in items}
         for future in as_completed(made):
@@ -93,8 +94,8 @@ def why_broken(exit_codes: Sequence[int | None], started: bool) -> str:
     return f"A worker process ended too early (exit code {codes[0] if codes else 'unknown'})."
 
 
-def _settle(started: Event) -> None:
-    """Begin a worker: one thread, deaf to Ctrl-C, which its parent minds, and gone as soon as its parent is."""
+def _settle(started: Event, plugins: Sequence[str]) -> None:
+    """Begin a worker: one thread, deaf to Ctrl-C, which its parent minds, gone with its parent, with its plugins."""
     import cv2
     import torch
 
@@ -104,6 +105,7 @@ def _settle(started: Event) -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None  # this is a worker
     threading.Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+    import_plugins(plugins)
     started.set()
 
 

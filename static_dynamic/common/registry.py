@@ -1,49 +1,112 @@
-"""Named functions with a one-line summary, and the random numbers they are given."""
+"""Things with a name and a one-line summary that can be asked for: styles, scrambles, poolings and their like.
 
-from collections.abc import Callable
-from dataclasses import dataclass
+Those of this project and those from outside are registered in the same way, by a decorator:
+
+    @sd.style("negative", "Every colour inverted.")
+    def negative(clip, rng):
+        return lambda frame: 255 - frame
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Generic, TypeVar
+from importlib import import_module
+from typing import Any, Generic, TypeVar
 from zlib import crc32
 
 import numpy as np
 
-from static_dynamic.common.errors import unknown
+from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.seeds import check_seed
 
-Function = TypeVar("Function", bound=Callable[..., object])
+Thing = TypeVar("Thing", bound=Callable[..., object])
+
+PACKAGE = __name__.partition(".")[0]
 
 
 @dataclass(frozen=True)
-class Entry(Generic[Function]):
-    """A registered function."""
+class Entry(Generic[Thing]):
+    """A registered function or class.
+
+    Attributes:
+        name: By which it is asked for.
+        summary: What it does, in one line.
+        function: The function or class.
+        options: What else the decorator was told.
+    """
 
     name: str
     summary: str
-    function: Function
+    function: Thing
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
-class Registry(Generic[Function]):
-    """Functions by name, in the order of their definition.
+class Registry(Generic[Thing]):
+    """Functions or classes by name, in the order of their definition; the registry itself is the decorator.
 
     Args:
         kind: What a name stands for; it appears in errors.
+        built_in: Modules that register entries. They are imported when an entry is first asked for.
+        reserved: Names that mean something else.
+        options: Further arguments of the decorator with their defaults.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, built_in: Iterable[str] = (), reserved: Iterable[str] = (), **options: Any) -> None:
         self.kind = kind
-        self.entries: dict[str, Entry[Function]] = {}
+        self.built_in = tuple(built_in)
+        self.reserved = frozenset(reserved)
+        self.options = options
+        self._entries: dict[str, Entry[Thing]] = {}
+        self._complete = not self.built_in
 
-    def __call__(self, name: str, summary: str) -> Callable[[Function], Function]:
-        """Decorate a function to register it."""
+    def __call__(self, name: str, summary: str = "", **options: Any) -> Callable[[Thing], Thing]:
+        """Decorate a function or class to register it.
 
-        def register(function: Function) -> Function:
-            self.entries[name] = Entry(name, summary, function)
-            return function
+        Args:
+            name: By which it can be asked for: letters, digits and ``_``.
+            summary: What it does, in one line.
+            options: See the options of this registry.
+
+        Raises:
+            UserError: If the name is taken by another function, or cannot be one; if there is no summary.
+        """
+        if not isinstance(name, str) or not summary:
+            raise UserError(f"A {self.kind} has a name and a summary: @{self._decorator}. Got {name!r:.80}.")
+
+        def register(thing: Thing) -> Thing:
+            self.add(thing, name, summary, **options)
+            return thing
 
         return register
 
-    def __getitem__(self, name: str) -> Entry[Function]:
+    def add(self, thing: Thing, name: str, summary: str, **options: Any) -> None:
+        """Register a function or class; the same one again (of one module, by one name there) replaces the former.
+
+        Raises:
+            UserError: If the name is taken by another one, or cannot be one.
+        """
+        if not name.isidentifier() or name in self.reserved:
+            why = "means something else" if name in self.reserved else "has letters, digits and _, e.g. my_own"
+            raise UserError(f"The name of a {self.kind} {why}. Got {name!r}.")
+        for option in options:
+            if option not in self.options:
+                raise unknown(f"option of a {self.kind}", option, self.options)
+        if thing.__module__ not in self.built_in:
+            self._load()
+        before = self._entries.get(name)
+        if before is not None and _place(before.function) != _place(thing):
+            raise UserError(
+                f"The name {name!r} is that of another {self.kind}, of {before.function.__module__}. Choose another."
+            )
+        self._entries[name] = Entry(name, summary, thing, {**self.options, **options})
+
+    @property
+    def entries(self) -> dict[str, Entry[Thing]]:
+        """Name → entry, of all."""
+        self._load()
+        return self._entries
+
+    def __getitem__(self, name: str) -> Entry[Thing]:
         """The entry of that name; ``UserError`` with the nearest names if there is none."""
         if name not in self.entries:
             raise unknown(self.kind, name, self.entries)
@@ -52,6 +115,52 @@ class Registry(Generic[Function]):
     def names(self, pattern: str = "*") -> list[str]:
         """Every name that matches a glob."""
         return [name for name in self.entries if fnmatchcase(name, pattern)]
+
+    def name_of(self, given: str | Thing) -> str:
+        """A name as it is; the name of a function, which is registered under its own if it is not yet.
+
+        Raises:
+            UserError: If it is neither, has no name of its own, or its name is taken.
+        """
+        if isinstance(given, str):
+            return given
+        if not callable(given):
+            raise UserError(f"A {self.kind} is a name or a function. Got {given!r:.80}.")
+        for entry in self.entries.values():
+            if entry.function is given:
+                return entry.name
+        name = getattr(given, "__name__", "")
+        if not name.isidentifier():
+            raise UserError(f"This {self.kind} has no name: give it one with {self._decorator}. Got {given!r:.80}.")
+        first = (given.__doc__ or "").strip().partition("\n")[0]
+        self.add(given, name, first or f"From {given.__module__}.")
+        return name
+
+    def outside(self, names: Iterable[str]) -> dict[str, Thing]:
+        """Of these names those that code outside of this package has registered: what to call each → the function."""
+        there = [self.entries[name] for name in names if name in self.entries]
+        return {f"{self.kind} {entry.name}": entry.function for entry in there if is_outside(entry.function)}
+
+    @property
+    def _decorator(self) -> str:
+        return f'sd.{self.kind.replace(" ", "_")}("mine", "One line.")'
+
+    def _load(self) -> None:
+        """Import the modules of built-in entries."""
+        if not self._complete:
+            for module in self.built_in:
+                import_module(module)
+            self._complete = True
+
+
+def is_outside(thing: object) -> bool:
+    """Whether a function or class is no part of this package."""
+    return str(thing.__module__).partition(".")[0] != PACKAGE
+
+
+def _place(thing: object) -> tuple[str, str]:
+    """Where a function or class is defined: of the same one it is the same in every import."""
+    return str(thing.__module__), getattr(thing, "__qualname__", type(thing).__qualname__)
 
 
 def generator(seed: int, key: str) -> np.random.Generator:

@@ -1,11 +1,11 @@
 """Estimators by name. The built-in ones are loaded when one is asked for; `estimator` registers one from outside."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, is_dataclass
-from importlib import import_module
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
-from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.registry import Registry
 from static_dynamic.estimators.base import Estimator
 
 BUILT_IN = ("needs_motion", "factorial", "released")
@@ -13,27 +13,45 @@ BUILT_IN = ("needs_motion", "factorial", "released")
 HEADLINE = ("needs_motion", "released")
 """What is measured unless something else is asked for."""
 
-registered: dict[str, type[Estimator]] = {}
+registered: Registry[type[Estimator]] = Registry(
+    "estimator", [f"static_dynamic.estimators.{module}" for module in BUILT_IN]
+)
 Kind = TypeVar("Kind", bound=type[Estimator])
 
 
-def estimator(kind: Kind) -> Kind:
-    """Class decorator: an estimator that can be asked for by its ``name``.
+@overload
+def estimator(name: Kind) -> Kind: ...
+
+
+@overload
+def estimator(name: str, summary: str) -> Callable[[Kind], Kind]: ...
+
+
+def estimator(name: Any, summary: str = "") -> Any:
+    """Class decorator: an estimator that can be asked for by its name.
+
+    ``@estimator("mine", "One line.")`` sets ``name`` and ``summary`` of the class; ``@estimator`` takes those that the
+    class has.
 
     Raises:
         UserError: If another class has this name.
     """
-    before = registered.get(kind.name)
-    if before is not None and (before.__module__, before.__qualname__) != (kind.__module__, kind.__qualname__):
-        raise UserError(f"The name {kind.name!r} is that of another estimator, that of {before.__module__}.")
-    registered[kind.name] = kind
-    return kind
+    if isinstance(name, type) and issubclass(name, Estimator):
+        return registered(name.name, name.summary)(name)
+
+    def register(kind: Kind) -> Kind:
+        kind.name, kind.summary = name, summary
+        return registered(name, summary)(kind)  # type: ignore[return-value]  # the class that it is given
+
+    return register
 
 
 def estimators() -> dict[str, type[Estimator]]:
     """Name → class of every estimator, the built-in ones first, whichever was loaded first."""
-    place = {import_module(f"static_dynamic.estimators.{module}").__name__: i for i, module in enumerate(BUILT_IN)}
-    return dict(sorted(registered.items(), key=lambda item: place.get(item[1].__module__, len(place))))
+    names = [f"static_dynamic.estimators.{module}" for module in BUILT_IN]
+    place = {name: i for i, name in enumerate(names)}
+    found = {name: entry.function for name, entry in registered.entries.items()}
+    return dict(sorted(found.items(), key=lambda item: place.get(item[1].__module__, len(place))))
 
 
 def find_estimators(wanted: str | Estimator | Iterable[str | Estimator] | None) -> tuple[Estimator, ...]:
@@ -62,10 +80,7 @@ def _find(wanted: object) -> Estimator:
     if isinstance(wanted, type) and issubclass(wanted, Estimator):
         return wanted()
     if isinstance(wanted, str):
-        known = estimators()
-        if wanted.strip() not in known:
-            raise unknown("estimator", wanted.strip(), known)
-        return known[wanted.strip()]()
+        return registered[wanted.strip()].function()
     raise UserError(f"An estimator is a name or an Estimator. Got {wanted!r:.80}.")
 
 

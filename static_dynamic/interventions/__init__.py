@@ -1,8 +1,13 @@
 """What is done to a clip: styles change its appearance and keep its motion, scrambles do the reverse."""
 
-from static_dynamic.interventions import grades, painters  # noqa: F401  (they register the styles)
 from static_dynamic.interventions.flow_changes import change_flow, check_flow_change, list_flow_changes, needs_other
-from static_dynamic.interventions.scrambles import apply_scramble, check_scramble, list_scrambles, scramble
+from static_dynamic.interventions.scrambles import (
+    apply_scramble,
+    changes_pixels,
+    check_scramble,
+    list_scrambles,
+    scramble,
+)
 from static_dynamic.interventions.sheet import contact_sheet
 from static_dynamic.interventions.styles import STRONG, check_style, is_style_file, list_styles, restyle, style_digests
 
@@ -10,6 +15,7 @@ __all__ = [
     "STRONG",
     "apply_scramble",
     "change_flow",
+    "changes_pixels",
     "check_flow_change",
     "check_scramble",
     "check_style",

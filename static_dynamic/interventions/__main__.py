@@ -6,6 +6,7 @@ from pathlib import Path
 
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.plugins import add_plugin_option, import_plugins
 from static_dynamic.interventions import check_style, contact_sheet
 from static_dynamic.interventions.flow_changes import flow_change
 from static_dynamic.interventions.scrambles import scrambling
@@ -25,6 +26,7 @@ def parser() -> Parser:
     options.add_argument("--styles", help="names or image files, with commas between; all if not given")
     options.add_argument("--frames", type=int, default=6, help="columns (%(default)s)")
     options.add_argument("--seed", type=int, default=0, help="seed of styles and scrambles (%(default)s)")
+    add_plugin_option(options)
     options.add_argument("--list", action="store_true", help="name every style and scramble, and stop")
     return options
 
@@ -57,6 +59,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         UserError: For any slip in it.
     """
     options = parser().parse_args(arguments)
+    import_plugins(options.plugin)
     if options.list:
         print(catalogue())
         return

@@ -13,13 +13,14 @@ from PIL import Image
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.registry import Registry, generator
 from static_dynamic.flow.colour_wheel import Flow, Frame, paint, read
-from static_dynamic.media.clip import FLOWS, Frames, resize_images
+from static_dynamic.media.clip import FLOWS, INTACT, Frames, resize_images
 
 Flows = Mapping[str, Frames]
 """Direction (``"forward"``, ``"backward"``) → ``(T, H, W, 3)`` uint8 RGB."""
 Rng = np.random.Generator
 
-flow_change: Registry[Callable[..., dict[str, Frames]]] = Registry("flow change")
+flow_change: Registry[Callable[..., dict[str, Frames]]] = Registry("flow change", reserved=(INTACT,))
+"""Decorator of changes of optical flow, and all that there are."""
 
 HUE_RANGE, SATURATION_RANGE = (0.1, 0.5), (0.1, 1.0)
 """Between which bounds `jitter` draws how far it may go."""
@@ -129,10 +130,11 @@ def change_flow(flows: Flows, kind: str, seed: int = 0, other: Flows | None = No
     """
     function, rng = flow_change[kind].function, generator(seed, kind)
     _check(flows, "flows")
-    if not needs_other(kind):
-        return function(flows, rng)
-    _check_fit(other, kind, flows)
-    return function(flows, rng, other)
+    if needs_other(kind):
+        _check_fit(other, kind, flows)
+    changed = function(flows, rng, other) if needs_other(kind) else function(flows, rng)
+    _check_result(changed, kind, flows)
+    return changed
 
 
 def recolour(image: Frame, saturation: float, hue: float, order: Sequence[str] = ("saturation", "hue")) -> Frame:
@@ -185,3 +187,10 @@ def _check_fit(other: Flows | None, kind: str, flows: Flows) -> None:
             f"The 'other' must have {', '.join(flows)} flow of {_length(flows)} frames. "
             f"Got {', '.join(other)} flow of {_length(other)}."
         )
+
+
+def _check_result(changed: object, kind: str, flows: Flows) -> None:
+    first = next(iter(flows.values()))
+    sound = isinstance(changed, Mapping) and changed.keys() == flows.keys()
+    if not sound or any(part.dtype != np.uint8 or part.shape != first.shape for part in changed.values()):  # type: ignore[attr-defined]
+        raise UserError(f"The change {kind!r} must return {', '.join(flows)} flow, each uint8 {first.shape}.")

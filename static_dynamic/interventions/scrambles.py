@@ -1,6 +1,7 @@
-r"""Scrambles: the frames of a clip in another order. Appearance stays, motion goes.
+r"""Scrambles: the frames of a clip in another order, or blended over time. Appearance stays, motion goes.
 
-A scramble is an index map: ``frames[scramble(kind, length, seed)]`` holds the very frames of the clip.
+Most scrambles are index maps, ``(length, rng) → indices``: ``frames[scramble(kind, length, seed)]`` holds the very
+frames of the clip. Others change pixels, ``(frames, rng) → frames``, and are registered with ``pixels=True``.
 
 For short clips kinds coincide by chance: of the ``n! - 1`` orders that `shuffle` draws from, one is
 `reverse`, so the two agree with probability ``1 / (n! - 1)``: always for 2 frames, 1/5 for 3, 1/23 for 4,
@@ -13,11 +14,17 @@ from inspect import signature
 
 import numpy as np
 
-from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, reason, unknown
 from static_dynamic.common.registry import Registry, generator
-from static_dynamic.media.clip import Frames, Indices
+from static_dynamic.media.clip import INTACT, Frames, Indices
 
-scrambling: Registry[Callable[..., Indices]] = Registry("scramble")
+scrambling: Registry[Callable[..., Indices | Frames]] = Registry(
+    "scramble", reserved=(INTACT,), pixels=False, shortest=2
+)
+"""Decorator of scrambles, and all that there are; ``shortest`` is the number of frames that one needs at least."""
+
+ROWS = 16
+"""So many rows of pixels are Fourier-transformed at a time, which bounds the memory."""
 
 
 def _disorder(length: int, rng: np.random.Generator) -> Indices:
@@ -50,15 +57,71 @@ def reverse(length: int, rng: np.random.Generator) -> Indices:
     return np.arange(length, dtype=np.intp)[::-1].copy()
 
 
-@scrambling("freeze", "The middle frame throughout: no motion at all.")
+@scrambling("freeze", "The middle frame throughout: no motion at all.", shortest=1)
 def freeze(length: int, rng: np.random.Generator) -> Indices:
     """Frame ``length // 2``; the only scramble that drops frames, and that a clip of one frame can have."""
     return np.full(length, length // 2, dtype=np.intp)
 
 
-def list_scrambles(pattern: str = "*") -> list[str]:
-    """Names of all scrambles that match a glob."""
-    return scrambling.names(pattern)
+@scrambling("blur", "Every frame the mean of the 5 around it, fewer at the ends; blur:9 takes 9.", pixels=True)
+def blur(frames: Frames, rng: np.random.Generator, window: int = 5) -> Frames:
+    """Frame ``t`` is the mean of frames ``t - window // 2 … t + window // 2`` of the clip, rounded half up."""
+    if window < 3 or window % 2 == 0:
+        raise UserError(f"The window of 'blur' must be an odd number of frames, 3 or more. Got {window}.")
+    blurred = np.empty_like(frames)
+    for t in range(len(frames)):
+        around = frames[max(0, t - window // 2) : t + window // 2 + 1]
+        blurred[t] = (2 * around.sum(0, dtype=np.uint32) + len(around)) // (2 * len(around))
+    return blurred
+
+
+@scrambling(
+    "phase", "Temporal frequencies shifted in phase at random: the order of events goes.", pixels=True, shortest=3
+)
+def phase(frames: Frames, rng: np.random.Generator) -> Frames:
+    """Each temporal frequency turned by one random angle, the same for all pixels and channels.
+
+        F'(k) = F(k) · exp(i φ(k)),  φ(k) ~ U(0, 2π),  φ = 0 for the mean and, with an even number of frames, at Nyquist
+
+    Spatial structure, the mean and the power spectrum of every pixel over time stay, but for rounding and clipping to
+    uint8.
+    """
+    count = len(frames)
+    angles = rng.uniform(0, 2 * np.pi, count // 2 + 1)
+    angles[0] = 0
+    if count % 2 == 0:
+        angles[-1] = 0
+    turns = np.exp(1j * angles)[:, None, None, None]
+    shifted = np.empty_like(frames)
+    for top in range(0, frames.shape[1], ROWS):
+        spectrum = np.fft.rfft(frames[:, top : top + ROWS], axis=0) * turns
+        levels = np.fft.irfft(spectrum, count, axis=0)
+        shifted[:, top : top + ROWS] = np.rint(levels).clip(0, 255)
+    return shifted
+
+
+def list_scrambles(pattern: str = "*", pixels: bool | None = None, length: int | None = None) -> list[str]:
+    """Names of all scrambles that match a glob.
+
+    Args:
+        pattern: The glob.
+        pixels: Those that change pixels, or those that are index maps; ``None`` means both.
+        length: Those that a clip of so many frames can have.
+    """
+    return [
+        name
+        for name in scrambling.names(pattern)
+        if pixels in (None, changes_pixels(name)) and (length is None or scrambling[name].options["shortest"] <= length)
+    ]
+
+
+def changes_pixels(kind: str) -> bool:
+    """Whether a scramble changes pixels rather than the order of frames alone.
+
+    Raises:
+        UserError: If the kind is unknown.
+    """
+    return bool(scrambling[kind.partition(":")[0]].options["pixels"])
 
 
 def scramble(kind: str, length: int, seed: int = 0) -> Indices:
@@ -70,32 +133,76 @@ def scramble(kind: str, length: int, seed: int = 0) -> Indices:
         seed: Same kind, length and seed: same order.
 
     Returns:
-        ``(length,)`` intp, values in ``0..length - 1``; a permutation other than the identity, but for
-        `freeze`.
+        ``(length,)`` intp, values in ``0..length - 1``; of the built-in ones a permutation other than the identity, but
+        for `freeze`.
 
     Raises:
-        UserError: For an unknown kind, a bad argument, a negative seed, or a clip without an order to
-        destroy.
+        UserError: For an unknown kind, or one that changes pixels, a bad argument, a negative seed, or a clip without
+            an order to destroy.
 
     Example:
         >>> scramble("reverse", 4)
         array([3, 2, 1, 0])
     """
-    name, arguments = _parse(kind)
-    shortest = 1 if name == "freeze" else 2
-    if length < shortest:
-        raise UserError(f"Scramble {kind!r} needs a clip of {shortest} or more frames. Got {length}.")
-    return scrambling[name].function(length, generator(seed, name), *arguments)
+    function, rng, arguments = _drawn(kind, length, seed)
+    if changes_pixels(kind):
+        raise UserError(f"Scramble {kind!r} changes pixels and has no order of frames: see apply_scramble.")
+    order = np.asarray(function(length, rng, *arguments))
+    if order.shape != (length,) or order.dtype.kind not in "iu" or order.min() < 0 or order.max() >= length:
+        raise UserError(
+            f"Scramble {kind!r} must return {length} indices of frames, 0 to {length - 1}. Got {order.tolist()!r:.80}. "
+            "One that changes pixels is registered with pixels=True."
+        )
+    return order.astype(np.intp, copy=False)
 
 
 def check_scramble(kind: str) -> None:
-    """Raise now what `scramble` would raise for this kind later."""
-    scramble(kind, 2)
+    """Raise now what `apply_scramble` would raise for this kind later.
+
+    Raises:
+        UserError: If the kind is unknown, its argument is bad, or it fails on the shortest clip.
+    """
+    name, _ = _parse(kind)
+    length = max(2, scrambling[name].options["shortest"])
+    try:
+        apply_scramble(np.zeros((length, 16, 16, 3), np.uint8), kind)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"Scramble {kind!r} failed on a clip of {length} frames: {reason(error)}. It must be a function of "
+            "(length, rng), or with pixels=True of (frames, rng)."
+        ) from error
 
 
 def apply_scramble(frames: Frames, kind: str, seed: int = 0) -> Frames:
-    """The frames of a clip, ``(T, ...)``, in the order that `scramble` gives."""
-    return frames[scramble(kind, len(frames), seed)]
+    """The frames of a clip in the order that `scramble` gives, or changed.
+
+    Args:
+        frames: ``(T, ...)``; ``(T, H, W, 3)`` uint8 for a scramble that changes pixels. They are not modified.
+        kind: A name from `list_scrambles`; ``"blur:9"`` sets the window.
+        seed: Same kind, frames and seed: same result.
+
+    Raises:
+        UserError: As `scramble`, or if a scramble returns frames of another form.
+    """
+    if not changes_pixels(kind):
+        return frames[scramble(kind, len(frames), seed)]
+    function, rng, arguments = _drawn(kind, len(frames), seed)
+    changed: Frames = np.asarray(function(frames, rng, *arguments))
+    if changed.dtype != np.uint8 or changed.shape != frames.shape:
+        given = f"{changed.dtype} {changed.shape}"
+        raise UserError(f"Scramble {kind!r} must return frames as uint8 {frames.shape}. Got {given}.")
+    return changed
+
+
+def _drawn(kind: str, length: int, seed: int) -> tuple[Callable[..., Indices | Frames], np.random.Generator, list[int]]:
+    """The function of a kind, its random numbers and its arguments, for a clip of so many frames."""
+    name, arguments = _parse(kind)
+    shortest = scrambling[name].options["shortest"]
+    if length < shortest:
+        raise UserError(f"Scramble {kind!r} needs a clip of {shortest} or more frames. Got {length}.")
+    return scrambling[name].function, generator(seed, name), arguments
 
 
 def _parse(kind: str) -> tuple[str, list[int]]:
@@ -105,5 +212,5 @@ def _parse(kind: str) -> tuple[str, list[int]]:
         return scrambling[name].name, []
     takes_argument = len(signature(scrambling[name].function).parameters) > 2
     if not (takes_argument and argument.isdecimal()):
-        raise unknown("scramble", kind, [*scrambling.entries, "block_shuffle:8"])
+        raise unknown("scramble", kind, [*scrambling.entries, "block_shuffle:8", "blur:9"])
     return name, [int(argument)]

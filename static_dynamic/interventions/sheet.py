@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from static_dynamic.interventions.census import Frame
-from static_dynamic.interventions.scrambles import list_scrambles, scramble
+from static_dynamic.interventions.scrambles import apply_scramble, changes_pixels, list_scrambles, scramble
 from static_dynamic.interventions.styles import list_styles, restyle
 from static_dynamic.media.clip import ORIGINAL, Frames
 from static_dynamic.media.pictures import labelled_row
@@ -19,20 +19,25 @@ def contact_sheet(
 
     Args:
         frames: ``(T, H, W, 3)`` uint8 RGB; all of them are shown.
-        styles: Names for `restyle`; all built-in ones if not given.
-        scrambles: Names for `scramble`; all that a clip of this length can have, if not given.
+        styles: Names for `restyle`; all if not given.
+        scrambles: Names for `apply_scramble`; all that a clip of this length can have, if not given.
         seed: Seed of every style and scramble.
 
     Returns:
         ``(rows, columns, 3)`` uint8 RGB.
 
     Raises:
-        UserError: As `restyle` and `scramble`.
+        UserError: As `restyle` and `apply_scramble`.
     """
-    kinds = list_scrambles("*" if len(frames) > 1 else "freeze") if scrambles is None else scrambles
+    kinds = list_scrambles(length=len(frames)) if scrambles is None else scrambles
     names = [ORIGINAL, *(list_styles() if styles is None else styles)]
     rows = [labelled_row(Path(name).stem, restyle(frames, name, seed)) for name in names]
-    for kind in kinds:
-        order = scramble(kind, len(frames), seed)
-        rows.append(labelled_row(f"{kind}\n{' '.join(str(i + 1) for i in order)}", frames[order]))
+    rows += [labelled_row(_caption(kind, len(frames), seed), apply_scramble(frames, kind, seed)) for kind in kinds]
     return np.concatenate(rows)
+
+
+def _caption(kind: str, length: int, seed: int) -> str:
+    """The name of a scramble and, where there is one, the order of frames."""
+    if changes_pixels(kind):
+        return kind
+    return f"{kind}\n{' '.join(str(i + 1) for i in scramble(kind, length, seed))}"

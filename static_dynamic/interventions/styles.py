@@ -17,19 +17,34 @@ from static_dynamic.interventions.census import Census, Paint, Style
 from static_dynamic.media.clip import ORIGINAL, Frames
 from static_dynamic.media.images import EXTENSIONS as IMAGES
 
-style: Registry[Style] = Registry("style")
+style: Registry[Style] = Registry(
+    "style",
+    built_in=("static_dynamic.interventions.painters", "static_dynamic.interventions.grades"),
+    reserved=(ORIGINAL,),
+)
+"""Decorator of styles, and all that there are."""
 
 STRONG = ("ink", "neon", "solarise", "random_filter")
 """The default static conditions of a measurement: strong, readable, and far from each other."""
 
 SMALLEST = 16
 
-style_files: dict[str, Callable[[Path], Style]] = {}
-"""File suffix → what reads a style from such a file; ``stylize.networks.learned`` adds its own."""
+_readers: dict[str, Callable[[Path], Style]] = {}
+"""File suffix → what reads a style from such a file."""
+
+
+def read_style_files(suffixes: Iterable[str], reader: Callable[[Path], Style]) -> None:
+    """From now on, files with these suffixes are styles, too.
+
+    Args:
+        suffixes: With a dot, in lower case: ``.safetensors``.
+        reader: Makes a style of such a file, or raises a ``UserError``.
+    """
+    _readers.update(dict.fromkeys(suffixes, reader))
 
 
 def list_styles(pattern: str = "*") -> list[str]:
-    """Names of the built-in styles that match a glob."""
+    """Names of the registered styles that match a glob."""
     return style.names(pattern)
 
 
@@ -48,8 +63,8 @@ def style_digests(names: Iterable[str]) -> dict[str, str]:
 
 
 def is_style_file(name: str) -> bool:
-    """Whether a style is read from a file: an image, or one that ``style_files`` knows."""
-    return _is_image(name) or Path(name).suffix.lower() in style_files
+    """Whether a style is read from a file: an image, or one for which there is a reader, see `read_style_files`."""
+    return _is_image(name) or Path(name).suffix.lower() in _readers
 
 
 def restyle(frames: Frames, style: str, seed: int = 0) -> Frames:
@@ -61,7 +76,7 @@ def restyle(frames: Frames, style: str, seed: int = 0) -> Frames:
     Args:
         frames: ``(T, H, W, 3)`` uint8 RGB, sides of 16 pixels or more; not modified.
         style: A name from `list_styles`, ``"original"`` (no change), or the path of an image (``.jpg``,
-            ``.png``) whose look the clip takes, or of another file that ``style_files`` reads.
+            ``.png``) whose look the clip takes, or of another file that is read, see `read_style_files`.
         seed: Draws the grain of every style, and all of ``random_filter`` and ``film``.
 
     Returns:
@@ -80,7 +95,11 @@ def restyle(frames: Frames, style: str, seed: int = 0) -> Frames:
         return frames
     clip = np.ascontiguousarray(frames)
     paint = fit_style(style, Census(clip), seed)
-    return np.stack([paint(frame) for frame in clip])
+    painted = np.stack([paint(frame) for frame in clip])
+    if painted.dtype != np.uint8 or painted.shape != clip.shape:
+        given = f"{painted.dtype} {painted.shape[1:]}"
+        raise UserError(f"The style {style!r} must paint a frame as uint8 {clip.shape[1:]}. Got {given}.")
+    return painted
 
 
 def fit_style(style: str, census: Census, seed: int = 0) -> Paint:
@@ -99,10 +118,10 @@ def _find(name: str) -> Style:
         from static_dynamic.interventions.image_style import image_style
 
         return image_style(Path(name))
-    if read := style_files.get(Path(name).suffix.lower()):
+    if read := _readers.get(Path(name).suffix.lower()):
         return read(Path(name))
     if Path(name).suffix:
-        kinds = [*IMAGES, *style_files]
+        kinds = [*IMAGES, *_readers]
         raise UserError(f"The style {name!r} is no file of a kind that can be read: {', '.join(kinds)}.")
     if name not in style.entries:
         raise unknown("style", name, [ORIGINAL, *style.entries, "path/to/image.jpg"])

@@ -14,8 +14,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from static_dynamic.common.registry import is_outside
+
 INTERNAL = {*vars(nn.Module()), "spec", "checkpoint"}
 """Attributes that decide no activation: the bookkeeping of torch, and what the zoo notes down about a model."""
+PLAIN = (int, float, complex, str, bytes, tuple, types.NoneType)
+"""Kinds of constants of a module that count where a function uses them."""
 DEEPEST = 6
 """How far into attributes of attributes a fingerprint looks."""
 
@@ -47,6 +51,40 @@ def structure_digest(model: nn.Module) -> str:
             repr((path, _name(kind), sources[kind], sorted(filter(itemgetter(1), attributes.items())))).encode()
         )
     return digest.hexdigest()
+
+
+def code_digest(thing: Any) -> str:
+    """Digest of the code of a function, a class or an object: the first 16 digits of a SHA-256.
+
+    Of a function with the functions of its module that it calls and the plain constants that it uses, of a class with
+    those outside of this package that it inherits from, of an object with its attributes. What is imported from other
+    modules is not followed.
+    """
+    return hashlib.sha256("".join(_followed(thing, set())).encode()).hexdigest()[:16]
+
+
+def _followed(thing: Any, seen: set[int]) -> Iterator[str]:
+    if id(thing) in seen:
+        return
+    seen.add(id(thing))
+    if not isinstance(thing, types.FunctionType):
+        kind = thing if isinstance(thing, type) else type(thing)
+        yield from map(_code, filter(is_outside, _own_classes(kind)))
+        yield from _lines(thing, 0)
+        return
+    yield from _lines(thing, 0)
+    for name in sorted(_names(thing.__code__) & thing.__globals__.keys()):
+        value = thing.__globals__[name]
+        if isinstance(value, types.FunctionType) and value.__module__ == thing.__module__:
+            yield from _followed(value, seen)
+        elif isinstance(value, PLAIN):
+            yield f"{name}={value!r}"
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """The names that a function looks up, and those of the functions in it."""
+    inner = (part for part in code.co_consts if isinstance(part, types.CodeType))
+    return set(code.co_names).union(*map(_names, inner))
 
 
 _BEFORE: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()
@@ -91,8 +129,13 @@ def _code(kind: type) -> str:
 
 
 def _compiled(code: types.CodeType) -> str:
-    constants = (_compiled(each) if isinstance(each, types.CodeType) else repr(each) for each in code.co_consts)
+    constants = (_compiled(each) if isinstance(each, types.CodeType) else _constant(each) for each in code.co_consts)
     return f"{code.co_code.hex()}{code.co_names}{''.join(constants)}"
+
+
+def _constant(value: object) -> str:
+    """A constant as text; the order of a set is another in every process."""
+    return f"{{{','.join(sorted(map(repr, value)))}}}" if isinstance(value, frozenset) else repr(value)
 
 
 def _lines(value: Any, depth: int) -> Iterator[str]:
@@ -105,6 +148,8 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
         closed = [cell.cell_contents for cell in function.__closure__ or () if cell.cell_contents is not function]
         yield f"{_name(value)}{_compiled(function.__code__)}"
         yield from _lines([function.__defaults__, closed], depth + 1)
+        if named := getattr(function, "__kwdefaults__", None):
+            yield from _lines(named, depth + 1)
     elif isinstance(value, partial):
         yield from _lines([value.func, value.args, value.keywords], depth)
     elif isinstance(value, type | types.BuiltinFunctionType):

@@ -15,7 +15,8 @@ from itertools import groupby
 
 import torch
 
-from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, reason, unknown
+from static_dynamic.network.poolings import pooling
 
 EXAMPLES = '"N C T H W" (3-D convolution), "N (1 T H W) C" (tokens, class token first)'
 
@@ -90,15 +91,25 @@ class Layout:
             clips: Clips in the batch (N).
             how: ``avg`` (as published: the mean over every position, class token included), ``max``, ``avgmax``
                 (their mean), ``avgmaxc`` (both, side by side: ``(N, 2C)``), ``patch`` (the mean without the extra
-                tokens), ``cls`` (the first extra token alone) or ``frame`` (the mean over the patches of every frame
-                of the stage, frames side by side: ``(N, T·C)``, which ``unflatten(1, (T, C))`` takes apart again).
+                tokens), ``cls`` (the first extra token alone), ``frame`` (the mean over the patches of every frame
+                of the stage, frames side by side: ``(N, T·C)``, which ``unflatten(1, (T, C))`` takes apart again), or
+                one of your own, see :mod:`static_dynamic.network.poolings`.
 
         Raises:
-            UserError: If the output does not fit, or the layout has no extra token or no T to pool by.
+            UserError: If the output does not fit, the layout has no extra token or no T to pool by, or a pooling of
+                your own fails.
         """
         self.check(output, clips)
         exact = output if output.dtype == torch.float64 else output.float()
-        return pooling(how)(Placed(self, exact, clips)).float().contiguous()
+        part = PARTS[self.check_pooling(how)](Placed(self, exact, clips))
+        try:
+            pooled = pooling[how].function(part)
+        except Exception as error:
+            raise UserError(f"The pooling {how!r} failed on {tuple(part.shape)}: {reason(error)}.") from error
+        if not isinstance(pooled, torch.Tensor) or pooled.ndim != 2 or len(pooled) != clips:
+            given = tuple(pooled.shape) if isinstance(pooled, torch.Tensor) else type(pooled).__name__
+            raise UserError(f"The pooling {how!r} must return a tensor ({clips} clips, units). Got {given}.")
+        return pooled.float().contiguous()
 
     def check(self, output: torch.Tensor, clips: int) -> None:
         """Raise a UserError if the output does not have the layout's axes, or a length does not fit."""
@@ -135,24 +146,31 @@ class Layout:
                     output, f"axis {i} holds {steps} time steps (T), more than the {frames} frames of a clip"
                 )
 
-    def check_pooling(self, how: str) -> None:
-        """Raise a UserError if outputs of this layout cannot be pooled in that way."""
-        pooling(how)
-        if how == "cls" and not any(axis.extra for axis in self.axes):
+    def check_pooling(self, how: str) -> str:
+        """What of an output is pooled in that way: a name in ``PARTS``.
+
+        Raises:
+            UserError: If outputs of this layout cannot be pooled so.
+        """
+        part = str(pooling[how].options["of"])
+        if part not in PARTS:
+            raise unknown("part of an output", part, PARTS, where=f"the pooling {how!r}")
+        if part == "first_extra" and not any(axis.extra for axis in self.axes):
             raise UserError(
-                f'Pooling "cls" takes an extra token; layout "{self.text}" has none, as "N (1 T H W) C" has.'
+                f'Pooling "{how}" takes an extra token; layout "{self.text}" has none, as "N (1 T H W) C" has.'
             )
-        if how == "frame":
+        if part == "frames":
             time = next((axis for axis in self.axes if "T" in axis.names), None)
             if time is None:
-                raise UserError(f'Pooling "frame" needs an axis T; layout "{self.text}" has none.')
+                raise UserError(f'Pooling "{how}" needs an axis T; layout "{self.text}" has none.')
             try:
                 list(time.groups(("N", "T"), 1, time.known(1)))
             except ValueError:
                 told = re.sub(r"\bT\b", "T=8", self.text)
                 raise UserError(
-                    f'Pooling "frame" needs the length of T in layout "{self.text}": write e.g. "{told}".'
+                    f'Pooling "{how}" needs the length of T in layout "{self.text}": write e.g. "{told}".'
                 ) from None
+        return part
 
     def _unfold(self, output: torch.Tensor, clips: int, keep: tuple[str, ...]) -> torch.Tensor:
         """Output → ``(*keep, …, C)`` with at least one axis of positions in between."""
@@ -188,14 +206,12 @@ class Placed:
 
     def first_extra(self) -> torch.Tensor:
         """The first extra token, of every frame if the frames are folded into the batch: ``(N, 1 or T, C)``."""
-        self.layout.check_pooling("cls")
         return self._flat(
             self._cut(lambda axis, size: (0 if axis.before else size - axis.after, 1) if axis.extra else (0, size))
         )
 
     def frames(self) -> torch.Tensor:
         """The positions of every frame: ``(N, T, positions, C)``."""
-        self.layout.check_pooling("frame")
         patches = self._cut(lambda axis, size: (axis.before, size - axis.extra))
         return self.layout._unfold(patches, self.clips, ("N", "T")).flatten(2, -2)
 
@@ -207,6 +223,15 @@ class Placed:
         for i, axis in enumerate(self.layout.axes):
             output = output.narrow(i, *part(axis, output.shape[i]))
         return output
+
+
+PARTS: dict[str, Callable[[Placed], torch.Tensor]] = {
+    "positions": Placed.positions,
+    "patches": Placed.patches,
+    "first_extra": Placed.first_extra,
+    "frames": Placed.frames,
+}
+"""What of an output a pooling is given."""
 
 
 @cache
@@ -257,21 +282,3 @@ def _parse_axis(word: str, text: str) -> Axis:
         after=sum(map(int, after)),
         lengths=tuple(int(length) if length else None for length in lengths),
     )
-
-
-POOLINGS: dict[str, Callable[[Placed], torch.Tensor]] = {
-    "avg": lambda at: at.positions().mean(1),
-    "max": lambda at: at.positions().amax(1),
-    "avgmax": lambda at: (at.positions().mean(1) + at.positions().amax(1)) / 2,
-    "avgmaxc": lambda at: torch.cat((at.positions().mean(1), at.positions().amax(1)), 1),
-    "patch": lambda at: at.patches().mean(1),
-    "cls": lambda at: at.first_extra().mean(1),
-    "frame": lambda at: at.frames().mean(2).flatten(1),
-}
-
-
-def pooling(how: str) -> Callable[[Placed], torch.Tensor]:
-    """The function of that name, from an output with its layout to ``(N, units)``."""
-    if how not in POOLINGS:
-        raise unknown("pooling", how, POOLINGS)
-    return POOLINGS[how]

@@ -16,7 +16,8 @@ from torch import nn
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.inputs import Inputs, batch_size, clip_frames, in_dtype_of
-from static_dynamic.network.layout import EXAMPLES, parse_layout, pooling
+from static_dynamic.network.layout import EXAMPLES, parse_layout
+from static_dynamic.network.poolings import Pooling, pooling
 from static_dynamic.network.stages import (
     Stages,
     Tap,
@@ -59,12 +60,12 @@ class Recorder:
     """
 
     def __init__(
-        self, model: nn.Module, stages: Stages | None = None, layout: str | None = None, pool: str = "avg"
+        self, model: nn.Module, stages: Stages | None = None, layout: str | None = None, pool: str | Pooling = "avg"
     ) -> None:
         check_model_kind(model)
         self.model = model
         self.stages = resolve_stages(model, stages, layout)
-        self.pool = pool
+        self.pool = pooling.name_of(pool)
         self._check_pooling()
         self._taps = list(dict.fromkeys(tap for taps in self.stages.values() for tap in taps))
         self._pooled: dict[Tap, torch.Tensor] = {}
@@ -155,7 +156,7 @@ class Recorder:
         return self.model(in_dtype_of(self.model, inputs))
 
     def _check_pooling(self) -> None:
-        pooling(self.pool)
+        _ = pooling[self.pool]
         for stage, taps in self.stages.items():
             for layout in (tap.layout for tap in taps if tap.layout is not None):
                 try:
@@ -213,7 +214,12 @@ def _width(module: nn.Module) -> int | None:
 
 
 def record(
-    model: nn.Module, inputs: Inputs, stages: Stages | None = None, *, layout: str | None = None, pool: str = "avg"
+    model: nn.Module,
+    inputs: Inputs,
+    stages: Stages | None = None,
+    *,
+    layout: str | None = None,
+    pool: str | Pooling = "avg",
 ) -> dict[str, torch.Tensor]:
     """Pooled activations of some stages from one forward.
 
@@ -222,7 +228,7 @@ def record(
         inputs: What the model takes, clips along the first axis.
         stages: Names, globs or ``{name: (module path, layout[, item])}``; ``None`` means every declared stage.
         layout: Layout of stages named by module path.
-        pool: ``avg``, ``max``, ``avgmax``, ``avgmaxc``, ``patch``, ``cls`` or ``frame``; see
+        pool: ``avg``, ``max``, ``avgmax``, ``avgmaxc``, ``patch``, ``cls``, ``frame``, or a function; see
             :meth:`static_dynamic.network.layout.Layout.pool`.
 
     Returns:

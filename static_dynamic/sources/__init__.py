@@ -4,9 +4,9 @@ import os
 from collections.abc import Iterable
 from typing import Any, TypeAlias, cast
 
-from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, reason, unknown
 from static_dynamic.common.files import as_path
-from static_dynamic.sources.base import MEMBERS, Source
+from static_dynamic.sources.base import MEMBERS, SYNTHETIC, Source, source
 from static_dynamic.sources.davis import Davis
 from static_dynamic.sources.davis_layouts import LAYOUTS as DAVIS
 from static_dynamic.sources.frame_folders import FrameFolders
@@ -29,6 +29,7 @@ __all__ = [
     "VideoList",
     "Videos",
     "open_source",
+    "source",
 ]
 
 ALLOWED = "Videos must be a path, a list of paths, 'synthetic' or a source."
@@ -42,7 +43,8 @@ def open_source(where: Videos, **options: Any) -> Source:
     """The source that fits what lies at ``where``.
 
     Args:
-        where: ``"synthetic"``, or ``"synthetic:24"`` for 24 videos; a video file; a folder of video files, of frame
+        where: ``"synthetic"``, or ``"synthetic:24"`` for 24 videos; ``"mine:…"`` for a source that was registered as
+            ``mine``; a video file; a folder of video files, of frame
             folders or of frames; a list of videos, as a file (``.txt``, ``.csv``, ``.tsv``) or as paths; or a source,
             which is handed back. A folder that holds both videos and frames counts as video files.
         options: Passed to the source, e.g. ``labels="folders"``; with ``dataset`` among them, ``where`` is a data set:
@@ -59,19 +61,21 @@ def open_source(where: Videos, **options: Any) -> Source:
         return _at(where, **options)
     if isinstance(where, Iterable) and not (hasattr(where, "read") or hasattr(where, "videos")):
         return with_options(VideoList, list(where), **options)
-    source = _complete(where)
+    given = _complete(where)
     if options:
-        raise UserError(f"Options of videos ({', '.join(options)}) are for a path; {source.name} is a source already.")
-    return source
+        raise UserError(f"Options of videos ({', '.join(options)}) are for a path; {given.name} is a source already.")
+    return given
 
 
 def _at(where: str | os.PathLike[str], dataset: str | None = None, **options: Any) -> Source:
     """The source of what lies at a path."""
     if not os.fspath(where):
         raise UserError(f"{ALLOWED} Got an empty path.")
-    kind, _, count = os.fspath(where).partition(":")
-    if kind == "synthetic":
-        return with_options(SyntheticVideos, **_count(count, where), **options)
+    kind, _, rest = os.fspath(where).partition(":")
+    if kind == SYNTHETIC:
+        return with_options(SyntheticVideos, **_count(rest, where), **options)
+    if kind in source.entries:
+        return _registered(kind, rest, **options)
     if dataset is None:
         return open_plain(as_path(where), **options)
     if dataset == FOLDERS:
@@ -81,6 +85,17 @@ def _at(where: str | os.PathLike[str], dataset: str | None = None, **options: An
     if dataset in DAVIS:
         return with_options(Davis, where, dataset, **options)
     return with_options(Stylized, where, dataset, **options)
+
+
+def _registered(kind: str, rest: str, **options: Any) -> Source:
+    """What a registered function opens."""
+    try:
+        opened = with_options(source[kind].function, rest, **options)
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"The source {kind!r} cannot open {rest!r}: {reason(error)}.") from error
+    return _complete(opened)
 
 
 def _complete(source: object) -> Source:

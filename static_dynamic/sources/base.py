@@ -1,10 +1,11 @@
 """What every source of videos offers, and the few rules that all of them share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path, PurePath
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from static_dynamic.common.errors import UserError, one_line, unknown
+from static_dynamic.common.registry import Registry
 from static_dynamic.media.clip import ORIGINAL, Clip, Video
 
 BY_FOLDER = "folders"
@@ -55,6 +56,12 @@ class Source(Protocol):
     def describe(self) -> dict[str, object]:
         """What a manifest has to say so that the same clips can be read again: plain, JSON-ready data."""
 
+
+SYNTHETIC = "synthetic"
+"""What videos that are made on the spot are called."""
+
+source: Registry[Callable[..., Source]] = Registry("source", reserved=(SYNTHETIC,))
+"""Decorator of functions that open a source: one called ``mine`` is given the text behind ``mine:``, and options."""
 
 MEMBERS = ("name", "styles", "videos", "read", "describe")
 """What every source has."""

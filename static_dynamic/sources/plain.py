@@ -1,5 +1,6 @@
 """Videos as they lie on disk: files, folders of frames, or a list of both."""
 
+from collections.abc import Callable
 from inspect import signature
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,7 +39,7 @@ def open_plain(root: Path, **options: Any) -> VideoFiles | FrameFolders | VideoL
     )
 
 
-def with_options(kind: type[Kind], *places: object, **options: Any) -> Kind:
+def with_options(kind: Callable[..., Kind], *places: object, **options: Any) -> Kind:
     """A source with options.
 
     Raises:

@@ -1,15 +1,18 @@
-"""Variants of a clip: an order is an index map over the frames that a pathway plays, so it costs nothing.
+"""Variants of a clip: most orders are index maps over the frames that a pathway plays, so they cost nothing.
 
-Frames are restyled and prepared once per style, and every order shows exactly the same frames.
+Frames are restyled and prepared once per style, and every such order shows exactly the same frames. An order that
+changes pixels is given the restyled frames that a pathway plays, in playing order, and what it makes of them is
+prepared when it is shown.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
 
 from static_dynamic.common.seeds import derive_seed
-from static_dynamic.interventions import scramble
-from static_dynamic.media.clip import Recipe, Sample, Video
+from static_dynamic.interventions import apply_scramble, changes_pixels, scramble
+from static_dynamic.media.clip import Frames, Recipe, Sample, Video
 from static_dynamic.media.inputs import Inputs
 from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
@@ -25,33 +28,57 @@ class PreparedClip(PreparedVideo):
     Attributes:
         sample: How the pathways play the frames.
         recipe: How the model wants them.
+        restyled: Style → its frames ``(T, H, W, 3)`` uint8, of those that are shown in an order that changes pixels.
     """
 
     sample: Sample
     recipe: Recipe
+    restyled: dict[str, Frames]
 
     def show(self, cell: Cell) -> Inputs:
         """A clip in the recipe's layout; a list of them for several pathways, which are scrambled independently.
 
-        A replicate disturbs the frames before they are put in order, so that a frozen clip stays frozen.
+        A replicate disturbs the frames before they are put in order, so that a frozen clip stays frozen; where an order
+        changes pixels, it disturbs what the order makes of them.
         """
-        frames = self.frames[cell.style]
-        if cell.replicate:
-            std = self.recipe.std if self.recipe.values == "normalised" else None
-            frames = disturbed(frames, self.nuisance(cell), std)
-        pathways = [
-            self.recipe.arranged(frames[self._play(pathway, cell.order)])
-            for pathway in range(len(self.sample.pathways))
-        ]
+        play = self._changed if _is_changed(self.conditions, cell.order) else self._ordered
+        pathways = [self.recipe.arranged(frames) for frames in play(cell)]
         return pathways[0] if len(pathways) == 1 else pathways
+
+    def _ordered(self, cell: Cell) -> Iterator[torch.Tensor]:
+        """What every pathway plays, where the order is an index map."""
+        frames = self._disturbed(self.frames[cell.style], cell)
+        return (frames[self._play(pathway, cell.order)] for pathway in range(len(self.sample.pathways)))
+
+    def _changed(self, cell: Cell) -> Iterator[torch.Tensor]:
+        """What every pathway plays, where the order changes pixels."""
+        kind = str(self.conditions.kind(cell.order))
+        for pathway, intact in enumerate(self.sample.pathways):
+            frames = apply_scramble(self.restyled[cell.style][intact], kind, self._seed(pathway, cell.order))
+            yield self._disturbed(self.recipe.prepare(frames), cell)
+
+    def _disturbed(self, frames: torch.Tensor, cell: Cell) -> torch.Tensor:
+        """The frames of a replicate, disturbed; those of the clip itself as they are."""
+        if not cell.replicate:
+            return frames
+        std = self.recipe.std if self.recipe.values == "normalised" else None
+        return disturbed(frames, self.nuisance(cell), std)
 
     def _play(self, pathway: int, order: str) -> torch.Tensor:
         intact = self.sample.pathways[pathway]
         kind = self.conditions.kind(order)
         if kind is None:
             return torch.from_numpy(intact)
-        seed = derive_seed(self.conditions.seed, "order", self.video.name, order, pathway)
-        return torch.from_numpy(intact[scramble(kind, len(intact), seed)])
+        return torch.from_numpy(intact[scramble(kind, len(intact), self._seed(pathway, order))])
+
+    def _seed(self, pathway: int, order: str) -> int:
+        return derive_seed(self.conditions.seed, "order", self.video.name, order, pathway)
+
+
+def _is_changed(conditions: Conditions, order: str) -> bool:
+    """Whether an order changes pixels."""
+    kind = conditions.kind(order)
+    return kind is not None and changes_pixels(kind)
 
 
 def prepare_clip(source: Source, video: Video, recipe: Recipe, conditions: Conditions) -> PreparedClip:
@@ -61,5 +88,8 @@ def prepare_clip(source: Source, video: Video, recipe: Recipe, conditions: Condi
         BadClip: If the video cannot be read.
     """
     clip, styles = read_styles(source, video, recipe, conditions)
-    frames = {style: recipe.prepare(shown) for style, shown in styles.items()}
-    return PreparedClip(video, conditions, describe_clip(video, clip), frames, clip.sample, recipe)
+    changed = {cell.style for cell in conditions.cells if _is_changed(conditions, cell.order)}
+    ordered = {cell.style for cell in conditions.cells if not _is_changed(conditions, cell.order)}
+    frames = {style: recipe.prepare(shown) for style, shown in styles.items() if style in ordered}
+    restyled = {style: shown for style, shown in styles.items() if style in changed}
+    return PreparedClip(video, conditions, describe_clip(video, clip), frames, clip.sample, recipe, restyled)

@@ -14,7 +14,7 @@ from static_dynamic.common.compute import pick_device
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import write_bytes
 from static_dynamic.interventions.census import Census, Paint, Style
-from static_dynamic.interventions.styles import style_files
+from static_dynamic.interventions.styles import read_style_files
 from static_dynamic.media.clip import Frames
 from stylize.networks.network import Architecture, Generator, as_frames, as_input
 
@@ -156,5 +156,6 @@ def _network(path: Path, state: Mapping[str, torch.Tensor], plan: Architecture) 
     return network
 
 
-# The measurement, which does not know this package, can paint with learned styles from now on.
-style_files.update(dict.fromkeys(EXTENSIONS, learned_style))
+def teach() -> None:
+    """From now on the measurement, which does not know this package, paints with learned styles too."""
+    read_style_files(EXTENSIONS, learned_style)

@@ -5,14 +5,16 @@ from glob import glob
 from pathlib import Path
 from typing import cast
 
-import stylize.networks.learned  # noqa: F401  (styles may be learned ones from now on)
 from static_dynamic.common.errors import UserError
 from static_dynamic.interventions import check_style, is_style_file, list_styles
 from static_dynamic.interventions.census import Census, Paint
 from static_dynamic.interventions.styles import fit_style
 from static_dynamic.media.clip import ORIGINAL, Frames
 from static_dynamic.variants import style_seed
+from stylize.networks import learned
 from stylize.rendering.reel import Reel
+
+learned.teach()  # a look may be a learned style, in worker processes too
 
 AS_FILMED = ("0", ORIGINAL)
 """What a style is called that is none."""

@@ -1,4 +1,7 @@
-"""What scrambles do: how much order they destroy, how much appearance they keep, how often two of them are the same."""
+"""What scrambles do: how much order they destroy, how much appearance they keep, how often two of them are the same.
+
+Of those that are index maps; one that changes pixels has no order to be measured.
+"""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -9,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from static_dynamic.interventions import list_scrambles, scramble
+from static_dynamic.interventions.scrambles import scrambling
 
 LENGTHS = (2, 3, 4, 8, 16, 32)
 DRAWS = 2000
@@ -24,7 +28,7 @@ def audit_scrambles(
     """Measure scrambles on many draws.
 
     Args:
-        kinds: Names for `scramble`; all if not given.
+        kinds: Names for `scramble`; all that are index maps if not given.
         lengths: Frames of a clip.
         draws: Orders drawn of every kind and length, with seeds from 0 on.
 
@@ -33,33 +37,38 @@ def audit_scrambles(
         (reversed), NaN where frames repeat; ``adjacent`` the share of neighbouring frames that still follow each other;
         ``displacement`` how far a frame is from its place, as a share of the clip; ``frames_kept`` the share of the
         clip's frames that are still shown; ``coincide`` how often two draws are the same order and ``reversed`` how
-        often a draw is the reverse, each beside its exact probability.
+        often a draw is the reverse, each beside its exact probability (NaN for a scramble from outside).
 
     Raises:
         UserError: If a scramble is unknown, or a length too short for it.
     """
-    return pd.DataFrame(
-        [measure(kind, length, draws) for kind in (list_scrambles() if kinds is None else kinds) for length in lengths]
-    )
+    chosen = list_scrambles(pixels=False) if kinds is None else kinds
+    return pd.DataFrame([measure(kind, length, draws) for kind in chosen for length in lengths])
 
 
 def measure(kind: str, length: int, draws: int = DRAWS) -> dict[str, object]:
     """One row of `audit_scrambles`."""
     orders = np.stack([scramble(kind, length, seed) for seed in range(draws)])
+    known = not scrambling.outside([kind.partition(":")[0]])
     distinct = distinct_orders(kind, length)
     can_reverse = kind == "reverse" or blocks(kind, length) == length
     return {
         "kind": kind,
         "length": length,
-        "tau": tau(orders).mean() if kind != "freeze" else float("nan"),
+        "tau": tau(orders).mean() if _permutes(orders) else float("nan"),
         "adjacent": (np.diff(orders) == 1).mean(),
         "displacement": np.abs(orders - np.arange(length)).mean() / length,
         "frames_kept": np.mean([len(np.unique(order)) for order in orders]) / length,
         "coincide": coincidence(orders),
-        "coincide_exact": 1 / distinct,
+        "coincide_exact": 1 / distinct if known else float("nan"),
         "reversed": (orders == np.arange(length)[::-1]).all(axis=1).mean(),
-        "reversed_exact": 1 / distinct if can_reverse else 0.0,
+        "reversed_exact": float("nan") if not known else 1 / distinct if can_reverse else 0.0,
     }
+
+
+def _permutes(orders: Orders) -> bool:
+    """Whether every order shows every frame."""
+    return bool((np.sort(orders, axis=1) == np.arange(orders.shape[1])).all())
 
 
 def tau(orders: Orders) -> npt.NDArray[np.float64]:

@@ -1,0 +1,77 @@
+"""Plugins: modules of yours that register styles, scrambles, poolings and their like, and are imported by name."""
+
+import os
+import sys
+import traceback
+from argparse import ArgumentParser
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+
+from static_dynamic.common.errors import UserError, reason
+
+HELP = (
+    "module of yours that registers styles, scrambles, poolings, ..., as in `import`; the current folder is searched "
+    "too. Repeatable, or several with commas"
+)
+_imported: list[str] = []
+
+
+def add_plugin_option(parser: ArgumentParser) -> None:
+    """Give a command the option ``--plugin``."""
+    parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help=HELP)
+
+
+def import_plugins(modules: Iterable[str]) -> None:
+    """Import modules, each once, in order.
+
+    Args:
+        modules: Names as in ``import``; one text may hold several with commas.
+
+    Raises:
+        UserError: In one line, whatever a module raises.
+    """
+    for module in (name.strip() for given in modules for name in given.split(",") if name.strip()):
+        if module not in _imported:
+            _import(module)
+            _imported.append(module)
+
+
+def imported_plugins() -> tuple[str, ...]:
+    """The modules that were imported, which worker processes have to import too."""
+    return tuple(_imported)
+
+
+def _import(module: str) -> None:
+    try:
+        with _current_folder():
+            import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name and f"{module}.".startswith(f"{error.name}."):
+            raise UserError(
+                f"There is no module {module!r} for `plugin={module}`. Give a name as in `import my.module`, of a "
+                "module that is installed or lies in the current folder."
+            ) from None
+        raise _broken(module, error) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(module, error) from error
+
+
+def _broken(module: str, error: BaseException) -> UserError:
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    return UserError(
+        f"The plugin {module!r} cannot be imported: {reason(error)} ({where.filename}, line {where.lineno})."
+    )
+
+
+@contextmanager
+def _current_folder() -> Iterator[None]:
+    """The current folder in front of the import path and, for what a plugin imports later, at its end."""
+    folder = os.getcwd()
+    sys.path.insert(0, folder)
+    try:
+        yield
+    finally:
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)
