@@ -10,6 +10,7 @@ import torch
 from static_dynamic.common.compute import Compute, autocast, on_device, pick_device, prefetch
 from static_dynamic.common.errors import BadClip, UserError, reason
 from static_dynamic.common.progress import OnDone, untold
+from static_dynamic.common.registry import is_outside
 from static_dynamic.interventions import style_digests
 from static_dynamic.interventions.flow_changes import flow_change
 from static_dynamic.interventions.scrambles import scrambling
@@ -83,11 +84,13 @@ class Study:
         """What decides activations and comes from outside of this package → the digest of its code."""
         orders = [str(self.conditions.kind(order)).partition(":")[0] for order in self.conditions.shown()[1]]
         dynamics = flow_change if isinstance(self.recipe, FlowRecipe) else scrambling
-        found = {
+        found: dict[str, Callable[..., object]] = {
             **style.outside(self._made()),
             **dynamics.outside(orders),
             **pooling.outside([self.recorder.pool]),
         }
+        if is_outside(kind := type(self.source)):
+            found[f"source {kind.__name__}"] = kind
         return {name: code_digest(thing) for name, thing in found.items()}
 
     def variants(self) -> list[Variant]:

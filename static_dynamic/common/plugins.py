@@ -49,7 +49,7 @@ def _import(module: str) -> None:
     except ModuleNotFoundError as error:
         if error.name and f"{module}.".startswith(f"{error.name}."):
             raise UserError(
-                f"There is no module {module!r} for `plugin={module}`. Give a name as in `import my.module`, of a "
+                f"There is no module {module!r} to import as a plugin. Give a name as in `import my.module`, of a "
                 "module that is installed or lies in the current folder."
             ) from None
         raise _broken(module, error) from error

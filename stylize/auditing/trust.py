@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.interventions import is_style_file
+from static_dynamic.interventions.styles import style
 from static_dynamic.media.clip import Recipe
 from static_dynamic.sources import Source
 from static_dynamic.variants import Conditions
@@ -52,7 +53,7 @@ def judge_study(
         UserError: If not a single video can be judged, there is no style to judge, a style or the seed is not valid,
             or the videos as filmed are missing.
     """
-    painted = tuple(style for style in styles if style not in AS_FILMED)
+    painted = tuple(name for name in styles if name not in AS_FILMED)
     if not painted:
         raise UserError("There is nothing to audit: the videos are shown as filmed only.")
     Conditions(painted, (), seed).check(source, Recipe())
@@ -75,7 +76,7 @@ def judge_study(
 
 def unjudged(styles: Sequence[str]) -> Judged:
     """Styles that nobody looked at; those built in have passed on other videos."""
-    files = [style for style in styles if is_style_file(style)]
+    unseen = [name for name in styles if is_style_file(name) or style.outside([name])]
     return Judged(
-        [f"No audit has seen {', '.join(files)}: --audit warn tells what it keeps of motion."] if files else []
+        [f"No audit has seen {', '.join(unseen)}: --audit warn tells what it keeps of motion."] if unseen else []
     )

@@ -15,6 +15,8 @@ from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.runs import Kind
 from static_dynamic.common.seeds import check_seed
 from static_dynamic.interventions import style_digests
+from static_dynamic.interventions.styles import style
+from static_dynamic.network.fingerprint import code_digest
 from stylize.rendering.films import check_playing
 from stylize.rendering.layouts import LAYOUTS, Places
 from stylize.rendering.looks import check_looks
@@ -68,7 +70,9 @@ class Settings:
         return self.layout.style_ids(self.looks)
 
     def describe(self) -> "Described":
-        """The same as plain data, with digests of the styles that are files."""
+        """The same as plain data, with digests of the styles that are files, or functions from outside."""
+        files = {Path(look).name: digest for look, digest in style_digests(self.looks).items()}
+        functions = {name: code_digest(function) for name, function in style.outside(self.looks).items()}
         return Described(
             layout=self.layout_name,
             format=self.kind,
@@ -76,7 +80,7 @@ class Settings:
             fps=None if self.fps is None else str(self.fps),
             seed=self.seed,
             styles={self.style_ids[look]: Path(look).name for look in self.looks},
-            digests={Path(look).name: digest for look, digest in style_digests(self.looks).items()},
+            digests={**files, **functions},
         )
 
 
