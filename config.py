@@ -230,10 +230,7 @@ def read_config(arguments: Sequence[str]) -> Config:
     """
     about = "Measure how static and how dynamic a video model is."
     if {"-h", "--help"} & set(arguments):
-        about = f"{about}
-
-estimators:
-{_estimators()}"
+        about = f"{about}\n\nestimators:\n{_estimators()}"
     config = read_options(Config, arguments, "main.py", about, synonyms={"stage": "stg"}, adapt=_published)
     import_plugins(config.plugin)
     return config

@@ -89,10 +89,10 @@ __all__ = [
     "pooling",
     "record",
     "score",
-    "sweep",
     "scramble",
     "source",
     "style",
+    "sweep",
 ]
 
 

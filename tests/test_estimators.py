@@ -7,6 +7,7 @@ import pytest
 from stores import design_of, make_store, variants_of
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.registry import Registry
 from static_dynamic.estimators import base, numbers, registry
 from static_dynamic.estimators.design import Design
 from static_dynamic.estimators.needs_motion import NeedsMotion, NeedsOrder
@@ -386,17 +387,18 @@ def test_every_built_in_estimator_says_what_it_is():
 
 
 def test_a_name_belongs_to_one_class(monkeypatch):
-    monkeypatch.setattr(registry, "registered", {})
+    monkeypatch.setattr(registry, "registered", Registry("estimator"))
 
     @estimator
     @dataclass(frozen=True)
     class Mine(NeedsMotion):
         name = "mine"
 
-    assert registry.registered == {"mine": Mine}
+    assert registry.estimators() == {"mine": Mine}
     assert estimator(Mine) is Mine  # a module that is loaded again
-    with pytest.raises(UserError, match="The name 'mine' is that of another estimator, that of test_estimators"):
+    with pytest.raises(UserError, match="'mine'"):
         estimator(type("Other", (NeedsMotion,), {"name": "mine"}))
+    assert registry.estimators() == {"mine": Mine}
 
 
 def test_samples_survive_a_file():
