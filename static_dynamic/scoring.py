@@ -178,4 +178,7 @@ def _remarks(stage: str, estimator: Estimator, plan: Plan, numbers: Numbers) -> 
             )
     if numbers.alike and estimator.if_alike and not (numbers.units.get("class") == "dead").all():
         said.append(f"Stage {stage}: {estimator.if_alike}")
-    return said
+    values = numbers.sample.units[0].astype(np.float64)
+    return said + [
+        f"Stage {stage}: {estimator.name}: {remark}" for remark in estimator.remarks(values, len(plan.videos))
+    ]

@@ -7,14 +7,14 @@ it compares and what their covariances mean.
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, NamedTuple, Protocol
+from typing import ClassVar, Literal, NamedTuple, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.estimators.design import Design, Ints, Table
-from static_dynamic.functional.contrasts import Array, Contrast, cell_sums
+from static_dynamic.functional.contrasts import Array, Contrast, Sums, cell_sums
 from static_dynamic.functional.resampling import FEWEST_VIDEOS
 from static_dynamic.variants import Cell, Conditions
 
@@ -143,12 +143,20 @@ class Estimator(ABC):
         """Class of every unit from its numbers, ``(…, Q, U)`` → ``(…, U)``; only where there are classes."""
         raise NotImplementedError
 
+    def remarks(self, units: Array, videos: int) -> list[str]:
+        """What a reader must know of the numbers of a stage.
 
-@dataclass(frozen=True)
-class CellPlan:
+        Args:
+            units: Numbers of units on all videos, ``(Q, U)``; NaN where undefined.
+            videos: How many videos, or sequences, are the sample.
+        """
+        return []
+
+
+@dataclass(frozen=True, kw_only=True)
+class TablePlan:
     """Rows as a table of videos and cells, and which covariances are taken."""
 
-    estimator: "CellEstimator"
     cells: Sequence[Cell]
     table: Table
     contrasts: Mapping[str, Contrast]
@@ -159,6 +167,29 @@ class CellPlan:
     def videos(self) -> tuple[str, ...]:
         """Names of the sequences, or of videos that are none's: as those of other estimators."""
         return self.table.sequences
+
+    def sums(self, z: Array) -> Sums:
+        """What the covariances follow from, of units in cells ``(V, K, U)``."""
+        return cell_sums(z, self.contrasts, self.table.group, self.partner)
+
+    def unrelated(self, seed: int) -> Self:
+        """See `Plan.unrelated`."""
+        return replace(self, partner=others(self.table.group, seed))
+
+    def repeated(self) -> None:
+        """Replicates are conditions of their own here."""
+
+    def alike(self, x: npt.NDArray[np.float32]) -> bool:
+        """Whether the first two cells are."""
+        first, second = x[self.table.rows[:, 0]], x[self.table.rows[:, 1]]
+        return bool(np.abs(first - second).max() <= UNSEEN * max(np.abs(first).max(), np.finfo(np.float32).tiny))
+
+
+@dataclass(frozen=True, kw_only=True)
+class CellPlan(TablePlan):
+    """The plan of a `CellEstimator`."""
+
+    estimator: "CellEstimator"
 
     @property
     def quantities(self) -> Sequence[str]:
@@ -171,22 +202,15 @@ class CellPlan:
         return [len(self.table.rows)] * len(self.estimator.quantities)
 
     def size(self, resamples: int) -> int:
-        """Units in all cells, and per resample their means and covariances."""
+        """Units in all cells and their products, and per resample their means and covariances."""
         videos, cells = self.table.rows.shape
-        return 4 * videos * cells + resamples * (cells + 4 * len(self.contrasts) + 6 * len(self.estimator.quantities))
+        contrasts, quantities = len(self.contrasts), len(self.estimator.quantities)
+        return videos * (4 * cells + contrasts) + resamples * (cells + 4 * contrasts + 6 * quantities)
 
     def estimates(self, x: npt.NDArray[np.float32], weights: Array) -> Estimates:
         """See `Plan.estimates`."""
         z = self.estimator.transform(x[self.table.rows].astype(np.float64))
-        sums = cell_sums(z, self.contrasts, self.table.group, self.partner)
-        return self.estimator.values(sums.covariances(weights))
-
-    def unrelated(self, seed: int) -> "CellPlan":
-        """See `Plan.unrelated`."""
-        return replace(self, partner=others(self.table.group, seed))
-
-    def repeated(self) -> None:
-        """Replicates are conditions of their own here."""
+        return self.estimator.values(self.sums(z).covariances(weights))
 
     def without_a_style(self) -> "Sequence[CellPlan]":
         """See `Plan.without_a_style`."""
@@ -202,11 +226,6 @@ class CellPlan:
         cells = [self.cells[i] for i in columns]
         table = replace(self.table, rows=self.table.rows[:, columns])
         return replace(self, cells=cells, table=table, contrasts=self.estimator.contrasts(cells))
-
-    def alike(self, x: npt.NDArray[np.float32]) -> bool:
-        """Whether the first two cells are."""
-        first, second = x[self.table.rows[:, 0]], x[self.table.rows[:, 1]]
-        return bool(np.abs(first - second).max() <= UNSEEN * max(np.abs(first).max(), np.finfo(np.float32).tiny))
 
 
 def others(group: Ints, seed: int) -> Ints:
@@ -263,4 +282,10 @@ class CellEstimator(Estimator):
     def plan(self, design: Design) -> CellPlan:
         """See `Estimator.plan`."""
         cells = self.compared(design)
-        return CellPlan(self, cells, design.table(cells, self.name), self.contrasts(cells), design.incomplete(cells))
+        return CellPlan(
+            estimator=self,
+            cells=cells,
+            table=design.table(cells, self.name),
+            contrasts=self.contrasts(cells),
+            incomplete=design.incomplete(cells),
+        )

@@ -8,7 +8,7 @@ from static_dynamic.common.errors import UserError
 from static_dynamic.common.registry import Registry
 from static_dynamic.estimators.base import Estimator
 
-BUILT_IN = ("needs_motion", "factorial", "released")
+BUILT_IN = ("needs_motion", "factorial", "four_pair", "mutual_information", "pearson_within", "released")
 """Modules of this package that register estimators, in the order in which they are listed."""
 HEADLINE = ("needs_motion", "released")
 """What is measured unless something else is asked for."""

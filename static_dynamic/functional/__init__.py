@@ -2,8 +2,11 @@
 
 from static_dynamic.functional.contrasts import Sums, cell_sums
 from static_dynamic.functional.factorial import FactorialShares, classify_factors, factorial_shares
+from static_dynamic.functional.four_pair import FourPair, classify_responses, four_pair
+from static_dynamic.functional.mutual_information import copula_mi, gaussian_mi, normal_scores
 from static_dynamic.functional.needs_motion import NeedsMotion, classify_motion, needs_motion
 from static_dynamic.functional.nulls import false_discovery, pooled_p
+from static_dynamic.functional.pairwise import pearson_within
 from static_dynamic.functional.released import (
     UNIT_CLASSES,
     Layerwise,
@@ -16,6 +19,7 @@ from static_dynamic.functional.resampling import Resamples, jackknife_interval, 
 __all__ = [
     "UNIT_CLASSES",
     "FactorialShares",
+    "FourPair",
     "Layerwise",
     "NeedsMotion",
     "Resamples",
@@ -23,11 +27,17 @@ __all__ = [
     "cell_sums",
     "classify_factors",
     "classify_motion",
+    "classify_responses",
     "classify_units",
     "factorial_shares",
+    "copula_mi",
     "false_discovery",
+    "four_pair",
+    "gaussian_mi",
     "jackknife_interval",
     "needs_motion",
+    "normal_scores",
+    "pearson_within",
     "pooled_p",
     "released_layerwise",
     "released_unitwise",

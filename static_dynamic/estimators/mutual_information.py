@@ -1,0 +1,78 @@
+"""Mutual information of the clips of a pair, as of Gaussian variables or of their ranks."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from static_dynamic.common.errors import UserError
+from static_dynamic.estimators.base import Classes
+from static_dynamic.estimators.pairwise import PairwiseEstimator
+from static_dynamic.estimators.registry import estimator
+from static_dynamic.functional.contrasts import Array
+from static_dynamic.functional.mutual_information import CAP, HALF, information, normal_scores
+from static_dynamic.functional.pairwise import Covaried
+from static_dynamic.functional.released import UNIT_CLASSES, classify_units
+
+
+@estimator
+@dataclass(frozen=True)
+class GaussianMI(PairwiseEstimator):
+    """Information of dynamic and static pairs; see :func:`static_dynamic.functional.gaussian_mi`.
+
+    Attributes:
+        threshold: Nats above which a unit encodes what the pairs of a factor share; the usual one is the information
+            at a correlation of one half.
+    """
+
+    threshold: float = HALF
+
+    name = "gaussian_mi"
+    summary = (
+        "How many nats the response to a clip tells about that to another clip of the video in another style (dynamic) "
+        "or order (static), as if both were Gaussian."
+    )
+    scale = "nats"
+    classes = UNIT_CLASSES
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.threshold < np.inf:
+            raise UserError(f"The threshold of an information must be 0 nats or more. Got {self.threshold}.")
+
+    def association(self, of: Covaried, videos: Array) -> Array:
+        """See :func:`static_dynamic.functional.gaussian_mi`."""
+        return information(of, videos)
+
+    def classify(self, units: Array) -> Classes:
+        """As for the released score, in nats."""
+        return classify_units(units - self.threshold, 0.0)
+
+    def remarks(self, units: Array, videos: int) -> list[str]:
+        """Where there is more than the videos can vouch for."""
+        most, cap = np.log(videos), CAP - 0.5 / videos - 1e-5  # the numbers are in float32
+        over = {name: values > most for name, values in zip(self.of_units, units, strict=True)}
+        return [
+            f"the {name} number of {over[name].sum()} of {len(values)} units is above ln {videos} = {most:.1f} nats, "
+            f"the most that {videos} videos can vouch for; {(values >= cap).sum()} are at the cap of {CAP:.1f} nats, "
+            "since the clips of every pair give equal responses. Such a number says 'at least', no more."
+            for name, values in zip(self.of_units, units, strict=True)
+            if over[name].any()
+        ]
+
+
+@estimator
+@dataclass(frozen=True)
+class CopulaMI(GaussianMI):
+    """The same of ranks; see :func:`static_dynamic.functional.copula_mi`.
+
+    Videos are ranked once: a bootstrap or a jackknife keeps the normal scores of all videos.
+    """
+
+    name = "copula_mi"
+    summary = (
+        "How many nats the response to a clip tells about that to another clip of the video in another style (dynamic) "
+        "or order (static), from ranks alone."
+    )
+
+    def transform(self, z: Array) -> Array:
+        """Normal scores in every condition."""
+        return normal_scores(z)
