@@ -270,8 +270,8 @@ def test_information_beyond_what_the_videos_can_vouch_for_is_flagged(tmp_path, n
     flagged = [warning for warning in scores.warnings if "vouch" in warning]
     assert flagged == [
         f"Stage late: {name}: the static number of 1 of 7 units is above ln 20 = 3.0 nats, the most that 20 videos can "
-        "vouch for; 1 are at the cap of 8.1 nats, since the clips of every pair give equal responses. Such a number "
-        "says 'at least', no more."
+        "vouch for; 1 of them at the cap of 8.1, where the clips of every pair give equal responses. Such a number says "
+        "'at least', no more."
     ]
 
 
@@ -279,9 +279,11 @@ def test_remarks_tell_the_cap_from_what_is_merely_much():
     one = GaussianMI()
     most, cap = np.log(50), np.float32(CAP - 0.01)
     assert one.remarks(np.array([[0.1, most], [np.nan, most]]), 50) == []
-    (said,) = one.remarks(np.array([[0.1, 1.0], [most + 0.01, cap]]), 50)
-    assert "static number of 2 of 2 units" in said
-    assert "1 are at the cap" in said
+    dynamic, static = one.remarks(np.array([[0.1, most + 0.01], [most + 0.01, cap]]), 50)
+    assert "dynamic number of 1 of 2 units" in dynamic
+    assert "cap" not in dynamic
+    assert "static number of 2 of 2 units" in static
+    assert "1 of them at the cap" in static
     assert not PearsonWithin().remarks(np.ones((2, 3)), 50)
 
 

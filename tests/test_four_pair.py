@@ -204,6 +204,7 @@ def test_what_is_missing_is_said(shape, again, words):
         ((0.25, 0.0, 0.0), 0.25, "style"),  # at the border a unit responds
         ((0.1, 0.1, 0.049), 0.25, "neither"),
         ((0.75, 0.25, 0.0), 0.25, "style"),  # at the border the order does not matter
+        ((0.25, 0.75, 0.0), 0.25, "order"),  # nor the style
         ((0.74, 0.26, 0.0), 0.25, "both"),
         ((0.26, 0.74, 0.0), 0.25, "both"),
         ((0.70, 0.10, 0.20), 0.25, "both"),

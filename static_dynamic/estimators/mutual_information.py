@@ -48,15 +48,22 @@ class GaussianMI(PairwiseEstimator):
 
     def remarks(self, units: Array, videos: int) -> list[str]:
         """Where there is more than the videos can vouch for."""
-        most, cap = np.log(videos), CAP - 0.5 / videos - 1e-5  # the numbers are in float32
-        over = {name: values > most for name, values in zip(self.of_units, units, strict=True)}
         return [
-            f"the {name} number of {over[name].sum()} of {len(values)} units is above ln {videos} = {most:.1f} nats, "
-            f"the most that {videos} videos can vouch for; {(values >= cap).sum()} are at the cap of {CAP:.1f} nats, "
-            "since the clips of every pair give equal responses. Such a number says 'at least', no more."
-            for name, values in zip(self.of_units, units, strict=True)
-            if over[name].any()
+            said for name, values in zip(self.of_units, units, strict=True) if (said := _beyond(name, values, videos))
         ]
+
+
+def _beyond(name: str, values: Array, videos: int) -> str:
+    """What to say of units that have more than ln n nats; nothing if there is none."""
+    most, cap = np.log(videos), CAP - 0.5 / videos - 1e-5  # the numbers are in float32
+    over, capped = int((values > most).sum()), int((values >= cap).sum())
+    if not over:
+        return ""
+    equal = f"; {capped} of them at the cap of {CAP:.1f}, where the clips of every pair give equal responses"
+    return (
+        f"the {name} number of {over} of {len(values)} units is above ln {videos} = {most:.1f} nats, the most that "
+        f"{videos} videos can vouch for{equal if capped else ''}. Such a number says 'at least', no more."
+    )
 
 
 @estimator

@@ -53,8 +53,8 @@ def four_pair(z: npt.ArrayLike, again: npt.ArrayLike | None = None) -> FourPair:
         UserError: If the shapes do not fit, or there are fewer than two styles, two orders or three videos.
 
     Example:
-        >>> style = np.random.default_rng(0).normal(size=(200, 2, 1, 1))
-        >>> four_pair(np.repeat(style, 2, axis=2)).layer.round(1).tolist()
+        >>> style = np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])[:, :, None, None]
+        >>> four_pair(np.repeat(style, 2, axis=2)).layer.tolist()
         [1.0, 0.0, 0.0, 0.0, 0.0]
     """
     given = [np.asarray(part, np.float64) for part in (z, again) if part is not None]

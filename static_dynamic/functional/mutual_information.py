@@ -24,9 +24,9 @@ def gaussian_mi(z: npt.ArrayLike, pairs: Contrast) -> Array:
 
         I = mean over (a, b) of -½ ln(1 - min(r_ab², 1 - 1e-7)) - 1 / (2 n)
 
-    The last term is the bias of the estimate, to first order. Each pair of conditions has a correlation of its own:
-    pooled, the difference between conditions would count as information. No estimate from n videos can vouch for more
-    than about ln n nats.
+    The last term is the bias of the estimate, to first order. The sign of a correlation does not matter. Each pair of
+    conditions has a correlation of its own: pooled, the difference between conditions would count as information. No
+    estimate from n videos can vouch for more than about ln n nats.
 
     Args:
         z: ``(V, K, U)``: units of every video in every condition.
