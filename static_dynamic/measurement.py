@@ -167,7 +167,7 @@ def measure(
     }
     seen = [*not_used, *activations.damaged, *_skipped(records), *_uneven(records)]
     warnings = [*declared_notes(model), *of_twins, *seen, *scores.warnings]
-    layers = beside_twins(scores.layers, compared)
+    layers = beside_twins(scores.layers, compared, [one.name for one in chosen_estimators if one.bounded])
     return Result(layers, scores.units, manifest, warnings, quality, scores.samples, compared if random else None)
 
 

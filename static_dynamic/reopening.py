@@ -76,7 +76,7 @@ class Run:
         }
         quality = self.store.judgements()
         return Result(
-            beside_twins(scores.layers, twins),
+            beside_twins(scores.layers, twins, [one.name for one in chosen if one.bounded]),
             scores.units,
             manifest,
             scores.warnings,

@@ -98,7 +98,8 @@ def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator])
         sound = design.without(broken)
         for one in estimators if sound.row else ():
             plan = one.plan(sound) if broken else plans[one.name]
-            numbers = Scorer(one, plan, scoring.resampling).numbers(store, stage, units)
+            fewer = one.without_a_style(sound)
+            numbers = Scorer(one, plan, scoring.resampling, fewer).numbers(store, stage, units)
             found[one.name, stage] = numbers
             warnings += _remarks(stage, one, plan, numbers)
     if not found:

@@ -1,6 +1,6 @@
 """Beside every number, what untrained networks of the same architecture give: collected, scored, set side by side."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
@@ -84,14 +84,18 @@ def score_twins(stores: Sequence[Store], scoring: Scoring, estimators: Sequence[
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*KEY, "twin", "value"])
 
 
-def beside_twins(layers: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
+def beside_twins(layers: pd.DataFrame, twins: pd.DataFrame, bounded: Collection[str] = ()) -> pd.DataFrame:
     """The layer table with ``twin``, the mean over the twins, and ``twin_low`` and ``twin_high``, ends of their spread.
 
         mean ± t(k - 1) · sd · √(1 + 1 / k)
 
     Within these ends a further untrained network would lie in 95 % of cases, so a model there is not distinguishable
-    from one. A twin without a number is left out. The ends are missing for fewer than two twins, and lie in
-    0..100 where the number is a share.
+    from one. A twin without a number is left out. The ends are missing for fewer than two twins.
+
+    Args:
+        layers: The layer table.
+        twins: Numbers of twins, see `score_twins`.
+        bounded: Estimators whose numbers lie in 0..100: so do the ends.
     """
     defined = twins.dropna(subset="value")
     spread = [_spread(values["value"].to_numpy(float)) for _, values in defined.groupby(KEY, sort=False)]
@@ -99,8 +103,8 @@ def beside_twins(layers: pd.DataFrame, twins: pd.DataFrame) -> pd.DataFrame:
     ends = pd.DataFrame(spread, columns=["twin", "twin_low", "twin_high"], dtype="float64")
     table = pd.DataFrame(keys, columns=KEY).join(ends)
     merged = layers.merge(table, how="left", on=KEY)
-    shares = merged["share"].notna()
-    merged.loc[shares, ["twin_low", "twin_high"]] = merged.loc[shares, ["twin_low", "twin_high"]].clip(0, 100)
+    within, ends = merged["estimator"].isin(bounded), ["twin_low", "twin_high"]
+    merged.loc[within, ends] = merged.loc[within, ends].clip(0, 100)
     return merged
 
 

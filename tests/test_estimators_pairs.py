@@ -25,7 +25,7 @@ from static_dynamic.functional import (
     resample,
 )
 from static_dynamic.functional.mutual_information import CAP
-from static_dynamic.score import Scoring, score_store
+from static_dynamic.scoring import Scoring, score_store
 from static_dynamic.store import Store
 from static_dynamic.variants import Cell, Conditions, Variant
 

@@ -171,12 +171,15 @@ def test_a_further_twin_lies_there_in_95_of_100_cases():
     assert held.mean() == pytest.approx(0.95, abs=0.02)
 
 
-def test_shares_stay_between_0_and_100():
-    layers = layer_table(share=[50.0, np.nan, 50.0])
-    found = beside_twins(layers, twin_table([[1.0, 1.0, 99.0], [9.0, 9.0, 90.0]]))
-    assert found["twin_low"][0] == 0
+def test_shares_of_a_bounded_estimator_stay_between_0_and_100():
+    values = twin_table([[1.0, 1.0, 99.0], [9.0, 9.0, 90.0]])
+    found = beside_twins(layer_table(share=50.0), values, ["mine"])
+    assert found["twin_low"].tolist()[:2] == [0, 0]
     assert found["twin_high"][2] == 100
-    assert found["twin_low"][1] < 0
+    for bounded in ([], ["other"]):
+        found = beside_twins(layer_table(share=50.0), values, bounded)
+        assert found["twin_low"][0] < 0
+        assert found["twin_high"][2] > 100
 
 
 def test_one_twin_has_no_spread_and_none_has_nothing():

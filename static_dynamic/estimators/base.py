@@ -81,9 +81,6 @@ class Plan(Protocol):
     def alike(self, x: npt.NDArray[np.float32]) -> bool:
         """Whether the conditions that are compared give equal rows ``(rows, U)``, but for rounding."""
 
-    def without_a_style(self) -> "Sequence[Plan]":
-        """The same without each style in turn; nothing where it needs every style that there is."""
-
     @property
     def incomplete(self) -> Sequence[str]:
         """Videos that are left out, since some of their variants are missing."""
@@ -100,6 +97,7 @@ class Estimator(ABC):
         of_units: Quantities that units have of their own.
         tested: Quantities that pairs of unrelated videos can have by chance.
         classes: Classes of units; none if it has none.
+        over_styles: Whether its numbers depend on which styles were shown.
         fewest: Videos below which its numbers are undefined.
         if_alike: What it means for a stage that the conditions that are compared give equal activations.
     """
@@ -111,6 +109,7 @@ class Estimator(ABC):
     of_units: ClassVar[tuple[str, ...]]
     tested: ClassVar[tuple[str, ...]] = ()
     classes: ClassVar[tuple[str, ...]] = ()
+    over_styles: ClassVar[bool] = False
     fewest: ClassVar[int] = 1
     if_alike: ClassVar[str] = ""
 
@@ -130,6 +129,15 @@ class Estimator(ABC):
         Raises:
             UserError: If variants that it needs are missing.
         """
+
+    def without_a_style(self, design: Design) -> "list[Plan]":
+        """How it reads a design without each style in turn; nothing where none matters, or none can be spared."""
+        if not self.over_styles:
+            return []
+        try:
+            return [self.plan(design.without_style(style)) for style in design.styles]
+        except UserError:
+            return []
 
     def layer(self, ratios: Array, units: int) -> dict[str, Array]:
         """Columns of the layer table, which get intervals, from sums of parts over sums of wholes, ``(…, Q)``."""
@@ -157,7 +165,6 @@ class Estimator(ABC):
 class TablePlan:
     """Rows as a table of videos and cells, and which covariances are taken."""
 
-    cells: Sequence[Cell]
     table: Table
     contrasts: Mapping[str, Contrast]
     incomplete: Sequence[str] = ()
@@ -211,21 +218,6 @@ class CellPlan(TablePlan):
         """See `Plan.estimates`."""
         z = self.estimator.transform(x[self.table.rows].astype(np.float64))
         return self.estimator.values(self.sums(z).covariances(weights))
-
-    def without_a_style(self) -> "Sequence[CellPlan]":
-        """See `Plan.without_a_style`."""
-        styles = list(dict.fromkeys(cell.style for cell in self.cells))
-        kept = [[i for i, cell in enumerate(self.cells) if cell.style != style] for style in styles]
-        try:
-            return [self._only(columns) for columns in kept] if len(styles) > 1 else []
-        except UserError:
-            return []
-
-    def _only(self, columns: Sequence[int]) -> "CellPlan":
-        """The same for some of the cells."""
-        cells = [self.cells[i] for i in columns]
-        table = replace(self.table, rows=self.table.rows[:, columns])
-        return replace(self, cells=cells, table=table, contrasts=self.estimator.contrasts(cells))
 
 
 def others(group: Ints, seed: int) -> Ints:
@@ -284,7 +276,6 @@ class CellEstimator(Estimator):
         cells = self.compared(design)
         return CellPlan(
             estimator=self,
-            cells=cells,
             table=design.table(cells, self.name),
             contrasts=self.contrasts(cells),
             incomplete=design.incomplete(cells),

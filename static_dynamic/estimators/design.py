@@ -73,6 +73,10 @@ class Design:
         """The same without some videos."""
         return replace(self, dropped=self.dropped | frozenset(videos))
 
+    def without_style(self, style: str) -> "Design":
+        """The same without the pairs of a style."""
+        return replace(self, style_weights={**self.style_weights, style: 0.0})
+
     @cached_property
     def row(self) -> dict[Variant, int]:
         """Variant → its row; of videos that count."""

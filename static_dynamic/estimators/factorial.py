@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import generator
-from static_dynamic.estimators.base import Classes, Estimates, Estimator, Plan
+from static_dynamic.estimators.base import Classes, Estimates, Estimator
 from static_dynamic.estimators.design import Design, Ints
 from static_dynamic.estimators.registry import estimator
 from static_dynamic.functional.contrasts import Array
@@ -90,10 +90,6 @@ class FactorialPlan:
 
     def repeated(self) -> None:
         """Draws of one cell are part of the table."""
-
-    def without_a_style(self) -> Sequence[Plan]:
-        """Clips are shown in one style."""
-        return []
 
     def alike(self, x: npt.NDArray[np.float32]) -> bool:
         """Not asked: a unit that never varies is dead."""

@@ -42,6 +42,7 @@ class FourPair(CellEstimator):
     quantities = COMPONENTS
     tested = ("style", "order", "content")
     classes = RESPONSE_CLASSES
+    over_styles = True
 
     def __post_init__(self) -> None:
         classify_responses(np.zeros((5, 1)), self.threshold)

@@ -106,16 +106,19 @@ class Scorer:
         estimator: The estimator.
         plan: How it reads the rows.
         resampling: How videos are resampled.
+        fewer_styles: How it reads them without each style in turn.
     """
 
-    def __init__(self, estimator: Estimator, plan: Plan, resampling: Resampling) -> None:
+    def __init__(
+        self, estimator: Estimator, plan: Plan, resampling: Resampling, fewer_styles: Sequence[Plan] = ()
+    ) -> None:
         self.estimator, self.plan, self.resampling = estimator, plan, resampling
         self.resamples = resample(len(plan.videos), resampling.replicates, resampling.seed)
         enough = self.resamples.enough
         draws = range(resampling.nulls if enough else 0)
         self.strangers = [plan.unrelated(derive_seed(resampling.seed, "unrelated", draw)) for draw in draws]
         self.again = plan.repeated() if enough else None
-        self.fewer_styles = plan.without_a_style()
+        self.fewer_styles = fewer_styles
 
     def numbers(self, store: Store, stage: str, units: int) -> Numbers:
         """Score a stage of a store."""

@@ -103,6 +103,7 @@ class PairwiseEstimator(Estimator):
     """An association between the clips of dynamic pairs (other style, intact) and static ones (intact, scrambled)."""
 
     of_units = tested = ("dynamic", "static")
+    over_styles = True
     fewest = FEWEST_VIDEOS
 
     @abstractmethod

@@ -88,17 +88,6 @@ class PairPlan:
         except UserError:
             return None
 
-    def without_a_style(self) -> "Sequence[PairPlan]":
-        """See `Plan.without_a_style`."""
-        style = np.array([variant.style for variant in self.design.variants])
-        first, second = style[self.found.a], style[self.found.b]
-        plans = [
-            replace(self, found=self.found.only((first != left_out) & (second != left_out)))
-            for left_out in dict.fromkeys(self.design.styles)
-        ]
-        factors = {*self.found.factor}
-        return plans if all({*plan.found.factor} == factors for plan in plans) else []
-
     def _with_second(self, second: Sequence[int | None]) -> "PairPlan":
         """Pairs with other second elements, without those that have none."""
         keep = np.array([b is not None for b in second])
@@ -124,6 +113,7 @@ class Released(Estimator):
         "The published score: how little the response to a video changes with its style (dynamic) or order (static)."
     )
     of_units = tested = ("dynamic", "static")
+    over_styles = True
     classes = UNIT_CLASSES
 
     def __post_init__(self) -> None:
