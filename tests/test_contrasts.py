@@ -53,6 +53,14 @@ def test_groups_are_drawn_as_a_whole():
             np.testing.assert_allclose(found[name][row], slow(np.repeat(z, times[group], 0), pairs), atol=1e-12)
 
 
+def test_groups_of_one_come_in_their_own_order():
+    z, group = units(4), np.array([2, 0, 3, 1])
+    weights = np.array([[1.0, 2, 0, 3]])
+    found = cell_sums(z, CONTRASTS, group).covariances(weights)
+    again = cell_sums(z, CONTRASTS).covariances(weights[:, group])
+    np.testing.assert_allclose(found["two"], again["two"], atol=1e-12)
+
+
 def test_a_partner_lends_its_second_cell_and_variances_stay():
     z, partner = units(), np.array([3, 0, 1, 2, 5, 6, 7, 8, 4])
     found = cell_sums(z, CONTRASTS, partner=partner).covariances()

@@ -233,8 +233,11 @@ def test_stills_are_noticed(tmp_path):
     assert (found.units["class"].drop(2) == "still").all()
 
 
+@pytest.mark.parametrize("block_bytes", [1, 2**26])
 @pytest.mark.parametrize(("change", "alike"), [(1e-6, True), (1e-3, False)])
-def test_rounding_is_no_difference(tmp_path, change, alike):
+def test_rounding_is_no_difference(tmp_path, monkeypatch, change, alike, block_bytes):
+    """A difference in one unit counts, also where units come one by one."""
+    monkeypatch.setattr(numbers, "BLOCK_BYTES", block_bytes)
     x = activations(8)[:, :2]
     x[:, 1] = x[:, 0]
     x[3, 1, 1] += change * np.abs(x).max()

@@ -11,7 +11,7 @@ from static_dynamic.estimators.numbers import Resampling, Scorer
 from static_dynamic.functional import classify_factors, factorial_shares, jackknife_interval, pooled_p
 from static_dynamic.media.clip import Clip, Recipe, Video
 from static_dynamic.sources.video_list import VideoList
-from static_dynamic.variants import Cell, Conditions, describe_video
+from static_dynamic.variants import Cell, Conditions, Variant, describe_video
 from static_dynamic.variants.prepared import describe_clip
 
 UNITS = 5
@@ -88,7 +88,7 @@ def test_dead_units_have_no_share_and_no_weight_in_the_layer():
         found = factorial_shares(table)
         assert np.isnan(found.units[:, 0]).all()
         assert found.variance[0] == 0
-        np.testing.assert_allclose(found.layer, alive)
+        np.testing.assert_allclose(found.layer, alive, rtol=1e-13)
     assert np.isnan(factorial_shares(np.ones((2, 2, 2, 2, 1))).layer).all()
 
 
@@ -101,7 +101,7 @@ def test_a_table_of_another_shape_says_so(shape):
 
 def test_classes_by_total_effects():
     shares = {
-        "appearance": [(0.8, 0.1, 0.0, 0.1), (0.5, 0.05, 0.1, 0.35)],
+        "appearance": [(0.8, 0.1, 0.0, 0.1), (0.5, 0.05, 0.1, 0.35), (0.25, 0.0, 0.0, 0.75)],
         "motion": [(0.05, 0.8, 0.05, 0.1), (0.0, 0.26, 0.0, 0.74), (0.25, 0.75, 0.0, 0.0)],
         "joint": [(0.5, 0.4, 0.0, 0.1), (0.0, 0.0, 0.7, 0.3), (0.7, 0.0, 0.3, 0.0)],
         "neither": [(0.1, 0.1, 0.04, 0.76), (0.0, 0.0, 0.0, 1.0), (0.24, 0.0, 0.0, 0.76)],
@@ -223,6 +223,35 @@ def test_blocks_of_another_shape_are_left_out(tmp_path):
     left = {name for name, record in records.items() if record["factors"]["block"] in ("b0", "b1")} - gone
     assert {*plan.incomplete} == left
     np.testing.assert_allclose(scored(store).units["motion"], factorial_shares(table[2:]).units[1], atol=1e-5)
+
+
+def test_the_commonest_shape_is_read(tmp_path):
+    """Two of three blocks have two appearances, the first has three."""
+    gone = [f"v{number:03d}" for block in (1, 2) for number in range(12 * block + 8, 12 * block + 12)]
+    store, table, _ = crossed(tmp_path, shape=(3, 3, 2, 2), leave_out=gone)
+    plan = Factorial().plan(design_of(store))
+    assert sorted(plan.videos) == ["b1", "b2"]
+    assert plan.rows.shape == (2, 2, 2, 2)
+    np.testing.assert_allclose(scored(store).units["motion"], factorial_shares(table[1:, :2]).units[1], atol=1e-5)
+
+
+def test_a_video_without_an_intact_clip_is_left_out(tmp_path):
+    _, table, records = crossed(tmp_path, shape=(3, 2, 2, 2), shuffled=False)
+    variants = [Variant(name, "original", "shuffle" if name == "v001" else "intact") for name in records]
+    store = make_store(tmp_path / "other", variants, table.reshape(-1, UNITS), records=records)
+    plan = Factorial().plan(design_of(store))
+    assert plan.videos == ("b1", "b2")
+    assert list(plan.incomplete) == [f"v{number:03d}" for number in range(8)]
+
+
+def test_rounding_of_a_dead_unit_counts_for_nothing(tmp_path):
+    store, table, _ = crossed(tmp_path, shuffled=False)
+    x = table.reshape(-1, UNITS).astype(np.float32)
+    x[:, 3] = 1 + 1e-7 * np.random.default_rng(0).integers(0, 2, len(x))
+    estimates = Factorial().plan(design_of(store)).estimates(x, np.ones((2, 6)))
+    assert np.isnan(estimates.units[..., 3]).all()
+    assert (estimates.parts[..., 3] == 0).all()
+    assert (estimates.whole[..., 3] == 0).all()
 
 
 def test_further_draws_of_a_cell_are_left_out(tmp_path):

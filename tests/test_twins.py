@@ -125,7 +125,8 @@ def test_batch_statistics_are_those_of_the_clips():
     assert has_batch_statistics(model)
     assert not has_batch_statistics(model[1:])
     assert not has_batch_statistics(nn.LayerNorm(3))
-    model[0].running_mean += 9
+    model.train()
+    model(torch.tensor([[90.0, 2.0], [3.0, 80.0]]))  # what it saw before does not count
     before = copy.deepcopy(model)
     model.train()
     clips = [torch.tensor([[1.0, 2.0], [3.0, 8.0]]), torch.tensor([[5.0, 0.0], [5.0, 4.0]])]
