@@ -159,6 +159,9 @@ class Config(Options):
         3, ge=0, description="untrained networks of the same architecture to show beside every number; 0 for none"
     )
     replicates: int = Field(1000, ge=1, description="bootstrap replicates over videos")
+    interval: Literal["videos", "styles"] = Field(
+        "videos", description="what intervals cover the choice of: videos, for these styles, or styles too"
+    )
     evaluate: bool = Field(False, description="image and flow: also compare the masks with the annotated ones (J, F)")
     random_seed: int = Field(1, ge=0, description="seed of styles, scrambles, bootstrap and random weights")
 
@@ -221,6 +224,13 @@ def plain(name: str) -> str:
     return name.replace("/", "-").replace(":", "-")
 
 
+ABOUT = """Measure how static and how dynamic a video model is.
+
+python main.py score RUN --estimators …    other scores from the activations of a run, without the model
+python main.py compare RUN RUN …           differences between runs, paired over videos
+python main.py doctor                      what works on this machine"""
+
+
 def read_config(arguments: Sequence[str]) -> Config:
     """Options from flags and, where they name one, from a file; the plugins among them are imported.
 
@@ -228,7 +238,7 @@ def read_config(arguments: Sequence[str]) -> Config:
         UserError: For an unknown option (the nearest is named), a value that does not fit, or a plugin that cannot be
             imported.
     """
-    about = "Measure how static and how dynamic a video model is."
+    about = ABOUT
     if {"-h", "--help"} & set(arguments):
         about = f"{about}\n\nestimators:\n{_estimators()}"
     config = read_options(Config, arguments, "main.py", about, synonyms={"stage": "stg"}, adapt=_published)

@@ -5,6 +5,7 @@ import io
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
@@ -31,6 +32,8 @@ WIDTH = 140
 """Columns of the tables in a log."""
 NUM_CLASSES = {"StylizedActivityNet": 400, "ssv2": 174, "Diving48": 48}
 """Classes of the models that the published study measured on each data set."""
+COMMANDS = {"doctor": "doctor", "score": "score_run", "compare": "compare_runs"}
+"""Word after ``main.py`` → the script of ``misc`` that does it; without one a model is measured."""
 FLAGS = {
     "stages": "stg",
     "pool": "gp",
@@ -92,6 +95,7 @@ def run(config: Config) -> "Result":
             scoring=sd.Scoring(
                 rule,
                 config.replicates,
+                interval=config.interval,
                 seed=config.random_seed,
                 style_weights=judged.weights if config.audit == "weigh" else {},
             ),
@@ -325,10 +329,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _main(arguments: Sequence[str]) -> None:
-    if list(arguments) == ["doctor"]:
-        from misc.doctor import show as examine
-
-        examine()
+    if arguments and arguments[0] in COMMANDS:
+        import_module(f"misc.{COMMANDS[arguments[0]]}").show(arguments[1:])
         return
     config = read_config(arguments)
     show(run(config), config)

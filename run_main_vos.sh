@@ -87,7 +87,7 @@ measure() {
         [ -z "$SMOKE" ] && [ -f "$run/run.json" ] && { echo "done before: $run"; continue; }
         echo "== $name, seed $seed"
         "$PYTHON" main.py --cfg_file "$config" --original_data_root "$DAVIS" --random_seed "$seed" --batch_size "$batch" \
-            --joint_encoding True --save_dir "$run" "${checkpoint[@]}" "${options[@]}" "$@"
+            --estimators released --twins 0 --joint_encoding True --save_dir "$run" "${checkpoint[@]}" "${options[@]}" "$@"
     done
     "$PYTHON" misc/mean_var_analysis.py "${runs[@]}" --out "$OUT/$name/means.csv" "${across[@]}"
     "$PYTHON" misc/plot_jointencoding.py "$OUT/dim_outputs/vos_models/joint_encoding/$name" --out "$OUT/$name/joint_encoding.png"

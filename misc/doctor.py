@@ -5,6 +5,7 @@ python misc/doctor.py, or python main.py doctor
 
 import platform
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,12 +46,13 @@ def doctor() -> "list[Finding]":
     return [python, *core, _cuda(), _mps(), *check_optional()]
 
 
-def show() -> None:
+def show(arguments: Sequence[str] = ()) -> None:
     """Print all findings, a line each.
 
     Raises:
-        UserError: If something does not work that nearly every run uses.
+        UserError: If something does not work that nearly every run uses, or arguments are given other than ``--help``.
     """
+    Parser("doctor.py", __doc__).parse_args(list(arguments))
     from rich.console import Console
     from rich.text import Text
 
@@ -104,8 +106,7 @@ def _device(kind: str, names: list[str]) -> "Finding":
 
 def run() -> None:
     """The command."""
-    Parser("doctor.py", __doc__).parse_args()
-    show()
+    show(sys.argv[1:])
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.plugins import add_plugin_option, import_plugins
 from static_dynamic.scoring import INTERVALS
 
 EPILOG = """A run holds its activations in RUN/store. Every estimator whose clips were shown can be computed from them:
@@ -19,6 +20,7 @@ def parser() -> Parser:
     parser = Parser("main.py score", f"{__doc__}\n\n{EPILOG}")
     add = parser.add_argument
     add("run", metavar="RUN", type=Path, help="folder of a run, or of a store")
+    add_plugin_option(parser)
     add("--estimators", help="names with commas (default: needs_motion,released)")
     add("--interval", choices=INTERVALS, help="what intervals cover the choice of (default: as the run)")
     add("--replicates", type=int, help="bootstrap replicates (default: as the run)")
@@ -39,6 +41,7 @@ def show(arguments: Sequence[str]) -> None:
     from static_dynamic.results import MEASUREMENT
 
     options = parser().parse_args(list(arguments))
+    import_plugins(options.plugin)
     run = open_run(options.run)
     folder = options.out or run.folder
     MEASUREMENT.read(folder)  # the folder of another kind of run is refused first

@@ -13,7 +13,7 @@ from static_dynamic.common.options import Options
 
 ROOT = Path(__file__).parents[1]
 PARTS = {
-    "static_dynamic": ["main.py", "config.py", "static_dynamic"],
+    "static_dynamic": ["main.py", "config.py", "static_dynamic", "misc"],
     "models": ["main.py", "config.py", "models"],
     "training": ["training"],
     "stylize": ["main.py", "config.py", "stylize"],
