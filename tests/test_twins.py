@@ -113,7 +113,8 @@ def test_a_model_that_cannot_be_made_again_costs_one_line():
     assert make_twins(nn.Linear(2, 2), 2, untrained=build) == (
         [],
         [
-            "There is no random twin to compare with: RuntimeError: no file of weights. Give a function: `untrained=build`."
+            "There is no random twin to compare with: RuntimeError: no file of weights. In Python, measure takes a "
+            "function that builds the model with fresh weights: untrained."
         ],
     )
 

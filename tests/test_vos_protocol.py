@@ -175,6 +175,7 @@ def test_the_whole_command_on_restyled_images(davis, tmp_path, capsys):
     arguments = ["--cfg_file", str(ROOT / "configs/rtnet_34_davis.json"), "--original_data_root", str(davis)]
     arguments += ["--stylized_data_root", str(davis / "stylized"), "--styles", "1,3", "--crop_size", "32x48"]
     arguments += ["--evaluate", "--joint_encoding", "True", "--replicates", "20", "--device", "cpu"]
+    arguments += ["--estimators", "released", "--twins", "1"]
     arguments += ["--dim_outputs", str(tmp_path / "dim_outputs"), "--save_dir", str(tmp_path / "run")]
     assert main.main([*arguments, "--random_seed", "1"]) == 0
     shown = capsys.readouterr().out

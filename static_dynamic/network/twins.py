@@ -19,6 +19,7 @@ from static_dynamic.network.recorder import eval_mode, untouched_randomness
 
 Untrained = Callable[[], nn.Module]
 """Makes the model with fresh weights, drawn from torch's global generator."""
+REMEDY = "In Python, measure takes a function that builds the model with fresh weights: untrained."
 NAMED = 3
 """Parameters that a message names."""
 
@@ -63,9 +64,7 @@ def make_twins(
                 torch.default_generator.manual_seed(weights_seed)
                 made, how = _made(model, untrained)
         except Exception as error:  # whatever the user's module raises
-            return [], [
-                f"There is no random twin to compare with: {reason(error)}. Give a function: `untrained=build`."
-            ]
+            return [], [f"There is no random twin to compare with: {reason(error)}. {REMEDY}"]
         twins.append(Twin(made.eval(), weights_seed, how))
         if "shuffled" in how:
             notes.append(f"Random twins: {how}.")
