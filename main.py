@@ -203,8 +203,8 @@ def save(result: "Result", config: Config) -> None:
         print(f"Note: without the estimator {RELEASED} there are no published files.", file=sys.stderr)
     if config.joint_encoding:
         save_classes(result, folder)
-    result.plot(folder)
     result.report(folder / "report.html")
+    result.plot(folder)
 
 
 def save_published(result: "Result", config: Config) -> None:

@@ -49,8 +49,8 @@ def show(arguments: Sequence[str]) -> None:
     scoring = replace(run.scoring, **{name: value for name, value in asked.items() if value is not None})
     result = run.score(options.estimators, scoring)
     result.save(folder)
-    result.plot(folder)
     result.report(folder / "report.html")
+    result.plot(folder)
     for estimator in result.estimators:
         print(f"\n{estimator}: {result.described(estimator)['summary']}")
         print(result.shares(estimator).round(1).to_string())

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from static_dynamic.network.testing import check_model
     from static_dynamic.planning import needed, sweep
     from static_dynamic.reopening import open_run, score
+    from static_dynamic.report.own import plot
     from static_dynamic.results import Result, load
     from static_dynamic.scoring import Scoring
     from static_dynamic.sources import open_source, source
@@ -55,6 +56,7 @@ _HOMES = {
     "needed": "planning",
     "open_run": "reopening",
     "open_source": "sources",
+    "plot": "report.own",
     "pooling": "network.poolings",
     "record": "network.recorder",
     "score": "reopening",
@@ -86,6 +88,7 @@ __all__ = [
     "needed",
     "open_run",
     "open_source",
+    "plot",
     "pooling",
     "record",
     "score",

@@ -149,10 +149,12 @@ class Result:
         """Write ``layers`` (numbers per stage, with intervals) and ``units`` (classes per stage) as SVG and PNG.
 
         They are those of the headline; of a further estimator they are called ``layers-<name>`` and ``units-<name>``.
+        Pictures of one's own (``@sd.plot``) come under their names.
         """
+        from static_dynamic.report.own import save_own_plots
         from static_dynamic.report.pictures import save_plots
 
-        return save_plots(self.parts, Path(folder))
+        return [*save_plots(self.parts, Path(folder)), *save_own_plots(self, Path(folder))]
 
     def report(self, path: str | Path) -> Path:
         """Write one HTML page with tables, plots and how to read them; it needs no network and no other file."""

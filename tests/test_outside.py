@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from matplotlib.figure import Figure
 from planted import RECIPE, STAGES, STYLES, PlantedModel, PlantedVideos
 
 import static_dynamic as sd
@@ -42,7 +43,7 @@ from static_dynamic.variants import Conditions
 from stylize.__main__ import run as stylize
 
 ROOT = Path(__file__).parents[1]
-REGISTRIES = (sd.style, sd.scramble, sd.flow_change, sd.pooling, sd.source, registered)
+REGISTRIES = (sd.style, sd.scramble, sd.flow_change, sd.pooling, sd.source, sd.plot, registered)
 BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
 
 
@@ -205,7 +206,41 @@ def test_every_example_of_the_docs_runs_and_does_what_it_says():
     x = torch.randn(2, 3, 4, 5, 6)
     torch.testing.assert_close(parse_layout("N C T H W").pool(x, 2, "spread"), x.flatten(2).std(2))
     assert [video.name for video in sd.open_source("mine:synthetic:2").videos] == ["synthetic_0000", "synthetic_0001"]
-    assert len(BLOCKS) == 6
+    assert "reliability" in sd.plot.names()
+    assert len(BLOCKS) == 7
+
+
+# --- plots ---
+
+
+def test_plots_are_drawn_with_those_of_every_result(tmp_path):
+    result = measured()
+
+    @sd.plot("mine", "Reliability of every stage.")
+    def mine(given):
+        figure = Figure()
+        figure.subplots().plot(given.stages, given.shares()["reliability"])
+        return figure
+
+    paths = result.plot(tmp_path)
+    assert [path.name for path in paths][-2:] == ["mine.svg", "mine.png"]
+    assert {path.name for path in paths} >= {"layers.svg", "units.png", "mine.svg"}
+    assert "planted" in (tmp_path / "mine.svg").read_text()
+
+
+@pytest.mark.parametrize(
+    ("draw", "says"),
+    [
+        (lambda result: 1 / 0, "The plot 'mine' cannot be drawn: ZeroDivisionError"),
+        (lambda result: None, "The plot 'mine' must return a matplotlib Figure. Got NoneType"),
+    ],
+)
+def test_a_plot_that_fails_is_one_line_and_the_others_are_there(tmp_path, draw, says):
+    sd.plot("mine", "Nothing.")(draw)
+    with pytest.raises(UserError, match=says):
+        measured().plot(tmp_path)
+    assert (tmp_path / "layers.svg").exists()
+    assert not (tmp_path / "mine.svg").exists()
 
 
 # --- objects -----------------------------------------------------------------------------------------------------
