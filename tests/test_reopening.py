@@ -87,15 +87,18 @@ def test_other_options_change_the_intervals_and_not_the_numbers(measured):
     assert (narrow["share_high"] - narrow["share_low"] < before["share_high"] - before["share_low"]).all()
 
 
-def test_clips_that_were_not_shown_are_named(tmp_path):
+@pytest.mark.parametrize(
+    ("shown", "asked", "first"),
+    [("released", "needs_motion", "original, intact"), ("needs_motion", "released", "1, intact; 1, shuffle")],
+)
+def test_clips_that_were_not_shown_are_named(tmp_path, shown, asked, first):
     folder = tmp_path / "store"
     options = {"recipe": RECIPE, "styles": ("1", "2"), "twins": 0, "store": folder}
-    sd.measure(PlantedModel(), PlantedVideos(4), STAGES, estimators="released", **options)
+    sd.measure(PlantedModel(), PlantedVideos(4), STAGES, estimators=shown, **options)
     with pytest.raises(sd.UserError) as error:
-        sd.score(folder, "needs_motion")
-    assert "needs_motion needs clips that this store does not hold" in str(error.value)
-    assert "original, intact" in str(error.value)
-    assert "`estimators='needs_motion'`" in str(error.value)
+        sd.score(folder, asked)
+    assert f"{asked} needs clips that this store does not hold: {first}" in str(error.value)
+    assert f"`estimators={asked!r}`" in str(error.value)
 
 
 def test_where_there_is_no_run_one_line_says_so(tmp_path):

@@ -128,6 +128,8 @@ class Released(Estimator):
         wanted = [
             key for key in design.row if key.style in design.styles and key.order in design.orders and not key.replicate
         ]
+        if not wanted:
+            design.table([Cell(style, order) for style in design.styles for order in design.orders], self.name)
         labels = {video: record.get("label") for video, record in design.records.items()}
         pairs = make_pairs(wanted, design.rule, labels, {video: design.sequence(video) for video in design.videos})
         rows = np.array([design.row[key] for key in wanted], np.intp)
