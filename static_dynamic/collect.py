@@ -128,10 +128,12 @@ class Subject:
     Attributes:
         recorder: The model and its stages.
         store: Where its activations go.
+        named: What it is called where it fails, and what may help then.
     """
 
     recorder: Recorder
     store: Store
+    named: tuple[str, ...] = ()
 
 
 class Judgements:
@@ -212,6 +214,7 @@ def collect(study: Study, store: Store, on_video: OnDone = untold, twins: Sequen
             records: list[Record] = []
             prepared = _readable(islice(upcoming, len(shards[number])), records, problems, study, tell)
             keys, activations, judgements = _forward(study, lacking[number], prepared, device)
+            _check_widths(store, lacking[number], activations)
             for record in records:
                 record.update(judgements.problems.get(record["video"], {}))
             # The model's own shard comes last: where it is there, those of its twins are.
@@ -278,7 +281,7 @@ def _forward(
         inputs = stack([inputs for _, inputs in batch], device)
         for subject, found in zip(subjects, parts, strict=True):
             judged = study.judge is not None and subject.recorder is study.recorder
-            activations, output = _run(subject.recorder, inputs, judged)
+            activations, output = _run(subject, inputs, judged)
             found.append(activations)
             if subject.recorder is study.recorder:
                 judgements.add(names, output)
@@ -286,14 +289,27 @@ def _forward(
     return keys, [_joined(found) for found in parts], judgements
 
 
+def _check_widths(store: Store, subjects: Sequence[Subject], activations: Sequence[Mapping[str, torch.Tensor]]) -> None:
+    """Raise if a twin has other units than the model, whose activations are among these or in the store."""
+    own = [found for subject, found in zip(subjects, activations, strict=True) if subject.store is store]
+    units = {stage: x.shape[1] for stage, x in own[0].items()} if own else store.units()
+    for stage, x in ((stage, x) for found in activations for stage, x in found.items()):
+        if x.shape[1] != units.get(stage, x.shape[1]):
+            raise UserError(
+                f"The twin must be of the same architecture: it has {x.shape[1]} units in stage {stage!r}, and the "
+                f"model {units[stage]}."
+            )
+
+
 def _joined(parts: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
     """The activations of several forwards behind each other."""
     return {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}
 
 
-def _run(recorder: Recorder, inputs: Inputs, to_the_end: bool) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:
+def _run(subject: Subject, inputs: Inputs, to_the_end: bool) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:
     """Activations and, if the forward goes to the end, the output."""
-    with in_one_line(inputs):
+    recorder = subject.recorder
+    with in_one_line(inputs, *subject.named):
         if not to_the_end:
             return recorder(inputs), None
         outputs = list(tensors_of(recorder.run(inputs)))

@@ -1,7 +1,6 @@
 """Beside every number, what untrained networks of the same architecture give: collected, scored, set side by side."""
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from static_dynamic.estimators.base import Estimator
 from static_dynamic.media.clip import INTACT
 from static_dynamic.media.inputs import Inputs
 from static_dynamic.network.fingerprint import weights_digest
-from static_dynamic.network.twins import Twin, has_batch_statistics, set_batch_statistics
+from static_dynamic.network.twins import TWIN, WITHOUT, Twin, has_batch_statistics, set_batch_statistics
 from static_dynamic.scoring import Scoring, score_store
 from static_dynamic.store import Store
 from static_dynamic.variants import PreparedVideo, stack
@@ -39,7 +38,7 @@ def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: boo
     for number, twin in enumerate(twins, start=1):
         weights = {"twin": {"seed": twin.seed, "weights": weights_digest(twin.model)}}
         own = Store(twin_folder(store.folder, number), {**described, **weights}, resume)
-        subjects.append(Subject(study.recorder.like(twin.model), own))
+        subjects.append(Subject(study.recorder.like(twin.model), own, (TWIN, WITHOUT)))
     shards = range(len(study.shards()))
     waiting = [
         subject.recorder.model
@@ -61,13 +60,15 @@ def twin_folder(folder: Path, number: int) -> Path:
 
 
 def _clips(study: Study) -> Iterator[Inputs]:
-    """Batches of intact clips of the first videos that can be read."""
+    """Batches, as equal as can be, of intact clips of the first videos that can be read."""
     device = pick_device(study.compute.device)
     cell = next(cell for cell in study.conditions.cells if cell.order == INTACT)
     prepared = map(study.prepare, study.videos[:CALIBRATION_VIDEOS])
-    clips = (video.show(cell) for video in prepared if isinstance(video, PreparedVideo))
-    while batch := list(islice(clips, study.compute.batch_size)):
-        yield stack(batch, device)
+    clips = [video.show(cell) for video in prepared if isinstance(video, PreparedVideo)]
+    # A last batch of one clip would have no variance where a module normalises over clips alone.
+    batches = -(-len(clips) // study.compute.batch_size)
+    for numbers in np.array_split(np.arange(len(clips)), batches) if clips else ():
+        yield stack([clips[number] for number in numbers], device)
 
 
 def score_twins(stores: Sequence[Store], scoring: Scoring, estimators: Sequence[Estimator]) -> pd.DataFrame:

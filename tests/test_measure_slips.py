@@ -185,3 +185,51 @@ def test_one_video_that_breaks_in_any_way_costs_one_line():
     result = measure(Breaks())
     assert "Skipped v003: v003: cannot be read or prepared (ValueError: tiny video)." in result.warnings
     json.dumps(result.manifest, default=str)
+
+
+# --- twins -------------------------------------------------------------------------------------------------------
+
+
+class Normed(nn.Module):
+    """One unit per clip and channel, normalised over clips alone."""
+
+    def __init__(self, units=4):
+        super().__init__()
+        self.conv, self.norm = nn.Conv3d(3, units, 1), nn.BatchNorm1d(units)
+
+    def forward(self, clip):
+        return self.norm(self.conv(clip).mean((2, 3, 4)))
+
+
+NORMED = {"norm": ("norm", "N C")}
+SMALL = sd.Recipe(frames=4, rate=2, crop=16)
+
+
+def test_no_batch_of_clips_that_sets_statistics_is_one_clip():
+    result = sd.measure(Normed(), "synthetic:9", NORMED, recipe=SMALL, twins=1)
+    assert result.layers["twin"].notna().any()
+
+
+@pytest.mark.parametrize(("videos", "batch_size"), [("synthetic:1", 8), ("synthetic:3", 1)])
+def test_statistics_of_one_clip_are_one_line(videos, batch_size):
+    with pytest.raises(sd.UserError, match="A random twin of the model failed on an input") as error:
+        sd.measure(Normed(), videos, NORMED, recipe=SMALL, twins=1, compute=sd.Compute(batch_size=batch_size))
+    assert "`twins=0`" in str(error.value)
+
+
+@pytest.mark.parametrize("there", [False, True])
+def test_a_twin_with_other_units_is_refused(tmp_path, there):
+    """Whether the model's own activations are of this run or of an earlier one."""
+    model = Normed()
+    if there:
+        sd.measure(model, "synthetic:3", NORMED, recipe=SMALL, twins=0, store=tmp_path)
+    with pytest.raises(sd.UserError, match="it has 5 units in stage 'norm', and the model 4"):
+        sd.measure(
+            model, "synthetic:3", NORMED, recipe=SMALL, twins=1, store=tmp_path, untrained=lambda: Normed(units=5)
+        )
+
+
+@pytest.mark.parametrize("twins", [0, 1])
+def test_a_model_without_numbers_is_one_line(twins):
+    with pytest.raises(sd.UserError, match="on the device 'meta', where they hold no numbers"):
+        sd.measure(Normed().to("meta"), "synthetic:3", NORMED, recipe=SMALL, twins=twins)

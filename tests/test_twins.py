@@ -1,6 +1,7 @@
 """Random twins: fresh weights that follow from a seed, and what they give beside the model."""
 
 import copy
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ import scipy.stats
 import torch
 from torch import nn
 
+from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import derive_seed
 from static_dynamic.network.twins import has_batch_statistics, make_twins, reset, set_batch_statistics
 from static_dynamic.twins import KEY, beside_twins
@@ -46,7 +48,7 @@ def test_every_weight_is_drawn_anew():
     before = state(model)
     torch.manual_seed(0)
     how = reset(model)
-    assert how == "1 parameters belong to modules without reset_parameters and were shuffled (position)"
+    assert how == "1 parameter belongs to a module without reset_parameters, so its values were shuffled (position)"
     after = state(model)
     assert all(not torch.equal(before[name], after[name]) for name in before if name != "norm.num_batches_tracked")
     assert after["norm.running_mean"].tolist() == [0] * 8
@@ -60,7 +62,9 @@ def test_the_first_three_shuffled_parameters_are_named():
     model = nn.Module()
     for name in "abcd":
         model.register_parameter(name, nn.Parameter(torch.arange(9.0)))
-    assert reset(model) == "4 parameters belong to modules without reset_parameters and were shuffled (a, b, c …)"
+    assert reset(model) == (
+        "4 parameters belong to modules without reset_parameters, so their values were shuffled (a, b, c …)"
+    )
     only = nn.Module()
     only.register_parameter("a", nn.Parameter(torch.arange(9.0)))
     assert reset(only).endswith("(a)")
@@ -84,7 +88,7 @@ def test_twins_follow_from_the_seed_and_leave_everything_else_as_it_was():
         assert all(torch.equal(value, other.model.state_dict()[name]) for name, value in one.model.state_dict().items())
     assert not torch.equal(make_twins(model, 1, seed=6)[0][0].model.embed.weight, weights[0])
     assert notes == [
-        "Random twins: 1 parameters belong to modules without reset_parameters and were shuffled (position)."
+        "Random twins: 1 parameter belongs to a module without reset_parameters, so its values were shuffled (position)."
     ]
     assert make_twins(model, 0) == ([], [])
 
@@ -113,10 +117,77 @@ def test_a_model_that_cannot_be_made_again_costs_one_line():
     assert make_twins(nn.Linear(2, 2), 2, untrained=build) == (
         [],
         [
-            "There is no random twin to compare with: RuntimeError: no file of weights. In Python, measure takes a "
-            "function that builds the model with fresh weights: untrained."
+            "There are no random twins to compare with: RuntimeError: no file of weights. The function given as "
+            "`untrained` must make the model with fresh weights."
         ],
     )
+
+
+def test_a_model_that_cannot_be_copied_or_reset_costs_one_line():
+    class Stubborn(nn.Linear):
+        def reset_parameters(self):
+            if hasattr(self, "made"):
+                raise RuntimeError("I stay\nas I am")
+            super().reset_parameters()
+
+    no_copy, no_reset = nn.Linear(2, 2), Stubborn(2, 2)
+    no_copy.lock, no_reset.made = threading.Lock(), True
+    for model, why in ((no_copy, "cannot pickle"), (no_reset, "RuntimeError: I stay as I am. ")):
+        twins, (note,) = make_twins(model, 2)
+        assert twins == []
+        assert why in note
+        assert note.endswith("Give a function that makes the model with fresh weights: `untrained=build`.")
+        assert "\n" not in note
+
+
+@pytest.mark.parametrize("returned", [None, "a model", nn.Linear])
+def test_a_function_that_returns_no_model_is_refused(returned):
+    with pytest.raises(UserError, match="must return the model with fresh weights") as error:
+        make_twins(nn.Linear(2, 2), 1, untrained=lambda: returned)
+    assert "\n" not in str(error.value)
+
+
+def test_a_function_must_make_a_new_model_at_every_call():
+    model, other = nn.Linear(2, 2), nn.Linear(2, 2)
+    for returned, count in ((model, 1), (other, 2)):
+        with pytest.raises(UserError, match="must make a new model at every call"):
+            make_twins(model, count, untrained=lambda returned=returned: returned)
+    assert len(make_twins(model, 1, untrained=lambda: other)[0]) == 1
+
+
+def test_twins_with_the_same_weights_are_named():
+    def published():
+        model = nn.Linear(2, 2)
+        with torch.no_grad():
+            model.weight.fill_(1)
+            model.bias.fill_(1)
+        return model
+
+    notes = make_twins(nn.Linear(2, 2), 3, untrained=published)[1]
+    assert notes == ["Random twins: all have the same weights, so their spread says nothing."]
+    assert make_twins(nn.Linear(2, 2), 1, untrained=published)[1] == []
+
+
+@pytest.mark.parametrize("count", [-1, 1.5, "3", None])
+def test_a_number_of_twins_that_cannot_be_is_refused(count):
+    with pytest.raises(UserError, match="must be 0 or more"):
+        make_twins(nn.Linear(2, 2), count)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_batch_statistics_are_set_in_the_dtype_of_the_model(dtype):
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2)).to(dtype)
+    set_batch_statistics(model, [torch.randn(4, 2)])
+    assert model[1].running_mean.dtype == dtype
+    assert model[1].running_mean.abs().min() > 0
+
+
+def test_a_twin_that_fails_on_the_clips_is_one_line():
+    model = nn.Sequential(nn.Linear(5, 2), nn.BatchNorm1d(2))
+    with pytest.raises(UserError, match=r"A random twin of the model failed on an input of shape \(4, 2\)") as error:
+        set_batch_statistics(model, [torch.randn(4, 2)])
+    assert str(error.value).endswith("leave out its twins: `twins=0`.")
+    assert model[1].momentum == 0.1
 
 
 def test_batch_statistics_are_those_of_the_clips():

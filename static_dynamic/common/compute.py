@@ -68,7 +68,16 @@ def pick_device(name: str) -> torch.device:
 
 @contextmanager
 def on_device(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """The model on a device; back where it was once the block ends."""
+    """The model on a device; back where it was once the block ends.
+
+    Raises:
+        UserError: If the model has weights that hold no numbers.
+    """
+    if any(tensor.is_meta for tensor in model.parameters()):
+        raise UserError(
+            "This model has weights on the device 'meta', where they hold no numbers. Load them first, e.g. by "
+            '`model.to_empty(device="cpu")` and `model.load_state_dict(...)`.'
+        )
     home = next((tensor.device for tensor in model.parameters()), device)
     model.to(device)
     try:

@@ -44,10 +44,15 @@ def shapes_of(inputs: Inputs) -> str:
 
 
 @contextmanager
-def in_one_line(inputs: Inputs) -> Iterator[None]:
+def in_one_line(inputs: Inputs, model: str = "The model", remedy: str = "") -> Iterator[None]:
     """Whatever a model raises on these inputs in the block is a ``UserError`` of one line.
 
     Of whatever type: its user needs the shape that it was fed, not our frames of the stack.
+
+    Args:
+        inputs: What it is fed.
+        model: What it is called.
+        remedy: What may help, a sentence.
     """
     try:
         yield
@@ -58,7 +63,8 @@ def in_one_line(inputs: Inputs) -> Iterator[None]:
             f"The device is out of memory at {shapes_of(inputs)}: a smaller `batch_size=1` needs less."
         ) from None
     except Exception as error:
-        raise UserError(f"The model failed on an input of shape {shapes_of(inputs)}: {reason(error)}.") from error
+        said = f"{model} failed on an input of shape {shapes_of(inputs)}: {reason(error)}. {remedy}"
+        raise UserError(said.rstrip()) from error
 
 
 def clip_frames(inputs: Inputs) -> int | None:

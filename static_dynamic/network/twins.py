@@ -12,9 +12,10 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from static_dynamic.common.errors import reason
+from static_dynamic.common.errors import UserError, reason
 from static_dynamic.common.seeds import derive_seed
-from static_dynamic.media.inputs import Inputs
+from static_dynamic.media.inputs import Inputs, in_dtype_of, in_one_line
+from static_dynamic.network.fingerprint import weights_digest
 from static_dynamic.network.recorder import eval_mode, untouched_randomness
 
 Untrained = Callable[[], nn.Module]
@@ -22,6 +23,9 @@ Untrained = Callable[[], nn.Module]
 REMEDY = "In Python, measure takes a function that builds the model with fresh weights: untrained."
 NAMED = 3
 """Parameters that a message names."""
+TWIN = "A random twin of the model"
+WITHOUT = "If the model itself takes such inputs, leave out its twins: `twins=0`."
+"""What helps where a twin fails."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +59,14 @@ def make_twins(
 
     Returns:
         The twins, and what a reader must know of them.
+
+    Raises:
+        UserError: If there can be no such number of twins, or ``untrained`` returns no new module.
     """
-    twins, notes = [], []
+    if not isinstance(count, int) or count < 0:
+        raise UserError(f"The number of random twins must be 0 or more: `twins=3`. Got {count!r:.80}.")
+    twins: list[Twin] = []
+    notes = []
     for number in range(count):
         weights_seed = derive_seed(seed, "twin", number) % 2**63
         try:
@@ -64,11 +74,31 @@ def make_twins(
                 torch.default_generator.manual_seed(weights_seed)
                 made, how = _made(model, untrained)
         except Exception as error:  # whatever the user's module raises
-            return [], [f"There is no random twin to compare with: {reason(error)}. {REMEDY}"]
+            remedy = (
+                REMEDY
+                if untrained is None
+                else "The function given as `untrained` must make the model with fresh weights."
+            )
+            return [], [f"There are no random twins to compare with: {reason(error)}. {remedy}"]
+        _check_new(made, [model, *(twin.model for twin in twins)])
         twins.append(Twin(made.eval(), weights_seed, how))
         if "shuffled" in how:
             notes.append(f"Random twins: {how}.")
+    if len(twins) > 1 and len({weights_digest(twin.model) for twin in twins}) == 1:
+        notes.append("Random twins: all have the same weights, so their spread says nothing.")
     return twins, list(dict.fromkeys(notes))
+
+
+def _check_new(made: object, before: Iterable[nn.Module]) -> None:
+    """Raise if what was made is no module, or one that was there before."""
+    if not isinstance(made, nn.Module):
+        raise UserError(
+            f"The function given as `untrained` must return the model with fresh weights. Got {type(made).__name__}."
+        )
+    if any(made is model for model in before):
+        raise UserError(
+            "The function given as `untrained` must make a new model at every call. It returned one that was there."
+        )
 
 
 def _made(model: nn.Module, untrained: Untrained | None) -> tuple[nn.Module, str]:
@@ -103,7 +133,11 @@ def reset(model: nn.Module) -> str:
     if not shuffled:
         return "every module was reset"
     some = ", ".join(shuffled[:NAMED]) + (" …" if len(shuffled) > NAMED else "")
-    return f"{len(shuffled)} parameters belong to modules without reset_parameters and were shuffled ({some})"
+    if len(shuffled) == 1:
+        return f"1 parameter belongs to a module without reset_parameters, so its values were shuffled ({some})"
+    return (
+        f"{len(shuffled)} parameters belong to modules without reset_parameters, so their values were shuffled ({some})"
+    )
 
 
 def has_batch_statistics(model: nn.Module) -> bool:
@@ -112,18 +146,25 @@ def has_batch_statistics(model: nn.Module) -> bool:
 
 
 def set_batch_statistics(model: nn.Module, clips: Iterable[Inputs]) -> None:
-    """Set the statistics of batch normalisation to those of some clips; nothing else of the model changes."""
+    """Set the statistics of batch normalisation to those of some clips; nothing else of the model changes.
+
+    Raises:
+        UserError: If the model fails on the clips.
+    """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm) and _keeps_statistics(module)]
     momenta = [module.momentum for module in norms]
-    with eval_mode(model), torch.no_grad(), untouched_randomness():
-        for module in norms:
-            module.reset_running_stats()
-            module.momentum = None  # the plain mean over all batches
-            module.train()
-        for inputs in clips:
-            model(inputs)
-    for module, momentum in zip(norms, momenta, strict=True):
-        module.momentum = momentum
+    try:
+        with eval_mode(model), torch.no_grad(), untouched_randomness():
+            for module in norms:
+                module.reset_running_stats()
+                module.momentum = None  # the plain mean over all batches
+                module.train()
+            for inputs in clips:
+                with in_one_line(inputs, TWIN, WITHOUT):
+                    model(in_dtype_of(model, inputs))
+    finally:
+        for module, momentum in zip(norms, momenta, strict=True):
+            module.momentum = momentum
 
 
 def _keeps_statistics(module: nn.Module) -> bool:
