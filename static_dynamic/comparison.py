@@ -7,17 +7,22 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from static_dynamic.common.errors import UserError
+from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.estimators.numbers import Sample
 from static_dynamic.functional.contrasts import Array
-from static_dynamic.functional.resampling import jackknife_interval
+from static_dynamic.functional.resampling import FEWEST_VIDEOS, jackknife_interval
 from static_dynamic.results import Result, load
 from static_dynamic.studies import study_differences
 
 OF_THE_MODEL = ("model", "weights", "structure", "stages", "pool", "checkpoint", "twin")
 """Parts of a study in which networks may differ that are shown the same clips."""
-OF_THE_SCORING = ("scoring.nulls", "scoring.replicates", "cells", "style_files")
+OF_THE_SCORING = (
+    *("scoring.nulls", "scoring.replicates", "scoring.confidence", "scoring.interval", "scoring.threshold"),
+    *("cells", "style_files"),
+)
 """Parts that change no number that is compared, or that each estimator has of its own."""
+MOST = 3
+"""Differences that a message names."""
 
 
 @dataclass(frozen=True)
@@ -80,12 +85,17 @@ def compare(
         results.append(result)
         names.append(model if isinstance(given, Result) else Path(given).name)
     one, other = results
+    _check_samples(results, names)
     notes = _other_clips(one, other, other_clips)
     pairs = list(_common(one, other, stages))
+    if not pairs:
+        raise UserError("There is no estimator that both have numbers of on the same stages.")
     tables = [_differences(key, *samples, one.described(key[0])["column"], confidence) for key, samples in pairs]
     paired = all(a.videos == b.videos for _, (a, b) in pairs)
     if not paired:
         notes.append("The two saw other videos, so differences are not paired and their intervals are wider.")
+    if not all(_enough(*samples) for _, samples in pairs):
+        notes.append(f"Too few videos for intervals: {FEWEST_VIDEOS} are needed.")
     layers, units = (pd.concat(tables, ignore_index=True) for tables in zip(*tables, strict=True))
     layers = _with_grain(_with_factors(layers, one), results)
     if (small := layers["differs"] & (layers["difference"].abs() < layers["grain"])).any():
@@ -97,13 +107,24 @@ def _other_clips(one: Result, other: Result, allowed: bool) -> list[str]:
     """What differs in the clips that the two saw, as notes."""
     if "study" not in one.manifest or "study" not in other.manifest:
         return ["One of the results does not say which clips were shown."]
-    found = study_differences(one.manifest, other.manifest, (*OF_THE_MODEL, *OF_THE_SCORING))
+    alone = [f"estimators.{name}" for name in {*one.estimators} ^ {*other.estimators}]
+    found = [*study_differences(one.manifest, other.manifest, (*OF_THE_MODEL, *OF_THE_SCORING, *alone)).values()]
     if found and not allowed:
         raise UserError(
-            f"These measurements saw other clips: {'; '.join(found.values())}. Shares belong to clips: measure both on "
-            "the same ones, or compare them nevertheless with `other_clips=True`."
+            f"These measurements saw other clips, or were scored in another way: {'; '.join(found[:MOST])}"
+            f"{' …' if len(found) > MOST else ''}. Shares belong to clips: measure both on the same ones, or compare "
+            "them nevertheless with `other_clips=True`."
         )
-    return [f"Other clips: {said}." for said in found.values()]
+    return [f"Other clips, or another way of scoring: {said}." for said in found]
+
+
+def _check_samples(results: Iterable[Result], names: Iterable[str]) -> None:
+    for result, name in zip(results, names, strict=True):
+        if not result.samples:
+            raise UserError(
+                f"{name} holds no numbers on resamples, as results of earlier versions do not: score its store again, "
+                "with `python main.py score RUN`."
+            )
 
 
 ARROW = " → "
@@ -115,8 +136,6 @@ def _common(
     one: Result, other: Result, stages: Mapping[str, str] | None
 ) -> Iterator[tuple[Key, tuple[Sample, Sample]]]:
     """The samples of both for every estimator and stage that both have."""
-    if not one.samples or not other.samples:
-        raise UserError("One of the results holds no numbers on resamples: score its store again (`score`).")
     estimators = [name for name in one.estimators if name in other.estimators]
     if not estimators:
         raise UserError(
@@ -139,7 +158,7 @@ def _check_stages(matched: Mapping[str, str], here: Collection[str], there: Coll
         )
     for wanted, known in ((matched.keys(), here), (matched.values(), there)):
         if missing := [stage for stage in wanted if stage not in known]:
-            raise UserError(f"There is no stage {missing[0]!r}: {', '.join(known)}.")
+            raise unknown("stage", missing[0], known)
 
 
 def _differences(
@@ -164,10 +183,17 @@ def _differences(
     return layers, table.assign(estimator=estimator, stage=stage, **numbers)
 
 
+def _enough(one: Sample, other: Sample) -> bool:
+    """Whether both have videos enough for an interval."""
+    return min(len(one.videos), len(other.videos)) >= FEWEST_VIDEOS
+
+
 def _table(first: Array, second: Array, one: Sample, other: Sample, confidence: float) -> pd.DataFrame:
     """Differences with intervals; each array is all videos and then the jackknife, ``(1 + rows, …)``."""
     difference = second[0] - first[0]
-    if one.videos == other.videos:
+    if not _enough(one, other):
+        low = high = np.full_like(difference, np.nan)
+    elif one.videos == other.videos:
         low, high = jackknife_interval(difference, second[1:] - first[1:], one.left_out, confidence)
     else:
         reach = [

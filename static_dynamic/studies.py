@@ -72,7 +72,8 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{above}{name}.")
         else:
-            yield f"{above}{name}", value
+            # What is read from a file has lists where a result in memory has tuples.
+            yield f"{above}{name}", list(value) if isinstance(value, tuple) else value
 
 
 def _among(name: str, names: Collection[str]) -> bool:

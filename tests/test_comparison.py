@@ -108,7 +108,8 @@ def test_the_grain_is_half_of_what_twins_spread_over(runs):
 def test_other_clips_are_refused_with_what_differs_or_noted(runs, tmp_path):
     measured(tmp_path / "few", count=9)
     with pytest.raises(
-        sd.UserError, match=r"saw other clips: .*videos: 'v009', 'v010', 5 more only there.*`other_clips=True`"
+        sd.UserError,
+        match=r"saw other clips, or were .*: .*videos: 'v009', 'v010', 5 more only there.*`other_clips=True`",
     ):
         sd.compare(runs / "seed0", tmp_path / "few")
     found = sd.compare(runs / "seed0", tmp_path / "few", other_clips=True)
@@ -129,20 +130,70 @@ def test_stages_of_other_names_are_paired_on_request(runs, tmp_path):
     same = sd.compare(runs / "seed0", runs / "seed1").layers.query("stage == 'frames'")
     for column in ("difference", "low", "high", "grain"):
         np.testing.assert_allclose(found[column], same[column])
-    with pytest.raises(sd.UserError, match="There is no stage 'early'"):
+    with pytest.raises(sd.UserError, match=r"Unknown stage 'early'\. Allowed: planted, frames"):
         sd.compare(runs / "seed0", tmp_path / "renamed", stages={"early": "late"})
 
 
 def test_what_cannot_be_compared_is_named(runs):
     one = sd.load(runs / "seed0")
-    with pytest.raises(sd.UserError, match="holds no numbers on resamples"):
-        sd.compare(one, replace(one, samples={}))
+    for pair in ((one, replace(one, samples={})), (replace(one, samples={}, manifest={}), one)):
+        with pytest.raises(sd.UserError, match=r"holds no numbers on resamples.*`python main.py score RUN`"):
+            sd.compare(*pair)
+    (key, sample), *_ = one.samples.items()
+    others = {(name, "elsewhere"): sample for name, _ in one.samples}
+    with pytest.raises(sd.UserError, match="no estimator that both have numbers of"):
+        sd.compare(replace(one, samples={key: sample}), replace(one, samples=others))
     with pytest.raises(sd.UserError, match="no estimator that both have: needs_motion, released; needs_order"):
         sd.compare(
             one,
             sd.score(runs / "seed0", "needs_motion")
             and replace(one, layers=one.layers.assign(estimator="needs_order")),
         )
+
+
+def test_a_result_in_memory_equals_the_same_on_disk(runs):
+    here = sd.measure(
+        PlantedModel(), PlantedVideos(16), STAGES, recipe=RECIPE, styles=("1", "2", "3"), twins=0, scoring=sd.Scoring()
+    )
+    for pair in ((here, runs / "seed0"), (runs / "seed0", here)):
+        assert sd.compare(*pair).paired
+
+
+def test_what_changes_no_number_is_no_difference(runs):
+    """Other estimators beside the common ones, confidence, and what intervals cover."""
+    other = sd.score(runs / "seed1", "released,gaussian_mi", sd.Scoring(confidence=0.9, interval="styles", nulls=0))
+    found = sd.compare(runs / "seed0", other)
+    assert set(found.layers["estimator"]) == {"released"}
+    same = sd.compare(runs / "seed0", runs / "seed1").layers.query("estimator == 'released'").reset_index(drop=True)
+    np.testing.assert_allclose(found.layers["low"], same["low"])
+    with pytest.raises(sd.UserError, match=r"scored in another way: estimators.needs_motion.style is None there, '1'"):
+        sd.compare(sd.score(runs / "seed0", "needs_motion"), _with_option(runs / "seed0", style="1"))
+
+
+def _with_option(folder, **options):
+    result = sd.score(folder, "needs_motion")
+    one = result.manifest["estimators"][0]
+    changed = {**one, "options": {**one["options"], **options}}
+    return replace(result, manifest={**result.manifest, "estimators": [changed]})
+
+
+def test_a_long_list_of_differences_is_cut(runs):
+    one = sd.load(runs / "seed0")
+    study = {**one.manifest["study"], "recipe": {"frames": 1}}
+    with pytest.raises(sd.UserError) as error:
+        sd.compare(one, replace(one, manifest={**one.manifest, "study": study}))
+    assert str(error.value).count(" here") == 3
+    assert " …. Shares belong to clips" in str(error.value)
+
+
+@pytest.mark.filterwarnings("error")
+def test_differences_over_fewer_than_three_videos_have_no_interval(tmp_path):
+    pair = [measured(tmp_path / str(count), count=count, twins=0) for count in (1, 2)]
+    for one, other in ((pair[0], pair[0]), (pair[0], pair[1]), (pair[1], pair[1])):
+        found = sd.compare(one, other, other_clips=True)
+        assert found.layers[["low", "high"]].isna().all(axis=None)
+        assert not found.layers["differs"].any()
+        assert "Too few videos for intervals: 3 are needed." in found.notes
 
 
 def test_the_command_prints_and_writes_the_differences(runs, tmp_path, capsys):
