@@ -112,9 +112,11 @@ def run(config: Config) -> "Result":
             },
             on_video=on_video,
         )
-    result.warnings.extend(judged.doubts)
+    doubts = list(judged.doubts)
     if config.audit == "weigh":
-        result.warnings.append("Pairs are weighed by the motion that their styles keep; as published, all count alike.")
+        doubts.append("Pairs are weighed by the motion that their styles keep; as published, all count alike.")
+    result.warnings.extend(doubts)
+    result.manifest["notes"].extend(doubts)  # further scores of the run repeat them
     save(result, config)
     return result
 

@@ -37,7 +37,7 @@ from static_dynamic.scoring import Scoring, check_plans, score_store
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import left_out_of, unused
 from static_dynamic.store import STUDY, Store
-from static_dynamic.twins import beside_twins, score_twins, twin_folder, twin_subjects
+from static_dynamic.twins import beside_twins, score_twins, silent_twins, twin_folder, twin_subjects
 from static_dynamic.variants import Conditions, describe_video, union
 
 UNEVEN = 1.5
@@ -150,6 +150,8 @@ def measure(
         scores = score_store(activations, scoring, chosen_estimators)
         compared = score_twins([subject.store for subject in subjects], scoring, chosen_estimators)
         records, quality = activations.records(), activations.judgements()
+    seen = [*not_used, *activations.damaged, *_skipped(records), *_uneven(records)]
+    notes = [*declared_notes(model), *of_twins, *seen]
     manifest = {
         **(provenance or {}),
         "study": described,
@@ -164,9 +166,9 @@ def measure(
         "left_out": [list(entry) for entry in left_out_of(source)],
         "seconds_seen": spans(records),
         "videos": records,
+        "notes": notes,
     }
-    seen = [*not_used, *activations.damaged, *_skipped(records), *_uneven(records)]
-    warnings = [*declared_notes(model), *of_twins, *seen, *scores.warnings]
+    warnings = [*notes, *scores.warnings, *silent_twins(scores.layers, compared, len(random))]
     layers = beside_twins(scores.layers, compared, [one.name for one in chosen_estimators if one.bounded])
     return Result(layers, scores.units, manifest, warnings, quality, scores.samples, compared if random else None)
 

@@ -14,7 +14,7 @@ from static_dynamic.estimators.registry import describe_estimator, find_estimato
 from static_dynamic.results import MEASUREMENT, Result, load
 from static_dynamic.scoring import Scoring, score_store
 from static_dynamic.store import STUDY, Store
-from static_dynamic.twins import TWIN_FOLDERS, beside_twins, score_twins
+from static_dynamic.twins import beside_twins, score_twins, silent_twins, twin_stores
 
 STORE = "store"
 """The folder of a run in which its activations are."""
@@ -37,13 +37,27 @@ class Run:
 
     @cached_property
     def store(self) -> Store:
-        """The activations."""
+        """The activations.
+
+        Raises:
+            UserError: If there are none.
+        """
+        if not (self.stored / STUDY.file).exists():
+            raise UserError(
+                f"The activations of {self.folder} are not there: {self.stored} holds no {STUDY.file}. Measure again."
+            )
         return Store.open(self.stored)
 
     @cached_property
     def twins(self) -> list[Store]:
         """Those of the random twins."""
-        return [Store.open(folder) for folder in sorted(self.stored.glob(TWIN_FOLDERS)) if folder.is_dir()]
+        return self._twins[0]
+
+    @cached_property
+    def _twins(self) -> tuple[list[Store], list[str]]:
+        """The same, and what a reader must know of them."""
+        said = self._before().get("twins")
+        return twin_stores(self.store, None if said is None else len(said))
 
     @cached_property
     def result(self) -> Result:
@@ -67,6 +81,7 @@ class Run:
         scores = score_store(self.store, scoring, chosen)
         twins = score_twins(self.twins, scoring, chosen)
         before = self._before()
+        silent = silent_twins(scores.layers, twins, len(self.twins))
         manifest = {
             "study": dict(self.store.study),
             "videos": self.store.records(),
@@ -79,11 +94,17 @@ class Run:
             beside_twins(scores.layers, twins, [one.name for one in chosen if one.bounded]),
             scores.units,
             manifest,
-            scores.warnings,
+            [*before.get("notes", []), *self._unfinished(), *scores.warnings, *silent],
             quality,
             scores.samples,
             twins if self.twins else None,
         )
+
+    def _unfinished(self) -> list[str]:
+        """What must be said of a run that was stopped."""
+        there, wanted = len(self.store.records()), len(self.store.study.get("videos", ()))
+        told = [f"The store holds {there} of {wanted} videos: its run was not finished."] if there < wanted else []
+        return [*told, *self._twins[1]]
 
     def _before(self) -> dict[str, Any]:
         """What the run's manifest says, where there is one."""
@@ -105,13 +126,13 @@ def open_run(folder: str | Path) -> Run:
         folder: Of a run (with ``run.json`` and ``store/``), or of a store.
 
     Raises:
-        UserError: If there is neither.
+        UserError: If there is neither, or it is a run of another kind.
 
     Example:
         >>> open_run("runs/i3d").score("needs_order,released").layer()  # doctest: +SKIP
     """
     run = Run(as_path(folder))
-    if not (run.folder / MEASUREMENT.file).exists() and not (run.stored / STUDY.file).exists():
+    if MEASUREMENT.read(run.folder) is None and not (run.stored / STUDY.file).exists():
         raise UserError(f"There is no run in {folder}: neither {MEASUREMENT.file} nor a store ({STUDY.file}).")
     return run
 

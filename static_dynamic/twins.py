@@ -16,13 +16,13 @@ from static_dynamic.media.inputs import Inputs
 from static_dynamic.network.fingerprint import weights_digest
 from static_dynamic.network.twins import TWIN, WITHOUT, Twin, has_batch_statistics, set_batch_statistics
 from static_dynamic.scoring import Scoring, score_store
-from static_dynamic.store import Store
+from static_dynamic.store import STUDY, Store
 from static_dynamic.variants import PreparedVideo, stack
 
 CALIBRATION_VIDEOS = 16
 """Videos on which statistics of batch normalisation are set."""
-TWIN_FOLDERS = "twin-[0-9]"
-"""Stores of twins, within that of the model."""
+TWIN_FOLDER = "twin-"
+"""Stores of twins, within that of the model: this and a number from 1."""
 KEY = ["stage", "estimator", "factor"]
 CONFIDENCE = 0.95
 
@@ -56,7 +56,32 @@ def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: boo
 
 def twin_folder(folder: Path, number: int) -> Path:
     """Where the activations of a twin lie, in the store of the study."""
-    return folder / f"twin-{number}"
+    return folder / f"{TWIN_FOLDER}{number}"
+
+
+def twin_stores(store: Store, most: int | None = None) -> tuple[list[Store], list[str]]:
+    """The stores of the twins of a study that was stored, and what a reader must know of them.
+
+    Those of another study, which an earlier run may have left, are passed over; one that is not finished is named.
+
+    Args:
+        store: The store of the study.
+        most: How many twins the study has; as many as there are for ``None``.
+    """
+    found, notes = [], []
+    numbers = [path.name.removeprefix(TWIN_FOLDER) for path in store.folder.glob(f"{TWIN_FOLDER}*") if path.is_dir()]
+    for number in sorted(int(number) for number in numbers if number.isdecimal()):
+        folder = twin_folder(store.folder, number)
+        if (most is not None and number > most) or not (folder / STUDY.file).exists():
+            continue
+        twin = Store.open(folder)
+        if {name: value for name, value in twin.study.items() if name != "twin"} != dict(store.study):
+            continue
+        if all(twin.has(shard) for shard in store.shards()):
+            found.append(twin)
+        else:
+            notes += [f"Random twin {number} lacks clips, and is left out: run the study again.", *twin.damaged]
+    return found, notes
 
 
 def _clips(study: Study) -> Iterator[Inputs]:
@@ -83,6 +108,20 @@ def score_twins(stores: Sequence[Store], scoring: Scoring, estimators: Sequence[
         value = [row[columns[row["estimator"]]] for row in layers.to_dict("records")]
         tables.append(layers[KEY].assign(twin=number, value=value))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*KEY, "twin", "value"])
+
+
+def silent_twins(layers: pd.DataFrame, twins: pd.DataFrame, count: int) -> list[str]:
+    """A line for every stage that has numbers, and where some of the twins have none."""
+    numbers = layers.reindex(columns=["share", "score"]).notna().any(axis=1)
+    speaking = twins.dropna(subset="value").groupby("stage")["twin"].nunique()
+    said = []
+    for stage in dict.fromkeys(layers.loc[numbers, "stage"]):
+        if silent := count - int(speaking.get(stage, 0)):
+            said.append(
+                f"Stage {stage}: {silent} of {count} random twins give no numbers, since their activations are NaN, "
+                "infinite, or never vary."
+            )
+    return said
 
 
 def beside_twins(layers: pd.DataFrame, twins: pd.DataFrame, bounded: Collection[str] = ()) -> pd.DataFrame:

@@ -101,6 +101,65 @@ def test_clips_that_were_not_shown_are_named(tmp_path, shown, asked, first):
     assert f"`estimators={asked!r}`" in str(error.value)
 
 
+def test_twins_are_those_of_the_run(measured, tmp_path):
+    """Neither those of an earlier run with more of them, nor of another study; what is no twin is passed over."""
+    folder = copied(measured, tmp_path)
+    shutil.copytree(folder / "store" / "twin-1", folder / "store" / "twin-10")
+    assert [store.folder.name for store in sd.open_run(folder).twins] == ["twin-1", "twin-2"]
+    assert [store.folder.name for store in sd.open_run(folder / "store").twins] == ["twin-1", "twin-2", "twin-10"]
+    study = json.loads((folder / "store" / "twin-1" / "study.json").read_text())
+    (folder / "store" / "twin-1" / "study.json").write_text(json.dumps({**study, "seed": 99}))
+    (folder / "store" / "twin-2" / "study.json").unlink()
+    (folder / "store" / "twin-x").mkdir()
+    assert [store.folder.name for store in sd.open_run(folder / "store").twins] == ["twin-10"]
+    assert sd.score(folder, "released").twins is None
+
+
+def test_a_run_that_was_stopped_is_scored_with_a_warning(measured, tmp_path):
+    folder = copied(measured, tmp_path)
+    assert not any("not finished" in line for line in sd.score(folder, "released").warnings)
+    for path in (folder / "store" / "twin-2").glob("00001.*"):
+        path.unlink()
+    found = sd.score(folder, "released")
+    assert "Random twin 2 lacks clips, and is left out: run the study again." in found.warnings
+    assert set(found.twins["twin"]) == {1}
+    (folder / "store" / "twin-1" / "00000.safetensors").write_bytes(b"")
+    found = sd.score(folder, "released")
+    assert any("Shard 00000 of" in line and "is damaged" in line for line in found.warnings)
+    assert found.twins is None
+    for path in (folder / "store").glob("*/00001.*"):
+        path.unlink()
+    for path in (folder / "store").glob("00001.*"):
+        path.unlink()
+    assert "The store holds 8 of 12 videos: its run was not finished." in sd.score(folder, "released").warnings
+
+
+def test_what_was_said_of_the_run_is_said_again(measured, tmp_path):
+    folder = copied(measured, tmp_path)
+    run = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**run, "notes": ["The weights are random."]}))
+    sd.score(folder, "released").save(folder)
+    found = sd.score(folder, "needs_order")
+    assert found.warnings[0] == "The weights are random."
+    assert found.warnings.count("The weights are random.") == 1
+
+
+def test_a_run_whose_activations_are_gone_is_one_line(measured, tmp_path):
+    folder = copied(measured, tmp_path)
+    shutil.rmtree(folder / "store")
+    run = sd.open_run(folder)
+    assert run.result.estimators == list(ESTIMATORS)
+    with pytest.raises(sd.UserError, match=r"The activations of .* are not there.* Measure again\."):
+        run.score("released")
+
+
+@pytest.mark.parametrize("content", ['{"kind": "training run"}', "[1]", '{"kin'])
+def test_a_folder_of_another_kind_of_run_is_refused(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(sd.UserError, match=r"run\.json"):
+        sd.open_run(tmp_path)
+
+
 def test_where_there_is_no_run_one_line_says_so(tmp_path):
     for place in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(sd.UserError, match="There is no run in"):

@@ -14,7 +14,7 @@ from torch import nn
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import derive_seed
 from static_dynamic.network.twins import has_batch_statistics, make_twins, reset, set_batch_statistics
-from static_dynamic.twins import KEY, beside_twins
+from static_dynamic.twins import KEY, beside_twins, silent_twins
 
 
 class Attention(nn.Module):
@@ -274,3 +274,14 @@ def test_a_twin_without_a_number_is_not_counted():
     assert np.isfinite(found["twin_low"]).all()
     nothing = beside_twins(layer_table(share=50.0), twin_table([[1.0, 2.0, np.nan]]))
     assert nothing["twin"].isna().tolist() == [False, False, True]
+
+
+def test_twins_without_numbers_are_counted_by_stage():
+    layers = layer_table(share=[50.0, 40.0, np.nan])
+    twins = twin_table([[1.0, 2.0, np.nan], [np.nan, np.nan, np.nan]])
+    assert silent_twins(layers, twins, 2) == [
+        "Stage a: 1 of 2 random twins give no numbers, since their activations are NaN, infinite, or never vary."
+    ]
+    assert silent_twins(layers, twin_table([[1.0, 2.0, 3.0]] * 2), 2) == []
+    assert silent_twins(layers, pd.DataFrame(columns=[*KEY, "twin", "value"]), 0) == []
+    assert len(silent_twins(layers, pd.DataFrame(columns=[*KEY, "twin", "value"]), 3)) == 1
