@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import pandas as pd
 
-from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, counted, unknown
 from static_dynamic.estimators.base import Estimator, Plan
 from static_dynamic.estimators.design import Design
 from static_dynamic.estimators.numbers import Numbers, Resampling, Sample, Scorer, blocks
@@ -89,6 +89,8 @@ def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator])
         UserError: If an estimator needs variants that are not there, or no stage has a finite number.
     """
     design = Design.of(store, scoring.rule, scoring.style_weights)
+    if not design.variants:
+        raise UserError(f"The store {store.folder} holds no clips yet: run its study again.")
     plans = {one.name: one.plan(design) for one in estimators}
     found: dict[tuple[str, str], Numbers] = {}
     warnings = _few(max(len(plan.videos) for plan in plans.values()))
@@ -101,7 +103,14 @@ def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator])
             fewer = one.without_a_style(sound)
             numbers = Scorer(one, plan, scoring.resampling, fewer).numbers(store, stage, units)
             found[one.name, stage] = numbers
-            warnings += _remarks(stage, one, plan, numbers)
+            warnings += _remarks(stage, one, plan, numbers, bool(broken))
+            if scoring.interval == "styles" and one.over_styles and not fewer:
+                warnings.append(
+                    f"{one.name}: its intervals cover the choice of videos alone, since no style can be left out: "
+                    "three styles are needed."
+                )
+        of_stage = {name: numbers for (name, where), numbers in found.items() if where == stage}
+        warnings += _dead(stage, of_stage, estimators)
     if not found:
         raise UserError(warnings[-1])
     return Scores(
@@ -149,34 +158,51 @@ def _left_out(stage: str, broken: set[str], design: Design) -> list[str]:
     left = len({design.sequence(video) for video in design.videos if video not in broken})
     if not left:
         return [f"Stage {stage}: every video gives activations that are NaN or infinite, so it has no scores."]
-    few = f" The {left} that remain are too few for intervals." if left < FEWEST_VIDEOS else ""
-    return [f"Stage {stage}: {len(broken)} videos give NaN or infinite activations and are left out.{few}"]
+    few = f" Too few remain for intervals: {left}." if left < FEWEST_VIDEOS else ""
+    what = "NaN or infinite activations and"
+    given = counted(len(broken), f"video gives {what} is", f"videos give {what} are")
+    return [f"Stage {stage}: {given} left out.{few}"]
 
 
-def _remarks(stage: str, estimator: Estimator, plan: Plan, numbers: Numbers) -> list[str]:
-    """What a reader must know of the numbers of a stage."""
+def _dead(stage: str, of: Mapping[str, Numbers], estimators: Sequence[Estimator]) -> list[str]:
+    """Units that never vary; by estimator where that depends on its clips."""
+    fewest = {one.name: one.fewest for one in estimators}
+    counts = {
+        name: int((numbers.units["class"] == "dead").sum())
+        for name, numbers in of.items()
+        if "class" in numbers.units and len(numbers.sample.videos) >= fewest[name]
+    }
     said = []
+    for dead in sorted({*counts.values()} - {0}):
+        names = [name for name, count in counts.items() if count == dead]
+        among = "" if len(names) == len(counts) else f" on the clips of {', '.join(names)}"
+        units = len(of[names[0]].units)
+        are = "is dead (it never varies" if dead == 1 else "are dead (they never vary"
+        said.append(f"Stage {stage}: {dead} of {units} units {are}{among}).")
+        if dead == units:
+            said.append(f"Stage {stage}: no unit varies{among}, so {'these' if among else 'its'} scores are undefined.")
+    return said
+
+
+def _remarks(stage: str, estimator: Estimator, plan: Plan, numbers: Numbers, of_some: bool) -> list[str]:
+    """What a reader must know of the numbers of a stage; ``of_some``: of fewer videos than other stages."""
+    said = [f"{estimator.name}: {doubt}" for doubt in estimator.doubts(plan)]
     units = len(numbers.units)
     if plan.incomplete:
-        some = ", ".join(plan.incomplete[:3])
-        said.append(f"{estimator.name}: {len(plan.incomplete)} videos lack variants and are left out: {some}.")
+        some = ", ".join(plan.incomplete[:3]) + (" …" if len(plan.incomplete) > 3 else "")
+        lack = counted(len(plan.incomplete), "video lacks variants and is", "videos lack variants and are")
+        said.append(f"{estimator.name}: {lack} left out: {some}.")
     if len(plan.videos) < estimator.fewest:
         said.append(
-            f"{estimator.name} is a covariance over videos: {estimator.fewest} are needed, there are "
-            f"{len(plan.videos)}, so it is undefined."
+            f"{f'Stage {stage}: ' if of_some else ''}{estimator.name} is a covariance over videos, so it is undefined: "
+            f"{estimator.fewest} or more are needed. Got {len(plan.videos)}."
         )
         return said
-    if "class" in numbers.units:
-        count = numbers.units["class"].value_counts()
-        if dead := int(count.get("dead", 0)):
-            said.append(f"Stage {stage}: {dead} of {units} units are dead (they never vary).")
-        if dead == units:
-            said.append(f"Stage {stage}: no unit varies, so its scores are undefined.")
-        if doubtful := int(count.get("unreliable", 0)):
-            said.append(
-                f"Stage {stage}: {doubtful} of {units} units are unreliable for {estimator.name}: a shift by one pixel "
-                "and mild noise change them as much as another clip does."
-            )
+    if "class" in numbers.units and (doubtful := int((numbers.units["class"] == "unreliable").sum())):
+        said.append(
+            f"Stage {stage}: for {estimator.name} {doubtful} of {units} units {'is' if doubtful == 1 else 'are'} "
+            "unreliable: a shift by one pixel and mild noise change the response as much as another clip does."
+        )
     if numbers.alike and estimator.if_alike and not (numbers.units.get("class") == "dead").all():
         said.append(f"Stage {stage}: {estimator.if_alike}")
     values = numbers.sample.units[0].astype(np.float64)

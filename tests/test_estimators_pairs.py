@@ -159,7 +159,7 @@ def test_a_video_that_lacks_a_variant_is_left_out_and_named(tmp_path, blocks, na
     alone = scored(stored(tmp_path / "fewer", np.delete(z, 3, 0)), name)
     columns = ["score" if name == "copula_mi" else "share", "units", "pairs", "videos"]
     np.testing.assert_allclose(scores.layers[columns], alone.layers[columns], rtol=1e-9)
-    assert f"{name}: 1 videos lack variants and are left out: v03." in scores.warnings
+    assert f"{name}: 1 video lacks variants and is left out: v03." in scores.warnings
 
 
 def test_a_video_that_gives_nan_is_left_out(tmp_path):
@@ -168,7 +168,7 @@ def test_a_video_that_gives_nan_is_left_out(tmp_path):
     z[3, 1, 1, 0, 4] = np.nan
     scores = scored(stored(tmp_path / "some", z))
     np.testing.assert_allclose(scores.layers[["score", "share"]], whole.layers[["score", "share"]], rtol=1e-9)
-    assert "Stage late: 1 videos give NaN or infinite activations and are left out." in scores.warnings
+    assert "Stage late: 1 video gives NaN or infinite activations and is left out." in scores.warnings
 
 
 def test_what_conditions_they_ask_for():
@@ -306,7 +306,7 @@ def test_units_stand_out_from_pairs_of_unrelated_videos(tmp_path):
 def test_few_videos_give_no_numbers(tmp_path):
     scores = scored(stored(tmp_path, table(2)))
     assert scores.layers[["score", "share"]].isna().all(axis=None)
-    assert "copula_mi is a covariance over videos: 3 are needed, there are 2, so it is undefined." in scores.warnings
+    assert "copula_mi is a covariance over videos, so it is undefined: 3 or more are needed. Got 2." in scores.warnings
 
 
 @pytest.mark.parametrize(

@@ -137,7 +137,7 @@ def test_every_column_equals_a_slow_derivation(tmp_path, small_blocks):
         assert table["class"].tolist() == classes[0].tolist()
         same = [np.mean([row[i] == classes[0, i] for row in classes[1:26]]) for i in range(x.shape[1])]
         np.testing.assert_allclose(table["stability"], same)
-        assert f"Stage {stage}: 1 of {x.shape[1]} units are dead (they never vary)." in scores.warnings
+        assert f"Stage {stage}: 1 of {x.shape[1]} units is dead (it never varies)." in scores.warnings
 
 
 def test_a_stage_of_real_size_has_several_blocks_and_every_unit_counts_once(tmp_path, monkeypatch):
@@ -272,7 +272,7 @@ def test_a_video_that_gives_what_is_not_finite_is_left_out_whole(tmp_path, small
     pd.testing.assert_frame_equal(found.layers[found.layers["stage"] == "bad"], without.layers, rtol=1e-9)
     pd.testing.assert_frame_equal(found.units[found.units["stage"] == "bad"], without.units, rtol=1e-9)
     assert found.layers["videos"].tolist() == [5] * 3 + [6] * 3
-    assert "Stage bad: 1 videos give NaN or infinite activations and are left out." in found.warnings
+    assert "Stage bad: 1 video gives NaN or infinite activations and is left out." in found.warnings
 
 
 def test_a_stage_that_never_gives_numbers_is_named(tmp_path):
@@ -394,8 +394,7 @@ def test_a_stage_with_one_or_two_videos_left_has_no_intervals(tmp_path):
         "good": False,
     }
     assert (
-        "Stage bad: 1 videos give NaN or infinite activations and are left out. "
-        "The 2 that remain are too few for intervals."
+        "Stage bad: 1 video gives NaN or infinite activations and is left out. Too few remain for intervals: 2."
     ) in scores.warnings
 
 

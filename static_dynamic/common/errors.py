@@ -62,6 +62,16 @@ def unknown(kind: str, given: object, allowed: Iterable[str], where: str = "") -
     return UserError(f"Unknown {kind} {str(given)!r}{place}.{nearest} Allowed: {', '.join(names) or 'none'}.")
 
 
+def counted(count: int, one: str, more: str) -> str:
+    """A number with the words for one, or for several.
+
+    Example:
+        >>> counted(1, "video gives", "videos give"), counted(2, "video gives", "videos give")
+        ('1 video gives', '2 videos give')
+    """
+    return f"{count} {one if count == 1 else more}"
+
+
 def reason(error: BaseException) -> str:
     """What an exception says, in one line; of one that is not a user's slip, with its type.
 

@@ -151,6 +151,10 @@ class Estimator(ABC):
         """Class of every unit from its numbers, ``(…, Q, U)`` → ``(…, U)``; only where there are classes."""
         raise NotImplementedError
 
+    def doubts(self, plan: Plan) -> list[str]:
+        """What a reader must know of how it reads a design: what it would rather have had."""
+        return []
+
     def remarks(self, units: Array, videos: int) -> list[str]:
         """What a reader must know of the numbers of a stage.
 
@@ -194,9 +198,10 @@ class TablePlan:
 
 @dataclass(frozen=True, kw_only=True)
 class CellPlan(TablePlan):
-    """The plan of a `CellEstimator`."""
+    """The plan of a `CellEstimator`, which compares these cells."""
 
     estimator: "CellEstimator"
+    cells: Sequence[Cell] = ()
 
     @property
     def quantities(self) -> Sequence[str]:
@@ -279,4 +284,5 @@ class CellEstimator(Estimator):
             table=design.table(cells, self.name),
             contrasts=self.contrasts(cells),
             incomplete=design.incomplete(cells),
+            cells=cells,
         )

@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from static_dynamic.estimators.base import CellEstimator, Classes, Estimates
+from static_dynamic.estimators.base import CellEstimator, CellPlan, Classes, Estimates, Plan
 from static_dynamic.estimators.design import Design
 from static_dynamic.estimators.registry import estimator
 from static_dynamic.functional.contrasts import Array, Contrast
@@ -63,6 +63,19 @@ class NeedsMotion(CellEstimator):
         wanted = [self._cells(style) for style in styles]
         found = [cells[:n] for n in (4, 2) for cells in wanted if design.has(cells[:n])]
         return found[0] if found else wanted[0]
+
+    def doubts(self, plan: Plan) -> list[str]:
+        """Where there are no original videos, or no replicates."""
+        said = []
+        cells = plan.cells if isinstance(plan, CellPlan) else ()
+        if cells and not self.style and cells[0].style != ORIGINAL:
+            said.append(f"it compares clips in the style {cells[0].style!r}, since there are no original videos.")
+        if len(cells) == 2:
+            said.append(
+                f"there are no replicates, so noise counts as {self.quantities[0]}, and the reliability is 100 % "
+                "whatever the noise. `measure` shows the replicates that it needs."
+            )
+        return said
 
     def _cells(self, style: str) -> list[Cell]:
         return [Cell(style, order, replicate) for replicate in (0, 1) for order in (INTACT, self.order)]

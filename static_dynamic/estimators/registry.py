@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, is_dataclass
 from typing import Any, TypeVar, overload
 
-from static_dynamic.common.errors import UserError
+from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.registry import Registry
 from static_dynamic.estimators.base import Estimator
 
@@ -63,7 +63,7 @@ def find_estimators(wanted: str | Estimator | Iterable[str | Estimator] | None) 
     wanted = HEADLINE if wanted is None else wanted
     given = tuple(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else (wanted,)
     names = [name for each in given for name in (each.split(",") if isinstance(each, str) else [each])]
-    found = tuple(_find(name) for name in names)
+    found = tuple(_find(name) for name in names if not isinstance(name, str) or name.strip())
     repeated = {one.name for i, one in enumerate(found) if one.name in [other.name for other in found[:i]]}
     if repeated or not found:
         raise UserError(
@@ -80,7 +80,10 @@ def _find(wanted: object) -> Estimator:
     if isinstance(wanted, type) and issubclass(wanted, Estimator):
         return wanted()
     if isinstance(wanted, str):
-        return registered[wanted.strip()].function()
+        known = estimators()
+        if (name := wanted.strip()) not in known:
+            raise unknown("estimator", name, known)
+        return known[name]()
     raise UserError(f"An estimator is a name or an Estimator. Got {wanted!r:.80}.")
 
 

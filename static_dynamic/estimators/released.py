@@ -130,6 +130,8 @@ class Released(Estimator):
         ]
         if not wanted:
             design.table([Cell(style, order) for style in design.styles for order in design.orders], self.name)
+        lacking = _incomplete(wanted)
+        wanted = [key for key in wanted if key.video not in lacking]
         labels = {video: record.get("label") for video, record in design.records.items()}
         pairs = make_pairs(wanted, design.rule, labels, {video: design.sequence(video) for video in design.videos})
         rows = np.array([design.row[key] for key in wanted], np.intp)
@@ -141,7 +143,8 @@ class Released(Estimator):
             )
         sequences = list(dict.fromkeys(design.sequence(key.video) for key in wanted))
         used, number = np.unique(kept.video, return_inverse=True)
-        return PairPlan(design, kept._replace(video=number), tuple(sequences[i] for i in used))
+        names = tuple(sequences[i] for i in used)
+        return PairPlan(design.without(lacking), kept._replace(video=number), names, lacking)
 
     def layer(self, ratios: Array, units: int) -> dict[str, Array]:
         """Scores and their softmax."""
@@ -155,6 +158,15 @@ class Released(Estimator):
     def classify(self, units: Array) -> Classes:
         """See :func:`static_dynamic.functional.classify_units`."""
         return classify_units(units, self.threshold)
+
+
+def _incomplete(variants: Sequence[Variant]) -> list[str]:
+    """Videos that are not there in every condition in which others are; none where all lack some."""
+    cells: dict[str, set[Cell]] = {}
+    for key in variants:
+        cells.setdefault(key.video, set()).add(key.cell)
+    most = max(cells.values(), key=len, default=set())
+    return [video for video, there in cells.items() if not there >= most]
 
 
 def _weights(pairs: Pairs, variants: Sequence[Variant], design: Design) -> Array:
