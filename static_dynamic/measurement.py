@@ -37,7 +37,7 @@ from static_dynamic.scoring import Scoring, check_plans, score_store
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import left_out_of, unused
 from static_dynamic.store import STUDY, Store
-from static_dynamic.twins import beside_twins, score_twins, silent_twins, twin_folder, twin_subjects
+from static_dynamic.twins import beside_twins, limited, score_twins, silent_twins, twin_folder, twin_subjects
 from static_dynamic.variants import Conditions, describe_video, union
 
 UNEVEN = 1.5
@@ -169,7 +169,7 @@ def measure(
         "notes": notes,
     }
     warnings = [*notes, *scores.warnings, *silent_twins(scores.layers, compared, len(random))]
-    layers = beside_twins(scores.layers, compared, [one.name for one in chosen_estimators if one.bounded])
+    layers = beside_twins(scores.layers, compared, limited(chosen_estimators))
     return Result(layers, scores.units, manifest, warnings, quality, scores.samples, compared if random else None)
 
 

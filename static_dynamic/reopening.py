@@ -14,7 +14,7 @@ from static_dynamic.estimators.registry import describe_estimator, find_estimato
 from static_dynamic.results import MEASUREMENT, Result, load
 from static_dynamic.scoring import Scoring, score_store
 from static_dynamic.store import STUDY, Store
-from static_dynamic.twins import beside_twins, score_twins, silent_twins, twin_stores
+from static_dynamic.twins import beside_twins, limited, score_twins, silent_twins, twin_stores
 
 STORE = "store"
 """The folder of a run in which its activations are."""
@@ -91,7 +91,7 @@ class Run:
         }
         quality = self.store.judgements()
         return Result(
-            beside_twins(scores.layers, twins, [one.name for one in chosen if one.bounded]),
+            beside_twins(scores.layers, twins, limited(chosen)),
             scores.units,
             manifest,
             [*before.get("notes", []), *self._unfinished(), *scores.warnings, *silent],

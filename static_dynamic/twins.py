@@ -1,6 +1,6 @@
 """Beside every number, what untrained networks of the same architecture give: collected, scored, set side by side."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -124,7 +124,15 @@ def silent_twins(layers: pd.DataFrame, twins: pd.DataFrame, count: int) -> list[
     return said
 
 
-def beside_twins(layers: pd.DataFrame, twins: pd.DataFrame, bounded: Collection[str] = ()) -> pd.DataFrame:
+def limited(estimators: Iterable[Estimator]) -> dict[str, tuple[float, float]]:
+    """Estimator → least and largest value that its number can have, of those that have such."""
+    found = {one.name: (0.0, 100.0) if one.bounded else one.limits.get(one.column) for one in estimators}
+    return {name: ends for name, ends in found.items() if ends is not None}
+
+
+def beside_twins(
+    layers: pd.DataFrame, twins: pd.DataFrame, limits: Mapping[str, tuple[float, float]] | None = None
+) -> pd.DataFrame:
     """The layer table with ``twin``, the mean over the twins, and ``twin_low`` and ``twin_high``, ends of their spread.
 
         mean ± t(k - 1) · sd · √(1 + 1 / k)
@@ -135,7 +143,7 @@ def beside_twins(layers: pd.DataFrame, twins: pd.DataFrame, bounded: Collection[
     Args:
         layers: The layer table.
         twins: Numbers of twins, see `score_twins`.
-        bounded: Estimators whose numbers lie in 0..100: so do the ends.
+        limits: Estimator → least and largest value that there can be, see `limited`: the ends are cut there.
     """
     defined = twins.dropna(subset="value")
     spread = [_spread(values["value"].to_numpy(float)) for _, values in defined.groupby(KEY, sort=False)]
@@ -143,8 +151,9 @@ def beside_twins(layers: pd.DataFrame, twins: pd.DataFrame, bounded: Collection[
     ends = pd.DataFrame(spread, columns=["twin", "twin_low", "twin_high"], dtype="float64")
     table = pd.DataFrame(keys, columns=KEY).join(ends)
     merged = layers.merge(table, how="left", on=KEY)
-    within, ends = merged["estimator"].isin(bounded), ["twin_low", "twin_high"]
-    merged.loc[within, ends] = merged.loc[within, ends].clip(0, 100)
+    for name, (least, largest) in (limits or {}).items():
+        within = merged["estimator"] == name, ["twin_low", "twin_high"]
+        merged.loc[within] = merged.loc[within].clip(least, largest)
     return merged
 
 

@@ -100,3 +100,21 @@ def test_names_of_estimators_may_be_empty_but_not_all():
             find_estimators(nothing)
     with pytest.raises(UserError, match=r"Unknown estimator 'nope'\. Allowed: needs_motion, needs_order"):
         find_estimators("nope")
+
+
+def test_ends_of_intervals_stay_where_numbers_can_be(tmp_path):
+    """Three styles of which one is unlike the others, over few videos: the widest interval that there can be."""
+    styles = ("ink", "chalk", "neon")
+    variants = variants_of(VIDEOS[:3], [Cell(style, order) for style, order in product(styles, ORDERS)])
+    g = np.random.default_rng(3)
+    x = g.normal(size=(len(variants), 4)) + 9 * np.array([key.style == "neon" for key in variants])[:, None]
+    store = make_store(tmp_path, variants, x, styles=styles, orders=ORDERS)
+    scoring = Scoring(replicates=5, nulls=0, interval="styles")
+    layers = score_store(store, scoring, find_estimators("released,pearson_within")).layers.set_index("estimator")
+    share, score = layers.loc["released"], layers.loc["pearson_within"]
+    assert share["share_low"].min() == 0
+    assert share["share_high"].max() <= 100
+    assert (share["share_low"] <= share["share"]).all()
+    assert share["score_high"].max() > 1, "a score of the released measure has no limits"
+    assert score["score_low"].min() == -1
+    assert score["score_high"].max() <= 1

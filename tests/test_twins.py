@@ -13,8 +13,9 @@ from torch import nn
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import derive_seed
+from static_dynamic.estimators.registry import find_estimators
 from static_dynamic.network.twins import has_batch_statistics, make_twins, reset, set_batch_statistics
-from static_dynamic.twins import KEY, beside_twins, silent_twins
+from static_dynamic.twins import KEY, beside_twins, limited, silent_twins
 
 
 class Attention(nn.Module):
@@ -246,13 +247,18 @@ def test_a_further_twin_lies_there_in_95_of_100_cases():
 
 def test_shares_of_a_bounded_estimator_stay_between_0_and_100():
     values = twin_table([[1.0, 1.0, 99.0], [9.0, 9.0, 90.0]])
-    found = beside_twins(layer_table(share=50.0), values, ["mine"])
+    found = beside_twins(layer_table(share=50.0), values, {"mine": (0.0, 100.0)})
     assert found["twin_low"].tolist()[:2] == [0, 0]
     assert found["twin_high"][2] == 100
-    for bounded in ([], ["other"]):
-        found = beside_twins(layer_table(share=50.0), values, bounded)
+    for limits in ({}, None, {"other": (0.0, 100.0)}):
+        found = beside_twins(layer_table(share=50.0), values, limits)
         assert found["twin_low"][0] < 0
         assert found["twin_high"][2] > 100
+
+
+def test_numbers_of_which_estimators_are_limited():
+    found = limited(find_estimators("needs_motion,four_pair,gaussian_mi,pearson_within,released"))
+    assert found == {"needs_motion": (0, 100), "pearson_within": (-1, 1), "released": (0, 100)}
 
 
 def test_one_twin_has_no_spread_and_none_has_nothing():

@@ -94,6 +94,7 @@ class Estimator(ABC):
         summary: What it says, in one sentence.
         scale: ``percent`` where a layer's number is a share, else the unit of measurement.
         bounded: Whether its numbers lie in 0..1: their intervals then do, too.
+        limits: Column of the layer table → least and largest value that there can be: ends of intervals are cut there.
         of_units: Quantities that units have of their own.
         tested: Quantities that pairs of unrelated videos can have by chance.
         classes: Classes of units; none if it has none.
@@ -106,6 +107,7 @@ class Estimator(ABC):
     summary: ClassVar[str]
     scale: ClassVar[Scale] = "percent"
     bounded: ClassVar[bool] = False
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {}
     of_units: ClassVar[tuple[str, ...]]
     tested: ClassVar[tuple[str, ...]] = ()
     classes: ClassVar[tuple[str, ...]] = ()

@@ -223,7 +223,8 @@ class Scorer:
         for name, values in sample.layer.items():
             scale = 100 if name == "share" else 1
             ends = self._interval(values / scale, sample.fewer_styles.get(name, np.empty(0)) / scale)
-            table |= {name: values[0], f"{name}_low": scale * ends[0], f"{name}_high": scale * ends[1]}
+            low, high = (np.clip(scale * end, *estimator.limits.get(name, (-np.inf, np.inf))) for end in ends)
+            table |= {name: values[0], f"{name}_low": low, f"{name}_high": high}
         table |= estimator.published(ratios[0], units)
         tested = np.array([name in estimator.tested for name in self.plan.quantities])
         if null:

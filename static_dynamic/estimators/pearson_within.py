@@ -1,6 +1,8 @@
 """Pearson's correlation of the clips of a pair, centred per condition."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
@@ -29,6 +31,7 @@ class PearsonWithin(PairwiseEstimator):
         "correlation over videos."
     )
     scale = "correlation"
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {"score": (-1.0, 1.0)}
     classes = UNIT_CLASSES
 
     def __post_init__(self) -> None:

@@ -1,7 +1,8 @@
 """The measure of the published code, for comparison with the paper."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +114,7 @@ class Released(Estimator):
         "The published score: how little the response to a video changes with its style (dynamic) or order (static)."
     )
     of_units = tested = ("dynamic", "static")
+    limits: ClassVar[Mapping[str, tuple[float, float]]] = {"share": (0.0, 100.0)}
     over_styles = True
     classes = UNIT_CLASSES
 
