@@ -17,7 +17,7 @@ from static_dynamic.collect import Judge, Study, collect
 from static_dynamic.common.compute import Compute
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.progress import OnDone, untold
-from static_dynamic.common.runs import alone_in
+from static_dynamic.common.runs import START_OVER, alone_in
 from static_dynamic.estimators.base import Estimator
 from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.estimators.registry import describe_estimator, find_estimators
@@ -38,10 +38,12 @@ from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import left_out_of, unused
 from static_dynamic.store import STUDY, Store
 from static_dynamic.twins import beside_twins, limited, score_twins, silent_twins, twin_folder, twin_subjects
-from static_dynamic.variants import Conditions, describe_video, union
+from static_dynamic.variants import Cell, Conditions, describe_video, union
 
 UNEVEN = 1.5
 """Ratio of the longest to the shortest time that clips span above which a result warns."""
+MOST = 3
+"""Conditions that a message names."""
 VERSIONED = (
     "static-dynamic",
     "torch",
@@ -142,6 +144,8 @@ def measure(
     with ExitStack() as stack:
         folder = Path(store or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
         stack.enter_context(alone_in(folder, STUDY))
+        if resume:
+            _check_clips(folder, described)
         activations = Store(folder, described, resume)
         for number in range(1, len(random) + 1):  # what fails before the first video leaves nothing
             stack.enter_context(alone_in(twin_folder(folder, number), STUDY))
@@ -171,6 +175,34 @@ def measure(
     warnings = [*notes, *scores.warnings, *silent_twins(scores.layers, compared, len(random))]
     layers = beside_twins(scores.layers, compared, limited(chosen_estimators))
     return Result(layers, scores.units, manifest, warnings, quality, scores.samples, compared if random else None)
+
+
+def _check_clips(folder: Path, described: Mapping[str, Any]) -> None:
+    """Raise if a store differs from a study in nothing but the conditions that its estimators need."""
+    there, here = STUDY.read(folder), STUDY.full(described)
+    if there is None or not STUDY.owned(folder):
+        return
+    if any(there.get(name) != here.get(name) for name in {*there, *here} - {"cells"}):
+        return  # the store names the difference
+    shown, needed = _cells_of(there), _cells_of(here)
+    if shown == needed:
+        return
+    if lacking := [cell for cell in needed if cell not in shown]:
+        some = "; ".join(map(str, lacking[:MOST])) + (" …" if len(lacking) > MOST else "")
+        raise UserError(
+            f"{folder} holds the clips of other estimators: it lacks {len(lacking)} of the {len(needed)} conditions "
+            f"that these need ({some}). Choose another place, or {START_OVER}."
+        )
+    raise UserError(
+        f"{folder} holds every clip that these estimators need, and more: score it as it is, with `python main.py "
+        f"score RUN --estimators NAMES`. Otherwise choose another place, or {START_OVER}."
+    )
+
+
+def _cells_of(study: Mapping[str, Any]) -> list[Cell]:
+    """The conditions under which a study shows its videos; every style in every order, unless it says otherwise."""
+    crossed = [(style, order) for style in study["styles"] for order in study["orders"]]
+    return [Cell(*cell) for cell in study.get("cells") or crossed]
 
 
 def versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import is_dataclass, replace
 from math import ceil, isfinite
+from numbers import Real
 
 import numpy as np
 import pandas as pd
@@ -31,8 +32,8 @@ def needed(result: Result, points: float = 2.0, estimator: str | None = None) ->
     Raises:
         UserError: If ``points`` is not positive, or the estimator is not there.
     """
-    if not points > 0:
-        raise UserError(f"The 'points' must be positive. Got {points}.")
+    if not isinstance(points, Real) or not points > 0:
+        raise UserError(f"The 'points' must be a positive number. Got {points!r:.80}.")
     described = result.described(estimator)
     name, column = described["name"], described["column"]
     rows = []
@@ -82,18 +83,23 @@ def sweep(result: Result, option: str, values: Iterable[float], estimator: str |
         One row per stage and value.
 
     Raises:
-        UserError: If the estimator has no such option, or the result holds no samples.
+        UserError: If the estimator has no such border, a value does not fit, or the result holds no samples.
 
     Example:
         >>> sweep(result, "threshold", [0.3, 0.5, 0.7], "released")  # doctest: +SKIP
     """
     described = result.described(estimator)
     (one,) = find_estimators(described["name"])
-    if not is_dataclass(one) or option not in described["options"]:
-        raise unknown(f"option of {one.name}", option, described["options"])
+    borders = [
+        name for name, value in described["options"].items() if isinstance(value, Real) and not isinstance(value, bool)
+    ]
+    if not is_dataclass(one) or option not in borders:
+        raise unknown(f"border of {one.name}", option, borders)
     one = type(one)(**described["options"])
     rows = []
     for value in values:
+        if not isinstance(value, Real):
+            raise UserError(f"The border {option!r} must be a number. Got {value!r:.80}.")
         changed = replace(one, **{option: value})
         for stage in result.stages:
             if (sample := result.samples.get((one.name, stage))) is None:

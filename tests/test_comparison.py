@@ -1,5 +1,6 @@
 """Two measurements side by side, planning from a run, and intervals that cover styles: each derived a second time."""
 
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -234,7 +235,7 @@ def test_needed_videos_follow_from_the_width_of_the_interval(runs):
     expected = np.maximum(3, np.ceil(16 * (reach / 1.5) ** 2)).astype(int)
     assert found["videos"].tolist() == [str(n) for n in expected]
     assert sd.needed(result, 0.75, "released")["styles"].astype(int).gt(found["styles"].astype(int)).all()
-    with pytest.raises(sd.UserError, match=r"'points' must be positive\. Got 0"):
+    with pytest.raises(sd.UserError, match=r"'points' must be a positive number\. Got 0"):
         sd.needed(result, 0)
 
 
@@ -252,6 +253,35 @@ def test_a_sweep_classifies_the_same_numbers_at_other_borders(runs):
     np.testing.assert_allclose(found[found["value"] == 0.5][list(NeedsMotion.classes)], changed)
     with pytest.raises(sd.UserError, match="Nearest: motion"):
         sd.sweep(result, "motoin", [0.5])
+
+
+def test_slips_in_planning_are_one_line(runs):
+    result = sd.load(runs / "seed0")
+    for points in (0, -1, np.nan, "2", None):
+        with pytest.raises(sd.UserError, match="must be a positive number"):
+            sd.needed(result, points)
+    with pytest.raises(
+        sd.UserError, match=r"Unknown border of needs_motion 'style'\. Allowed: still, motion, reliable"
+    ):
+        sd.sweep(result, "style", ["original"])
+    with pytest.raises(sd.UserError, match=r"The border 'motion' must be a number\. Got 'much'"):
+        sd.sweep(result, "motion", ["much"])
+    with pytest.raises(sd.UserError, match="holds no numbers of units to classify again"):
+        sd.sweep(replace(result, samples={}), "motion", [0.5])
+    assert sd.needed(replace(result, samples={}))["videos"].tolist() == sd.needed(result)["videos"].tolist()
+
+
+@pytest.mark.parametrize("length", [0, 100, -10])
+def test_resamples_that_are_not_whole_are_one_line_with_a_remedy(runs, tmp_path, length):
+    folder = shutil.copytree(runs / "seed0", tmp_path / "run")
+    path = folder / "samples.safetensors"
+    path.write_bytes(path.read_bytes()[:length])
+    with pytest.raises(sd.UserError, match="the numbers on resamples cannot be read") as error:
+        sd.load(folder)
+    assert "`python main.py score RUN`" in str(error.value)
+    assert "\n" not in str(error.value)
+    sd.score(folder, "released").save(folder)
+    assert sd.load(folder).samples
 
 
 # ---------------------------------------------------------------- styles

@@ -442,5 +442,5 @@ def test_a_file_that_holds_no_samples_says_so():
         save({}, {"samples": "[1]"}),
         b"\2" + bytes(7) + b"[]",
     ):
-        with pytest.raises(ValueError, match="the samples cannot be read"):
+        with pytest.raises(ValueError, match="the numbers on resamples cannot be read"):
             read_samples(content)

@@ -233,3 +233,35 @@ def test_a_twin_with_other_units_is_refused(tmp_path, there):
 def test_a_model_without_numbers_is_one_line(twins):
     with pytest.raises(sd.UserError, match="on the device 'meta', where they hold no numbers"):
         sd.measure(Normed().to("meta"), "synthetic:3", NORMED, recipe=SMALL, twins=twins)
+
+
+# --- other estimators on a store -----------------------------------------------------------------------------------
+
+
+def test_a_store_of_other_estimators_says_which_clips_it_lacks_or_that_it_can_be_scored(tmp_path):
+    options = {"styles": ("1", "2"), "store": tmp_path}
+    measure(estimators="released", **options)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(sd.UserError) as error:
+        measure(estimators="released,needs_motion", **options)
+    assert "it lacks 4 of the 8 conditions that these need (original, intact; original, freeze; " in str(error.value)
+    assert "resume=False" in str(error.value)
+    assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert measure(estimators="released,gaussian_mi", **options).estimators == ["released", "gaussian_mi"]
+    measure(estimators="released,needs_motion", resume=False, **options)
+    with pytest.raises(sd.UserError, match=r"holds every clip that these estimators need, and more: score it"):
+        measure(estimators="needs_motion", **options)
+    with pytest.raises(sd.UserError, match="seed is 0 there, 1 here"):
+        measure(estimators="needs_motion", seed=1, **options)
+
+
+def test_more_or_fewer_twins_use_the_store_that_is_there(tmp_path):
+    options = {"recipe": RECIPE, "styles": ("1", "2"), "store": tmp_path}
+    stamps = {}
+    for twins in (2, 1, 4, 0):
+        result = sd.measure(PlantedModel(), PlantedVideos(), STAGES, twins=twins, **options)
+        assert (0 if result.twins is None else result.twins["twin"].nunique()) == twins
+        now = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.parquet")}
+        assert stamps.items() <= now.items()
+        stamps = now
+    assert {path.parent.name for path in stamps} == {tmp_path.name, *(f"twin-{number}" for number in range(1, 5))}

@@ -43,4 +43,6 @@ def read_samples(content: bytes) -> dict[tuple[str, str], Sample]:
             found[estimator, stage] = Sample(tuple(videos), replicates, layer, units, fewer)
         return found
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"the samples cannot be read ({error})") from None
+        raise ValueError(
+            f"the numbers on resamples cannot be read ({error}). Score the store again: `python main.py score RUN`"
+        ) from None
