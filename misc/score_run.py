@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.commands import Parser, as_flags, command
 from static_dynamic.common.plugins import add_plugin_option, import_plugins
 from static_dynamic.scoring import INTERVALS
 
@@ -55,7 +55,7 @@ def show(arguments: Sequence[str]) -> None:
         print(f"\n{estimator}: {result.described(estimator)['summary']}")
         print(result.shares(estimator).round(1).to_string())
     for warning in result.warnings:
-        print(f"Note: {warning}")
+        print(f"Note: {as_flags(warning)}")
     print(f"Tables, pictures and report.html: {folder}/")
 
 

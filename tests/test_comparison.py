@@ -261,7 +261,8 @@ def test_slips_in_planning_are_one_line(runs):
         with pytest.raises(sd.UserError, match="must be a positive number"):
             sd.needed(result, points)
     with pytest.raises(
-        sd.UserError, match=r"Unknown border of needs_motion 'style'\. Allowed: still, motion, reliable"
+        sd.UserError,
+        match=r"Unknown border of needs_motion 'style'\. Nearest: still\. Allowed: still, motion, reliable",
     ):
         sd.sweep(result, "style", ["original"])
     with pytest.raises(sd.UserError, match=r"The border 'motion' must be a number\. Got 'much'"):

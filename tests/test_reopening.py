@@ -205,3 +205,11 @@ def test_slips_are_one_line_and_change_nothing(measured, tmp_path, capsys, argum
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert before == {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+
+
+def test_the_command_repeats_the_notes_of_the_run_as_flags(measured, tmp_path, capsys):
+    folder = copied(measured, tmp_path)
+    run = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**run, "notes": ["No `checkpoint=FILE`: random weights."]}))
+    score_run.show([str(folder), "--estimators", "released"])
+    assert "Note: No --checkpoint FILE: random weights." in capsys.readouterr().out

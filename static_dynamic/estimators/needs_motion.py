@@ -69,11 +69,13 @@ class NeedsMotion(CellEstimator):
         said = []
         cells = plan.cells if isinstance(plan, CellPlan) else ()
         if cells and not self.style and cells[0].style != ORIGINAL:
-            said.append(f"it compares clips in the style {cells[0].style!r}, since there are no original videos.")
+            said.append(
+                f"it compares clips in the style {cells[0].style!r}, since there are none of the original videos."
+            )
         if len(cells) == 2:
             said.append(
                 f"there are no replicates, so noise counts as {self.quantities[0]}, and the reliability is 100 % "
-                "whatever the noise. `measure` shows the replicates that it needs."
+                f"whatever the noise. Measure with `estimators={self.name!r}` to have them."
             )
         return said
 
