@@ -101,7 +101,7 @@ def sweep(result: Result, option: str, values: Iterable[float], estimator: str |
         if not isinstance(value, Real):
             raise UserError(f"The border {option!r} must be a number. Got {value!r:.80}.")
         changed = replace(one, **{option: value})
-        for stage in result.stages:
+        for stage in dict.fromkeys(result.layer(one.name)["stage"]):
             if (sample := result.samples.get((one.name, stage))) is None:
                 raise UserError("This result holds no numbers of units to classify again: score its store again.")
             classes = changed.classify(sample.units[0].astype(np.float64))

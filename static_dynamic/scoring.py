@@ -99,7 +99,11 @@ def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator])
         warnings += _left_out(stage, broken, design)
         sound = design.without(broken)
         for one in estimators if sound.row else ():
-            plan = one.plan(sound) if broken else plans[one.name]
+            try:
+                plan = one.plan(sound) if broken else plans[one.name]
+            except UserError as error:  # too little is left in this stage; others have all
+                warnings.append(f"Stage {stage}: {error}")
+                continue
             fewer = one.without_a_style(sound)
             numbers = Scorer(one, plan, scoring.resampling, fewer).numbers(store, stage, units)
             found[one.name, stage] = numbers

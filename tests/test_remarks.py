@@ -4,6 +4,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import torch
 from stores import make_store, variants_of
 
 from static_dynamic.common.errors import UserError
@@ -118,3 +119,25 @@ def test_ends_of_intervals_stay_where_numbers_can_be(tmp_path):
     assert share["score_high"].max() > 1, "a score of the released measure has no limits"
     assert score["score_low"].min() == -1
     assert score["score_high"].max() <= 1
+
+
+def test_an_estimator_that_a_stage_has_too_little_for_is_left_out_there(tmp_path):
+    """One broken video takes the only block that is whole; other stages and estimators keep their numbers."""
+    levels = list(product("ab", "xy", range(2)))
+    videos = [f"{a}{m}{draw}" for a, m, draw in levels]
+    records = {
+        video: {"factors": {"block": "0", "appearance": a, "motion": m}}
+        for video, (a, m, _) in zip(videos, levels, strict=True)
+    }
+    variants = variants_of(videos, CROSSED)
+    x = np.random.default_rng(0).normal(size=(len(variants), 3)).astype(np.float32)
+    broken = x.copy()
+    broken[0] = np.nan
+    told = [{"video": name, "label": None, "problem": None, **records[name]} for name in videos]
+    study = {"stages": {"good": [], "bad": []}, "styles": STYLES, "orders": ORDERS}
+    store = Store(tmp_path, study)
+    store.write(0, variants, {"good": torch.from_numpy(x), "bad": torch.from_numpy(broken)}, told)
+    scores = score_store(store, QUICK, find_estimators("factorial_shares,released"))
+    there = set(zip(scores.layers["estimator"], scores.layers["stage"], strict=True))
+    assert there == {("factorial_shares", "good"), ("released", "good"), ("released", "bad")}
+    assert any(line.startswith("Stage bad: factorial_shares needs blocks in which") for line in scores.warnings)
