@@ -62,7 +62,9 @@ class Result:
     @property
     def estimators(self) -> list[str]:
         """Estimators, the headline first."""
-        return in_order(self.layers, "estimator")
+        asked = [one["name"] for one in self.manifest.get("estimators", [])]
+        place = {name: number for number, name in enumerate(asked)}
+        return sorted(in_order(self.layers, "estimator"), key=lambda name: place.get(name, len(place)))
 
     @property
     def headline(self) -> str:

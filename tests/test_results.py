@@ -160,6 +160,13 @@ def test_a_class_that_is_not_named_counts_too(several):
     assert several.classes("released").loc["a", "odd"] == 100
 
 
+def test_the_headline_is_what_was_asked_for_first_though_a_stage_lacks_it(several):
+    asked = [{"name": name} for name in several.estimators]
+    later = several.layers.iloc[::-1]  # as if the first stage had no numbers of the headline
+    assert Result(later, several.units, {"estimators": asked}).estimators == several.estimators
+    assert Result(later, several.units).headline != several.headline
+
+
 # --- results of format 1 -----------------------------------------------------------------------------------------
 
 
