@@ -137,7 +137,7 @@ def test_a_model_that_cannot_be_copied_or_reset_costs_one_line():
         twins, (note,) = make_twins(model, 2)
         assert twins == []
         assert why in note
-        assert note.endswith("Give a function that makes the model with fresh weights: `untrained=build`.")
+        assert note.endswith("In Python, measure takes a function that builds the model with fresh weights: untrained.")
         assert "\n" not in note
 
 
