@@ -14,7 +14,14 @@ from static_dynamic.estimators.base import Estimator
 from static_dynamic.media.clip import INTACT
 from static_dynamic.media.inputs import Inputs
 from static_dynamic.network.fingerprint import weights_digest
-from static_dynamic.network.twins import TWIN, WITHOUT, Twin, has_batch_statistics, set_batch_statistics
+from static_dynamic.network.twins import (
+    TWIN,
+    WITHOUT,
+    Twin,
+    has_batch_statistics,
+    has_seen_batches,
+    set_batch_statistics,
+)
 from static_dynamic.scoring import Scoring, score_store
 from static_dynamic.store import STUDY, Store
 from static_dynamic.variants import PreparedVideo, stack
@@ -29,6 +36,9 @@ CONFIDENCE = 0.95
 
 def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: bool) -> list[Subject]:
     """Twins that are ready to be shown the study's clips, each with a store within that of the study.
+
+    Their statistics of batch normalisation are set on the clips, as those of the model were set on what it has seen; if
+    the model has seen nothing, neither do they.
 
     Raises:
         UserError: If a twin has not the modules of the model, or its store belongs to another study.
@@ -45,7 +55,7 @@ def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: boo
         for subject in subjects
         if has_batch_statistics(subject.recorder.model) and not all(subject.store.has(shard) for shard in shards)
     ]
-    if waiting:
+    if waiting and has_seen_batches(study.recorder.model):
         clips = list(_clips(study))
         device = pick_device(study.compute.device)
         for model in waiting:

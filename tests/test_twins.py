@@ -9,12 +9,21 @@ import pandas as pd
 import pytest
 import scipy.stats
 import torch
+from planted import RECIPE, PlantedModel, PlantedVideos
 from torch import nn
 
+import static_dynamic as sd
+from static_dynamic import twins as twins_module
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import derive_seed
 from static_dynamic.estimators.registry import find_estimators
-from static_dynamic.network.twins import has_batch_statistics, make_twins, reset, set_batch_statistics
+from static_dynamic.network.twins import (
+    has_batch_statistics,
+    has_seen_batches,
+    make_twins,
+    reset,
+    set_batch_statistics,
+)
 from static_dynamic.twins import KEY, beside_twins, limited, silent_twins
 
 
@@ -209,6 +218,30 @@ def test_batch_statistics_are_those_of_the_clips():
     assert model[0].momentum == 0.3
     assert [module.training for module in model] == [True] * 3
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before.parameters(), strict=True))
+
+
+class Normed(PlantedModel):
+    """The planted model, its frames normalised by statistics of batches."""
+
+    def __init__(self, mean=0.0):
+        super().__init__()
+        self.norm = nn.BatchNorm3d(2)
+        self.norm.running_mean += mean
+
+    def forward(self, clip):
+        self.norm(self.frames(clip))
+        return self.units(clip)
+
+
+@pytest.mark.parametrize(("mean", "set_on_clips"), [(0.0, False), (0.5, True)])
+def test_statistics_of_twins_are_set_if_those_of_the_model_were(mean, set_on_clips, monkeypatch):
+    calls = []
+    monkeypatch.setattr(twins_module, "set_batch_statistics", lambda model, clips: calls.append(len(clips)))
+    model = Normed(mean)
+    assert has_seen_batches(model) == set_on_clips
+    stages = {"norm": ("norm", "N C T H W")}
+    sd.measure(model, PlantedVideos(4), stages, recipe=RECIPE, styles=("1", "2"), estimators="released", twins=2)
+    assert calls == ([1, 1] if set_on_clips else [])
 
 
 def layer_table(**columns):

@@ -145,6 +145,15 @@ def has_batch_statistics(model: nn.Module) -> bool:
     return any(_keeps_statistics(module) for module in model.modules())
 
 
+def has_seen_batches(model: nn.Module) -> bool:
+    """Whether the statistics of any batch normalisation are others than mean 0 and variance 1, with which it begins."""
+    return any(
+        bool(module.running_mean.any()) or bool((module.running_var - 1).any())
+        for module in model.modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None and module.running_var is not None
+    )
+
+
 def set_batch_statistics(model: nn.Module, clips: Iterable[Inputs]) -> None:
     """Set the statistics of batch normalisation to those of some clips; nothing else of the model changes.
 
