@@ -1,7 +1,7 @@
 """Do the tests notice when the measuring code is wrong? One fault at a time, in a copy of the checkout.
 
-    make mutants                                          all of them
-    python -m benchmarks.mutants --only score pairs       those of some modules
+    make mutants                                        all of them
+    python -m benchmarks.mutants --only scoring twins    those of some modules
 
 Half of the faults are written down in mutants.toml, each with what it stands for; the other half are drawn from all
 small changes that `mutants_drawn` finds in the same files, so that the score is not only over faults that somebody
@@ -38,25 +38,51 @@ KEYS = ["module", "kind", "what"]
 
 TESTS = {
     "functional/released": ["released"],
-    "functional/resampling": ["bootstrap"],
+    "functional/contrasts": ["contrasts"],
+    "functional/needs_motion": ["needs_motion"],
+    "functional/nulls": ["nulls"],
+    "functional/resampling": ["resampling"],
+    "functional/factorial": ["factorial"],
+    "functional/four_pair": ["four_pair"],
+    "functional/pairwise": ["pairwise"],
+    "functional/mutual_information": ["pairwise"],
     "functional/segmentation": ["segmentation"],
+    "estimators/base": ["estimators", "estimators_pairs"],
+    "estimators/design": ["estimators", "estimators_pairs"],
+    "estimators/numbers": ["estimators", "score", "comparison"],
+    "estimators/needs_motion": ["estimators"],
+    "estimators/factorial": ["factorial"],
+    "estimators/four_pair": ["estimators_pairs"],
+    "estimators/pairwise": ["estimators_pairs"],
+    "estimators/mutual_information": ["estimators_pairs"],
+    "estimators/pearson_within": ["estimators_pairs"],
+    "estimators/released": ["score"],
+    "estimators/samples": ["estimators"],
     "estimators/pairs": ["pairs"],
-    "scoring": ["score"],
+    "scoring": ["score", "estimators"],
+    "twins": ["twins", "reopening"],
+    "comparison": ["comparison"],
+    "planning": ["comparison"],
+    "reopening": ["reopening"],
     "network/recorder": ["recorder", "stages"],
     "network/stages": ["stages", "recorder"],
     "network/layout": ["layout", "stages"],
+    "network/poolings": ["layout", "stages"],
     "network/fingerprint": ["fingerprint"],
+    "network/twins": ["twins"],
     "store": ["store", "damage"],
     "collect": ["collect"],
     "common/seeds": ["draws", "variants"],
-    "variants/clips": ["variants"],
+    "variants/clips": ["variants", "nuisance", "pixel_scrambles"],
     "variants/conditions": ["variants"],
     "variants/images": ["variants"],
     "variants/keys": ["variants"],
-    "variants/prepared": ["variants"],
+    "variants/nuisance": ["nuisance"],
+    "variants/prepared": ["variants", "nuisance"],
     "media/clip": ["clip", "recipe"],
-    "interventions/scrambles": ["interventions"],
+    "interventions/scrambles": ["interventions", "pixel_scrambles"],
     "media/decoding": ["decoding", "sources", "containers", "orientation"],
+    "media/reading": ["source_rules", "recipe", "sources"],
     "sources/base": ["source_rules", "sources", "video_list"],
     "sources/frame_folders": ["sources", "walk", "video_list"],
     "sources/walk": ["walk"],
@@ -234,6 +260,7 @@ def _module(mutants_of_one: Sequence[Mutant]) -> list[dict[str, object]]:
 def keep(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
     """The table with these rows instead of what it said of their modules; it keeps what was before."""
     kept, new = pd.read_csv(TABLE), pd.DataFrame(rows)
+    kept = kept[kept["module"].isin(TESTS)]
     new = new.merge(kept[[*KEYS, "before"]], on=KEYS, how="left")
     table = pd.concat([kept[~kept["module"].isin(new["module"])], new], ignore_index=True)
     places = {module: place for place, module in enumerate(TESTS)}
