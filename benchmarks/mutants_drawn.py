@@ -22,7 +22,10 @@ OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
     ast.Mod: ast.Mult, ast.Pow: ast.Mult, ast.BitAnd: ast.BitOr,
 }  # fmt: skip
 FUNCTIONS = {"min": "max", "max": "min", "any": "all", "all": "any", "sum": "mean", "mean": "sum", "floor": "ceil"}
-SYMMETRIC = ("min", "max", "isinstance", "getattr", "zip", "map", "filter", "islice")
+SYMMETRIC = (
+    *("min", "max", "np.minimum", "np.maximum", "np.fmin", "np.hypot"),
+    *("isinstance", "getattr", "zip", "map", "filter", "islice"),
+)
 """Functions that do not care about the order of their arguments, or cannot be called in the other order."""
 UNTOUCHED = ("annotation", "returns", "decorator_list", "exc")
 SHORT = 48

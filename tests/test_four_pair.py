@@ -214,6 +214,7 @@ def test_what_is_missing_is_said(shape, again, words):
         ((1.4, 0.3, 0.0), 0.2, "both"),
         ((0.3, 0.3, 0.0), 0.65, "neither"),
         ((0.4, 0.4, 0.0), 0.65, "order"),
+        ((0.4, 0.4, 0.0), 0.0, "both"),
         ((np.nan, np.nan, np.nan), 0.25, "dead"),
     ],
 )

@@ -89,6 +89,18 @@ def test_noise_counts_as_motion_unless_there_are_replicates():
     assert needs_motion(*cells[:2]).units[0] == pytest.approx(0.75, abs=0.05)  # 1 - r², r = 1/2
 
 
+def test_reliability_is_at_most_1():
+    z = np.random.default_rng(0).normal(size=(10, 1))
+    assert needs_motion(z, z, 3 * z, z).reliability[0] == 1
+
+
+def test_a_unit_that_varies_by_rounding_is_dead_whatever_its_replicate_does():
+    z = np.random.default_rng(0).normal(size=(10, 1))
+    found = needs_motion(1 + 1e-8 * z, np.ones((10, 1)), 1 + z, np.ones((10, 1)))
+    assert np.isnan(found.reliability[0])
+    assert np.isnan(found.units[0])
+
+
 def test_weights_are_reproducible_variance():
     z, f, z2, f2 = shown(units=2)
     cells = [np.stack([cell[:, 0], 10 * cell[:, 1]], 1) for cell in (z, f, z2, f2)]

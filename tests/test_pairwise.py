@@ -190,6 +190,7 @@ def test_dead_units_are_undefined_and_a_silent_condition_tells_nothing():
         found = measure(z, [(0, 1)])
         assert np.isnan(found).tolist() == [False, True, False, True], measure.__name__
         assert found[2] == pytest.approx(none)
+        np.testing.assert_allclose(measure(z, [(1, 0)]), found)
         assert measure(z, [(1, 0), (1, 1)])[0] > measure(z, [(1, 0)])[0]
 
 

@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.functional import jackknife_interval, resample
+from static_dynamic.functional.resampling import widened
 
 
 def test_a_resample_draws_as_many_videos_as_there_are():
@@ -169,6 +170,16 @@ def test_intervals_of_a_variance_hold_the_truth():
     narrow = (np.abs(variance[0] - truth) < scipy.stats.t.ppf(0.975, 49) * s).mean()
     assert narrow < 0.84
     assert narrow + 0.03 < held < 0.95
+
+
+def test_a_choice_of_styles_widens_both_ends_by_the_root_of_squares():
+    """Ends at -2 and +3; without one of four styles 1.0, 1.4, 0.8 or 0.8, around an estimate of 1."""
+    without = np.array([1.0, 1.4, 0.8, 0.8])
+    s = np.sqrt(3 / 4 * (without - without.mean()) @ (without - without.mean()))
+    kappa = np.mean((without - 1) ** 4) / np.mean((without - 1) ** 2) ** 2
+    reach = s * scipy.stats.t.ppf(0.95, min(3, 2 * 4 / (kappa - 1)))
+    got = widened([1.0], (np.array([-1.0]), np.array([4.0])), without[:, None], confidence=0.9)
+    np.testing.assert_allclose(np.ravel(got), [1 - np.hypot(2, reach), 1 + np.hypot(3, reach)], rtol=1e-12)
 
 
 def test_a_share_stays_in_its_range():
