@@ -412,6 +412,7 @@ def test_samples_survive_a_file():
             4,
             {"share": g.normal(size=(8, 2)), "score": g.normal(size=(8, 2))},
             g.normal(size=(4, 2, number + 1)).astype(np.float32),
+            {"share": g.normal(size=(number % 3, 2))} if number % 3 else {},
         )
         for number in range(12)
     }
@@ -421,6 +422,9 @@ def test_samples_survive_a_file():
         assert back[key].videos == sample.videos
         assert back[key].replicates == 4
         assert {*back[key].layer} == {"share", "score"}
+        assert {*back[key].fewer_styles} == {*sample.fewer_styles}
+        for column, values in sample.fewer_styles.items():
+            np.testing.assert_array_equal(back[key].fewer_styles[column], values)
         for column, values in sample.layer.items():
             np.testing.assert_array_equal(back[key].layer[column], values)
         np.testing.assert_array_equal(back[key].units, sample.units)

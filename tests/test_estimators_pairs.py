@@ -313,6 +313,7 @@ def test_few_videos_give_no_numbers(tmp_path):
     ("one", "inside", "classes"),
     [
         (PearsonWithin(), 0.5, classify_units),
+        (PearsonWithin(threshold=0.7), 0.7, None),
         (GaussianMI(), -0.5 * np.log(0.75), None),
         (CopulaMI(threshold=2.0), 2.0, None),
     ],
@@ -324,6 +325,23 @@ def test_classes_need_more_than_the_threshold(one, inside, classes):
     assert set(one.classify(units)) <= set(one.classes)
     if classes:
         assert one.classify(units).tolist() == classes(units).tolist()
+
+
+def test_four_pair_classifies_by_its_own_threshold():
+    units = np.array([[0.5], [0.1], [0.0], [0.3], [0.1]])
+    assert FourPair().classify(units).tolist() == ["style"]
+    assert FourPair(threshold=0.7).classify(units).tolist() == ["neither"]
+
+
+def test_noise_is_unknown_where_no_unit_that_varies_has_any():
+    units = np.full((5, 3), 0.2)
+    units[:, 0] = np.nan
+    assert FourPair().remarks(units, 10) == []
+    units[4, 1] = 0
+    assert FourPair().remarks(units, 10) == []
+    units[4, 2] = 0
+    assert "Noise then counts as joint" in FourPair().remarks(units, 10)[0]
+    assert FourPair().remarks(units[:, :1], 10) == []
 
 
 def test_options_out_of_range_are_refused():

@@ -196,6 +196,8 @@ def test_chance_deals_the_clips_of_a_block_anew(tmp_path):
         assert (np.sort(other.rows.reshape(20, -1)) == np.sort(plan.rows.reshape(20, -1))).all()
         assert (other.rows != plan.rows).any()
     assert (dealt[0].rows != dealt[1].rows).any()
+    blocks = zip(plan.rows.reshape(20, -1).tolist(), dealt[0].rows.reshape(20, -1).tolist(), strict=True)
+    assert len({tuple(map(before.index, after)) for before, after in blocks}) > 10  # each in its own way
     assert (plan.unrelated(0).rows == dealt[0].rows).all()
     chance = np.array([factorial_shares(x[other.rows]).units for other in dealt])
     np.testing.assert_allclose(chance.mean((0, 2)), [0, 0, 0, 1], atol=0.05)

@@ -9,11 +9,11 @@ import pandas as pd
 import pytest
 import scipy.stats
 import torch
-from planted import RECIPE, PlantedModel, PlantedVideos
+from planted import RECIPE, PlantedVideos
 from torch import nn
 
 import static_dynamic as sd
-from static_dynamic import twins as twins_module
+from static_dynamic import twins as of_study
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import derive_seed
 from static_dynamic.estimators.registry import find_estimators
@@ -25,6 +25,7 @@ from static_dynamic.network.twins import (
     set_batch_statistics,
 )
 from static_dynamic.twins import KEY, beside_twins, limited, silent_twins
+from static_dynamic.variants import Cell, Conditions, prepare_video
 
 
 class Attention(nn.Module):
@@ -220,28 +221,58 @@ def test_batch_statistics_are_those_of_the_clips():
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before.parameters(), strict=True))
 
 
-class Normed(PlantedModel):
-    """The planted model, its frames normalised by statistics of batches."""
-
-    def __init__(self, mean=0.0):
+class Normed(nn.Module):
+    def __init__(self, norm):
         super().__init__()
-        self.norm = nn.BatchNorm3d(2)
-        self.norm.running_mean += mean
+        self.frames, self.norm = nn.Conv3d(3, 2, 1), norm
 
     def forward(self, clip):
-        self.norm(self.frames(clip))
-        return self.units(clip)
+        return self.norm(self.frames(clip))
 
 
-@pytest.mark.parametrize(("mean", "set_on_clips"), [(0.0, False), (0.5, True)])
-def test_statistics_of_twins_are_set_if_those_of_the_model_were(mean, set_on_clips, monkeypatch):
-    calls = []
-    monkeypatch.setattr(twins_module, "set_batch_statistics", lambda model, clips: calls.append(len(clips)))
-    model = Normed(mean)
-    assert has_seen_batches(model) == set_on_clips
+def test_statistics_are_set_once_by_the_intact_clips_of_the_first_videos(tmp_path, monkeypatch):
+    shown = []
+
+    def kept(model, clips):
+        shown.append(torch.cat(list(clips)))
+
+    monkeypatch.setattr(of_study, "set_batch_statistics", kept)
+
+    def measured(model):
+        options = {"recipe": RECIPE, "styles": ("1", "2"), "twins": 2, "estimators": "released"}
+        stages = {"norm": ("norm", "N C T H W")}
+        return sd.measure(model, PlantedVideos(20), stages, store=tmp_path / type(model.norm).__name__, **options)
+
+    model = Normed(nn.BatchNorm3d(2))
+    model.norm.running_mean += 0.5  # it has seen something
+    result = measured(model)
+    assert result.twins["twin"].nunique() == 2
+    videos = PlantedVideos(20)
+    first = [prepare_video(videos, video, RECIPE, Conditions(("1", "2"))) for video in videos.videos[:16]]
+    expected = torch.stack([video.show(Cell("1", "intact")) for video in first])
+    assert len(shown) == 2
+    assert all(torch.equal(clips, expected) for clips in shown)
+    measured(model)  # everything is there
+    assert len(shown) == 2
+    for shard in (tmp_path / "BatchNorm3d" / "twin-2").glob("00001.*"):
+        shard.unlink()
+    measured(model)
+    assert len(shown) == 3
+    measured(Normed(nn.Identity()))
+    assert len(shown) == 3
+
+
+def test_statistics_of_twins_are_as_built_if_those_of_the_model_are(monkeypatch):
+    model = Normed(nn.BatchNorm3d(2))
+    assert not has_seen_batches(model)
+    monkeypatch.setattr(of_study, "set_batch_statistics", None)  # would fail
     stages = {"norm": ("norm", "N C T H W")}
-    sd.measure(model, PlantedVideos(4), stages, recipe=RECIPE, styles=("1", "2"), estimators="released", twins=2)
-    assert calls == ([1, 1] if set_on_clips else [])
+    options = {"recipe": RECIPE, "styles": ("1", "2"), "twins": 1, "estimators": "released"}
+    assert len(sd.measure(model, PlantedVideos(4), stages, **options).twins)
+    for statistic in (model.norm.running_mean, model.norm.running_var):
+        statistic += 0.5
+        assert has_seen_batches(model)
+        statistic -= 0.5
 
 
 def layer_table(**columns):
