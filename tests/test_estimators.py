@@ -165,6 +165,9 @@ def test_sequences_are_drawn_as_a_whole(tmp_path):
     folds = [pure(without(x, of, sequence)).layer for sequence in "abcdef"]
     ends = jackknife_interval(pure(x).layer, folds, bounded=True)
     np.testing.assert_allclose(layer[["share_low", "share_high"]].astype(float), 100 * np.array(ends), rtol=1e-4)
+    plan = NeedsMotion().plan(design_of(store))
+    for seed in range(5):
+        assert all(of[partner] != mine for mine, partner in zip(of, plan.unrelated(seed).partner, strict=True))
     dropped = NeedsMotion().plan(design_of(store).without(["v00"]))
     assert sorted(dropped.videos) == list("abcdef")
 

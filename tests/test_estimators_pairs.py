@@ -327,6 +327,23 @@ def test_classes_need_more_than_the_threshold(one, inside, classes):
         assert one.classify(units).tolist() == classes(units).tolist()
 
 
+def test_each_style_is_left_out_in_turn_where_two_remain(tmp_path):
+    z = table(5)
+    x = z.reshape(-1, UNITS)
+    design = Design.of(stored(tmp_path, z), PairRule(), {"ink": 1.0})
+    (one,) = find_estimators("pearson_within")
+    found = [plan.estimates(x, np.ones((1, 5))).units for plan in one.without_a_style(design)]
+    for style, units in enumerate(found):
+        left = np.delete(z, style, axis=1)
+        cells, pairs = flat(left)
+        expected = [pearson_within(cells, pairs[factor]) for factor in one.of_units]
+        np.testing.assert_allclose(units[0], expected, rtol=1e-6)
+    assert len(found) == 3
+    assert one.without_a_style(design.without_style("ink")) == []
+    (needs_motion,) = find_estimators("needs_motion")
+    assert needs_motion.without_a_style(design) == []
+
+
 def test_four_pair_classifies_by_its_own_threshold():
     units = np.array([[0.5], [0.1], [0.0], [0.3], [0.1]])
     assert FourPair().classify(units).tolist() == ["style"]
@@ -370,7 +387,7 @@ def test_they_are_listed_and_described():
         assert "static" not in words.replace(":func:`static_dynamic", "")
 
 
-@pytest.mark.parametrize("name", ALL.split(","))
+@pytest.mark.parametrize("name", [*ALL.split(","), "released"])
 @pytest.mark.parametrize("resamples", [1, 600])
 def test_the_size_that_blocks_are_cut_by_holds(name, resamples):
     """Most memory at once, in numbers a unit."""

@@ -55,7 +55,7 @@ class PairPlan:
 
     def size(self, resamples: int) -> int:
         """Both elements of all pairs with their products, and per resample sums and scores."""
-        return 4 * len(self.found.a) + 16 * resamples
+        return 6 * len(self.found.a) + 8 * self.rule.n_factors * resamples
 
     def estimates(self, x: npt.NDArray[np.float32], weights: Array) -> Estimates:
         """See `Plan.estimates`."""
