@@ -49,7 +49,7 @@ TESTS = {
     "functional/segmentation": ["segmentation"],
     "estimators/base": ["estimators", "estimators_pairs", "estimators_released"],
     "estimators/design": ["estimators", "estimators_pairs"],
-    "estimators/numbers": ["estimators", "score", "comparison"],
+    "estimators/numbers": ["estimators", "estimators_released", "estimators_pairs", "score", "comparison"],
     "estimators/needs_motion": ["estimators"],
     "estimators/factorial": ["factorial"],
     "estimators/four_pair": ["estimators_pairs"],

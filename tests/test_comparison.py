@@ -88,6 +88,90 @@ def test_a_run_does_not_differ_from_itself(runs):
     assert (found.layers[["low", "high"]] == 0).all(axis=None)
 
 
+def test_runs_are_named_by_their_folders_and_results_by_their_models(runs):
+    one = sd.load(runs / "seed0")
+    assert sd.compare(one, runs / "seed1").names == ("PlantedModel", "seed1")
+    assert sd.compare(runs / "seed0", replace(one, manifest={})).names == ("seed0", "measurement 2")
+
+
+def test_the_confidence_widens_the_intervals(runs):
+    usual, narrow = (sd.compare(runs / "seed0", runs / "seed1", confidence=level).layers for level in (0.95, 0.5))
+    varies = usual["low"] < usual["high"]
+    assert varies.sum() > 4
+    for rows in (usual, narrow):
+        differs = (rows["low"] > 0) | (rows["high"] < 0)
+        assert rows["differs"].tolist() == differs.tolist()
+    assert (narrow["high"] - narrow["low"])[varies].lt(0.6 * (usual["high"] - usual["low"])[varies]).all()
+
+
+def shifted(result, points):
+    """The same with more of everything, on every resample."""
+    samples = {
+        key: replace(sample, layer={name: values + points for name, values in sample.layer.items()})
+        for key, sample in result.samples.items()
+    }
+    return replace(result, samples=samples)
+
+
+@pytest.mark.parametrize("points", [5, -5])
+def test_a_difference_without_spread_differs_in_either_direction(runs, points):
+    one = sd.load(runs / "seed0")
+    found = sd.compare(one, shifted(one, points)).layers.dropna(subset="difference")
+    np.testing.assert_allclose(found["difference"], points)
+    assert found["differs"].all()
+
+
+def test_tables_say_first_what_a_row_is_about(runs):
+    found = sd.compare(runs / "seed0", runs / "seed1")
+    numbers = ["first", "second", "difference", "low", "high", "differs"]
+    assert list(found.layers) == ["stage", "estimator", "factor", *numbers, "grain"]
+    assert list(found.units) == ["stage", "estimator", "factor", "unit", *numbers]
+    counted = found.units.query("estimator == 'released' and stage == 'planted'")
+    assert counted.groupby("factor", sort=False)["unit"].apply(list).to_dict() == {
+        name: [0, 1, 2, 3] for name in ("dynamic", "static", "residual")
+    }
+
+
+@pytest.mark.parametrize(("width", "smaller"), [(11, True), (10, False), (0, False)])
+def test_differences_within_the_spread_of_twins_are_counted(runs, width, smaller):
+    """They are 5 points, and the spread is that of the network whose twins differ more."""
+    one = sd.load(runs / "seed0")
+    wide, narrow = (replace(one, layers=one.layers.assign(twin_low=0.0, twin_high=1.0 * end)) for end in (width, 0))
+    results = [
+        replace(
+            sample,
+            samples={
+                key: replace(of, layer={name: np.zeros_like(v) + k for name, v in of.layer.items()})
+                for key, of in sample.samples.items()
+            },
+        )
+        for k, sample in ((0.0, wide), (5.0, narrow))
+    ]
+    found = sd.compare(*results)
+    said = f"{len(found.layers)} differences leave out 0, and are smaller than the spread of random twins."
+    assert (said in found.notes) == smaller
+    assert any("smaller than" in note for note in found.notes) == smaller
+
+
+def test_a_stage_that_one_has_no_numbers_of_is_left_out(runs):
+    one, other = (sd.load(runs / f"seed{seed}") for seed in (0, 1))
+    gone = ("released", "frames")
+    for pair in (
+        (one, replace(other, samples={key: of for key, of in other.samples.items() if key != gone})),
+        (replace(one, samples={key: of for key, of in one.samples.items() if key != gone}), other),
+    ):
+        found = sd.compare(*pair).layers
+        assert gone not in {*zip(found["estimator"], found["stage"], strict=True)}
+        assert ("released", "planted") in {*zip(found["estimator"], found["stage"], strict=True)}
+
+
+@pytest.mark.parametrize("silent", [0, 1])
+def test_a_result_that_does_not_say_what_was_shown_is_noted(runs, silent):
+    results = [sd.load(runs / f"seed{seed}") for seed in (0, 1)]
+    results[silent] = replace(results[silent], manifest={})
+    assert "One of the results does not say which clips were shown." in sd.compare(*results).notes
+
+
 def test_units_are_compared_one_by_one(runs):
     found = sd.compare(runs / "seed0", runs / "seed1").units
     rows = found.query("estimator == 'released' and factor == 'static' and stage == 'frames'")
@@ -235,6 +319,20 @@ def test_needed_videos_follow_from_the_width_of_the_interval(runs):
     expected = np.maximum(3, np.ceil(16 * (reach / 1.5) ** 2)).astype(int)
     assert found["videos"].tolist() == [str(n) for n in expected]
     assert sd.needed(result, 0.75, "released")["styles"].astype(int).gt(found["styles"].astype(int)).all()
+    for stage in result.stages:
+        sample = result.samples["released", stage]
+        ends = functional.jackknife_interval(sample.layer["share"][0], sample.fewer_styles["share"])
+        wide = (ends[1] - ends[0]) / 2
+        expected = [str(max(2, int(np.ceil(3 * (reach / 1.5) ** 2)))) if reach else "–" for reach in wide]
+        assert found[found["stage"] == stage]["styles"].tolist() == expected
+    assert set(sd.needed(result, 1e6, "released")["videos"]) == {"3"}
+    certain = replace(
+        result, layers=result.layers.assign(share_low=result.layers["share"], share_high=result.layers["share"])
+    )
+    assert set(sd.needed(certain, 1.5, "released")["videos"]) == {"–"}
+    skewed = replace(result, layers=result.layers.assign(share_high=result.layers["share"]))
+    below = sd.needed(skewed, 1.5, "released")["reach"]
+    np.testing.assert_allclose(below, layer["share"] - layer["share_low"])
     with pytest.raises(sd.UserError, match=r"'points' must be a positive number\. Got 0"):
         sd.needed(result, 0)
 
@@ -251,6 +349,9 @@ def test_a_sweep_classifies_the_same_numbers_at_other_borders(runs):
     np.testing.assert_allclose(usual, result.classes().loc[usual.index])
     changed = sd.score(runs / "seed0", [NeedsMotion(motion=0.5)]).classes()
     np.testing.assert_allclose(found[found["value"] == 0.5][list(NeedsMotion.classes)], changed)
+    others = sd.score(runs / "seed0", [NeedsMotion(motion=0.5, still=0.45, reliable=0.1)])
+    again = sd.sweep(others, "motion", [0.5]).set_index("stage")[list(NeedsMotion.classes)]
+    np.testing.assert_allclose(again, others.classes().loc[again.index])
     with pytest.raises(sd.UserError, match="Nearest: motion"):
         sd.sweep(result, "motoin", [0.5])
 

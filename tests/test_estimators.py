@@ -14,7 +14,7 @@ from static_dynamic.estimators.needs_motion import NeedsMotion, NeedsOrder
 from static_dynamic.estimators.numbers import Resampling, Sample, Scorer
 from static_dynamic.estimators.registry import describe_estimator, estimator, find_estimators
 from static_dynamic.estimators.samples import read_samples, samples_as_bytes
-from static_dynamic.functional import jackknife_interval, needs_motion, pooled_p, resample
+from static_dynamic.functional import false_discovery, jackknife_interval, needs_motion, pooled_p, resample
 from static_dynamic.functional.needs_motion import classify_motion
 from static_dynamic.variants import Cell, Conditions, Variant
 
@@ -190,7 +190,8 @@ def test_unrelated_videos_give_what_is_chance(tmp_path):
         layers.append(np.sum(covariance) / variance.sum())
     p = pooled_p(pure(x).reliability, chance)
     np.testing.assert_allclose(found.units["reliability_p"], p, atol=1e-12)
-    assert (found.units["reliability_q"].dropna() >= found.units["reliability_p"].dropna()).all()
+    np.testing.assert_allclose(found.units["reliability_q"], false_discovery(p), atol=1e-12)
+    assert (found.units["reliability_q"].dropna() > found.units["reliability_p"].dropna()).any()
     assert "motion_p" not in found.units
     layer = found.layer.set_index("factor")
     assert np.isnan(layer.loc["motion", "null"])
@@ -433,6 +434,11 @@ def test_samples_survive_a_file():
         np.testing.assert_array_equal(back[key].units, sample.units)
         assert back[key].units.dtype == np.float32
     assert read_samples(samples_as_bytes({})) == {}
+
+
+def test_a_sample_knows_how_many_videos_each_jackknife_row_leaves_out():
+    sample = Sample(tuple("abcde"), 2, {}, np.zeros((1 + 3, 1, 1), np.float32))
+    assert sample.left_out.tolist() == [2, 2, 1]
 
 
 def test_a_file_that_holds_no_samples_says_so():
