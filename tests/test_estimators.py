@@ -137,6 +137,17 @@ def test_a_unit_at_a_bound_has_an_interval_of_some_width(tmp_path):
     assert (units["motion_high"][at_bound] > 0).mean() > 0.9
 
 
+def test_both_ends_of_an_interval_stay_in_their_range(tmp_path):
+    """A unit that turns its sign when frozen needs motion, beyond doubt; and one that does not does not."""
+    z = np.random.default_rng(0).normal(size=(30, 1, 1)) * [[[1, 1], [-1, 1], [1.01, 1.01], [-1, 1.01]]]
+    store = make_store(tmp_path, variants_of(names(30), CELLS), z.reshape(-1, 2).astype(np.float32))
+    one = NeedsMotion()
+    units = Scorer(one, one.plan(design_of(store)), QUICK).numbers(store, "stage", 2).units
+    assert units["motion_low"][0] == units["motion_high"][0] == 1
+    assert units["reliability_low"][0] == units["reliability_high"][0] == 1
+    np.testing.assert_allclose(units[["motion_low", "motion_high"]].iloc[1], 0, atol=1e-5)
+
+
 def test_what_is_kept_for_comparisons(tmp_path):
     store, x = stored(tmp_path, videos=6)
     sample = scored(store).sample
