@@ -1,7 +1,8 @@
 """Do the tests notice when the measuring code is wrong? One fault at a time, in a copy of the checkout.
 
-    make mutants                                        all of them
-    python -m benchmarks.mutants --only scoring twins    those of some modules
+    make mutants                                      all of them
+    python -m benchmarks.mutants --only scoring twins  those of some modules
+    python -m benchmarks.mutants --survivors           those that survived last time
 
 Half of the faults are written down in mutants.toml, each with what it stands for; the other half are drawn from all
 small changes that `mutants_drawn` finds in the same files, so that the score is not only over faults that somebody
@@ -257,17 +258,23 @@ def _module(mutants_of_one: Sequence[Mutant]) -> list[dict[str, object]]:
         return list(verdicts(copied(Path(folder)), mutants_of_one))
 
 
-def keep(rows: Sequence[dict[str, object]]) -> pd.DataFrame:
-    """The table with these rows instead of what it said of their modules; it keeps what was before."""
+def survivors() -> set[tuple[str, str]]:
+    """Module and change of those that the table says survived."""
+    table = pd.read_csv(TABLE)
+    return {*table.loc[table["verdict"] == "survived", ["module", "what"]].itertuples(index=False, name=None)}
+
+
+def keep(rows: Sequence[dict[str, object]], found: Sequence[Mutant]) -> None:
+    """The table with these rows in place of those of the same mutants, and without mutants that there are no more."""
     kept, new = pd.read_csv(TABLE), pd.DataFrame(rows)
-    kept = kept[kept["module"].isin(TESTS)]
     new = new.merge(kept[[*KEYS, "before"]], on=KEYS, how="left")
-    table = pd.concat([kept[~kept["module"].isin(new["module"])], new], ignore_index=True)
+    table = pd.concat([new, kept], ignore_index=True).drop_duplicates(KEYS)
+    known = pd.MultiIndex.from_tuples([(mutant.module, mutant.kind, mutant.what) for mutant in found])
+    table = table[pd.MultiIndex.from_frame(table[KEYS]).isin(known)]
     places = {module: place for place, module in enumerate(TESTS)}
     order = (table["kind"] == "drawn").astype(int) * len(places) + table["module"].map(places)
     table = table.iloc[order.argsort(kind="stable")][[*KEYS, "before", "verdict", "seconds", "by"]]
     table.to_csv(TABLE, index=False)
-    return table
 
 
 def summary(table: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -283,16 +290,22 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", nargs="*", choices=list(TESTS), default=list(TESTS), metavar="MODULE")
     options.add_argument("--jobs", type=int, default=1, help="modules at a time")
+    options.add_argument("--survivors", action="store_true", help="only those that the table says survived")
     chosen = options.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     sys.dont_write_bytecode = True
     found = list(mutants())
-    modules = [[mutant for mutant in found if mutant.module == module] for module in chosen.only]
+    again = survivors() if chosen.survivors else {(mutant.module, mutant.what) for mutant in found}
+    modules = [
+        [mutant for mutant in found if mutant.module == module and (module, mutant.what) in again]
+        for module in chosen.only
+    ]
     for name in ("pytest", *HEAVY):  # imported once, inherited by every child
         import_module(name)
     with get_context("fork").Pool(chosen.jobs) as pool:
-        for rows in pool.imap(_module, modules):
-            table = keep(rows)
+        for rows in pool.imap(_module, filter(None, modules)):
+            keep(rows, found)
+    table = pd.read_csv(TABLE)
     print(table.loc[table["verdict"] == "survived", ["module", "kind", "what"]].to_string(index=False))
     for column in ("before", "verdict"):
         print(f"\n{column}\n{summary(table, column).to_string()}")

@@ -40,7 +40,7 @@ def test_pictures_move_alike_by_one_pixel_under_noise_of_their_own():
         assert out.shape == frames.shape
         shift, noise = shift_of(frames, out)
         assert {shift_of(frames[[t]], out[[t]])[0] for t in range(5)} == {shift}
-        assert noise.std() == pytest.approx(np.sqrt(NOISE**2 + 1 / 12), rel=0.03)  # rounding adds its own
+        assert noise.std() == pytest.approx(np.sqrt(2**2 + 1 / 12), rel=0.03)  # rounding adds its own
         assert abs(noise.mean()) < 0.1
         assert abs(np.corrcoef(noise[0].ravel(), noise[1].ravel())[0, 1]) < 0.1
         found.add(shift)

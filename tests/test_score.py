@@ -9,7 +9,9 @@ import torch
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.estimators import numbers
+from static_dynamic.estimators.needs_motion import NeedsMotion
 from static_dynamic.estimators.pairs import PairRule
+from static_dynamic.estimators.pearson_within import PearsonWithin
 from static_dynamic.estimators.released import Released
 from static_dynamic.functional import (
     classify_units,
@@ -18,9 +20,9 @@ from static_dynamic.functional import (
     released_unitwise,
     resample,
 )
-from static_dynamic.scoring import Scoring, score_store
+from static_dynamic.scoring import Scoring, check_plans, score_store
 from static_dynamic.store import Store
-from static_dynamic.variants import Variant
+from static_dynamic.variants import Conditions, Variant
 
 STYLES = ("ink", "mosaic", "chalk")
 ORDERS = ("intact", "shuffle", "reverse")
@@ -398,6 +400,15 @@ def test_a_stage_with_one_or_two_videos_left_has_no_intervals(tmp_path):
     ) in scores.warnings
 
 
+def test_three_videos_that_remain_are_enough_for_intervals(tmp_path):
+    variants = keys_of(names(4))
+    x = activations(variants, 6)
+    x[0] = torch.nan
+    scores = score(stored(tmp_path, variants, {"x": x}), QUICK)
+    assert "Stage x: 1 videos give NaN or infinite activations and are left out." in scores.warnings
+    assert scores.layers["share_low"].notna().all()
+
+
 @pytest.mark.parametrize(("count", "warned"), [(3, True), (49, True), (50, False)])
 def test_few_videos_are_warned_of(tmp_path, count, warned):
     variants = keys_of(names(count), STYLES[:2], ORDERS[:2])
@@ -418,6 +429,43 @@ def test_a_stage_that_never_varies_says_so(tmp_path):
     ]
     assert set(scores.units["class"]) == {"dead"}
     assert scores.layers["share"].isna().all()
+
+
+def test_units_that_never_vary_are_dead_and_not_called_still(tmp_path):
+    variants = [Variant(name, "original", order) for name in names(4) for order in ("intact", "freeze")]
+    x = torch.ones(len(variants), 3)
+    scores = score_store(stored(tmp_path / "dead", variants, {"x": x}), QUICK, [NeedsMotion()])
+    assert "Stage x: no unit varies, so its scores are undefined." in scores.warnings
+    assert not any(NeedsMotion.if_alike in warning for warning in scores.warnings)
+    x[:, 1] = torch.arange(len(x)) // 2
+    scores = score_store(stored(tmp_path / "still", variants, {"x": x}), QUICK, [NeedsMotion()])
+    assert f"Stage x: {NeedsMotion.if_alike}" in scores.warnings
+
+
+def test_three_of_the_videos_that_lack_variants_are_named(tmp_path):
+    variants = [Variant(name, "original", order) for name in names(9) for order in ("intact", "freeze")]
+    variants = [key for key in variants if key.order == "intact" or key.video > "v03"]
+    scores = score_store(stored(tmp_path, variants, {"x": activations(variants, 3)}), QUICK, [NeedsMotion()])
+    assert "needs_motion: 4 videos lack variants and are left out: v00, v01, v02." in scores.warnings
+
+
+def test_a_broken_video_counts_in_no_interval_over_styles(tmp_path):
+    variants = keys_of(names(6))
+    x = activations(variants, 4)
+    broken = x.clone()
+    broken[0] = torch.nan
+    over_styles = Scoring(replicates=2, interval="styles")
+    found = score(stored(tmp_path / "broken", variants, {"x": broken}), over_styles).layers
+    rows = [row for row, key in enumerate(variants) if key.video != "v00"]
+    expected = score(stored(tmp_path / "sound", [variants[row] for row in rows], {"x": x[rows]}), over_styles).layers
+    pd.testing.assert_frame_equal(found, expected, rtol=1e-9)
+
+
+def test_what_scoring_would_refuse_is_refused_before_anything_is_measured():
+    one, two = Conditions(("ink",)), Conditions(("ink", "mosaic"))
+    check_plans(keys_of(names(2), two.styles, two.orders), {}, two, QUICK, [PearsonWithin()])
+    with pytest.raises(UserError, match="needs two styles or more"):
+        check_plans(keys_of(names(2), one.styles, one.orders), {}, one, QUICK, [PearsonWithin()])
 
 
 @pytest.mark.parametrize(
