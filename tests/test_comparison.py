@@ -386,6 +386,19 @@ def test_resamples_that_are_not_whole_are_one_line_with_a_remedy(runs, tmp_path,
     assert sd.load(folder).samples
 
 
+def test_a_sweep_moves_one_border_and_keeps_the_others(runs):
+    """Ten units that need 5, 15, … 95 % motion, all reliable but the last, by the numbers on all videos."""
+    result = sd.score(runs / "seed0", [NeedsMotion(still=0.1, reliable=0.3)])
+    share = np.linspace(0.05, 0.95, 10)
+    units = np.zeros((4, 2, 10), np.float32)
+    units[0] = share, np.append(np.full(9, 0.4), 0.2)
+    spread = replace(result, samples={key: replace(of, units=units) for key, of in result.samples.items()})
+    found = sd.sweep(spread, "motion", [0.2, 0.5]).query("stage == 'frames'").set_index("value")
+    expected = {0.2: {"still": 10, "mixed": 10, "motion": 70}, 0.5: {"still": 10, "mixed": 40, "motion": 40}}
+    for border, classes in expected.items():
+        assert found.loc[border, list(NeedsMotion.classes)].to_dict() == {**classes, "unreliable": 10, "dead": 0}
+
+
 # ---------------------------------------------------------------- styles
 
 
