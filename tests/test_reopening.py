@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pandas as pd
 import pytest
 from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
@@ -14,6 +15,10 @@ from static_dynamic.reopening import open_run
 from static_dynamic.store import Store
 
 ESTIMATORS = ("needs_motion", "needs_order", "released")
+
+
+def blueness(video, output):
+    return {"blue": float(output[..., 2].mean())}
 
 
 @pytest.fixture(scope="module")
@@ -28,6 +33,7 @@ def measured(tmp_path_factory):
         styles=("1", "2", "3"),
         estimators=ESTIMATORS,
         twins=2,
+        judge=blueness,
         store=folder / "store",
         scoring=sd.Scoring(sd.PairRule(seed=3), replicates=50, seed=3),
         provenance={"checkpoint": "some.pth"},
@@ -46,6 +52,7 @@ def test_the_scores_of_a_run_are_found_again_from_its_store(measured):
     pd.testing.assert_frame_equal(again.layers, result.layers)
     pd.testing.assert_frame_equal(again.units, result.units)
     pd.testing.assert_frame_equal(again.twins, result.twins)
+    pd.testing.assert_frame_equal(again.quality, result.quality)
     assert again.manifest["scoring"] == result.manifest["scoring"]
     assert again.manifest["checkpoint"] == "some.pth"
     assert set(result.warnings) >= set(again.warnings)
@@ -56,6 +63,7 @@ def test_some_of_the_estimators_give_what_all_gave(measured, wanted):
     folder, result = measured
     found = sd.open_run(folder).score(wanted)
     assert found.estimators == ([wanted] if isinstance(wanted, str) else wanted)
+    assert [one["name"] for one in found.manifest["estimators"]] == found.estimators
     for name in found.estimators:
         pd.testing.assert_frame_equal(found.layer(name), result.layer(name))
         pd.testing.assert_frame_equal(found.unit(name), result.unit(name), check_like=True)
@@ -67,6 +75,17 @@ def test_a_run_has_its_result_and_its_store(measured):
     pd.testing.assert_frame_equal(run.result.layers, result.layers)
     assert run.store.study["model"] == "PlantedModel"
     assert [store.study["twin"]["seed"] for store in run.twins] == [twin["seed"] for twin in result.manifest["twins"]]
+
+
+def test_what_is_told_of_a_twin_is_what_its_store_gives(measured):
+    folder, result = measured
+    for number in (1, 2):
+        alone = sd.score(folder / "store" / f"twin-{number}", ESTIMATORS, sd.Scoring(sd.PairRule(seed=3), seed=3))
+        for name in ESTIMATORS:
+            told = result.twins.query("twin == @number and estimator == @name")
+            layer = alone.layer(name)
+            assert told[["stage", "factor"]].to_numpy().tolist() == layer[["stage", "factor"]].to_numpy().tolist()
+            np.testing.assert_allclose(told["value"], layer["share"], rtol=1e-9)
 
 
 def test_a_store_alone_is_scored_too(measured, tmp_path):
