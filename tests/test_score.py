@@ -9,6 +9,7 @@ import torch
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.estimators import numbers
+from static_dynamic.estimators.design import Design
 from static_dynamic.estimators.needs_motion import NeedsMotion
 from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.estimators.pearson_within import PearsonWithin
@@ -20,7 +21,7 @@ from static_dynamic.functional import (
     released_unitwise,
     resample,
 )
-from static_dynamic.scoring import Scoring, check_plans, score_store
+from static_dynamic.scoring import Scoring, broken_videos, check_plans, score_store
 from static_dynamic.store import Store
 from static_dynamic.variants import Conditions, Variant
 
@@ -275,6 +276,16 @@ def test_a_video_that_gives_what_is_not_finite_is_left_out_whole(tmp_path, small
     pd.testing.assert_frame_equal(found.units[found.units["stage"] == "bad"], without.units, rtol=1e-9)
     assert found.layers["videos"].tolist() == [5] * 3 + [6] * 3
     assert "Stage bad: 1 video gives NaN or infinite activations and is left out." in found.warnings
+
+
+@pytest.mark.parametrize("unit", [0, 6, 7, 20, 39])
+def test_what_is_not_finite_is_found_in_every_block(tmp_path, monkeypatch, unit):
+    variants = keys_of(names(6))
+    monkeypatch.setattr(numbers, "BLOCK_BYTES", 8 * len(variants) * 7)
+    x = activations(variants, 40)
+    x[variants.index(Variant("v03", "mosaic", "reverse")), unit] = torch.nan
+    store = stored(tmp_path, variants, {"x": x})
+    assert broken_videos(store, "x", 40, Design.of(store, PairRule(), {})) == {"v03"}
 
 
 def test_a_stage_that_never_gives_numbers_is_named(tmp_path):

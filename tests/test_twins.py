@@ -221,6 +221,12 @@ def test_batch_statistics_are_those_of_the_clips():
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), before.parameters(), strict=True))
 
 
+def test_nothing_is_left_out_at_random_while_statistics_are_set():
+    model = nn.Sequential(nn.Dropout(0.5), nn.BatchNorm1d(1))
+    set_batch_statistics(model, [torch.full((8, 1), 3.0)])
+    assert model[1].running_mean.tolist() == [3]
+
+
 class Normed(nn.Module):
     def __init__(self, norm):
         super().__init__()
