@@ -97,6 +97,15 @@ def test_a_replicate_follows_from_its_key_and_the_seed():
         assert not any(torch.equal(one, other) for other in noise[:i])
 
 
+def test_every_condition_has_a_nuisance_of_its_own_and_of_a_file_the_name_counts():
+    source = PlantedVideos(1)
+    video = prepare_video(source, source.videos[0], RECIPE, Conditions(("1",)))
+    styles = ("here/my.jpg", "there/my.jpg", "there/other.jpg")
+    here, there, other = (video.nuisance(Cell(style, "intact", 1)).integers(2**60) for style in styles)
+    assert here == there != other
+    assert here != video.nuisance(Cell("here/my.jpg", "shuffle", 1)).integers(2**60)
+
+
 def test_a_frozen_clip_stays_frozen():
     conditions = Conditions(("1",), original=False)
     frozen = shown(conditions, ("1", "freeze", 1))
