@@ -416,7 +416,7 @@ def test_three_videos_that_remain_are_enough_for_intervals(tmp_path):
     x = activations(variants, 6)
     x[0] = torch.nan
     scores = score(stored(tmp_path, variants, {"x": x}), QUICK)
-    assert "Stage x: 1 videos give NaN or infinite activations and are left out." in scores.warnings
+    assert "Stage x: 1 video gives NaN or infinite activations and is left out." in scores.warnings
     assert scores.layers["share_low"].notna().all()
 
 
@@ -457,7 +457,7 @@ def test_three_of_the_videos_that_lack_variants_are_named(tmp_path):
     variants = [Variant(name, "original", order) for name in names(9) for order in ("intact", "freeze")]
     variants = [key for key in variants if key.order == "intact" or key.video > "v03"]
     scores = score_store(stored(tmp_path, variants, {"x": activations(variants, 3)}), QUICK, [NeedsMotion()])
-    assert "needs_motion: 4 videos lack variants and are left out: v00, v01, v02." in scores.warnings
+    assert "needs_motion: 4 videos lack variants and are left out: v00, v01, v02 …." in scores.warnings
 
 
 def test_a_broken_video_counts_in_no_interval_over_styles(tmp_path):
