@@ -392,10 +392,13 @@ def test_every_built_in_estimator_says_what_it_is():
         said = describe_estimator(kind())
         assert said["name"] == name == kind.name
         assert said["summary"].endswith(".")
+        assert said["title"] or not kind.__module__.startswith("static_dynamic.")
         assert said["column"] == ("share" if kind.scale == "percent" else "score")
         assert {*kind().tested} <= {*kind().of_units}
     assert describe_estimator(NeedsMotion(still=0.1)) == {
         "name": "needs_motion",
+        "title": "Needs motion",
+        "axis": "needs motion,\n% of what units tell about the clip",
         "summary": NeedsMotion.summary,
         "scale": "percent",
         "column": "share",
@@ -417,6 +420,13 @@ def test_a_name_belongs_to_one_class(monkeypatch):
     with pytest.raises(UserError, match="'mine'"):
         estimator(type("Other", (NeedsMotion,), {"name": "mine"}))
     assert registry.estimators() == {"mine": Mine}
+
+
+def test_a_title_is_not_inherited():
+    class Mine(NeedsMotion):
+        name = "mine"
+
+    assert describe_estimator(Mine())["title"] == describe_estimator(Mine())["axis"] == ""
 
 
 def test_samples_survive_a_file():

@@ -92,6 +92,8 @@ class Estimator(ABC):
     Attributes:
         name: Its name.
         summary: What it says, in one sentence.
+        title: Its name in words, above its pictures; made of the name if it is empty.
+        axis: What its number is, beside its pictures; made of the title if it is empty.
         scale: ``percent`` where a layer's number is a share, else the unit of measurement.
         bounded: Whether its numbers lie in 0..1: their intervals then do, too.
         limits: Column of the layer table → least and largest value that there can be: ends of intervals are cut there.
@@ -105,6 +107,8 @@ class Estimator(ABC):
 
     name: ClassVar[str]
     summary: ClassVar[str]
+    title: ClassVar[str] = ""
+    axis: ClassVar[str] = ""
     scale: ClassVar[Scale] = "percent"
     bounded: ClassVar[bool] = False
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {}

@@ -110,6 +110,8 @@ class Factorial(Estimator):
     explained: float = 0.25
 
     name = "factorial_shares"
+    title = "Appearance and motion, crossed"
+    axis = "share of the variance, %"
     summary = (
         "Of a unit's variance over clips that cross appearance and motion, the shares of both, of their interaction, "
         "and of what neither decides."

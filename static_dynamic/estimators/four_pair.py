@@ -35,6 +35,8 @@ class FourPair(CellEstimator):
     threshold: float = 0.25
 
     name = "four_pair"
+    title = "Response to these styles and scrambles"
+    axis = "share of the variance, %"
     summary = (
         "What the response to these styles and scrambles is made of: what changes with the style, with the order, with "
         "either of them, what survives both, and noise."

@@ -27,6 +27,8 @@ class GaussianMI(PairwiseEstimator):
     threshold: float = HALF
 
     name = "gaussian_mi"
+    title = "Mutual information, Gaussian"
+    axis = "mutual information, nats"
     summary = (
         "How many nats the response to a clip tells about that to another clip of the video in another style (dynamic) "
         "or order (static), as if both were Gaussian."
@@ -75,6 +77,8 @@ class CopulaMI(GaussianMI):
     """
 
     name = "copula_mi"
+    title = "Mutual information, Gaussian copula"
+    axis = "mutual information, nats"
     summary = (
         "How many nats the response to a clip tells about that to another clip of the video in another style (dynamic) "
         "or order (static), from ranks alone."

@@ -39,6 +39,8 @@ class NeedsMotion(CellEstimator):
     reliable: float = 0.5
 
     name = "needs_motion"
+    title = "Needs motion"
+    axis = "needs motion,\n% of what units tell about the clip"
     summary = (
         "Of what a unit reproducibly tells about which clip it sees, the share that a still frame of the clip does not "
         "give."
@@ -108,6 +110,8 @@ class NeedsOrder(NeedsMotion):
     """The same with shuffled in place of frozen clips."""
 
     name = "needs_order"
+    title = "Needs the order of frames"
+    axis = "needs the order of frames,\n% of what units tell about the clip"
     summary = (
         "Of what a unit reproducibly tells about which clip it sees, the share that the same frames in another order "
         "do not give."

@@ -26,6 +26,8 @@ class PearsonWithin(PairwiseEstimator):
     threshold: float = 0.5
 
     name = "pearson_within"
+    title = "Correlation within conditions"
+    axis = "correlation"
     summary = (
         "How alike the responses to two clips of a video are that differ in style (dynamic) or order (static), as a "
         "correlation over videos."

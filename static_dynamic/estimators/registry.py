@@ -89,8 +89,11 @@ def _find(wanted: object) -> Estimator:
 
 def describe_estimator(one: Estimator) -> dict[str, Any]:
     """What a result says of an estimator, as plain data, so that it can be read where the estimator is unknown."""
+    own = vars(type(one))  # a title that is inherited is that of another score
     return {
         "name": one.name,
+        "title": own.get("title", ""),
+        "axis": own.get("axis", ""),
         "summary": one.summary,
         "scale": one.scale,
         "column": one.column,

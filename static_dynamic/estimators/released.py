@@ -110,6 +110,8 @@ class Released(Estimator):
     threshold: float = 0.5
 
     name = "released"
+    title = "Published score"
+    axis = "share of the layer, %"
     summary = (
         "The published score: how little the response to a video changes with its style (dynamic) or order (static)."
     )

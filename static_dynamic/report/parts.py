@@ -10,17 +10,6 @@ from static_dynamic.report.tables import class_shares, in_order
 
 AUXILIARY = ("reliability",)
 """Factors that say how far the others can be trusted: tables show them, pictures do not."""
-TITLES = {
-    "needs_motion": "Needs motion",
-    "needs_order": "Needs the order of frames",
-    "released": "Published score",
-}
-LABELS = {
-    "needs_motion": "needs motion,\n% of what units tell about the clip",
-    "needs_order": "needs the order of frames,\n% of what units tell about the clip",
-    "released": "share of the layer, %",
-}
-"""What the vertical axis says; other estimators are called by their name."""
 ROUNDING = 1e-9
 """Relative: a stage without weights gives the same in every network, but for this."""
 SAME = "not distinguishable from an untrained network"
@@ -31,7 +20,7 @@ class Part:
     """What a result says of one estimator.
 
     Attributes:
-        described: Its ``name``, ``summary``, ``scale``, main ``column``, ``classes`` and ``options``.
+        described: Its ``name``, ``title``, ``axis``, ``summary``, ``scale``, main ``column``, ``classes``, ``options``.
         layer: Its rows of the layer table.
         units: Its rows of the unit table; empty if it has none.
     """
@@ -48,7 +37,7 @@ class Part:
     @property
     def title(self) -> str:
         """Its name in words."""
-        return TITLES.get(self.name, self.name.replace("_", " ").capitalize())
+        return str(self.described.get("title") or self.name.replace("_", " ").capitalize())
 
     @property
     def column(self) -> str:
@@ -62,8 +51,8 @@ class Part:
 
     @property
     def label(self) -> str:
-        """What its number is, in words."""
-        return LABELS.get(self.name, f"{self.title.lower()}, {self.unit_of_measurement}")
+        """What its number is, in words, beside the axis of a picture."""
+        return str(self.described.get("axis") or f"{self.title.lower()}, {self.unit_of_measurement}")
 
     @property
     def percent(self) -> bool:

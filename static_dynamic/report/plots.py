@@ -11,7 +11,7 @@ import pandas as pd
 
 from static_dynamic.common.files import write_atomically
 from static_dynamic.functional.released import UNIT_CLASSES
-from static_dynamic.report.parts import LABELS, all_classes
+from static_dynamic.report.parts import all_classes
 from static_dynamic.report.tables import class_shares, in_order, stream_and_name
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ SLANTED = 12
 MOST_PANELS = 24
 WIDEST = 400.0
 """Inches; at 150 dots an inch this is nearly as wide as a picture can be."""
-SHARE = LABELS["released"]
+SHARE = "share of the layer, %"
 UNITS = "units of the layer, %"
 
 
