@@ -81,7 +81,7 @@ TESTS = {
     "variants/nuisance": ["nuisance"],
     "variants/prepared": ["variants", "nuisance"],
     "media/clip": ["clip", "recipe"],
-    "interventions/scrambles": ["interventions", "pixel_scrambles", "outside"],
+    "interventions/scrambles": ["interventions", "pixel_scrambles"],
     "media/decoding": ["decoding", "sources", "containers", "orientation"],
     "media/reading": ["source_rules", "recipe", "sources"],
     "sources/base": ["source_rules", "sources", "video_list"],

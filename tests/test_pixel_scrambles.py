@@ -17,6 +17,7 @@ from static_dynamic.interventions import (
     restyle,
     scramble,
 )
+from static_dynamic.interventions.scrambles import scrambling
 from static_dynamic.media.clip import Clip, Recipe, Video
 from static_dynamic.store import Store
 from static_dynamic.variants import Cell, Conditions, Variant, derive_seed, prepare_video, style_seed
@@ -112,6 +113,18 @@ def test_phase_repeats_by_its_seed_keeps_a_still_clip_and_clips_to_the_range():
     flash = np.zeros((9, 16, 16, 3), np.uint8)
     flash[4] = 255
     assert set(apply_scramble(flash, "phase", 2)[:, 0, 0, 0].tolist()) > {0}  # below 0 is 0, and not 255
+
+
+@pytest.mark.parametrize(
+    ("change", "given"),
+    [(lambda frames: frames[1:], "uint8 (3, 20, 24, 3)"), (lambda frames: frames / 2, "float64 (4, 20, 24, 3)")],
+)
+def test_frames_of_another_form_are_refused(monkeypatch, change, given):
+    monkeypatch.setattr(scrambling, "_entries", dict(scrambling.entries))
+    scrambling("changed", "One line.", pixels=True)(lambda frames, rng: change(frames))
+    with pytest.raises(UserError) as error:
+        apply_scramble(noise(4), "changed")
+    assert str(error.value) == f"Scramble 'changed' must return frames as uint8 (4, 20, 24, 3). Got {given}."
 
 
 # --- names -------------------------------------------------------------------------------------------------------
