@@ -2,7 +2,7 @@
 
     make mutants                                      all of them
     python -m benchmarks.mutants --only scoring twins  those of some modules
-    python -m benchmarks.mutants --survivors           those that survived last time
+    python -m benchmarks.mutants --survivors           those that survived, and new ones
 
 Half of the faults are written down in mutants.toml, each with what it stands for; the other half are drawn from all
 small changes that `mutants_drawn` finds in the same files, so that the score is not only over faults that somebody
@@ -258,10 +258,10 @@ def _module(mutants_of_one: Sequence[Mutant]) -> list[dict[str, object]]:
         return list(verdicts(copied(Path(folder)), mutants_of_one))
 
 
-def survivors() -> set[tuple[str, str]]:
-    """Module and change of those that the table says survived."""
+def settled() -> set[tuple[str, str]]:
+    """Module and change of those that the table says are killed or equivalent."""
     table = pd.read_csv(TABLE)
-    return {*table.loc[table["verdict"] == "survived", ["module", "what"]].itertuples(index=False, name=None)}
+    return {*table.loc[table["verdict"] != "survived", ["module", "what"]].itertuples(index=False, name=None)}
 
 
 def keep(rows: Sequence[dict[str, object]], found: Sequence[Mutant]) -> None:
@@ -290,14 +290,14 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", nargs="*", choices=list(TESTS), default=list(TESTS), metavar="MODULE")
     options.add_argument("--jobs", type=int, default=1, help="modules at a time")
-    options.add_argument("--survivors", action="store_true", help="only those that the table says survived")
+    options.add_argument("--survivors", action="store_true", help="only those that survived, or are not in the table")
     chosen = options.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     sys.dont_write_bytecode = True
     found = list(mutants())
-    again = survivors() if chosen.survivors else {(mutant.module, mutant.what) for mutant in found}
+    but = settled() if chosen.survivors else set()
     modules = [
-        [mutant for mutant in found if mutant.module == module and (module, mutant.what) in again]
+        [mutant for mutant in found if mutant.module == module and (module, mutant.what) not in but]
         for module in chosen.only
     ]
     for name in ("pytest", *HEAVY):  # imported once, inherited by every child

@@ -367,3 +367,8 @@ def test_a_batch_goes_to_the_device_whatever_its_form():
     assert stack([clip], meta).device == meta
     assert [part.device for part in stack([[clip, clip]], meta)] == [meta, meta]
     assert [part.device for part in stack([{"Image": clip, "Flow": clip}], meta).values()] == [meta, meta]
+
+
+def test_videos_without_a_filmed_version_are_compared_in_their_first_style():
+    assert Conditions(("ink", "mosaic")).filmed == "original"
+    assert Conditions(("ink", "mosaic"), original=False).filmed == "ink"
