@@ -151,7 +151,7 @@ class Result:
         """Write ``layers`` (numbers per stage, with intervals) and ``units`` (classes per stage) as SVG and PNG.
 
         They are those of the headline; of a further estimator they are called ``layers-<name>`` and ``units-<name>``.
-        Pictures of one's own (``@sd.plot``) come under their names.
+        Your own pictures (``@sd.plot``) come under their names.
         """
         from static_dynamic.report.own import save_own_plots
         from static_dynamic.report.pictures import save_plots

@@ -84,7 +84,7 @@ class FactorialPlan:
         return Estimates(shares, np.where(np.isnan(shares), 0.0, components), whole[:, None])
 
     def unrelated(self, seed: int) -> "FactorialPlan":
-        """The same with the clips of every block dealt anew to its cells."""
+        """The same with the clips of every block dealt again to its cells."""
         rng = generator(seed, "dealt", len(self.blocks))
         return replace(self, rows=rng.permuted(self.rows.reshape(len(self.rows), -1), axis=1).reshape(self.rows.shape))
 
@@ -146,7 +146,7 @@ class Factorial(Estimator):
             name, shape = next(iter(shapes.items()))
             raise UserError(
                 f"{self.name} needs blocks in which two or more appearances are crossed with two or more motions, and "
-                f"each cell is there twice or more with everything else drawn anew. Block {name!r} has {shape} "
+                f"each cell is there twice or more with everything else drawn again. Block {name!r} has {shape} "
                 "(appearances x motions x draws of the rarest cell)."
             )
         chosen = max(usable, key=lambda shape: (usable[shape], shape))

@@ -32,7 +32,7 @@ def factorial_shares(table: npt.ArrayLike) -> FactorialShares:
     """Shares of appearance, motion, their interaction, and nuisance in the variance of units.
 
     In each of ``B`` blocks, ``K`` appearances are crossed with ``O`` motions, and each cell is shown ``r`` times with
-    everything else drawn anew. With mean squares of the cell means, taken within blocks and averaged over them:
+    everything else drawn again. With mean squares of the cell means, taken within blocks and averaged over them:
 
         MS_a = O Σ_k (z_k. - z_..)² / (K - 1);   MS_m = K Σ_o (z_.o - z_..)² / (O - 1)
         MS_am = Σ_ko (z_ko - z_k. - z_.o + z_..)² / ((K - 1) (O - 1));   N = mean variance within cells

@@ -112,7 +112,7 @@ def _made(model: nn.Module, untrained: Untrained | None) -> tuple[nn.Module, str
 
 
 def reset(model: nn.Module) -> str:
-    """Draw all weights of a module anew, in place; how that was done, in words.
+    """Draw all weights of a module again, in place; how that was done, in words.
 
     The values of parameters whose module has no ``reset_parameters`` are shuffled: their distribution stays, what was
     learned goes.

@@ -1,4 +1,4 @@
-"""Pictures of one's own: functions from a result to a figure, drawn with those of every result."""
+"""Your own pictures: functions from a result to a figure, drawn with those of every result."""
 
 from collections.abc import Callable
 from pathlib import Path
