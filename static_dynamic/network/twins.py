@@ -151,6 +151,7 @@ def has_seen_batches(model: nn.Module) -> bool:
         bool(module.running_mean.any()) or bool((module.running_var - 1).any())
         for module in model.modules()
         if isinstance(module, _BatchNorm) and module.running_mean is not None and module.running_var is not None
+        if not module.running_mean.is_meta  # which has no numbers; the model's own forward pass says so
     )
 
 
