@@ -149,6 +149,16 @@ def test_judgements_stand_beside_their_rows_and_missing_ones_are_missing(tmp_pat
     assert keys(store) == keys_of("a") + keys_of("b")
 
 
+def test_rows_of_a_store_from_before_replicates_are_none(tmp_path):
+    fill(Store(tmp_path, STUDY), 0, ["a"], judgements=[{"J": i / 10} for i in range(ROWS)])
+    path = tmp_path / "00000.parquet"
+    pd.read_parquet(path).drop(columns="replicate").to_parquet(path, index=False)
+    store = Store.open(tmp_path)
+    assert store.index().columns.tolist() == ["video", "style", "order", "replicate", "J"]
+    assert store.variants() == keys_of("a")
+    assert store.index()["J"].tolist() == [0, 0.1, 0.2, 0.3]
+
+
 def test_judgements_name_the_sequence_of_their_video(tmp_path):
     store = Store(tmp_path, STUDY)
     rows = rows_of(["a", "b"])
