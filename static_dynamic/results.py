@@ -5,13 +5,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from static_dynamic.common.errors import UserError, unknown
-from static_dynamic.common.files import write_atomically, write_bytes
+from static_dynamic.common.files import remove, write_atomically, write_bytes
 from static_dynamic.common.runs import Kind
 from static_dynamic.common.texts import read_json
 from static_dynamic.estimators.numbers import Sample
@@ -143,6 +144,8 @@ class Result:
         for name, table in tables.items():
             if table is not None:
                 write_atomically(folder / name, partial(table.to_csv, index=False))
+            else:
+                remove(folder / name)  # that of an earlier result
         manifest = json.dumps({**self.manifest, "warnings": self.warnings}, default=str)
         MEASUREMENT.write(folder, json.loads(manifest))
         return folder
@@ -156,7 +159,11 @@ class Result:
         from static_dynamic.report.own import save_own_plots
         from static_dynamic.report.pictures import save_plots
 
-        return [*save_plots(self.parts, Path(folder)), *save_own_plots(self, Path(folder))]
+        paths = save_plots(self.parts, Path(folder))
+        for name, stem, kind in product(estimators(), ("layers", "units"), ("svg", "png")):
+            if (earlier := Path(folder) / f"{stem}-{name}.{kind}") not in paths:
+                remove(earlier)  # that of an earlier result
+        return [*paths, *save_own_plots(self, Path(folder))]
 
     def report(self, path: str | Path) -> Path:
         """Write one HTML page with tables, plots and how to read them; it needs no network and no other file."""

@@ -197,6 +197,20 @@ def test_the_command_replaces_tables_pictures_and_page(measured, tmp_path, capsy
     assert json.loads((folder / "run.json").read_text())["checkpoint"] == "some.pth"
 
 
+def test_nothing_of_the_scores_before_is_left(measured, tmp_path):
+    folder = copied(measured, tmp_path)
+    sd.load(folder).plot(folder)
+    assert {"layers-released.png", "units-needs_order.svg", "twins.csv"} <= {path.name for path in folder.iterdir()}
+    (folder / "layers-mine.png").write_bytes(b"not of a run")
+    for twin in (folder / "store").glob("twin-*"):
+        shutil.rmtree(twin)
+    score_run.show([str(folder), "--estimators", "released"])
+    there = {path.name for path in folder.iterdir()}
+    assert not {name for name in there if name.startswith(("layers-", "units-"))} - {"layers-mine.png"}
+    assert sd.load(folder).twins is None
+    assert {"layers.png", "units.svg"} <= there
+
+
 def test_the_command_writes_elsewhere_on_request(measured, tmp_path):
     folder, before = copied(measured, tmp_path), (measured[0] / "layers.csv").read_bytes()
     score_run.show([str(folder), "--estimators", "released", "--out", str(tmp_path / "new")])
