@@ -33,11 +33,11 @@ from static_dynamic.network.recorder import Recorder
 from static_dynamic.network.stages import Stages
 from static_dynamic.network.twins import Untrained, make_twins
 from static_dynamic.results import Result
-from static_dynamic.scoring import Scoring, check_plans, score_store
+from static_dynamic.scoring import Scoring, check_plans
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import left_out_of, unused
 from static_dynamic.store import STUDY, Store
-from static_dynamic.twins import beside_twins, limited, score_twins, silent_twins, twin_folder, twin_subjects
+from static_dynamic.twins import score_beside_twins, twin_folder, twin_subjects
 from static_dynamic.variants import Cell, Conditions, describe_video, union
 
 UNEVEN = 1.5
@@ -151,8 +151,8 @@ def measure(
             stack.enter_context(alone_in(twin_folder(folder, number), STUDY))
         subjects = twin_subjects(study, random, activations, resume)
         collect(study, activations, on_video, subjects)
-        scores = score_store(activations, scoring, chosen_estimators)
-        compared = score_twins([subject.store for subject in subjects], scoring, chosen_estimators)
+        stores = [subject.store for subject in subjects]
+        scores, compared = score_beside_twins(activations, stores, scoring, chosen_estimators)
         records, quality = activations.records(), activations.judgements()
     seen = [*not_used, *activations.damaged, *_skipped(records), *_uneven(records)]
     notes = [*declared_notes(model), *of_twins, *seen]
@@ -172,9 +172,8 @@ def measure(
         "videos": records,
         "notes": notes,
     }
-    warnings = [*notes, *scores.warnings, *silent_twins(scores.layers, compared, len(random))]
-    layers = beside_twins(scores.layers, compared, limited(chosen_estimators))
-    return Result(layers, scores.units, manifest, warnings, quality, scores.samples, compared if random else None)
+    warnings = [*notes, *scores.warnings]
+    return Result(scores.layers, scores.units, manifest, warnings, quality, scores.samples, compared)
 
 
 def _check_clips(folder: Path, described: Mapping[str, Any]) -> None:

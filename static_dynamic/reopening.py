@@ -12,9 +12,9 @@ from static_dynamic.estimators.base import Estimator
 from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.estimators.registry import describe_estimator, find_estimators
 from static_dynamic.results import MEASUREMENT, Result, load
-from static_dynamic.scoring import Scoring, score_store
+from static_dynamic.scoring import Scoring
 from static_dynamic.store import STUDY, Store
-from static_dynamic.twins import beside_twins, limited, score_twins, silent_twins, twin_stores
+from static_dynamic.twins import score_beside_twins, twin_stores
 
 STORE = "store"
 """The folder of a run in which its activations are."""
@@ -78,10 +78,8 @@ class Run:
         """
         chosen = find_estimators(estimators)
         scoring = scoring or self.scoring
-        scores = score_store(self.store, scoring, chosen)
-        twins = score_twins(self.twins, scoring, chosen)
+        scores, twins = score_beside_twins(self.store, self.twins, scoring, chosen)
         before = self._before()
-        silent = silent_twins(scores.layers, twins, len(self.twins))
         manifest = {
             "study": dict(self.store.study),
             "videos": self.store.records(),
@@ -91,13 +89,13 @@ class Run:
         }
         quality = self.store.judgements()
         return Result(
-            beside_twins(scores.layers, twins, limited(chosen)),
+            scores.layers,
             scores.units,
             manifest,
-            [*before.get("notes", []), *self._unfinished(), *scores.warnings, *silent],
+            [*before.get("notes", []), *self._unfinished(), *scores.warnings],
             quality,
             scores.samples,
-            twins if self.twins else None,
+            twins,
         )
 
     def _unfinished(self) -> list[str]:

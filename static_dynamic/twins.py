@@ -1,6 +1,7 @@
 """Beside every number, what untrained networks of the same architecture give: collected, scored, set side by side."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from static_dynamic.network.twins import (
     has_seen_batches,
     set_batch_statistics,
 )
-from static_dynamic.scoring import Scoring, score_store
+from static_dynamic.scoring import Scores, Scoring, score_store
 from static_dynamic.store import STUDY, Store
 from static_dynamic.variants import PreparedVideo, stack
 
@@ -104,6 +105,20 @@ def _clips(study: Study) -> Iterator[Inputs]:
     batches = -(-len(clips) // study.compute.batch_size)
     for numbers in np.array_split(np.arange(len(clips)), batches) if clips else ():
         yield stack([clips[number] for number in numbers], device)
+
+
+def score_beside_twins(
+    store: Store, twins: Sequence[Store], scoring: Scoring, estimators: Sequence[Estimator]
+) -> tuple[Scores, pd.DataFrame | None]:
+    """Scores of a store with those of its twins beside them, and the table of the twins; ``None`` without twins.
+
+    Raises:
+        UserError: See :func:`static_dynamic.scoring.score_store`.
+    """
+    scores, of_twins = score_store(store, scoring, estimators), score_twins(twins, scoring, estimators)
+    warnings = [*scores.warnings, *silent_twins(scores.layers, of_twins, len(twins))]
+    layers = beside_twins(scores.layers, of_twins, limited(estimators))
+    return replace(scores, layers=layers, warnings=warnings), of_twins if twins else None
 
 
 def score_twins(stores: Sequence[Store], scoring: Scoring, estimators: Sequence[Estimator]) -> pd.DataFrame:
