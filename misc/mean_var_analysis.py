@@ -27,7 +27,7 @@ from static_dynamic.report.tables import in_order, stream_and_name
 NUMBERS = {"conv1": 0, "layer1": 1, "layer2": 2, "layer3": 3, "layer4": 4}
 """Published numbers of stages; any other stage keeps its name."""
 SCRIPTS = {3: "mean_var_analysis.py", 4: "mean_var_analysis_4factors.py", 5: "mean_var_analysis_4factors.py"}
-"""Which script is for so many factors."""
+"""Number of factors → the script for it."""
 PRINTED = {"static": "App", "dynamic": "Mot", "differ": "Res", "same": "Same", "residual": "Residual"}
 """Published words for the factors, in the order in which they are printed."""
 

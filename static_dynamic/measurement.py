@@ -95,7 +95,7 @@ def measure(
         styles: Static conditions: names of styles or functions, image files, ``"original"``, styles on disk.
         scrambles: Dynamic conditions beside the intact order, names or functions; ``None`` means ``shuffle``, or
             ``jitter`` of the flow.
-        max_videos: Use the first so many videos.
+        max_videos: Use at most this many videos, the first ones.
         seed: Draws styles, scrambles and, without a ``scoring``, partners of pairs and the bootstrap.
         compute: Batch size, device, precision, workers.
         scoring: Pairs, threshold, intervals.

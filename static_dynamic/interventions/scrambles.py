@@ -106,7 +106,7 @@ def list_scrambles(pattern: str = "*", pixels: bool | None = None, length: int |
     Args:
         pattern: The glob.
         pixels: Those that change pixels, or those that are index maps; ``None`` means both.
-        length: Those that a clip of so many frames can have.
+        length: Those that a clip of ``length`` frames can have.
     """
     return [
         name
@@ -197,7 +197,7 @@ def apply_scramble(frames: Frames, kind: str, seed: int = 0) -> Frames:
 
 
 def _drawn(kind: str, length: int, seed: int) -> tuple[Callable[..., Indices | Frames], np.random.Generator, list[int]]:
-    """The function of a kind, its random numbers and its arguments, for a clip of so many frames."""
+    """The function of a kind, its random numbers and its arguments, for a clip of ``length`` frames."""
     name, arguments = _parse(kind)
     shortest = scrambling[name].options["shortest"]
     if length < shortest:

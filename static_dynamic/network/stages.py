@@ -122,7 +122,7 @@ def check_model_kind(model: object) -> None:
     """Refuse what takes no hooks.
 
     Raises:
-        UserError: If it is no module, or one of TorchScript.
+        UserError: If it is not a module, or is one of TorchScript.
     """
     if isinstance(model, torch.jit.ScriptModule):
         raise UserError(

@@ -90,7 +90,7 @@ def make_twins(
 
 
 def _check_new(made: object, before: Iterable[nn.Module]) -> None:
-    """Raise if what was made is no module, or one that was there before."""
+    """Raise if what was made is not a module, or was there before."""
     if not isinstance(made, nn.Module):
         raise UserError(
             f"The function given as `untrained` must return the model with fresh weights. Got {type(made).__name__}."
