@@ -1,0 +1,18 @@
+"""Clips whose appearance, motion and nuisance are independent, drawn on the spot; labels, flow and masks are known."""
+
+from static_dynamic.sources.factorial.draws import Scenes, draw_scenes, with_nuisance
+from static_dynamic.sources.factorial.levels import CONTENTS, LEVELS, Content, combinations
+from static_dynamic.sources.factorial.rendering import render, render_masks, true_flow
+
+__all__ = [
+    "CONTENTS",
+    "LEVELS",
+    "Content",
+    "Scenes",
+    "combinations",
+    "draw_scenes",
+    "render",
+    "render_masks",
+    "true_flow",
+    "with_nuisance",
+]

@@ -1,0 +1,72 @@
+"""Which clip has which levels, and the nuisance that is drawn anew for every clip."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from static_dynamic.common.seeds import generator
+from static_dynamic.sources.factorial.levels import Content, combinations
+
+NUISANCE = ("x", "y", "turn", "size", "gain", "body_x", "body_y", "back_x", "back_y")
+"""Numbers in 0..1 that a clip draws for itself: where its object is halfway through, and at which angle of its orbit;
+size; contrast; phases of the textures of the object and of the background."""
+Pair = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Scenes:
+    """``N`` clips, as what they show, how they move, and their nuisance.
+
+    Attributes:
+        levels: Factor → place of each clip's level in ``LEVELS``, ``(N,)`` int64.
+        nuisance: Name in ``NUISANCE`` → ``(N,)`` float32 in 0..1.
+        grain: Seeds of the sensor noise and of random dots, ``(N,)`` int64 below 2³¹.
+    """
+
+    levels: dict[str, Tensor]
+    nuisance: dict[str, Tensor]
+    grain: Tensor
+
+    def __len__(self) -> int:
+        return len(self.grain)
+
+    def __getitem__(self, rows: slice | Tensor | Sequence[int]) -> "Scenes":
+        levels, nuisance = ({name: part[rows] for name, part in of.items()} for of in (self.levels, self.nuisance))
+        return Scenes(levels, nuisance, self.grain[rows])
+
+
+def draw_scenes(content: Content, seed: int, numbers: Sequence[int]) -> Scenes:
+    """Clips whose factors are independent of each other; clip ``n`` depends on nothing but ``(seed, n)``.
+
+    Example:
+        >>> from static_dynamic.sources.factorial.levels import CONTENTS
+        >>> scenes = draw_scenes(CONTENTS["objects"], seed=0, numbers=[0, 1, 2])
+        >>> len(scenes), sorted(scenes.levels)
+        (3, ['background', 'colour', 'kind', 'shape', 'speed', 'texture'])
+    """
+    appearances, motions = combinations(content.appearance), combinations(content.motion)
+    pairs = []
+    for number in numbers:
+        draw = generator(seed, "factors", number)
+        pairs.append((appearances[draw.integers(len(appearances))], motions[draw.integers(len(motions))]))
+    return with_nuisance(content, pairs, seed, numbers)
+
+
+def with_nuisance(content: Content, pairs: Sequence[tuple[Pair, Pair]], seed: int, numbers: Sequence[int]) -> Scenes:
+    """Clips of these appearances and motions (see `combinations`), each with a nuisance of its own."""
+    rows = [_nuisance(seed, number) for number in numbers]
+    nuisance = torch.from_numpy(np.stack([row for row, _ in rows]))
+    levels = torch.tensor([(*appearance, *motion) for appearance, motion in pairs])
+    return Scenes(
+        dict(zip(content.levels, levels.unbind(1), strict=True)),
+        dict(zip(NUISANCE, nuisance.unbind(1), strict=True)),
+        torch.tensor([grain for _, grain in rows]),
+    )
+
+
+def _nuisance(seed: int, number: int) -> tuple[np.ndarray[tuple[int], np.dtype[np.float32]], int]:
+    draw = generator(seed, "nuisance", number)
+    return draw.random(len(NUISANCE), np.float32), int(draw.integers(2**31))

@@ -1,0 +1,79 @@
+"""What a factorial clip can show and how it can move: factors, and the levels of each."""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import NamedTuple
+
+from static_dynamic.common.errors import UserError, unknown
+
+Levels = Mapping[str, tuple[str, ...]]
+"""Factor → names of its levels."""
+
+LEVELS: Levels = {
+    "colour": ("red", "green", "blue", "yellow", "magenta", "cyan"),
+    "shape": ("disc", "square", "cross", "ring"),
+    "texture": ("plain", "stripes", "checks", "dots"),
+    "background": ("bars", "columns", "grid", "diagonal"),
+    "kind": ("right", "up", "left", "down", "clockwise", "counterclockwise", "expand", "contract"),
+    "speed": ("slow", "medium", "fast"),
+    "coherence": ("quarter", "half", "full"),
+}
+"""All factors."""
+SHIFTS = LEVELS["kind"][:6]
+"""The kinds of motion that leave the size as it is."""
+
+
+class Content(NamedTuple):
+    """What clips are made of.
+
+    Attributes:
+        appearance: Factors that one frame shows, with their levels.
+        motion: Factors that need several frames.
+    """
+
+    appearance: Levels
+    motion: Levels
+
+    @property
+    def levels(self) -> dict[str, tuple[str, ...]]:
+        """All factors."""
+        return {**self.appearance, **self.motion}
+
+    def only(self, chosen: Mapping[str, object]) -> "Content":
+        """The same with fewer levels.
+
+        Args:
+            chosen: Factor → its levels, or one of them.
+
+        Raises:
+            UserError: If a factor or a level is unknown, or a factor keeps no level.
+        """
+        kept = {}
+        for factor, names in chosen.items():
+            if factor not in self.levels:
+                raise unknown("factor", factor, self.levels)
+            kept[factor] = tuple(map(str, (names,) if isinstance(names, str) else names))  # type: ignore[call-overload]
+            for name in kept[factor]:
+                if name not in self.levels[factor]:
+                    raise unknown(f"level of {factor}", name, self.levels[factor])
+            if not kept[factor]:
+                raise UserError(f"The factor {factor} needs a level. Allowed: {', '.join(self.levels[factor])}.")
+        return Content(*({factor: kept.get(factor, names) for factor, names in part.items()} for part in self))
+
+
+def _part(*factors: str, **changed: tuple[str, ...]) -> Levels:
+    return {factor: LEVELS[factor] for factor in factors} | changed
+
+
+CONTENTS: Mapping[str, Content] = {
+    "objects": Content(_part("colour", "shape", "texture", "background"), _part("kind", "speed")),
+    "dots": Content(_part("colour", "background"), _part("kind", "speed", "coherence")),
+    "noise": Content(_part("colour"), _part("shape", "speed", kind=SHIFTS)),
+}
+"""A textured object before a pattern; random dots, of which a part moves together; noise in which nothing but motion
+tells a shape from its background."""
+
+
+def combinations(levels: Levels) -> list[tuple[int, ...]]:
+    """Every combination of levels, as their places in ``LEVELS``."""
+    return list(product(*([LEVELS[factor].index(name) for name in names] for factor, names in levels.items())))

@@ -1,0 +1,57 @@
+"""Noise: of the sensor, and clips in which nothing but motion tells a shape from its background."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from static_dynamic.sources.factorial.draws import Scenes
+from static_dynamic.sources.factorial.looks import COLOURS, inside
+from static_dynamic.sources.factorial.motion import Path, path_of
+
+SENSOR = 4.0
+"""Standard deviation of the sensor's noise, grey levels."""
+STRIP = 2**22
+CELLS = 32
+"""Squares of noise along a side of the frame; where that is fewer pixels, a square is a pixel."""
+
+
+def sensor_noise(grain: Tensor, numbers: Tensor, size: int) -> Tensor:
+    """``(N, T, size, size, 3)``: a piece of one long strip of noise, from a place drawn for every clip and frame."""
+    strip, pixels = _strip(), size * size * 3
+    # Powers of generators of pseudo-random sequences, so that neighbours lie far apart.
+    places = (grain[:, None] * 16807 + numbers * 48271**2) % (STRIP - pixels)
+    pieces = torch.stack([strip[place : place + pixels] for place in places.flatten().tolist()])
+    return pieces.view(*places.shape, size, size, 3)
+
+
+@cache
+def _strip() -> Tensor:
+    return torch.from_numpy(np.random.default_rng(0).standard_normal(STRIP, np.float32) * np.float32(SENSOR))
+
+
+def draw_noise(scenes: Scenes, at: Tensor, size: int) -> Tensor:
+    """Noise that moves within a shape, and lies still around it: ``(N, T, size, size, 3)``.
+
+    All moves in whole squares, so every frame by itself is the same kind of noise everywhere.
+    """
+    cells = min(CELLS, size)
+    path = path_of(scenes, at)
+    column, row = (torch.round(centre * cells).long() for centre in (path.x, path.y))
+    still, moving = _fields(scenes.grain, cells).unbind(1)
+    places = torch.arange(cells)
+    rows, columns = ((places - shift[..., None]) % cells for shift in (row, column))
+    clips = torch.arange(len(scenes))[:, None, None, None]
+    moved = moving[clips, rows[..., :, None], columns[..., None, :]]
+    shape = inside(scenes.levels["shape"], Path(column / cells, row / cells, path.radius), cells)
+    value = torch.where(shape, moved, still[:, None])
+    enlarged = torch.arange(size) * cells // size
+    main, second = COLOURS[scenes.levels["colour"]][:, None, None, None].unbind(-2)
+    return torch.lerp(second, main, value[:, :, enlarged][..., enlarged, None])
+
+
+def _fields(grain: Tensor, cells: int) -> Tensor:
+    """For every clip a field that lies still and one that moves, ``(N, 2, cells, cells)`` in 0..1."""
+    draws = (np.random.default_rng(seed).random((2, cells, cells), np.float32) for seed in grain.tolist())
+    return torch.from_numpy(np.stack(list(draws)))

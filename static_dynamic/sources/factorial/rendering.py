@@ -1,0 +1,135 @@
+"""Factorial clips as pixels, and their optical flow as it truly is."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from static_dynamic.sources.factorial.dots import draw_dots
+from static_dynamic.sources.factorial.draws import Scenes
+from static_dynamic.sources.factorial.looks import (
+    BACKGROUNDS,
+    BACKS,
+    COLOURS,
+    TEXTURES,
+    by_level,
+    inside,
+    outline,
+)
+from static_dynamic.sources.factorial.motion import LARGEST, SMALLEST, Path, grid, moments, path_of, torus
+from static_dynamic.sources.factorial.noise import draw_noise, sensor_noise
+
+CHUNK = 2**18
+"""Pixels that are drawn at a time: what stays in the processor's cache."""
+SOFT = 1.5
+"""Width of the edge of a shape, pixels."""
+GAIN = 0.15
+"""How far the contrast of a clip may be above or below the usual one."""
+
+
+def render(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, length: int | None = None) -> Tensor:
+    """Draw clips.
+
+    Args:
+        scenes: What they show, see `draw_scenes`.
+        frames: How many frames, or which.
+        size: Side of the square frames, pixels.
+        length: Frames of a whole clip, over which its motion extends; ``None`` means as many as are drawn.
+
+    Returns:
+        ``(N, T, size, size, 3)`` uint8 RGB. A frame depends on its scene, its number, ``size`` and ``length`` alone.
+
+    Example:
+        >>> from static_dynamic.sources.factorial import CONTENTS, draw_scenes
+        >>> render(draw_scenes(CONTENTS["objects"], seed=0, numbers=range(3))).shape
+        torch.Size([3, 8, 32, 32, 3])
+    """
+    numbers, at = _moments(frames, length)
+    together = max(1, CHUNK // (len(numbers) * size * size))
+    chunks = [_render(scenes[i : i + together], numbers, at, size) for i in range(0, len(scenes), together)]
+    return torch.cat(chunks)
+
+
+def _moments(frames: int | Sequence[int], length: int | None) -> tuple[Tensor, Tensor]:
+    numbers = torch.arange(frames) if isinstance(frames, int) else torch.tensor(list(frames))
+    return numbers, moments(numbers, length or len(numbers))
+
+
+def _render(scenes: Scenes, numbers: Tensor, at: Tensor, size: int) -> Tensor:
+    if "shape" not in scenes.levels:
+        image = _dots(scenes, at, size)
+    elif "texture" not in scenes.levels:
+        image = draw_noise(scenes, at, size)
+    else:
+        image = _objects(scenes, at, size)
+    image += sensor_noise(scenes.grain, numbers, size)
+    return image.round_().clamp_(0, 255).to(torch.uint8)
+
+
+def _objects(scenes: Scenes, at: Tensor, size: int) -> Tensor:
+    """A textured object before a pattern, ``(N, T, size, size, 3)``."""
+    path, drawn = path_of(scenes, at), scenes.nuisance
+    distance, x, y = outline(scenes.levels["shape"], path, size)
+    alpha = (0.5 - distance * path.radius[..., None, None] * (size / SOFT)).clamp_(0, 1)
+    body = by_level(scenes.levels["texture"], TEXTURES, x, y, *_phases(drawn["body_x"], drawn["body_y"]))
+    main, second = _contrast(scenes, COLOURS[scenes.levels["colour"]])
+    body = torch.lerp(main, second, (0.5 + 1.2 * body).clamp_(0, 1)[..., None])
+    return torch.lerp(_background(scenes, size), body, alpha[..., None])
+
+
+def _dots(scenes: Scenes, at: Tensor, size: int) -> Tensor:
+    """Random dots before a pattern."""
+    main, _ = _contrast(scenes, COLOURS[scenes.levels["colour"]])
+    return torch.lerp(_background(scenes, size), main, draw_dots(scenes, at, size)[..., None])
+
+
+def _background(scenes: Scenes, size: int) -> Tensor:
+    """``(N, 1, size, size, 3)``: it never moves."""
+    x, y = (grid(size).view(shape).expand(len(scenes), *shape) for shape in ((1, 1, size), (1, size, 1)))
+    phases = _phases(scenes.nuisance["back_x"], scenes.nuisance["back_y"])
+    pattern = by_level(scenes.levels["background"], BACKGROUNDS, x, y, *phases)
+    first, second = _contrast(scenes, BACKS[scenes.levels["background"]])
+    return torch.lerp(first, second, (0.5 + 0.8 * pattern).clamp_(0, 1)[..., None])
+
+
+def _phases(*drawn: Tensor) -> list[Tensor]:
+    return [2 * math.pi * phase[:, None, None, None] for phase in drawn]
+
+
+def _contrast(scenes: Scenes, colours: Tensor) -> tuple[Tensor, Tensor]:
+    """Two colours ``(N, 2, 3)`` at the contrast of each clip, each ``(N, 1, 1, 1, 3)``."""
+    gain = 1 + GAIN * (2 * scenes.nuisance["gain"] - 1)
+    first, second = (128 + (colours - 128) * gain[:, None, None]).unbind(1)
+    return first[:, None, None, None], second[:, None, None, None]
+
+
+def render_masks(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, length: int | None = None) -> Tensor:
+    """Where the object is, ``(N, T, size, size)`` bool: it covers the middle of a pixel. Arguments: see `render`."""
+    return inside(scenes.levels["shape"], path_of(scenes, _moments(frames, length)[1]), size)
+
+
+def true_flow(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, length: int | None = None) -> Tensor:
+    """How far what a pixel shows moves until the next of these frames.
+
+    Arguments: see `render`. Of random dots it is the flow of those that move together, everywhere.
+
+    Returns:
+        ``(N, T - 1, size, size, 2)``, rightwards and downwards, pixels; 0 for the background; NaN where an object that
+        has grown out of its range begins again at another size.
+    """
+    path = path_of(scenes, _moments(frames, length)[1])
+    here, there = (Path(*(part[:, rows] for part in path)) for rows in (slice(-1), slice(1, None)))
+    growth = (there.radius / here.radius)[..., None, None]
+    growth = torch.where(growth.log().abs() < math.log(LARGEST / SMALLEST) / 2, growth, torch.nan)
+    steps = []
+    for before, after, shape in ((here.x, there.x, (1, size)), (here.y, there.y, (size, 1))):
+        centre, step = before[..., None, None], torus(after - before)[..., None, None]
+        if "shape" not in scenes.levels:
+            centre = torch.full_like(centre, 0.5)
+        away = torus(grid(size).view(shape) - centre)
+        steps.append((step + away * (growth - 1)).expand(-1, -1, size, size))
+    flow = size * torch.stack(steps, -1)
+    if "shape" not in scenes.levels:
+        return flow
+    return torch.where(inside(scenes.levels["shape"], here, size)[..., None], flow, 0)
