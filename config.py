@@ -97,7 +97,7 @@ class Config(Options):
     videos: str | None = Field(
         None,
         description="video file, folder of videos or of frame folders, list of videos (.txt, .csv), "
-        "or `synthetic[:count]`",
+        "or `factorial[:count]`",
     )
     labels: Literal["folders"] | None = Field(
         None, description="folders: the class of a video is the name of the folder in which it lies"
@@ -184,7 +184,7 @@ class Config(Options):
         given = [self.videos, self.stylized_data_dir, self.original_data_root]
         if sum(place is not None for place in given) != 1:
             raise ValueError(
-                "give either --videos (e.g. --videos synthetic needs no data), --stylized_data_dir with --dataset, "
+                "give either --videos (e.g. --videos factorial needs no data), --stylized_data_dir with --dataset, "
                 "or --original_data_root"
             )
         if self.stylized_data_dir is not None and self.dataset not in get_args(ClipDataset):

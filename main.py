@@ -165,7 +165,7 @@ def stage_names(declared: Sequence[str], config: Config) -> list[str] | None:
     """Stages that ``--stg``, ``--path`` and ``--fuse`` name, in the published sense for numbers.
 
     Example:
-        >>> config = Config(videos="synthetic", stg="3", path="cat")
+        >>> config = Config(videos="factorial", stg="3", path="cat")
         >>> stage_names(["slow.stage3", "fast.stage3", "fused.stage3"], config)
         ['fused.stage3+fast.stage3']
     """

@@ -117,7 +117,7 @@ def compare(study: Study, rounds: int) -> pd.DataFrame:
 PEAK = """
 import sys
 from benchmarks.one_pass import make_study, one_pass
-one_pass(make_study("i3d", "synthetic:" + sys.argv[1], 64, int(sys.argv[1])))
+one_pass(make_study("i3d", "factorial:" + sys.argv[1], 64, int(sys.argv[1])))
 print(next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024)
 """
 
@@ -134,7 +134,7 @@ def peak_memory(counts: list[int]) -> pd.DataFrame:
 def main() -> None:
     """Run both, print and keep the tables."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--videos", default="synthetic")
+    options.add_argument("--videos", default="factorial")
     options.add_argument("--models", default="i3d_r50_8x8,slowfast_r50_8x8")
     options.add_argument("--size", type=int, default=112)
     options.add_argument("--count", type=int, default=6)

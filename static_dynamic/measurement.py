@@ -85,7 +85,7 @@ def measure(
     Args:
         model: Any module; it is left as it was found.
         videos: A video file, a folder of videos or of frame folders, a list of videos (a file, or paths),
-            ``"synthetic"``, ``"mine:…"`` of a registered source, or a source; see
+            ``"factorial"``, ``"mine:…"`` of a registered source, or a source; see
             :func:`static_dynamic.open_source`.
         stages: Names, globs or ``{name: (module path, layout[, item])}``; ``None`` means every declared stage.
         recipe: The model's input; ``None`` means the one that it declares.
@@ -120,7 +120,7 @@ def measure(
     Example:
         >>> from torch import nn
         >>> net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU())
-        >>> result = measure(net, "synthetic:4", {"relu": ("1", "N C T H W")}, recipe=Recipe(frames=8, rate=2, crop=32))
+        >>> result = measure(net, "factorial:4", {"relu": ("1", "N C T H W")}, recipe=Recipe(frames=8, rate=2, crop=32))
         >>> result.stages
         ['relu']
     """

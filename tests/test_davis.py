@@ -390,7 +390,7 @@ def test_boxes_stand_in_for_masks_where_a_data_set_has_only_them(tmp_path):
 
 def test_only_masks_are_judged(root):
     with pytest.raises(sd.UserError, match="no annotated masks"):
-        MaskJudge(sd.open_source("synthetic:2"))
+        MaskJudge(sd.open_source("factorial:2"))
     with pytest.raises(sd.UserError, match=r"Only masks can be judged.*Got \(1, 5\)"):
         foreground(torch.zeros(1, 5))
     logits = torch.tensor([0.0, 2.0]).view(1, 2, 1, 1)

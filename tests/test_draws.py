@@ -13,7 +13,7 @@ import static_dynamic
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import check_seed, derive_seed, generator
 from static_dynamic.functional import resample
-from static_dynamic.sources import SyntheticVideos
+from static_dynamic.sources import FactorialVideos
 from static_dynamic.variants import derive_seed as of_variants
 from training.syncmnist.clips import SyncMNIST
 
@@ -52,7 +52,7 @@ def test_a_negative_seed_is_refused():
 
 
 def test_what_is_drawn_for_one_does_not_depend_on_how_many_there_are():
-    few, many = SyntheticVideos(3, seed=5), SyntheticVideos(9, seed=5)
+    few, many = FactorialVideos(3, seed=5), FactorialVideos(9, seed=5)
     assert [video.details for video in few.videos] == [video.details for video in many.videos[:3]]
     few, many = SyncMNIST(2, seed=5), SyncMNIST(60, seed=5)
     assert all(np.array_equal(few[index].frames, many[index].frames) for index in range(2))

@@ -414,7 +414,7 @@ def call(*arguments, capsys, monkeypatch):
 
 def test_command_draws_a_sheet(tmp_path, painting):
     out = tmp_path / "new" / "sheet.png"
-    command = [sys.executable, "-m", "static_dynamic.interventions", "synthetic", "--out", str(out)]
+    command = [sys.executable, "-m", "static_dynamic.interventions", "factorial", "--out", str(out)]
     done = subprocess.run(
         [*command, "--styles", f"ink,{painting}", "--frames", "4"], cwd=ROOT, capture_output=True, text=True
     )
@@ -435,13 +435,13 @@ def test_command_lists_names(capsys, monkeypatch):
     [
         ([], "Which video"),
         (["nowhere.mp4"], "nowhere.mp4"),
-        (["synthetic", "--styles", "inck"], "Nearest: ink"),
-        (["synthetic", "--styles", "missing.png"], "missing.png"),
-        (["synthetic", "--frames", "0"], "frames"),
-        (["synthetic", "--frames", "two"], "two"),
-        (["synthetic", "--seed", "-1"], "seed"),
-        (["synthetic", "--out", "sheet.gif"], ".png"),
-        (["synthetic", "--colour"], "--colour"),
+        (["factorial", "--styles", "inck"], "Nearest: ink"),
+        (["factorial", "--styles", "missing.png"], "missing.png"),
+        (["factorial", "--frames", "0"], "frames"),
+        (["factorial", "--frames", "two"], "two"),
+        (["factorial", "--seed", "-1"], "seed"),
+        (["factorial", "--out", "sheet.gif"], ".png"),
+        (["factorial", "--colour"], "--colour"),
     ],
 )
 def test_command_answers_a_slip_with_one_line(arguments, said, capsys, monkeypatch, tmp_path):
@@ -457,6 +457,6 @@ def test_command_answers_a_slip_with_one_line(arguments, said, capsys, monkeypat
 def test_command_cannot_write(capsys, monkeypatch, tmp_path):
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "sheet.png"
-    code, _, complaint = call("synthetic", "--styles", "ink", "--out", out, capsys=capsys, monkeypatch=monkeypatch)
+    code, _, complaint = call("factorial", "--styles", "ink", "--out", out, capsys=capsys, monkeypatch=monkeypatch)
     assert code == 2
     assert complaint.count("\n") == 1

@@ -170,10 +170,10 @@ def test_stages_are_named_as_published(flags, expected):
 
 
 def test_flags_go_before_the_file_of_options(work):
-    Path("o.yaml").write_text("model: slow_r50_8x8\nvideos: synthetic:2\nstyles: [ink, neon]\n")
-    Path("o.json").write_text(json.dumps({"model": "c2d", "videos": "synthetic", "fuse": False}))
+    Path("o.yaml").write_text("model: slow_r50_8x8\nvideos: factorial:2\nstyles: [ink, neon]\n")
+    Path("o.json").write_text(json.dumps({"model": "c2d", "videos": "factorial", "fuse": False}))
     config = read_config(["--cfg_file", "o.yaml", "--model", "i3d"])
-    assert (config.model, config.videos, config.styles) == ("i3d", "synthetic:2", ("ink", "neon"))
+    assert (config.model, config.videos, config.styles) == ("i3d", "factorial:2", ("ink", "neon"))
     assert read_config(["--cfg_file", "o.json"]).fuse is False
 
 
@@ -323,8 +323,8 @@ def test_a_model_of_another_input_form_needs_no_wrapper(videos, capsys):
 SLIPS = {
     "no arguments": ([], "Give either --videos"),
     "no value": (["--videos"], "Argument --videos: expected one argument"),
-    "unknown library": (["--videos", "synthetic", "--model", "torchvison:r3d_18"], "torchvison.*Nearest: torchvision"),
-    "unknown model of a library": (["--videos", "synthetic", "--model", "torchvision:r3d_81"], "Nearest: r3d_18"),
+    "unknown library": (["--videos", "factorial", "--model", "torchvison:r3d_18"], "torchvison.*Nearest: torchvision"),
+    "unknown model of a library": (["--videos", "factorial", "--model", "torchvision:r3d_81"], "Nearest: r3d_18"),
     "two sources": (["--videos", "v", "--stylized_data_dir", "d"], "Give either --videos"),
     "no data set": (["--stylized_data_dir", "d"], "needs --dataset"),
     "unknown data set": (
@@ -332,22 +332,22 @@ SLIPS = {
         "--dataset does not fit.*'Diving48'.*'Diving84'",
     ),
     "unknown option": (["--vidoes", "v"], "Unknown option '--vidoes'.*Nearest: --videos"),
-    "unknown model": (["--videos", "synthetic", "--model", "i4d"], "Unknown model 'i4d'.*Nearest: i3d"),
-    "unknown stage": (["--videos", "synthetic", "--stg", "stage9"], "Unknown stage 'stage9'.*Nearest: stage"),
-    "no such stage": (["--videos", "synthetic", "--stg", "9"], "Unknown stage '9' in --stg.*stage5"),
-    "unknown style": (["--videos", "synthetic", "--styles", "inck,neon"], "Unknown style 'inck'.*Nearest: ink"),
-    "unknown scramble": (["--videos", "synthetic", "--scrambles", "shufle"], "'shufle'.*Nearest: shuffle"),
-    "one style": (["--videos", "synthetic:2", "--styles", "ink"], "two styles are needed"),
-    "unknown device": (["--videos", "synthetic", "--device", "gpu"], "Unknown device 'gpu'.*Allowed: auto"),
-    "a GPU that is not there": (["--videos", "synthetic", "--device", "77"], "'cuda:77' is not there"),
-    "not a number": (["--videos", "synthetic", "--batch_size", "two"], "--batch_size does not fit: .*integer.*'two'"),
+    "unknown model": (["--videos", "factorial", "--model", "i4d"], "Unknown model 'i4d'.*Nearest: i3d"),
+    "unknown stage": (["--videos", "factorial", "--stg", "stage9"], "Unknown stage 'stage9'.*Nearest: stage"),
+    "no such stage": (["--videos", "factorial", "--stg", "9"], "Unknown stage '9' in --stg.*stage5"),
+    "unknown style": (["--videos", "factorial", "--styles", "inck,neon"], "Unknown style 'inck'.*Nearest: ink"),
+    "unknown scramble": (["--videos", "factorial", "--scrambles", "shufle"], "'shufle'.*Nearest: shuffle"),
+    "one style": (["--videos", "factorial:2", "--styles", "ink"], "two styles are needed"),
+    "unknown device": (["--videos", "factorial", "--device", "gpu"], "Unknown device 'gpu'.*Allowed: auto"),
+    "a GPU that is not there": (["--videos", "factorial", "--device", "77"], "'cuda:77' is not there"),
+    "not a number": (["--videos", "factorial", "--batch_size", "two"], "--batch_size does not fit: .*integer.*'two'"),
     "negative seed": (
-        ["--videos", "synthetic", "--random_seed", "-1"],
+        ["--videos", "factorial", "--random_seed", "-1"],
         "--random_seed does not fit.*greater than or equal to 0",
     ),
-    "out of range": (["--videos", "synthetic", "--joint_encoding_thresh", "3"], "less than or equal to 1. Got '3'"),
-    "no boolean": (["--videos", "synthetic", "--fuse", "perhaps"], "--fuse does not fit.*'perhaps'"),
-    "wrong factors": (["--videos", "synthetic", "--n_factors", "9"], "n_factors and residual_index must be 3 and 2"),
+    "out of range": (["--videos", "factorial", "--joint_encoding_thresh", "3"], "less than or equal to 1. Got '3'"),
+    "no boolean": (["--videos", "factorial", "--fuse", "perhaps"], "--fuse does not fit.*'perhaps'"),
+    "wrong factors": (["--videos", "factorial", "--n_factors", "9"], "n_factors and residual_index must be 3 and 2"),
     "missing folder": (["--videos", "nowhere"], "nowhere"),
     "empty folder": (["--videos", "empty"], "No videos in empty"),
     "no such file of options": (["--cfg_file", "no.yaml"], "Cannot read no.yaml: there is no such file"),
@@ -363,11 +363,11 @@ SLIPS = {
         "No stylized data in empty. Looked for the folders style_<k>",
     ),
     "no annotations": (["--stylized_data_dir", "styled", "--dataset", "ssv2"], "something-something"),
-    "missing checkpoint": (["--videos", "synthetic", "--checkpoint", "no.pyth"], "no.pyth"),
-    "a checkpoint that is text": (["--videos", "synthetic", "--checkpoint", "text.pyth"], "text.pyth"),
-    "synthetic how many": (["--videos", "synthetic:many"], "whole number"),
-    "an audit of one kind": (["--videos", "synthetic", "--audit", "weight"], "--audit does not fit.*'weigh'.*'weight'"),
-    "nothing to audit": (["--videos", "synthetic", "--styles", "original", "--audit", "warn"], "nothing to audit"),
+    "missing checkpoint": (["--videos", "factorial", "--checkpoint", "no.pyth"], "no.pyth"),
+    "a checkpoint that is text": (["--videos", "factorial", "--checkpoint", "text.pyth"], "text.pyth"),
+    "factorial how many": (["--videos", "factorial:many"], "whole number"),
+    "an audit of one kind": (["--videos", "factorial", "--audit", "weight"], "--audit does not fit.*'weigh'.*'weight'"),
+    "nothing to audit": (["--videos", "factorial", "--styles", "original", "--audit", "warn"], "nothing to audit"),
     "no class for pairs": (["--videos", "frames", "--m_same", "False"], "need the class of every video"),
 }
 
@@ -376,7 +376,7 @@ SLIPS = {
 def test_two_videos_show_a_dash_for_an_interval_and_why(capsys, count, interval):
     options = {"recipe": RECIPE, "styles": ("1", "2"), "scoring": sd.Scoring(replicates=20), "estimators": "released"}
     result = sd.measure(PlantedModel(), PlantedVideos(count), STAGES, **options, twins=0)
-    main.show(result, Config(videos="synthetic"))
+    main.show(result, Config(videos="factorial"))
     shown = capsys.readouterr().out
     assert len(re.findall(rf"\d+\.\d {interval}", shown)) == 3 * len(STAGES)
     assert ("Note: Too few videos (2) for intervals" in shown) == (count == 2)
@@ -410,7 +410,7 @@ def rows_shown(text, stage):
 
 
 def test_the_headline_is_shown_first_and_beside_untrained_networks(capsys):
-    main.show(shown_result(), Config(videos="synthetic"))
+    main.show(shown_result(), Config(videos="factorial"))
     shown = capsys.readouterr().out
     assert shown.index("needs motion, % of what units tell about the clip") < shown.index("share of the layer")
     assert "untrained [spread]" in shown
@@ -424,14 +424,14 @@ def test_the_headline_is_shown_first_and_beside_untrained_networks(capsys):
 
 
 def test_without_untrained_networks_it_is_said_how_to_get_them(capsys):
-    main.show(shown_result(twin=np.nan, twin_low=np.nan, twin_high=np.nan), Config(videos="synthetic"))
+    main.show(shown_result(twin=np.nan, twin_low=np.nan, twin_high=np.nan), Config(videos="factorial"))
     shown = capsys.readouterr().out
     assert "untrained [spread]" not in shown
     assert "No untrained networks stand beside these numbers, so they do not say what was learned: --twins 3." in shown
 
 
 def test_classes_are_shown_and_written_for_every_estimator_that_has_some(capsys, work):
-    config = Config(videos="synthetic", joint_encoding=True, save_dir="out")
+    config = Config(videos="factorial", joint_encoding=True, save_dir="out")
     main.save(shown_result(), config)
     main.show(shown_result(), config)
     shown = capsys.readouterr().out
@@ -442,7 +442,7 @@ def test_classes_are_shown_and_written_for_every_estimator_that_has_some(capsys,
 
 
 def test_published_files_hold_whole_numbers_of_the_released_rows(work):
-    main.save(shown_result(), Config(videos="synthetic", save_dir="out", dim_outputs="dim", name="n"))
+    main.save(shown_result(), Config(videos="factorial", save_dir="out", dim_outputs="dim", name="n"))
     assert Path("out/i3d_dim_est.csv").read_text().splitlines() == ["20,30,50", "20.0,30.0,50.0"] * 2
     text = Path("dim/vos_models/final/n/n_final_001.txt").read_text()
     assert text.splitlines()[0] == "Stage: a[red] , Dimensions: [20, 30, 50] [20.0, 30.0, 50.0]"
@@ -476,7 +476,7 @@ def test_a_slip_is_one_clear_line(work, capsys, slip):
     Path("empty").mkdir()
     for style in "1234":
         Path(f"styled/style_{style}").mkdir(parents=True)
-    Path("unknown.yaml").write_text("modell: i3d\nvideos: synthetic\n")
+    Path("unknown.yaml").write_text("modell: i3d\nvideos: factorial\n")
     Path("list.yaml").write_text("- i3d\n")
     Path("broken.yaml").write_text("{model: [i3d\n")
     Path("text.pyth").write_text("hello")
@@ -495,14 +495,14 @@ def test_a_checkpoint_of_another_model_and_of_other_classes(work, capsys):
 
     torch.save({"model_state": models.create_model("slow_r50_8x8").state_dict()}, "slow.pyth")
     torch.save({"model_state": models.create_model("i3d", num_classes=48).state_dict()}, "d48.pyth")
-    assert "keys" in fails(capsys, "--model", "slowfast_r50_8x8", "--videos", "synthetic", "--checkpoint", "slow.pyth")
-    given = ("--videos", "synthetic:2", "--checkpoint", "d48.pyth", "--stg", "1", *SMALL)
+    assert "keys" in fails(capsys, "--model", "slowfast_r50_8x8", "--videos", "factorial", "--checkpoint", "slow.pyth")
+    given = ("--videos", "factorial:2", "--checkpoint", "d48.pyth", "--stg", "1", *SMALL)
     says = fails(capsys, *given, "--num_classes", "400")
     assert says.endswith(
         "has 48 classes, the model 400. Pass --num_classes 48, or --strict False for a random classifier."
     )
     succeeds(*given)
-    result = sd.load("runs/i3d_synthetic-2")
+    result = sd.load("runs/i3d_factorial-2")
     assert result.manifest["num_classes"] == 48
     assert not any("random" in warning for warning in result.warnings)
 
@@ -512,16 +512,16 @@ def test_partial_weights_are_said_on_the_terminal_the_page_and_in_the_manifest(w
 
     state = models.create_model("i3d", num_classes=48).state_dict()
     torch.save({"model_state": {key: x for key, x in state.items() if key.startswith("s1.")}}, "part.pyth")
-    succeeds("--videos", "synthetic:2", "--checkpoint", "part.pyth", "--strict", "False", "--stg", "1", *SMALL)
+    succeeds("--videos", "factorial:2", "--checkpoint", "part.pyth", "--strict", "False", "--stg", "1", *SMALL)
     shown = capsys.readouterr()
     says = r"Only 5 of 267 weights \(0\.1 % of parameters\) came from part\.pyth; random: s2\..* more\."
-    result = sd.load("runs/i3d_synthetic-2")
+    result = sd.load("runs/i3d_factorial-2")
     assert [warning for warning in result.warnings if re.fullmatch(says, warning)]
     assert result.manifest["checkpoint"]["filled"][:2] == [5, 267]
     assert len(result.manifest["checkpoint"]["missing"]) == 262
     assert re.search(f"Note: {says}", shown.out)
     assert "PartialWeights" not in shown.err
-    assert re.search(says, Path("runs/i3d_synthetic-2/report.html").read_text())
+    assert re.search(says, Path("runs/i3d_factorial-2/report.html").read_text())
 
 
 def test_a_pickle_that_tries_to_run_code_does_not(work, capsys):
@@ -532,7 +532,7 @@ def test_a_pickle_that_tries_to_run_code_does_not(work, capsys):
             return open, (str(work / "ran"), "w")
 
     Path("hostile.pkl").write_bytes(pickle.dumps({"blobs": Hostile()}))
-    assert re.search("open.*trust", fails(capsys, "--videos", "synthetic", "--checkpoint", "hostile.pkl"))
+    assert re.search("open.*trust", fails(capsys, "--videos", "factorial", "--checkpoint", "hostile.pkl"))
     assert not (work / "ran").exists()
 
 
@@ -547,7 +547,7 @@ def test_a_store_of_another_study_is_refused_and_kept(videos, capsys):
 
 def test_a_folder_that_cannot_be_written(work, capsys):
     Path("file").write_text("in the way")
-    assert "Cannot make the folder" in fails(capsys, "--videos", "synthetic:2", "--save_dir", "file/run", *SMALL)
+    assert "Cannot make the folder" in fails(capsys, "--videos", "factorial:2", "--save_dir", "file/run", *SMALL)
 
 
 def test_the_table_of_a_finished_run_can_be_read_without_the_model(videos):

@@ -213,11 +213,11 @@ def trained():
 
 
 def test_no_batch_of_clips_that_sets_statistics_is_one_clip():
-    result = sd.measure(trained(), "synthetic:9", NORMED, recipe=SMALL, twins=1)
+    result = sd.measure(trained(), "factorial:9", NORMED, recipe=SMALL, twins=1)
     assert result.layers["twin"].notna().any()
 
 
-@pytest.mark.parametrize(("videos", "batch_size"), [("synthetic:1", 8), ("synthetic:3", 1)])
+@pytest.mark.parametrize(("videos", "batch_size"), [("factorial:1", 8), ("factorial:3", 1)])
 def test_statistics_of_one_clip_are_one_line(videos, batch_size):
     with pytest.raises(sd.UserError, match="A random twin of the model failed on an input") as error:
         sd.measure(trained(), videos, NORMED, recipe=SMALL, twins=1, compute=sd.Compute(batch_size=batch_size))
@@ -229,17 +229,17 @@ def test_a_twin_with_other_units_is_refused(tmp_path, there):
     """Whether the model's own activations are of this run or of an earlier one."""
     model = Normed()
     if there:
-        sd.measure(model, "synthetic:3", NORMED, recipe=SMALL, twins=0, store=tmp_path)
+        sd.measure(model, "factorial:3", NORMED, recipe=SMALL, twins=0, store=tmp_path)
     with pytest.raises(sd.UserError, match="it has 5 units in stage 'norm', and the model 4"):
         sd.measure(
-            model, "synthetic:3", NORMED, recipe=SMALL, twins=1, store=tmp_path, untrained=lambda: Normed(units=5)
+            model, "factorial:3", NORMED, recipe=SMALL, twins=1, store=tmp_path, untrained=lambda: Normed(units=5)
         )
 
 
 @pytest.mark.parametrize("twins", [0, 1])
 def test_a_model_without_numbers_is_one_line(twins):
     with pytest.raises(sd.UserError, match="on the device 'meta', where they hold no numbers"):
-        sd.measure(Normed().to("meta"), "synthetic:3", NORMED, recipe=SMALL, twins=twins)
+        sd.measure(Normed().to("meta"), "factorial:3", NORMED, recipe=SMALL, twins=twins)
 
 
 # --- other estimators on a store -----------------------------------------------------------------------------------

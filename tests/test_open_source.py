@@ -15,10 +15,10 @@ from static_dynamic.common.commands import as_flags
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import Recipe, Video
 from static_dynamic.sources import (
+    FactorialVideos,
     FrameFolders,
     StyleFolders,
     Stylized,
-    SyntheticVideos,
     VideoFiles,
     open_source,
 )
@@ -60,7 +60,7 @@ class LeavesOut(Whole):
 WRONG = {
     "a member is missing": (Half(), "This Half is not a source of videos: it must have name, styles, videos, read, describe. It lacks videos, read."),
     "a class": (Whole, "The class Whole is not a source of videos: .* Give an object of it."),
-    "nothing": (None, "Videos must be a path, a list of paths, 'synthetic' or a source. Got None."),
+    "nothing": (None, "Videos must be a path, a list of paths, 'factorial' or a source. Got None."),
     "a number": (3, "Videos must be a path, .* Got 3."),
     "an empty path": ("", "Videos must be a path, .* Got an empty path."),
     "an empty list": ([], "A list of videos must hold at least one path. Got an empty list."),
@@ -97,7 +97,7 @@ def test_options_that_a_source_does_not_have_are_named(tmp_path):
         ),
         (tmp_path / "a", {"pattern": "*"}, "Unknown option 'pattern' in VideoFiles"),
         (tmp_path / "b", {"labels": "folder"}, "Unknown labels 'folder'. Nearest: folders"),
-        ("synthetic", {"labels": "folders"}, "Unknown option 'labels' in SyntheticVideos"),
+        ("factorial", {"labels": "folders"}, "Unknown option 'labels' in FactorialVideos"),
         ([tmp_path / "a" / "a.mp4"], {"seed": 1}, "Unknown option 'seed' in VideoList"),
         (tmp_path, {"dataset": "ssv3"}, "Unknown data set 'ssv3'. Nearest: ssv2"),
     ):
@@ -115,7 +115,7 @@ def test_the_home_folder_is_found_everywhere(tmp_path, monkeypatch):
     assert isinstance(open_source("~/folders/style_1"), FrameFolders)
     assert isinstance(open_source("~/folders", dataset="folders"), StyleFolders)
     assert isinstance(open_source("~/ssv2", dataset="ssv2", styles=["1"]), Stylized)
-    assert isinstance(open_source("synthetic:2", seed=3), SyntheticVideos)
+    assert isinstance(open_source("factorial:2", seed=3), FactorialVideos)
     options = main.read_config(["--stylized_data_dir=~/ssv2", "--dataset=ssv2", "--annotations=~/a.json"])
     assert options.stylized_data_dir == tmp_path / "ssv2"
     assert options.annotations == tmp_path / "a.json"
@@ -176,8 +176,8 @@ def test_the_command_line_takes_classes_from_folders(tmp_path, monkeypatch, caps
     command = ["--model", "c2d", "--videos", "videos", "--m_same", "False", "--replicates", "10"]
     config = main.read_config([*command, "--labels", "folders"])
     assert set(classes(main.open_data(config, Recipe())).values()) == {"walk", "run"}
-    with pytest.raises(UserError, match="Unknown option 'labels' in SyntheticVideos"):
-        main.open_data(main.read_config(["--videos", "synthetic", "--labels", "folders"]), Recipe())
+    with pytest.raises(UserError, match="Unknown option 'labels' in FactorialVideos"):
+        main.open_data(main.read_config(["--videos", "factorial", "--labels", "folders"]), Recipe())
     with pytest.raises(UserError, match=r"--labels is for --videos, or --dataset folders"):
         main.read_config(["--original_data_root", "D", "--labels", "folders"])
     with pytest.raises(UserError, match=r"--annotations is for --stylized_data_dir"):
@@ -201,8 +201,8 @@ def test_reasons_are_grouped_and_counted():
         "5 of 8 videos left out: 4 fewer than 8 frames (a, c, d, …), 1 not in style 2 (b)."
     )
     assert summary([], used=3) is None
-    assert unused(SyntheticVideos(count=3), limit=3) == unused(SyntheticVideos(count=3)) == []
-    assert unused(SyntheticVideos(count=3), limit=2) == ["The first 2 of 3 videos are used: `max_videos=2`."]
+    assert unused(FactorialVideos(count=3), limit=3) == unused(FactorialVideos(count=3)) == []
+    assert unused(FactorialVideos(count=3), limit=2) == ["The first 2 of 3 videos are used: `max_videos=2`."]
 
 
 def test_what_lies_beside_the_videos_and_is_not_used_is_said(tmp_path):
@@ -241,7 +241,7 @@ def test_videos_that_are_left_out_are_told_in_the_result_and_on_the_page(tmp_pat
         "fewer than 8 frames", "1", "short", "no folder in style 2", "1", "gone",
     ]  # fmt: skip
     assert json.loads((result.save(tmp_path / "run") / "run.json").read_text())["warnings"][0] == LINE
-    whole = released(network(), "synthetic:2", STAGES, recipe=TINY, styles=("ink", "neon"))
+    whole = released(network(), "factorial:2", STAGES, recipe=TINY, styles=("ink", "neon"))
     assert "Left out" not in whole.report(tmp_path / "whole.html").read_text()
 
 

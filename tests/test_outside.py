@@ -37,7 +37,7 @@ from static_dynamic.interventions.__main__ import run as interventions
 from static_dynamic.network.fingerprint import code_digest
 from static_dynamic.network.layout import parse_layout
 from static_dynamic.network.recorder import Recorder
-from static_dynamic.sources import SyntheticVideos
+from static_dynamic.sources import FactorialVideos
 from static_dynamic.store import Store
 from static_dynamic.variants import Conditions
 from stylize.__main__ import run as stylize
@@ -165,7 +165,7 @@ def test_names_that_mean_something_else_are_refused():
     with pytest.raises(UserError, match="means something else"):
         sd.scramble("intact", "Mine.")(len)
     with pytest.raises(UserError, match="means something else"):
-        sd.source("synthetic", "Mine.")(len)
+        sd.source("factorial", "Mine.")(len)
 
 
 def test_a_function_goes_by_its_own_name_and_one_without_is_asked_for_it():
@@ -205,7 +205,7 @@ def test_every_example_of_the_docs_runs_and_does_what_it_says():
     assert "backwards" in one.summary
     x = torch.randn(2, 3, 4, 5, 6)
     torch.testing.assert_close(parse_layout("N C T H W").pool(x, 2, "spread"), x.flatten(2).std(2))
-    assert [video.name for video in sd.open_source("mine:synthetic:2").videos] == ["synthetic_0000", "synthetic_0001"]
+    assert [video.name for video in sd.open_source("mine:factorial:2").videos] == ["factorial_0000", "factorial_0001"]
     assert "reliability" in sd.plot.names()
     assert len(BLOCKS) == 7
 
@@ -250,7 +250,7 @@ class Direction(NeedsMotion):
     name, summary, order = "direction", "Against the clip played backwards.", "reverse"
 
 
-class MyVideos(SyntheticVideos):
+class MyVideos(FactorialVideos):
     """A source from outside."""
 
 
@@ -291,7 +291,7 @@ def test_objects_are_measured():
 
 def test_a_study_without_anything_from_outside_says_nothing_of_it():
     recorder = Recorder(PlantedModel(), STAGES)
-    source = SyntheticVideos(2)
+    source = FactorialVideos(2)
     study = Study(recorder, source, source.videos, RECIPE, Conditions(("ink",)), Compute())
     assert "outside" not in study.describe()
 
@@ -369,7 +369,7 @@ def test_a_pooling_is_given_the_part_that_it_asks_for():
 def test_a_source_that_cannot_be_opened_is_one_line():
     @sd.source("mine", "One line.")
     def mine(where, count=2):
-        return SyntheticVideos(count) if where != "broken" else open(where)
+        return FactorialVideos(count) if where != "broken" else open(where)
 
     assert len(sd.open_source("mine:x", count=3).videos) == 3
     assert len(sd.open_source("mine").videos) == 2
@@ -400,12 +400,12 @@ def test_a_plugin_from_the_current_folder_gives_every_kind(folder):
 def test_plugins_are_repeated_or_have_commas_between_and_may_stand_in_a_file(folder):
     for name in ("my_a", "my_b", "my_c"):
         (folder / f"{name}.py").write_text("")
-    given = ["--videos", "synthetic", "--plugin", "my_a,my_b", "--plugin=my_c"]
+    given = ["--videos", "factorial", "--plugin", "my_a,my_b", "--plugin=my_c"]
     assert read_config(given).plugin == ("my_a", "my_b", "my_c")
     assert plugins.imported_plugins() == ("my_a", "my_b", "my_c")
-    (folder / "options.yaml").write_text("videos: synthetic\nplugin: [my_a, my_b]\n")
+    (folder / "options.yaml").write_text("videos: factorial\nplugin: [my_a, my_b]\n")
     assert read_config(["--cfg_file", "options.yaml"]).plugin == ("my_a", "my_b")
-    assert Config(videos="synthetic").plugin == ()
+    assert Config(videos="factorial").plugin == ()
 
 
 @pytest.mark.parametrize(
@@ -431,7 +431,7 @@ def test_a_broken_plugin_is_one_line_and_code_2(content, says, program, tmp_path
     if content is not None:
         (tmp_path / "my_broken.py").write_text(content)
     run = {
-        "main": lambda: read_config(["--videos", "synthetic", "--plugin", "my_broken"]),
+        "main": lambda: read_config(["--videos", "factorial", "--plugin", "my_broken"]),
         "interventions": lambda: interventions(["--list", "--plugin", "my_broken"]),
         "stylize": lambda: stylize(["styles", "--plugin", "my_broken"]),
     }[program]
@@ -460,7 +460,7 @@ def test_the_catalogue_and_the_sheet_show_the_entries_of_plugins(folder, capsys)
     assert printed.strip() == catalogue()
     for line in ("Every colour inverted.", "Forwards to the middle", "keeps the brightest", "flow of the last frame"):
         assert line in printed
-    interventions(["synthetic", "--plugin", "my_parts", "--styles", "negative", "--frames", "4"])
+    interventions(["factorial", "--plugin", "my_parts", "--styles", "negative", "--frames", "4"])
     assert (folder / "sheet.png").exists()
 
 
@@ -523,7 +523,7 @@ def test_a_digest_follows_what_a_function_is_made_of():
             return x.mean(1) ** self.exponent
 
     assert code_digest(Power(2)) == code_digest(Power(2)) != code_digest(Power(3))
-    assert code_digest(MyVideos) != code_digest(SyntheticVideos)
+    assert code_digest(MyVideos) != code_digest(FactorialVideos)
 
 
 def test_a_digest_is_the_same_in_every_process():
@@ -562,7 +562,7 @@ def test_a_scramble_that_changes_is_another_study(tmp_path):
     describe = []
     for shift in (1, 2, 2):
         sd.scramble("turned", "One line.")(lambda length, rng, shift=shift: np.roll(np.arange(length), shift))
-        source = SyntheticVideos(2)
+        source = FactorialVideos(2)
         study = Study(
             Recorder(PlantedModel(), STAGES),
             source,

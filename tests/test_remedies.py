@@ -164,5 +164,5 @@ def test_a_dash_in_a_name_is_as_good_as_an_underscore(stroke, other):
 def test_options_too_take_either():
     from config import read_config
 
-    config = read_config(["--videos", "synthetic", "--trust-checkpoint", "--n-examples=3"])
+    config = read_config(["--videos", "factorial", "--trust-checkpoint", "--n-examples=3"])
     assert (config.trust_checkpoint, config.n_examples) == (True, 3)

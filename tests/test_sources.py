@@ -35,11 +35,11 @@ from static_dynamic.media.clip import Recipe, Video
 from static_dynamic.media.images import natural_key
 from static_dynamic.sources import (
     Davis,
+    FactorialVideos,
     FrameFolders,
     Source,
     StyleFolders,
     Stylized,
-    SyntheticVideos,
     VideoFiles,
     open_source,
 )
@@ -365,12 +365,12 @@ def sources(tmp_path):
         open_source(tmp_path / "folders"),
         open_source(tmp_path / "folders" / "a"),
         open_source(tmp_path / "ssv2", dataset="ssv2", styles=["1"]),
-        open_source("synthetic:1"),
+        open_source("factorial:1"),
     ]
 
 
 def test_every_source_keeps_the_promises(sources):
-    kinds = [VideoFiles, VideoFiles, FrameFolders, FrameFolders, Stylized, SyntheticVideos]
+    kinds = [VideoFiles, VideoFiles, FrameFolders, FrameFolders, Stylized, FactorialVideos]
     for source, kind in zip(sources, kinds, strict=True):
         assert isinstance(source, kind)
         assert isinstance(source, Source)
@@ -393,10 +393,10 @@ def test_open_source_says_what_is_allowed(tmp_path):
             open_source(where)
     with pytest.raises(UserError, match=r"notes\.txt, line 1: there is no .*no video"):
         open_source(tmp_path / "notes.txt")
-    for where in ("synthetic:many", "synthetic:0", "synthetic:-2"):
+    for where in ("factorial:many", "factorial:0", "factorial:-2"):
         with pytest.raises(UserError):
             open_source(where)
-    assert len(open_source("synthetic").videos) == 16
+    assert len(open_source("factorial").videos) == 16
 
 
 def test_importing_the_sources_loads_no_decoder():

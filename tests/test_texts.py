@@ -129,8 +129,8 @@ def test_annotations_options_boxes_and_results_may_bear_a_mark(tmp_path):
     mark(tmp_path / "ssv2" / "something-something-v2-validation.json")
     assert [video.name for video in Stylized(tmp_path / "ssv2", "ssv2", ["1"]).videos] == ["a"]
 
-    (tmp_path / "options.yaml").write_text("videos: synthetic\nmodel: c2d\n")
-    assert read_config(["--cfg_file", str(mark(tmp_path / "options.yaml"))]).videos == "synthetic"
+    (tmp_path / "options.yaml").write_text("videos: factorial\nmodel: c2d\n")
+    assert read_config(["--cfg_file", str(mark(tmp_path / "options.yaml"))]).videos == "factorial"
 
     shape = json.dumps({"name": "rect", "x": 1, "y": 2, "width": 3, "height": 4}).replace('"', '""')
     (tmp_path / "boxes.csv").write_text(

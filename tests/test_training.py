@@ -93,7 +93,7 @@ def test_what_we_train_can_be_measured_as_it_is(work):
 
     Path("small_net.py").write_text(SMALL_NET)
     succeeds("train", *TRAIN[3:], "--model", "small_net:build", "--epochs", 1, "--save_dir", "r")
-    command = ["--model", "small_net:build", "--checkpoint", "r/checkpoint/ckpt.pth.tar", "--videos", "synthetic:3"]
+    command = ["--model", "small_net:build", "--checkpoint", "r/checkpoint/ckpt.pth.tar", "--videos", "factorial:3"]
     assert entry.main([*command, "--replicates", "20", "--save_dir", "m"]) == 0
     result = sd.load("m")
     assert result.manifest["num_classes"] == 3

@@ -344,7 +344,7 @@ def test_the_loaders_draw_what_a_model_is_shown(davis, tmp_path):
     assert [sheet.name for sheet in sheets] == ["disc_00001.png", "star_00003.png"]
     height, width = cv2.imread(str(sheets[0])).shape[:2]
     assert (height, width) == (4 * 136, 190 + 6 * 200)  # four variants; two images and four flows
-    clips = ["--model", "slowfast_r50_8x8", "--videos", "synthetic:8", "--styles", "ink,neon", "--image_size", "32"]
+    clips = ["--model", "slowfast_r50_8x8", "--videos", "factorial:8", "--styles", "ink,neon", "--image_size", "32"]
     succeeds("test_ar_loader", *clips, "--n_examples", "1", "--save_dir", str(tmp_path / "ar"))
     (sheet,) = (tmp_path / "ar").glob("*.png")
     height, width = cv2.imread(str(sheet)).shape[:2]

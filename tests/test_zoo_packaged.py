@@ -240,7 +240,7 @@ def test_a_run_says_which_weights_it_had(name, flags, tmp_path, capsys):
     small = ["--frames", "4", "--n_examples", "2", "--styles", "ink,neon", "--scrambles", "reverse"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        arguments = ["--model", name, "--videos", "synthetic:2", "--save_dir", str(out), "--replicates", "10"]
+        arguments = ["--model", name, "--videos", "factorial:2", "--save_dir", str(out), "--replicates", "10"]
         assert main([*arguments, *small, *flags]) == 0
     manifest = json.loads((out / "run.json").read_text())
     said = capsys.readouterr().out

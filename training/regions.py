@@ -144,7 +144,7 @@ def parser() -> Parser:
     options = Parser("python -m training.regions", __doc__)
     options.add_argument("--model", default="dyreg_tsm_r50", help="name of the registry (%(default)s)")
     add_weights(options)
-    options.add_argument("--video", required=True, help="a video, a folder of frames, or 'synthetic'")
+    options.add_argument("--video", required=True, help="a video, a folder of frames, or 'factorial'")
     options.add_argument("--out", type=Path, required=True, help="folder to write to")
     options.add_argument("--columns", type=int, default=8, help="frames on the contact sheet (%(default)s)")
     return options

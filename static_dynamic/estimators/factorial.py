@@ -168,7 +168,8 @@ def _factors(design: Design, video: str, estimator: str) -> tuple[str, str, str]
     if missing:
         raise UserError(
             f"The estimator {estimator} needs the factors {', '.join(FACTORS)} of every video; {video!r} has no "
-            f"{' and no '.join(missing)}. Give a list of videos with these columns, see docs/data.md."
+            f"{' and no '.join(missing)}. Give crossed clips, 'factorial:200x2x2x2', or a list of videos with these "
+            "columns, see docs/data.md."
         )
     block, appearance, motion = (str(given[name]) for name in FACTORS)
     return block, appearance, motion

@@ -21,7 +21,7 @@ RATE = 8
 def parser() -> Parser:
     """The options of the command."""
     options = Parser("python -m static_dynamic.interventions", __doc__)
-    options.add_argument("video", nargs="?", help="a video, a folder of frames, or 'synthetic'")
+    options.add_argument("video", nargs="?", help="a video, a folder of frames, or 'factorial'")
     options.add_argument("--out", type=Path, default=Path("sheet.png"), help="the PNG to write (%(default)s)")
     options.add_argument("--styles", help="names or image files, with commas between; all if not given")
     options.add_argument("--frames", type=int, default=6, help="columns (%(default)s)")
@@ -64,7 +64,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         print(catalogue())
         return
     if options.video is None:
-        raise UserError("Which video? Give a file, a folder of frames, or 'synthetic'.")
+        raise UserError("Which video? Give a file, a folder of frames, or 'factorial'.")
     styles = None if options.styles is None else [name.strip() for name in options.styles.split(",")]
     for name in styles or []:
         check_style(name)

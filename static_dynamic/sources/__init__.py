@@ -6,25 +6,25 @@ from typing import Any, TypeAlias, cast
 
 from static_dynamic.common.errors import UserError, reason, unknown
 from static_dynamic.common.files import as_path
-from static_dynamic.sources.base import MEMBERS, SYNTHETIC, Source, source
+from static_dynamic.sources.base import FACTORIAL, MEMBERS, Source, source
 from static_dynamic.sources.davis import Davis
 from static_dynamic.sources.davis_layouts import LAYOUTS as DAVIS
+from static_dynamic.sources.factorial.videos import FactorialVideos, read_options
 from static_dynamic.sources.frame_folders import FrameFolders
 from static_dynamic.sources.plain import open_plain, with_options
 from static_dynamic.sources.style_folders import FOLDERS, StyleFolders
 from static_dynamic.sources.stylized import Stylized
 from static_dynamic.sources.stylized_layouts import LAYOUTS as STYLIZED
-from static_dynamic.sources.synthetic import SyntheticVideos
 from static_dynamic.sources.video_files import VideoFiles
 from static_dynamic.sources.video_list import VideoList
 
 __all__ = [
     "Davis",
+    "FactorialVideos",
     "FrameFolders",
     "Source",
     "StyleFolders",
     "Stylized",
-    "SyntheticVideos",
     "VideoFiles",
     "VideoList",
     "Videos",
@@ -32,7 +32,7 @@ __all__ = [
     "source",
 ]
 
-ALLOWED = "Videos must be a path, a list of paths, 'synthetic' or a source."
+ALLOWED = "Videos must be a path, a list of paths, 'factorial' or a source."
 
 
 Videos: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Source
@@ -43,9 +43,10 @@ def open_source(where: Videos, **options: Any) -> Source:
     """The source that fits what lies at ``where``.
 
     Args:
-        where: ``"synthetic"``, or ``"synthetic:24"`` for 24 videos; ``"mine:…"`` for a source that was registered as
-            ``mine``; a video file; a folder of video files, of frame
-            folders or of frames; a list of videos, as a file (``.txt``, ``.csv``, ``.tsv``) or as paths; or a source,
+        where: ``"factorial"``, ``"factorial:24"`` for 24 clips, ``"factorial:24,content=dots,speed=fast"``,
+            ``"factorial:200x2x2x2"`` for crossed ones, see `FactorialVideos`; ``"mine:…"`` for a source that was
+            registered as ``mine``; a video file; a folder of video files, of frame folders or of frames; a
+            list of videos, as a file (``.txt``, ``.csv``, ``.tsv``) or as paths; or a source,
             which is handed back. A folder that holds both videos and frames counts as video files.
         options: Passed to the source, e.g. ``labels="folders"``; with ``dataset`` among them, ``where`` is a data set:
             a published one, or plain ``"folders"`` of styles.
@@ -54,8 +55,8 @@ def open_source(where: Videos, **options: Any) -> Source:
         UserError: If nothing there can be read as videos, an option is unknown, or an object lacks members of a source.
 
     Example:
-        >>> open_source("synthetic:4").videos[0].name
-        'synthetic_0000'
+        >>> open_source("factorial:4").videos[0].name
+        'factorial_0000'
     """
     if isinstance(where, str | os.PathLike):
         return _at(where, **options)
@@ -72,8 +73,12 @@ def _at(where: str | os.PathLike[str], dataset: str | None = None, **options: An
     if not os.fspath(where):
         raise UserError(f"{ALLOWED} Got an empty path.")
     kind, _, rest = os.fspath(where).partition(":")
-    if kind == SYNTHETIC:
-        return with_options(SyntheticVideos, **_count(rest, where), **options)
+    if kind == FACTORIAL:
+        return with_options(FactorialVideos, **{**read_options(rest), **options})
+    if kind == "synthetic":
+        raise UserError(
+            f"Clips that are made on the spot are called 'factorial': 'factorial:24' is 24 of them. Got {kind!r}."
+        )
     if kind in source.entries:
         return _registered(kind, rest, **options)
     if dataset is None:
@@ -108,9 +113,3 @@ def _complete(source: object) -> Source:
         lacks = f" It lacks {', '.join(missing)}." if missing else " Give an object of it."
         raise UserError(f"{what} is not a source of videos: it must have {', '.join(MEMBERS)}.{lacks}")
     return cast(Source, source)
-
-
-def _count(text: str, where: object) -> dict[str, int]:
-    if text and not text.isdecimal():
-        raise UserError(f"The number of synthetic videos must be a whole number. Got {str(where)!r}.")
-    return {"count": int(text)} if text else {}

@@ -57,10 +57,10 @@ class Source(Protocol):
         """What a manifest has to say so that the same clips can be read again: plain, JSON-ready data."""
 
 
-SYNTHETIC = "synthetic"
-"""What videos that are made on the spot are called."""
+FACTORIAL = "factorial"
+"""What clips that are made on the spot are called."""
 
-source: Registry[Callable[..., Source]] = Registry("source", reserved=(SYNTHETIC,))
+source: Registry[Callable[..., Source]] = Registry("source", reserved=(FACTORIAL,))
 """Decorator of functions that open a source: one called ``mine`` is given the text behind ``mine:``, and options."""
 
 MEMBERS = ("name", "styles", "videos", "read", "describe")

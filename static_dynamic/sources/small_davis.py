@@ -10,18 +10,21 @@ from PIL import Image
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import write_bytes, write_text
-from static_dynamic.sources.scene import Appearance, Motion, render, render_masks
+from static_dynamic.sources.factorial import one_scene, render, render_masks
 
-SEQUENCES: Mapping[str, tuple[Appearance, Motion]] = {
-    "disc": (Appearance("disc", "checks", "lagoon"), Motion("translate", 0, 0.024, drift=True)),
-    "star": (Appearance("star", "stripes", "desert"), Motion("oscillate", 180, 0.024)),
-    "ring": (Appearance("ring", "dots", "night"), Motion("expand", 0, 0.012, drift=True)),
-    "cross": (Appearance("cross", "waves", "meadow"), Motion("oscillate", 45, 0.012)),
+LEVELS = ("colour", "shape", "texture", "background", "kind", "speed")
+SEQUENCES: Mapping[str, tuple[str, ...]] = {
+    "disc": ("cyan", "disc", "checks", "bars", "right", "fast"),
+    "square": ("red", "square", "stripes", "columns", "counterclockwise", "fast"),
+    "ring": ("yellow", "ring", "dots", "grid", "expand", "medium"),
+    "cross": ("blue", "cross", "plain", "diagonal", "left", "medium"),
 }
 """What the sequences show, by their names."""
 SIZE = (64, 96)
 """Height and width of the frames, pixels."""
 SPLIT = "val"
+LENGTH = 20
+"""Frames over which the whole motion extends; sequences may be shorter."""
 
 
 def write_small_davis(root: str | Path, frames: int = 6, sequences: int = 3, size: tuple[int, int] = SIZE) -> Path:
@@ -54,8 +57,9 @@ def write_small_davis(root: str | Path, frames: int = 6, sequences: int = 3, siz
             f"Got {frames}, {sequences} and {height}x{width}."
         )
     root, lines = Path(root), []
-    for name, scene in list(SEQUENCES.items())[:sequences]:
-        pictures, masks = render(*scene, range(frames), width), render_masks(*scene, range(frames), width)
+    for name, shown in list(SEQUENCES.items())[:sequences]:
+        scene = one_scene(dict(zip(LEVELS, shown, strict=True)))
+        pictures, masks = (draw(scene, range(frames), width, LENGTH)[0].numpy() for draw in (render, render_masks))
         top = (width - height) // 2
         for number in range(frames):
             image, mask = f"JPEGImages/480p/{name}/{number:05d}.jpg", f"Annotations/480p/{name}/{number:05d}.png"

@@ -1,8 +1,9 @@
 """Clips whose appearance, motion and nuisance are independent, drawn on the spot; labels, flow and masks are known."""
 
-from static_dynamic.sources.factorial.draws import Scenes, draw_scenes, with_nuisance
+from static_dynamic.sources.factorial.draws import Scenes, draw_scenes, one_scene, with_nuisance
 from static_dynamic.sources.factorial.levels import CONTENTS, LEVELS, Content, combinations
-from static_dynamic.sources.factorial.rendering import render, render_masks, true_flow
+from static_dynamic.sources.factorial.rendering import render
+from static_dynamic.sources.factorial.truth import render_masks, true_flow
 
 __all__ = [
     "CONTENTS",
@@ -11,6 +12,7 @@ __all__ = [
     "Scenes",
     "combinations",
     "draw_scenes",
+    "one_scene",
     "render",
     "render_masks",
     "true_flow",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from static_dynamic.sources.factorial.draws import Scenes
-from static_dynamic.sources.factorial.motion import COURSES, GROWTH, GROWTHS, ORBIT, TRAVEL, TURNS, grid
+from static_dynamic.sources.factorial.motion import COURSES, GROWTH, ORBIT, TRAVEL, TURNS, grid, growth_of
 
 COHERENT = torch.tensor((0.25, 0.5, 1.0))
 """Part of the dots that moves together, by coherence; each of the others goes its own way, as fast."""
@@ -69,7 +69,7 @@ def _places(scenes: Scenes, dots: Dots, at: Tensor) -> tuple[Tensor, Tensor, Ten
     kind, travel = scenes.levels["kind"], TRAVEL[scenes.levels["speed"]][:, None, None]
     turn = 2 * math.pi * scenes.nuisance["turn"][:, None] + TURNS[kind][:, None] * travel[..., 0] / ORBIT * at
     reach = ORBIT * TURNS[kind].abs()[:, None]
-    growth = torch.where(together, GROWTHS[kind][:, None, None] * GROWTH * travel, 0) * age
+    growth = torch.where(together, growth_of(scenes)[..., None], 0) * age
     x, y = (
         _moved(middle, torch.where(together, one * travel * age + (reach * wave(turn))[..., None], own), growth)
         for middle, one, wave, own in (

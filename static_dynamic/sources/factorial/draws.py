@@ -1,6 +1,6 @@
 """Which clip has which levels, and the nuisance that is drawn anew for every clip."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from static_dynamic.common.seeds import generator
-from static_dynamic.sources.factorial.levels import Content, combinations
+from static_dynamic.sources.factorial.levels import LEVELS, Content, Levels
 
 NUISANCE = ("x", "y", "turn", "size", "gain", "body_x", "body_y", "back_x", "back_y")
 """Numbers in 0..1 that a clip draws for itself: where its object is halfway through, and at which angle of its orbit;
@@ -38,6 +38,20 @@ class Scenes:
         return Scenes(levels, nuisance, self.grain[rows])
 
 
+def one_scene(levels: Mapping[str, str], **nuisance: float) -> Scenes:
+    """One clip of these levels; nuisance that is not given is halfway.
+
+    Example:
+        >>> one_scene({"shape": "ring", "kind": "right", "speed": "slow", "colour": "red"}, x=0.2).nuisance["x"]
+        tensor([0.2000])
+    """
+    return Scenes(
+        {factor: torch.tensor([LEVELS[factor].index(level)]) for factor, level in levels.items()},
+        {name: torch.tensor([nuisance.get(name, 0.5)]) for name in NUISANCE},
+        torch.zeros(1, dtype=torch.int64),
+    )
+
+
 def draw_scenes(content: Content, seed: int, numbers: Sequence[int]) -> Scenes:
     """Clips whose factors are independent of each other; clip ``n`` depends on nothing but ``(seed, n)``.
 
@@ -47,12 +61,18 @@ def draw_scenes(content: Content, seed: int, numbers: Sequence[int]) -> Scenes:
         >>> len(scenes), sorted(scenes.levels)
         (3, ['background', 'colour', 'kind', 'shape', 'speed', 'texture'])
     """
-    appearances, motions = combinations(content.appearance), combinations(content.motion)
-    pairs = []
-    for number in numbers:
-        draw = generator(seed, "factors", number)
-        pairs.append((appearances[draw.integers(len(appearances))], motions[draw.integers(len(motions))]))
-    return with_nuisance(content, pairs, seed, numbers)
+    return with_nuisance(content, [draw_levels(content, seed, number) for number in numbers], seed, numbers)
+
+
+def draw_levels(content: Content, seed: int, number: int) -> tuple[Pair, Pair]:
+    """Appearance and motion of one clip, as places of levels in ``LEVELS``."""
+    draw = generator(seed, "factors", number)
+    appearance, motion = (_drawn(levels, draw) for levels in content)
+    return appearance, motion
+
+
+def _drawn(levels: Levels, draw: np.random.Generator) -> Pair:
+    return tuple(LEVELS[factor].index(names[draw.integers(len(names))]) for factor, names in levels.items())
 
 
 def with_nuisance(content: Content, pairs: Sequence[tuple[Pair, Pair]], seed: int, numbers: Sequence[int]) -> Scenes:

@@ -51,11 +51,11 @@ class Content(NamedTuple):
         kept = {}
         for factor, names in chosen.items():
             if factor not in self.levels:
-                raise unknown("factor", factor, self.levels)
+                raise unknown("factor", factor, self.levels, where="factorial clips")
             kept[factor] = tuple(map(str, (names,) if isinstance(names, str) else names))  # type: ignore[call-overload]
             for name in kept[factor]:
                 if name not in self.levels[factor]:
-                    raise unknown(f"level of {factor}", name, self.levels[factor])
+                    raise unknown(factor, name, self.levels[factor], where="factorial clips")
             if not kept[factor]:
                 raise UserError(f"The factor {factor} needs a level. Allowed: {', '.join(self.levels[factor])}.")
         return Content(*({factor: kept.get(factor, names) for factor, names in part.items()} for part in self))

@@ -6,6 +6,7 @@ opposite, so the frames without their order do not tell its direction.
 """
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -20,6 +21,7 @@ ORBIT = 0.16
 """Radius of an orbit, in widths of the frame."""
 SMALLEST, LARGEST = 0.15, 0.33
 """Radius of the object, in widths of the frame. What grows beyond the largest begins again as the smallest."""
+RANGE = math.log(LARGEST / SMALLEST)
 GROWTH = 1.7
 """By how much the logarithm of the radius changes where another object would move by a width."""
 COURSES = torch.tensor(((1, 0), (0, -1), (-1, 0), (0, 1), (0, 0), (0, 0), (0, 0), (0, 0)), dtype=torch.float32)
@@ -45,9 +47,10 @@ class Path(NamedTuple):
     radius: Tensor
 
 
-def moments(numbers: Tensor, length: int) -> Tensor:
-    """When frames of a clip of ``length`` frames are shown: -1/2 is the first, 1/2 the last."""
-    return numbers.float() / (length - 1) - 0.5
+def frames_and_moments(frames: int | Sequence[int], length: int | None) -> tuple[Tensor, Tensor]:
+    """Numbers of frames, and when each is shown: -1/2 is the first of a clip of ``length``, 1/2 the last."""
+    numbers = torch.arange(frames) if isinstance(frames, int) else torch.tensor(list(frames))
+    return numbers, numbers.float() / ((length or len(numbers)) - 1) - 0.5
 
 
 def path_of(scenes: Scenes, moments: Tensor) -> Path:
@@ -58,9 +61,13 @@ def path_of(scenes: Scenes, moments: Tensor) -> Path:
     reach = ORBIT * TURNS[kind].abs()[:, None]
     x = drawn["x"][:, None] + COURSES[kind, :1] * travel + reach * torch.cos(angle)
     y = drawn["y"][:, None] + COURSES[kind, 1:] * travel + reach * torch.sin(angle)
-    octaves = math.log(LARGEST / SMALLEST)
-    grown = (drawn["size"][:, None] + GROWTHS[kind][:, None] * GROWTH * travel / octaves) % 1
-    return Path(x, y, SMALLEST * torch.exp(grown * octaves))
+    grown = (drawn["size"][:, None] + growth_of(scenes) * moments / RANGE) % 1
+    return Path(x, y, SMALLEST * torch.exp(grown * RANGE))
+
+
+def growth_of(scenes: Scenes) -> Tensor:
+    """By how much the logarithm of what is shown changes from the first moment to the last, ``(N, 1)``."""
+    return (GROWTHS[scenes.levels["kind"]] * GROWTH * TRAVEL[scenes.levels["speed"]])[:, None]
 
 
 def torus(distance: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Factorial clips as pixels, and their optical flow as it truly is."""
+"""Factorial clips as pixels."""
 
 import math
 from collections.abc import Sequence
@@ -14,10 +14,9 @@ from static_dynamic.sources.factorial.looks import (
     COLOURS,
     TEXTURES,
     by_level,
-    inside,
     outline,
 )
-from static_dynamic.sources.factorial.motion import LARGEST, SMALLEST, Path, grid, moments, path_of, torus
+from static_dynamic.sources.factorial.motion import frames_and_moments, grid, path_of
 from static_dynamic.sources.factorial.noise import draw_noise, sensor_noise
 
 CHUNK = 2**18
@@ -45,15 +44,10 @@ def render(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, leng
         >>> render(draw_scenes(CONTENTS["objects"], seed=0, numbers=range(3))).shape
         torch.Size([3, 8, 32, 32, 3])
     """
-    numbers, at = _moments(frames, length)
+    numbers, at = frames_and_moments(frames, length)
     together = max(1, CHUNK // (len(numbers) * size * size))
     chunks = [_render(scenes[i : i + together], numbers, at, size) for i in range(0, len(scenes), together)]
     return torch.cat(chunks)
-
-
-def _moments(frames: int | Sequence[int], length: int | None) -> tuple[Tensor, Tensor]:
-    numbers = torch.arange(frames) if isinstance(frames, int) else torch.tensor(list(frames))
-    return numbers, moments(numbers, length or len(numbers))
 
 
 def _render(scenes: Scenes, numbers: Tensor, at: Tensor, size: int) -> Tensor:
@@ -102,34 +96,3 @@ def _contrast(scenes: Scenes, colours: Tensor) -> tuple[Tensor, Tensor]:
     gain = 1 + GAIN * (2 * scenes.nuisance["gain"] - 1)
     first, second = (128 + (colours - 128) * gain[:, None, None]).unbind(1)
     return first[:, None, None, None], second[:, None, None, None]
-
-
-def render_masks(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, length: int | None = None) -> Tensor:
-    """Where the object is, ``(N, T, size, size)`` bool: it covers the middle of a pixel. Arguments: see `render`."""
-    return inside(scenes.levels["shape"], path_of(scenes, _moments(frames, length)[1]), size)
-
-
-def true_flow(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, length: int | None = None) -> Tensor:
-    """How far what a pixel shows moves until the next of these frames.
-
-    Arguments: see `render`. Of random dots it is the flow of those that move together, everywhere.
-
-    Returns:
-        ``(N, T - 1, size, size, 2)``, rightwards and downwards, pixels; 0 for the background; NaN where an object that
-        has grown out of its range begins again at another size.
-    """
-    path = path_of(scenes, _moments(frames, length)[1])
-    here, there = (Path(*(part[:, rows] for part in path)) for rows in (slice(-1), slice(1, None)))
-    growth = (there.radius / here.radius)[..., None, None]
-    growth = torch.where(growth.log().abs() < math.log(LARGEST / SMALLEST) / 2, growth, torch.nan)
-    steps = []
-    for before, after, shape in ((here.x, there.x, (1, size)), (here.y, there.y, (size, 1))):
-        centre, step = before[..., None, None], torus(after - before)[..., None, None]
-        if "shape" not in scenes.levels:
-            centre = torch.full_like(centre, 0.5)
-        away = torus(grid(size).view(shape) - centre)
-        steps.append((step + away * (growth - 1)).expand(-1, -1, size, size))
-    flow = size * torch.stack(steps, -1)
-    if "shape" not in scenes.levels:
-        return flow
-    return torch.where(inside(scenes.levels["shape"], here, size)[..., None], flow, 0)

@@ -1,0 +1,45 @@
+"""What is true of factorial clips, pixel by pixel: where the object is, and where everything goes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from static_dynamic.sources.factorial.draws import Scenes
+from static_dynamic.sources.factorial.looks import inside
+from static_dynamic.sources.factorial.motion import RANGE, Path, frames_and_moments, grid, growth_of, path_of, torus
+
+
+def render_masks(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, length: int | None = None) -> Tensor:
+    """Where the object is, ``(N, T, size, size)`` bool: it covers the middle of a pixel. Arguments: see `render`."""
+    return inside(scenes.levels["shape"], path_of(scenes, frames_and_moments(frames, length)[1]), size)
+
+
+def true_flow(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, length: int | None = None) -> Tensor:
+    """How far what a pixel shows moves until the next of these frames.
+
+    Arguments: see `render`. Of random dots it is the flow of those that move together, everywhere.
+
+    Returns:
+        ``(N, T - 1, size, size, 2)``, rightwards and downwards, pixels; 0 for the background; NaN where an object that
+        has grown out of its range begins again at another size.
+    """
+    at = frames_and_moments(frames, length)[1]
+    path = path_of(scenes, at)
+    here, there = (Path(*(part[:, rows] for part in path)) for rows in (slice(-1), slice(1, None)))
+    growth = growth_of(scenes) * at.diff()
+    if "shape" not in scenes.levels:
+        return _flow(here, there, torch.full((2,), 0.5), growth, size)
+    again = ((there.radius / here.radius).log() - growth).abs() > RANGE / 2
+    flow = _flow(here, there, torch.stack([here.x, here.y]), torch.where(again, torch.nan, growth), size)
+    return torch.where(inside(scenes.levels["shape"], here, size)[..., None], flow, 0)
+
+
+def _flow(here: Path, there: Path, centre: Tensor, growth: Tensor, size: int) -> Tensor:
+    """Flow of what moves with the object and grows around a centre, ``(N, T - 1, size, size, 2)``."""
+    parts = []
+    for before, after, middle, shape in zip(here, there, centre, ((1, size), (size, 1)), strict=False):
+        away = torus(grid(size).view(shape) - middle[..., None, None])
+        step = torus(after - before)[..., None, None] + away * torch.expm1(growth)[..., None, None]
+        parts.append(step.expand(-1, -1, size, size))
+    return size * torch.stack(parts, -1)
