@@ -14,9 +14,9 @@ from static_dynamic.sources.factorial import one_scene, render, render_masks
 
 LEVELS = ("colour", "shape", "texture", "background", "kind", "speed")
 SEQUENCES: Mapping[str, tuple[str, ...]] = {
-    "disc": ("cyan", "disc", "checks", "bars", "right", "fast"),
-    "square": ("red", "square", "stripes", "columns", "counterclockwise", "fast"),
-    "ring": ("yellow", "ring", "dots", "grid", "expand", "medium"),
+    "disc": ("cyan", "disc", "checks", "grid", "right", "fast"),
+    "square": ("red", "square", "stripes", "grid", "counterclockwise", "fast"),
+    "ring": ("yellow", "ring", "dots", "diagonal", "expand", "fast"),
     "cross": ("blue", "cross", "plain", "diagonal", "left", "medium"),
 }
 """What the sequences show, by their names."""
@@ -59,7 +59,8 @@ def write_small_davis(root: str | Path, frames: int = 6, sequences: int = 3, siz
     root, lines = Path(root), []
     for name, shown in list(SEQUENCES.items())[:sequences]:
         scene = one_scene(dict(zip(LEVELS, shown, strict=True)))
-        pictures, masks = (draw(scene, range(frames), width, LENGTH)[0].numpy() for draw in (render, render_masks))
+        pictures = render(scene, range(frames), width, LENGTH, sensor=0)[0].numpy()
+        masks = render_masks(scene, range(frames), width, LENGTH)[0].numpy()
         top = (width - height) // 2
         for number in range(frames):
             image, mask = f"JPEGImages/480p/{name}/{number:05d}.jpg", f"Annotations/480p/{name}/{number:05d}.png"

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from static_dynamic.common.seeds import generator
 from static_dynamic.sources.factorial.draws import Scenes
 from static_dynamic.sources.factorial.motion import COURSES, GROWTH, ORBIT, TRAVEL, TURNS, grid, growth_of
 
@@ -54,7 +55,7 @@ def draw_dots(scenes: Scenes, at: Tensor, size: int) -> Tensor:
 
 
 def _dots(grain: Tensor) -> Dots:
-    draws = (np.random.default_rng(seed).random((DOTS, 2 + 4 * LIVES), np.float32) for seed in grain.tolist())
+    draws = (generator(seed, "dots").random((DOTS, 2 + 4 * LIVES), np.float32) for seed in grain.tolist())
     once, in_lives = torch.from_numpy(np.stack(list(draws))).split((2, 4 * LIVES), -1)
     return Dots(*once.unbind(-1), *in_lives.unflatten(-1, (4, LIVES)).unbind(-2))
 

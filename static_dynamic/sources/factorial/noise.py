@@ -6,19 +6,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from static_dynamic.common.seeds import generator
 from static_dynamic.sources.factorial.draws import Scenes
 from static_dynamic.sources.factorial.looks import COLOURS, inside
 from static_dynamic.sources.factorial.motion import Path, path_of
 
 SENSOR = 4.0
-"""Standard deviation of the sensor's noise, grey levels."""
+"""Usual standard deviation of the sensor's noise, grey levels."""
 STRIP = 2**22
+"""Length of the strip from which the sensor's noise is cut."""
 CELLS = 32
 """Squares of noise along a side of the frame; where that is fewer pixels, a square is a pixel."""
 
 
 def sensor_noise(grain: Tensor, numbers: Tensor, size: int) -> Tensor:
-    """``(N, T, size, size, 3)``: a piece of one long strip of noise, from a place drawn for every clip and frame."""
+    """Standard normal, ``(N, T, size, size, 3)``: a piece of one long strip, from a place of every clip and frame."""
     strip, pixels = _strip(), size * size * 3
     # Powers of generators of pseudo-random sequences, so that neighbours lie far apart.
     places = (grain[:, None] * 16807 + numbers * 48271**2) % (STRIP - pixels)
@@ -28,7 +30,7 @@ def sensor_noise(grain: Tensor, numbers: Tensor, size: int) -> Tensor:
 
 @cache
 def _strip() -> Tensor:
-    return torch.from_numpy(np.random.default_rng(0).standard_normal(STRIP, np.float32) * np.float32(SENSOR))
+    return torch.from_numpy(generator(0, "sensor").standard_normal(STRIP, np.float32))
 
 
 def draw_noise(scenes: Scenes, at: Tensor, size: int) -> Tensor:
@@ -53,5 +55,5 @@ def draw_noise(scenes: Scenes, at: Tensor, size: int) -> Tensor:
 
 def _fields(grain: Tensor, cells: int) -> Tensor:
     """For every clip a field that lies still and one that moves, ``(N, 2, cells, cells)`` in 0..1."""
-    draws = (np.random.default_rng(seed).random((2, cells, cells), np.float32) for seed in grain.tolist())
+    draws = (generator(seed, "noise").random((2, cells, cells), np.float32) for seed in grain.tolist())
     return torch.from_numpy(np.stack(list(draws)))

@@ -17,7 +17,7 @@ from static_dynamic.sources.factorial.looks import (
     outline,
 )
 from static_dynamic.sources.factorial.motion import frames_and_moments, grid, path_of
-from static_dynamic.sources.factorial.noise import draw_noise, sensor_noise
+from static_dynamic.sources.factorial.noise import SENSOR, draw_noise, sensor_noise
 
 CHUNK = 2**18
 """Pixels that are drawn at a time: what stays in the processor's cache."""
@@ -27,7 +27,13 @@ GAIN = 0.15
 """How far the contrast of a clip may be above or below the usual one."""
 
 
-def render(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, length: int | None = None) -> Tensor:
+def render(
+    scenes: Scenes,
+    frames: int | Sequence[int] = 8,
+    size: int = 32,
+    length: int | None = None,
+    sensor: float = SENSOR,
+) -> Tensor:
     """Draw clips.
 
     Args:
@@ -35,6 +41,7 @@ def render(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, leng
         frames: How many frames, or which.
         size: Side of the square frames, pixels.
         length: Frames of a whole clip, over which its motion extends; ``None`` means as many as are drawn.
+        sensor: Standard deviation of the sensor's noise, grey levels.
 
     Returns:
         ``(N, T, size, size, 3)`` uint8 RGB. A frame depends on its scene, its number, ``size`` and ``length`` alone.
@@ -46,23 +53,27 @@ def render(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, leng
     """
     numbers, at = frames_and_moments(frames, length)
     together = max(1, CHUNK // (len(numbers) * size * size))
-    chunks = [_render(scenes[i : i + together], numbers, at, size) for i in range(0, len(scenes), together)]
-    return torch.cat(chunks)
+    parts = [scenes[i : i + together] for i in range(0, len(scenes), together)]
+    return torch.cat([_pixels(_image(part, at, size), part.grain, numbers, sensor) for part in parts])
 
 
-def _render(scenes: Scenes, numbers: Tensor, at: Tensor, size: int) -> Tensor:
-    if "shape" not in scenes.levels:
-        image = _dots(scenes, at, size)
-    elif "texture" not in scenes.levels:
-        image = draw_noise(scenes, at, size)
-    else:
-        image = _objects(scenes, at, size)
-    image += sensor_noise(scenes.grain, numbers, size)
+def _pixels(image: Tensor, grain: Tensor, numbers: Tensor, sensor: float) -> Tensor:
+    if sensor:
+        image += sensor * sensor_noise(grain, numbers, image.shape[-2])
     return image.round_().clamp_(0, 255).to(torch.uint8)
 
 
+def _image(scenes: Scenes, at: Tensor, size: int) -> Tensor:
+    """What the camera sees, ``(N, T, size, size, 3)`` in 0..255."""
+    if "shape" not in scenes.levels:
+        return _dots(scenes, at, size)
+    if "texture" not in scenes.levels:
+        return draw_noise(scenes, at, size)
+    return _objects(scenes, at, size)
+
+
 def _objects(scenes: Scenes, at: Tensor, size: int) -> Tensor:
-    """A textured object before a pattern, ``(N, T, size, size, 3)``."""
+    """A textured object before a pattern."""
     path, drawn = path_of(scenes, at), scenes.nuisance
     distance, x, y = outline(scenes.levels["shape"], path, size)
     alpha = (0.5 - distance * path.radius[..., None, None] * (size / SOFT)).clamp_(0, 1)
