@@ -99,6 +99,17 @@ def test_nuisance_is_drawn_anew_for_every_clip_and_is_uniform():
     assert len(set(scenes.grain.tolist())) == 4000
 
 
+def test_sensor_noise_is_as_strong_as_it_is_said_to_be():
+    source, quiet, loud = (FactorialVideos(2, sensor=sensor) for sensor in (4, 0, 12))
+    clips = [
+        one.read(one.videos[0], Recipe(frames=8, rate=1, crop=64)).frames.astype(float) for one in (source, quiet, loud)
+    ]
+    assert 3.8 < (clips[0] - clips[1]).std() < 4.2
+    assert 11 < (clips[2] - clips[1]).std() < 12.5
+    noise = (clips[0] - clips[1]).reshape(8, -1)
+    assert np.abs(np.corrcoef(noise) - np.eye(8)).max() < 0.03
+
+
 def test_crossed_clips_come_in_blocks():
     source = FactorialVideos("5x3x2x4", seed=2)
     assert len(source.videos) == 5 * 3 * 2 * 4
@@ -130,6 +141,7 @@ def test_options_stand_behind_the_name():
         "size": 24,
         "frames": 6,
         "content": "dots",
+        "sensor": 4.0,
         "levels": {**{f: list(names) for f, names in CONTENTS["dots"].levels.items()},
                    "colour": ["red", "blue"], "speed": ["fast"]},
     }  # fmt: skip
@@ -154,6 +166,9 @@ SLIPS = {
     "a content": ("factorial:4,content=dot", "Unknown content of factorial clips 'dot'. Nearest: dots"),
     "a size": ("factorial:4,size=8", "'size' of factorial clips must be at least 16. Got 8"),
     "a size in words": ("factorial:4,size=big", "'size'.*whole number. Got 'big'"),
+    "noise in words": ("factorial:4,sensor=much", "'sensor'.*must be a number. Got 'much'"),
+    "negative noise": ("factorial:4,sensor=-1", "'sensor'.*0 or more"),
+    "noise that is no number": ("factorial:4,sensor=nan", "'sensor'.*0 or more"),
     "frames": ("factorial:4,frames=1", "'frames' of factorial clips must be at least 2"),
     "the old name": ("synthetic:4", "called 'factorial'"),
 }  # fmt: skip

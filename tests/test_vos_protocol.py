@@ -341,7 +341,7 @@ def test_the_loaders_draw_what_a_model_is_shown(davis, tmp_path):
     ]
     succeeds("test_vos_loader", *options, "--model", "rtnet", "--save_dir", str(tmp_path / "vos"))
     sheets = sorted((tmp_path / "vos").glob("*.png"))
-    assert [sheet.name for sheet in sheets] == ["disc_00001.png", "star_00003.png"]
+    assert [sheet.name for sheet in sheets] == ["disc_00001.png", "square_00003.png"]
     height, width = cv2.imread(str(sheets[0])).shape[:2]
     assert (height, width) == (4 * 136, 190 + 6 * 200)  # four variants; two images and four flows
     clips = ["--model", "slowfast_r50_8x8", "--videos", "factorial:8", "--styles", "ink,neon", "--image_size", "32"]

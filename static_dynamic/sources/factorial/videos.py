@@ -1,7 +1,7 @@
 """Factorial clips as a source of videos."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from static_dynamic.media.reading import sampled
 from static_dynamic.sources.base import known, only_as_filmed
 from static_dynamic.sources.factorial.draws import Pair, Scenes, draw_levels, with_nuisance
 from static_dynamic.sources.factorial.levels import CONTENTS, LEVELS, combinations
+from static_dynamic.sources.factorial.noise import SENSOR
 from static_dynamic.sources.factorial.rendering import render
 
 SMALLEST_SIZE = 16
@@ -47,6 +48,7 @@ class FactorialVideos:
         size: Side of the square frames, pixels; ``None`` means what the model takes.
         frames: Length of every clip, over which its motion extends; ``None`` means what the model sees.
         content: ``"objects"``, ``"dots"`` or ``"noise"``.
+        sensor: Standard deviation of the sensor's noise, grey levels.
         levels: Factor → its levels, or one, where not all are wanted.
 
     Raises:
@@ -67,6 +69,7 @@ class FactorialVideos:
         size: int | None = None,
         frames: int | None = None,
         content: str = "objects",
+        sensor: float = SENSOR,
         levels: Mapping[str, str | Sequence[str]] | None = None,
     ) -> None:
         if content not in CONTENTS:
@@ -75,7 +78,9 @@ class FactorialVideos:
         for option, value, least in (("size", size, SMALLEST_SIZE), ("frames", frames, 2)):
             if value is not None and value < least:
                 raise UserError(f"The '{option}' of factorial clips must be at least {least}. Got {value}.")
-        self.seed, self.size, self.frames, self.content = seed, size, frames, content
+        if not 0 <= sensor < 256:
+            raise UserError(f"The 'sensor' of factorial clips must be 0 or more grey levels, below 256. Got {sensor}.")
+        self.seed, self.size, self.frames, self.content, self.sensor = seed, size, frames, content, sensor
         self.parts = CONTENTS[content].only(levels or {})
         self.count = _read_count(count)
         drawn = self._crossed(self.count) if isinstance(self.count, Blocks) else self._independent(self.count)
@@ -111,7 +116,8 @@ class FactorialVideos:
             )
         sample = sampled(recipe, frames, video.name, fps=recipe.fps)
         scene = with_nuisance(self.parts, [pair], self.seed, [number])
-        return Clip(render(scene, sample.numbers, size, frames)[0].numpy(), sample, video.name, frames, recipe.fps)
+        clip = render(scene, sample.numbers, size, frames, self.sensor)[0].numpy()
+        return Clip(clip, sample, video.name, frames, recipe.fps)
 
     def describe(self) -> dict[str, object]:
         """What says everything."""
@@ -122,6 +128,7 @@ class FactorialVideos:
             "size": self.size,
             "frames": self.frames,
             "content": self.content,
+            "sensor": self.sensor,
             "levels": {factor: list(names) for factor, names in self.parts.levels.items()},
         }
 
@@ -184,7 +191,7 @@ def _read_count(count: object) -> int | Blocks:
     return Blocks(*given)
 
 
-NUMBERS = ("seed", "size", "frames")
+NUMBERS: Mapping[str, Callable[[str], float]] = {"seed": int, "size": int, "frames": int, "sensor": float}
 OPTIONS = ("count", "content", *NUMBERS)
 
 
@@ -203,8 +210,15 @@ def read_options(text: str) -> dict[str, Any]:
             raise unknown("option", option, (*OPTIONS, *LEVELS), where="factorial clips")
         if option in LEVELS:
             found["levels"][option] = tuple(value.split("+"))
-        elif option in NUMBERS and not value.isdecimal():
-            raise UserError(f"The '{option}' of factorial clips must be a whole number. Got {value!r}.")
         else:
-            found[option] = int(value) if option in NUMBERS else value
+            found[option] = _number(option, value) if option in NUMBERS else value
     return found
+
+
+def _number(option: str, text: str) -> float:
+    kind = NUMBERS[option]
+    try:
+        return kind(text)
+    except ValueError:
+        whole = "whole " if kind is int else ""
+        raise UserError(f"The '{option}' of factorial clips must be a {whole}number. Got {text!r}.") from None
