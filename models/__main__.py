@@ -54,7 +54,8 @@ def _size_of(spec: models.ModelSpec) -> str:
 
 
 def _millions(model: nn.Module) -> str:
-    return f"{sum(parameter.numel() for parameter in model.parameters()) / 1e6:.1f}"
+    millions = sum(parameter.numel() for parameter in model.parameters()) / 1e6
+    return f"{millions:.1f}" if millions >= 0.1 else f"{millions:.2f}"
 
 
 def _spec(model: nn.Module) -> models.ModelSpec:
@@ -75,15 +76,26 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def listing(pattern: str) -> str:
-    """One line per model that matches."""
-    names = models.list_models(pattern)
-    if not names:
+    """One line per model that matches; of a series one line for all, unless nothing else matches."""
+    specs = [models.describe(name) for name in models.list_models(pattern)]
+    if not specs:
         raise ModelError(f"No model matches '{pattern}'. Allowed: {', '.join(models.list_models())}.")
-    rows = [("name", "aliases", "frames x rate", "params (M)", "classes", "stages")]
-    for spec in map(models.describe, names):
-        aliases, classes = ", ".join(spec.aliases), str(spec.num_classes)
-        rows.append((spec.name, aliases, _times(spec), _size_of(spec), classes, _short(spec.stages)))
-    return _table(rows)
+    alone = len({_series(spec) for spec in specs}) == 1
+    groups = groupby(specs, lambda spec: spec.name if alone else _series(spec))
+    header = ("name", "aliases", "frames x rate", "params (M)", "classes", "stages")
+    return _table([header, *(_row(name, list(alike)) for name, alike in groups)])
+
+
+def _row(name: str, alike: Sequence[models.ModelSpec]) -> tuple[str, ...]:
+    """A model; or several, as their series."""
+    spec, sizes = alike[0], [one.num_classes for one in alike]
+    aliases = ", ".join(spec.aliases) if len(alike) == 1 else f"{len(alike)} models"
+    classes = "-".join(map(str, dict.fromkeys((min(sizes), max(sizes)))))
+    return name, aliases, _times(spec), _size_of(spec), classes, _short(spec.stages)
+
+
+def _series(spec: models.ModelSpec) -> str:
+    return spec.series or spec.name
 
 
 def details(name: str) -> str:

@@ -26,21 +26,25 @@ def register_model(
     sha256: str | None = None,
     fixed_classes: bool = False,
     packaged: str | None = None,
+    series: str | None = None,
+    name: str | None = None,
+    summary: str | None = None,
 ) -> Callable[[Builder], Builder]:
     """Decorator: enter a function ``num_classes -> nn.Module`` into the registry (fields: see ``ModelSpec``).
+
+    Without a ``name`` and a ``summary``, those are the function's name and the first line of its docstring.
 
     Raises:
         ModelError: If the name or an alias is taken.
     """
 
     def enter(build: Builder) -> Builder:
-        name = build.__name__
-        if taken := registered.keys() & {name, *aliases}:
+        names = (name or build.__name__, *aliases)
+        if taken := registered.keys() & set(names):
             raise ModelError(f"The model name '{min(taken)}' is already taken.")
-        summary = (build.__doc__ or "").partition("\n")[0]
         spec = ModelSpec(
-            name,
-            summary,
+            names[0],
+            summary or (build.__doc__ or "").partition("\n")[0],
             build,
             stages,
             recipe,
@@ -52,8 +56,9 @@ def register_model(
             sha256,
             fixed_classes=fixed_classes,
             packaged=packaged,
+            series=series,
         )
-        registered.update(dict.fromkeys((name, *aliases), spec))
+        registered.update(dict.fromkeys(names, spec))
         return build
 
     return enter

@@ -95,7 +95,8 @@ class ModelSpec:
         sha256: Its digest, or the beginning of it, where it is known.
         own: Whether a function of the user's builds it: only then its weights may be other than random at first.
         fixed_classes: Whether the function that builds it leaves the number of classes as it is.
-        packaged: Trained weights in an optional package, ``<module>/<file>``: they are the default.
+        packaged: Trained weights in a package, ``<module>/<file>``: they are the default.
+        series: The glob of many alike, which a list of models shows in one line.
         checkpoint: What its weights came from; ``None`` for random weights.
         notes: What a reader of a measurement must know of its weights.
     """
@@ -114,6 +115,7 @@ class ModelSpec:
     own: bool = False
     fixed_classes: bool = False
     packaged: str | None = None
+    series: str | None = None
     checkpoint: LoadReport | None = field(default=None, compare=False)
     notes: tuple[str, ...] = field(default=(), compare=False)
 

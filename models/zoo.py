@@ -37,6 +37,8 @@ FAMILIES = (
     "segmentation.sam",
     "libraries.transnetv2",
     "libraries.efficientnet",
+    "truth.cnn",
+    "truth.timesformer",
 )
 """Modules that register models. They are imported when a model is asked for, since some load large libraries."""
 

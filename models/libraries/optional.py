@@ -80,6 +80,9 @@ OPTIONAL = {
     ),
 }
 
+OWN = Library(use="Networks of known bias", install="python -m training.truth", parts=("models.truth",))
+"""What brings its weights with the zoo."""
+
 
 def need(module: str) -> ModuleType:
     """Import an optional library, or a module of one.
@@ -97,13 +100,13 @@ def need(module: str) -> ModuleType:
 
 
 def packaged_file(place: str) -> Path:
-    """The file ``<module>/<file>`` that an optional package brings; the package is not imported.
+    """The file ``<module>/<file>`` that a package brings, an optional one or one of the zoo; it is not imported.
 
     Raises:
         ModelError: With the line that installs it.
     """
     name, _, file = place.partition("/")
-    library = OPTIONAL[name]
+    library = OPTIONAL.get(name, OWN)
     package = importlib.util.find_spec(name)
     if package is None:
         raise ModelError(f"{library.use} need {name}, which is not installed: {library.install}")

@@ -1,0 +1,91 @@
+"""What the networks of known bias were taught, and what all of them share.
+
+They were trained on factorial clips (``static_dynamic.sources.factorial``) by ``training.truth``.
+"""
+
+from collections.abc import Callable, Mapping
+
+from torch import nn
+
+from models.registry import register_model
+from models.spec import Recipe, Stage
+
+LEVELS = {"colour": 6, "shape": 4, "texture": 4, "background": 4, "kind": 8, "speed": 3}
+"""Factors of a clip, with the number of their levels."""
+APPEARANCE, MOTION = ("colour", "shape", "texture", "background"), ("kind", "speed")
+
+TAUGHT = {
+    "appearance": APPEARANCE,
+    "motion": MOTION,
+    "both": APPEARANCE + MOTION,
+    "shortcut50": ("kind",),
+    "shortcut90": ("kind",),
+}
+"""Name of a bias → the factors that were taught. With a shortcut, the appearance alone told the kind of motion in that
+percentage of the training clips."""
+SEEDS = (0, 1)
+MANNERS = {
+    "appearance": "taught what things look like",
+    "motion": "taught how things move",
+    "both": "taught what things look like and how they move",
+    "shortcut50": "taught how things move, which their looks told in 50 % of the clips",
+    "shortcut90": "taught how things move, which their looks told in 90 % of the clips",
+}
+
+FRAMES, SIDE = 8, 32
+Heads = Mapping[str, slice]
+"""Factor → the columns of the output that are the logits of its levels."""
+
+
+def heads_of(factors: tuple[str, ...]) -> dict[str, slice]:
+    """The columns of every factor, side by side.
+
+    Example:
+        >>> heads_of(("kind", "speed"))
+        {'kind': slice(0, 8, None), 'speed': slice(8, 11, None)}
+    """
+    ends = [sum(LEVELS[factor] for factor in factors[: place + 1]) for place in range(len(factors))]
+    return {factor: slice(end - LEVELS[factor], end) for factor, end in zip(factors, ends, strict=True)}
+
+
+def width_of(heads: Heads) -> int:
+    """Columns of the output."""
+    return max(columns.stop for columns in heads.values())
+
+
+def register_biases(family: str, what: str, network: Callable[[Heads], nn.Module], stages: Mapping[str, Stage]) -> None:
+    """Enter a network into the registry once for every bias and seed.
+
+    Args:
+        family: A part of the names, ``truth_<family>_<bias>``; those of the second seed end in ``_1``.
+        what: Begins the summary.
+        network: Heads → the module with random weights.
+        stages: See ``ModelSpec``.
+    """
+    for bias in TAUGHT:
+        for seed in SEEDS:
+            name = f"truth_{family}_{bias}" + (f"_{seed}" if seed else "")
+            heads = heads_of(TAUGHT[bias])
+            register_model(
+                name=name,
+                summary=f"{what}, {MANNERS[bias]}{f'; seed {seed}' if seed else ''}.",
+                series=f"truth_{family}_*",
+                stages=stages,
+                recipe=Recipe(
+                    frames=FRAMES,
+                    rate=1,
+                    crop=SIDE,
+                    short_side=SIDE,
+                    mean=(0.45, 0.45, 0.45),
+                    std=(0.225, 0.225, 0.225),
+                ),
+                paper="This project: `python -m training.truth` trains it",
+                num_classes=width_of(heads),
+                licence="MIT",
+                fixed_classes=True,
+                packaged=f"models.truth/weights/{name}.safetensors",
+            )(_builder(network, heads))
+
+
+def _builder(network: Callable[[Heads], nn.Module], heads: Heads) -> Callable[[int], nn.Module]:
+    return lambda num_classes: network(heads)

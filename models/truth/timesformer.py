@@ -1,0 +1,72 @@
+"""A small TimeSformer, once for every known bias.
+
+Bertasius et al., Is Space-Time Attention All You Need for Video Understanding?, ICML 2021, arXiv:2102.05095; without a
+class token.
+"""
+
+import torch
+from timm.layers import Mlp
+from timm.models.vision_transformer import Attention
+from torch import Tensor, nn
+
+from models.spec import Stage, require_clip
+from models.truth.biases import FRAMES, SIDE, Heads, register_biases, width_of
+
+PATCH, WIDTH, DEPTH, ATTENTION_HEADS = 8, 32, 3, 2
+PLACES = (SIDE // PATCH) ** 2
+
+
+class DividedBlock(nn.Module):
+    """A patch attends to its place in all frames, then to its frame."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm1, self.norm2, self.norm3 = (nn.LayerNorm(WIDTH) for _ in range(3))
+        self.over_time, self.over_space = (Attention(WIDTH, ATTENTION_HEADS, qkv_bias=True) for _ in range(2))
+        self.mlp = Mlp(WIDTH, 2 * WIDTH)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """``(N, T, H·W, C)`` → the same."""
+        by_place = tokens.transpose(1, 2)
+        by_place = by_place + self.over_time(self.norm1(by_place).flatten(0, 1)).view(by_place.shape)
+        tokens = by_place.transpose(1, 2)
+        tokens = tokens + self.over_space(self.norm2(tokens).flatten(0, 1)).view(tokens.shape)
+        return tokens + self.mlp(self.norm3(tokens))
+
+
+class SmallTimeSformer(nn.Module):
+    """Blocks of divided attention over the patches of 8 × 8 pixels, then the mean of all tokens and a linear layer.
+
+    Args:
+        heads: What the output means.
+
+    Raises:
+        ModelError: If a clip has another shape than ``(N, 3, 8, 32, 32)``.
+    """
+
+    def __init__(self, heads: Heads) -> None:
+        super().__init__()
+        self.heads = heads
+        self.patch_embed = nn.Conv2d(3, WIDTH, PATCH, PATCH)
+        self.pos_embed = nn.Parameter(0.02 * torch.randn(1, 1, PLACES, WIDTH))
+        self.time_embed = nn.Parameter(0.02 * torch.randn(1, FRAMES, 1, WIDTH))
+        self.blocks = nn.ModuleList(DividedBlock() for _ in range(DEPTH))
+        self.norm = nn.LayerNorm(WIDTH)
+        self.head = nn.Linear(WIDTH, width_of(heads))
+
+    def forward(self, clip: Tensor) -> Tensor:
+        """``(N, 3, 8, 32, 32)`` → logits ``(N, levels of all heads)``."""
+        require_clip(clip)
+        maps = self.patch_embed(clip.transpose(1, 2).flatten(0, 1)).unflatten(0, (len(clip), -1))
+        tokens = maps.flatten(3).transpose(2, 3) + self.pos_embed + self.time_embed
+        for block in self.blocks:
+            tokens = block(tokens)
+        return self.head(self.norm(tokens).mean((1, 2)))
+
+
+register_biases(
+    "timesformer",
+    "Small TimeSformer",
+    SmallTimeSformer,
+    {f"block{number}": Stage(f"blocks.{number}", "N T (H W) C") for number in range(DEPTH)},
+)

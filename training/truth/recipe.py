@@ -1,0 +1,83 @@
+"""How every network of known bias is trained: the same for all, but for what is taught and for how long."""
+
+import fnmatch
+from collections.abc import Iterable
+from dataclasses import dataclass
+from itertools import chain
+
+from models.truth.biases import SEEDS, TAUGHT
+from static_dynamic.common.errors import unknown
+from training.truth.clips import Shortcut
+
+SHORTCUTS = {"shortcut50": Shortcut(0.5), "shortcut90": Shortcut(0.9)}
+SEEN = {
+    "cnn": {"appearance": 80_000, "motion": 120_000, "both": 160_000, "shortcut50": 100_000, "shortcut90": 100_000},
+    "timesformer": {
+        "appearance": 96_000,
+        "motion": 160_000,
+        "both": 192_000,
+        "shortcut50": 120_000,
+        "shortcut90": 120_000,
+    },
+}
+"""Clips seen in training, by family and bias; those of the pool many times, each time elsewhere in the frame."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What it takes to train one network.
+
+    Attributes:
+        network: Its name in the zoo.
+        seen: Clips seen in training.
+        seed: Of the first weights, the clips and their order.
+        shortcut: What the appearance tells of the motion in training; ``None``: nothing.
+        pool: Clips that are rendered.
+        batch: Clips of a step.
+        rate: Highest rate of learning.
+        decay: Weight decay.
+        rise: Part of the steps in which the rate of learning rises.
+        test: New clips on which the network is tested.
+    """
+
+    network: str
+    seen: int
+    seed: int = 0
+    shortcut: Shortcut | None = None
+    pool: int = 16_000
+    batch: int = 32
+    rate: float = 4e-3
+    decay: float = 0.02
+    rise: float = 0.2
+    test: int = 1000
+
+    @property
+    def steps(self) -> int:
+        """Steps of the optimiser."""
+        return self.seen // self.batch
+
+
+def _recipes() -> Iterable[Recipe]:
+    """First what is asked for most."""
+    for seed in SEEDS:
+        for bias in TAUGHT:
+            for family, seen in SEEN.items():
+                name = f"truth_{family}_{bias}" + (f"_{seed}" if seed else "")
+                yield Recipe(name, seen[bias], seed, SHORTCUTS.get(bias))
+
+
+RECIPES = {recipe.network: recipe for recipe in _recipes()}
+"""Network → its recipe, in the order of training."""
+
+
+def chosen(patterns: Iterable[str]) -> list[Recipe]:
+    """The recipes of the networks whose names these are, or match; without any, all.
+
+    Raises:
+        UserError: If one fits no network; the message has the nearest.
+    """
+    found = {pattern: fnmatch.filter(RECIPES, pattern) for pattern in patterns}
+    for pattern, names in found.items():
+        if not names:
+            raise unknown("network", pattern, RECIPES)
+    return [RECIPES[name] for name in dict.fromkeys(chain(*found.values()))] or list(RECIPES.values())
