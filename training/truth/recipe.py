@@ -14,8 +14,8 @@ SEEN = {
     "cnn": {"appearance": 80_000, "motion": 120_000, "both": 160_000, "shortcut50": 100_000, "shortcut90": 100_000},
     "timesformer": {
         "appearance": 96_000,
-        "motion": 160_000,
-        "both": 192_000,
+        "motion": 200_000,
+        "both": 240_000,
         "shortcut50": 120_000,
         "shortcut90": 120_000,
     },

@@ -55,7 +55,7 @@ def train(recipe: Recipe, weights: Path, tell: Tell = print) -> Trained:
     torch.set_num_threads(1)
     clock, cpu = time.perf_counter(), time.process_time()
     model = models.create_model(recipe.network, pretrained=False, seed=recipe.seed)
-    model = model.to(memory_format=torch.channels_last_3d)  # as the clips lie in memory; a third faster
+    _order_kernels(model)
     _learn(model, recipe, lambda line: tell(f"{recipe.network}: {line}, {time.process_time() - cpu:.0f} s"))
     test = draw_pool(derive_seed(recipe.seed, "truth", "test"), range(recipe.test))
     accuracy = test_on(model, test, recipe)
@@ -73,6 +73,13 @@ def train(recipe: Recipe, weights: Path, tell: Tell = print) -> Trained:
     )
     tell(f"{recipe.network}: done, " + ", ".join(f"{head} {part:.3f}" for head, part in trained.rounded.items()))
     return trained
+
+
+def _order_kernels(model: nn.Module) -> None:
+    """Keep the kernels of 3-D convolutions in memory as the clips lie there: a third faster."""
+    for weight in model.parameters():
+        if weight.ndim == 5:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 def _learn(model: nn.Module, recipe: Recipe, tell: Tell) -> None:
