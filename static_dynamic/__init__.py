@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from static_dynamic.interventions.styles import style
     from static_dynamic.measurement import measure
     from static_dynamic.media.clip import Clip, FlowRecipe, Recipe, Video
+    from static_dynamic.network.ablation import ablate, patch
+    from static_dynamic.network.controls import matched_directions, matched_units, strongest, variance_share
     from static_dynamic.network.poolings import pooling
     from static_dynamic.network.recorder import Recorder, record
     from static_dynamic.network.testing import check_model
@@ -47,23 +49,29 @@ _HOMES = {
     "Scoring": "scoring",
     "UserError": "common.errors",
     "Video": "media.clip",
+    "ablate": "network.ablation",
     "check_model": "network.testing",
     "compare": "comparison",
     "estimator": "estimators.registry",
     "flow_change": "interventions.flow_changes",
     "load": "results",
+    "matched_directions": "network.controls",
+    "matched_units": "network.controls",
     "measure": "measurement",
     "needed": "planning",
     "open_run": "reopening",
     "open_source": "sources",
+    "patch": "network.ablation",
     "plot": "report.own",
     "pooling": "network.poolings",
     "record": "network.recorder",
     "score": "reopening",
+    "strongest": "network.controls",
     "sweep": "planning",
     "scramble": "interventions.scrambles:scrambling",
     "source": "sources",
     "style": "interventions.styles",
+    "variance_share": "network.controls",
 }
 
 __all__ = [
@@ -78,24 +86,30 @@ __all__ = [
     "Scoring",
     "UserError",
     "Video",
+    "ablate",
     "check_model",
     "compare",
     "estimator",
     "flow_change",
     "functional",
     "load",
+    "matched_directions",
+    "matched_units",
     "measure",
     "needed",
     "open_run",
     "open_source",
+    "patch",
     "plot",
     "pooling",
     "record",
     "score",
     "scramble",
     "source",
+    "strongest",
     "style",
     "sweep",
+    "variance_share",
 ]
 
 

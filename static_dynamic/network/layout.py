@@ -8,7 +8,7 @@ occur once; every other axis is pooled. A length may stand beside a name, ``"N (
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import groupby
@@ -82,6 +82,27 @@ class Layout:
         """
         self.check(output, clips)
         return self._unfold(output, clips, ("N",)).flatten(1, -2)
+
+    def unfold(self, output: torch.Tensor, clips: int) -> torch.Tensor:
+        """Output → ``(N, …, C)``, its other axes in their order, extra tokens included; :meth:`fold` leads back.
+
+        Raises:
+            UserError: If the output does not have the layout's axes, or a length does not fit.
+        """
+        self.check(output, clips)
+        return self._unfold(output, clips, ("N",)).squeeze(-2)
+
+    def fold(self, unfolded: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
+        """``(N, …, C)`` → an output of that shape: what :meth:`unfold` made of it, put back.
+
+        Example:
+            >>> layout, frames = parse_layout("(T N) C H W"), torch.rand(8, 3, 5, 5)
+            >>> clips = layout.unfold(frames, clips=2)
+            >>> clips.shape, torch.equal(layout.fold(clips, frames.shape), frames)
+            (torch.Size([2, 4, 5, 5, 3]), True)
+        """
+        names = [run for run, _ in self._groups(shape, len(unfolded), ("N",))]
+        return unfolded.movedim((0, -1), (names.index(("N",)), names.index(("C",)))).reshape(tuple(shape))
 
     def pool(self, output: torch.Tensor, clips: int, how: str = "avg") -> torch.Tensor:
         """Output → float32 ``(N, units)``.
@@ -174,15 +195,14 @@ class Layout:
 
     def _unfold(self, output: torch.Tensor, clips: int, keep: tuple[str, ...]) -> torch.Tensor:
         """Output → ``(*keep, …, C)`` with at least one axis of positions in between."""
-        groups = [
-            group
-            for axis, size in zip(self.axes, output.shape, strict=True)
-            for group in axis.groups(keep, size, axis.known(clips))
-        ]
-        names = [run for run, _ in groups]
-        output = output.reshape([length for _, length in groups])
+        names, lengths = zip(*self._groups(output.shape, clips, keep), strict=True)
         ends = tuple(names.index((name,)) for name in (*keep, "C"))
-        return output.movedim(ends, (*range(len(keep)), -1)).unsqueeze(-2)
+        return output.reshape(lengths).movedim(ends, (*range(len(keep)), -1)).unsqueeze(-2)
+
+    def _groups(self, shape: Sequence[int], clips: int, keep: tuple[str, ...]) -> list[Group]:
+        """The axes of an output of that shape, those that hold a name to keep taken apart."""
+        sizes = zip(self.axes, shape, strict=True)
+        return [group for axis, size in sizes for group in axis.groups(keep, size, axis.known(clips))]
 
     def _misfit(self, output: torch.Tensor, why: str) -> UserError:
         return UserError(f'Layout "{self.text}" does not fit an output of shape {tuple(output.shape)}: {why}.')

@@ -16,20 +16,19 @@ from torch import nn
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.inputs import Inputs, batch_size, clip_frames, in_dtype_of
-from static_dynamic.network.layout import EXAMPLES, parse_layout
+from static_dynamic.network.layout import parse_layout
 from static_dynamic.network.poolings import Pooling, pooling
 from static_dynamic.network.stages import (
     Stages,
     Tap,
     check_model_kind,
-    is_compiled,
     modules_by_path,
+    naming,
+    place,
     resolve_stages,
-    select,
+    runs_again,
+    unreached,
 )
-
-WIDTHS = ("out_channels", "num_features", "out_features")
-"""Where modules of torch say how many channels they put out."""
 
 
 class _Enough(BaseException):
@@ -115,7 +114,7 @@ class Recorder:
         """Stage → float32 ``(N, C)`` of the last forward, on the CPU."""
         missing = [name for name, taps in self.stages.items() if not all(tap in self._pooled for tap in taps)]
         if missing:
-            raise UserError(f"The forward pass never reached stage {missing[0]!r}: {self._why_unreached()}.")
+            raise unreached(missing[0], self.model)
         return {name: torch.cat([self._pooled[tap] for tap in taps], 1) for name, taps in self.stages.items()}
 
     def __call__(self, inputs: Inputs) -> dict[str, torch.Tensor]:
@@ -159,18 +158,8 @@ class Recorder:
         _ = pooling[self.pool]
         for stage, taps in self.stages.items():
             for layout in (tap.layout for tap in taps if tap.layout is not None):
-                try:
+                with naming(stage):
                     parse_layout(layout).check_pooling(self.pool)
-                except UserError as error:
-                    raise UserError(f"Stage {stage!r}: {error}") from None
-
-    def _why_unreached(self) -> str:
-        if is_compiled(self.model):
-            return (
-                "the model was compiled and had already run, so torch.compile does not see the hooks; "
-                "measure the model that was compiled (model._orig_mod), or compile it after the recording"
-            )
-        return "its module did not run"
 
     def _begin(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self._clips, self._frames = batch_size((args, kwargs)), clip_frames((args, kwargs))
@@ -184,33 +173,15 @@ class Recorder:
         def keep(_module: nn.Module, _args: Any, output: Any) -> None:
             self._calls[tap] = self._calls.get(tap, 0) + 1
             if self._calls[tap] > 1:
-                raise UserError(
-                    f"Stage {stage!r}: module {tap.module!r} runs more than once in a forward; name one that runs once."
-                )
-            tensor = select(output, tap.item, stage)
-            if tap.layout is None:
-                raise UserError(
-                    f"Stage {stage!r} has no layout and none is guessed. Its output has shape {tuple(tensor.shape)} "
-                    f"for {self._clips} clips; give a layout such as {EXAMPLES}."
-                )
-            try:
-                layout = parse_layout(tap.layout)
-                layout.check_known(tensor, self._clips, self._frames, _width(module))
-                pooled = layout.pool(tensor.detach(), self._clips, self.pool)
-            except UserError as error:
-                raise UserError(f"Stage {stage!r}: {error}") from None
+                raise runs_again(stage, tap)
+            placed = place(output, tap, stage, module, self._clips, self._frames)
+            with naming(stage):
+                pooled = placed.layout.pool(placed.output.detach(), self._clips, self.pool)
             self._pooled[tap] = pooled.cpu()
             if self._stopping and len(self._pooled) == len(self._taps):
                 raise _Enough
 
         return module.register_forward_hook(keep)
-
-
-def _width(module: nn.Module) -> int | None:
-    """How many channels a module of torch puts out, where it says so."""
-    if not type(module).__module__.startswith("torch.nn."):
-        return None
-    return next((width for name in WIDTHS if isinstance(width := getattr(module, name, None), int)), None)
 
 
 def record(

@@ -6,6 +6,8 @@ layout, item)``), or by the caller in the same form.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from copy import copy
 from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, NamedTuple
@@ -14,7 +16,7 @@ import torch
 from torch import nn
 
 from static_dynamic.common.errors import UserError, unknown
-from static_dynamic.network.layout import parse_layout
+from static_dynamic.network.layout import EXAMPLES, Placed, parse_layout
 
 Stages = Sequence[str] | Mapping[str, str | Sequence[Any]] | str
 """Names and globs (``"stage*"``, ``"slow.stage3+fast.stage3"``), or ``{name: (module path, layout[, item])}``."""
@@ -22,6 +24,8 @@ Stages = Sequence[str] | Mapping[str, str | Sequence[Any]] | str
 EXAMPLE = "{'late': ('layer4', 'N C T H W')}"
 COMPILED = "_orig_mod."
 """What torch.compile puts in front of the path of every module."""
+WIDTHS = ("out_channels", "num_features", "out_features")
+"""Where modules of torch say how many channels they put out."""
 
 
 class Tap(NamedTuple):
@@ -137,21 +141,105 @@ def is_compiled(model: nn.Module) -> bool:
     return any(hasattr(module, "_orig_mod") or module._compiled_call_impl is not None for module in model.modules())
 
 
+def place(output: Any, tap: Tap, stage: str, module: nn.Module, clips: int, frames: int | None) -> Placed:
+    """The tensor that a tap reads in an output of its module, with its layout, which fits.
+
+    Args:
+        output: Whatever the module returned.
+        tap: Which tensor, and what its axes are.
+        stage: What errors name.
+        module: Of which the number of channels may be known.
+        clips: Clips in the batch.
+        frames: Frames of a clip, where that is known.
+
+    Raises:
+        UserError: If there is no such tensor, its layout is missing, or does not fit.
+    """
+    tensor = select(output, tap.item, stage)
+    if tap.layout is None:
+        raise UserError(
+            f"Stage {stage!r} has no layout and none is guessed. Its output has shape {tuple(tensor.shape)} "
+            f"for {clips} clips; give a layout such as {EXAMPLES}."
+        )
+    with naming(stage):
+        layout = parse_layout(tap.layout)
+        layout.check_known(tensor, clips, frames, _width(module))
+    return Placed(layout, tensor, clips)
+
+
+@contextmanager
+def naming(stage: str) -> Iterator[None]:
+    """Slips in the block name the stage."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"Stage {stage!r}: {error}") from None
+
+
+def unreached(stage: str, model: nn.Module) -> UserError:
+    """The error for a stage that a forward did not come to."""
+    why = "its module did not run"
+    if is_compiled(model):
+        why = (
+            "the model was compiled and had already run, so torch.compile does not see the hooks; "
+            "measure the model that was compiled (model._orig_mod), or compile it after the recording"
+        )
+    return UserError(f"The forward pass never reached stage {stage!r}: {why}.")
+
+
+def runs_again(stage: str, tap: Tap) -> UserError:
+    """The error for a stage whose module runs a second time in a forward."""
+    return UserError(
+        f"Stage {stage!r}: module {tap.module!r} runs more than once in a forward; name one that runs once."
+    )
+
+
+def _width(module: nn.Module) -> int | None:
+    """How many channels a module of torch puts out, where it says so."""
+    if not type(module).__module__.startswith("torch.nn."):
+        return None
+    return next((width for name in WIDTHS if isinstance(width := getattr(module, name, None), int)), None)
+
+
 def select(output: Any, item: int | str | None, stage: str) -> torch.Tensor:
     """The tensor of a module's output: itself, an element by number or name, or the only tensor among several.
 
     Raises:
         UserError: If there is no such tensor, or more than one to choose from.
     """
+    return output if isinstance(output, torch.Tensor) else _parts(output)[_element(output, item, stage)]
+
+
+def put(output: Any, item: int | str | None, stage: str, tensor: torch.Tensor) -> Any:
+    """An output of the same type with another tensor where :func:`select` reads; the output itself stays as it is.
+
+    Raises:
+        UserError: If there is no such place.
+    """
     if isinstance(output, torch.Tensor):
-        return output
+        return tensor
+    name = _element(output, item, stage)
+    if hasattr(output, "_fields"):
+        return output._replace(**{name: tensor})
+    if isinstance(output, tuple):
+        return type(output)([*output[:name], tensor, *output[name + 1 :]])
+    changed = copy(output)
+    if is_dataclass(output) and not isinstance(output, Mapping):
+        object.__setattr__(changed, name, tensor)  # a frozen one too
+    else:
+        changed[name] = tensor
+    return changed
+
+
+def _element(output: Any, item: int | str | None, stage: str) -> Any:
+    """The name or number of the tensor that is meant among several."""
     parts = _parts(output)
     names = list(parts)
     if isinstance(item, int) and item not in parts and -len(names) <= item < len(names):
         item = names[item]
-    tensors = [part for part in parts.values() if isinstance(part, torch.Tensor)]
-    found = parts.get(item) if item is not None else tensors[0] if len(tensors) == 1 else None
-    if isinstance(found, torch.Tensor):
+    tensors = [name for name, part in parts.items() if isinstance(part, torch.Tensor)]
+    found = item if item is not None else tensors[0] if len(tensors) == 1 else None
+    if found in tensors:
         return found
     seen = ", ".join(
         f"{name}: {tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__}"

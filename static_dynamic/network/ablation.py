@@ -1,0 +1,249 @@
+"""The causal check: take units out of a model, or give them the values of another clip, and see what breaks.
+
+A score says what a unit answers to. Whether the model needs it shows only when the unit is taken out, beside random
+units of the same variance (`static_dynamic.network.controls`).
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.seeds import check_seed, generator
+from static_dynamic.media.inputs import Inputs, batch_size, in_dtype_of, in_one_line
+from static_dynamic.network.intercepting import Change, Place, intercepted
+from static_dynamic.network.selections import Selection, Units, selection
+from static_dynamic.network.stages import Stages, check_model_kind, is_compiled, naming, resolve_stages
+
+WAYS = ("zero", "mean", "resample")
+"""What may stand in the place of units."""
+BATCHES = "Several batches are given as a loader or an iterator, `reference=iter([first, second])`."
+
+Content = Callable[[str, Selection, torch.Tensor], torch.Tensor]
+"""Stage, what of it is meant, and its output ``(N, …, C)`` → what stands there instead, ``(N, …, k)``."""
+
+
+@contextmanager
+def ablate(
+    model: nn.Module,
+    units: Mapping[str, Units],
+    *,
+    how: str = "mean",
+    reference: Inputs | Iterable[Inputs] | None = None,
+    stages: Stages | None = None,
+    layout: str | None = None,
+    seed: int = 0,
+) -> Iterator[nn.Module]:
+    """In the block, the model runs without some units of its stages, or without a subspace of them.
+
+    With ``x``, ``(N, …, C)``, the output of a stage and ``r`` what stands in place of it, units ``U`` become ``r[U]``;
+    of a subspace with the orthonormal basis ``B``, ``(k, C)``, the component within it does: ``x + (r - x) Bᵀ B``.
+
+    * ``zero``: ``r = 0``.
+    * ``mean``: ``r`` is the mean of ``x`` over the reference clips, at every position by itself.
+    * ``resample``: ``r`` is ``x`` of another clip of the batch; the same other clip at every stage, and again in every
+      batch of that size.
+
+    Every position changes, extra tokens too. Inside the block the model is in evaluation mode; once it ends, the modes,
+    the hooks and the global random state are as before, also after an error. Gradients flow through what is kept, and
+    not through ``r``. Blocks may be nested: what is opened later sees what earlier ones left, so
+    ``static_dynamic.record`` within a block gives the changed activations, and means of an inner block are those of the
+    model as the outer one left it.
+
+    Args:
+        model: Any module that is not compiled. Call it as ever.
+        units: Stage → numbers of units, a mask over all units, or directions ``(k, C)``, which need not be orthonormal.
+        how: ``zero``, ``mean`` or ``resample``.
+        reference: For ``mean``: what the model takes (a tensor, or a list, tuple or dict of tensors), or any other
+            iterable of such batches (a loader, a generator). The model runs on it once, when the block opens.
+        stages: Where stages are, as for ``static_dynamic.record``; ``None``: the declared ones, or module paths.
+        layout: Layout of stages named by module path.
+        seed: Draws the other clips.
+
+    Yields:
+        The model.
+
+    Raises:
+        UserError: When the block opens, if a stage, way or form of units is unknown or the reference is missing; in a
+            forward, if the stage has no such units, its output does not fit, or ``resample`` gets a batch of one clip.
+
+    Source: Meyes et al., Ablation Studies in Artificial Neural Networks, 2019; means: Morcos et al., ICLR 2018.
+
+    Example:
+        >>> model = nn.Sequential(nn.Conv3d(3, 4, 1), nn.ReLU())
+        >>> with ablate(model, {"0": [1, 2]}, how="zero", layout="N C T H W") as without:
+        ...     without(torch.rand(2, 3, 4, 8, 8)).amax((0, 2, 3, 4))[1:3].tolist()
+        [0.0, 0.0]
+    """
+    places = _places(model, units, stages, layout)
+    if how not in WAYS:
+        raise unknown("way to ablate", how, WAYS, where="how")
+    check_seed(seed)
+    content: Content = _zero
+    if how == "resample":
+        content = _of_another_clip(seed)
+    if how == "mean":
+        if reference is None:
+            raise UserError('The means need clips: give `reference=clips`, or take `how="zero"` or `how="resample"`.')
+        content = _means(model, places, reference)
+    with intercepted(model, places, _replace(content)):
+        yield model
+
+
+@contextmanager
+def patch(
+    model: nn.Module,
+    units: Mapping[str, Units],
+    donor: Inputs,
+    *,
+    stages: Stages | None = None,
+    layout: str | None = None,
+) -> Iterator[nn.Module]:
+    """In the block, some units have the values that they have on other clips: an interchange intervention.
+
+    As :func:`ablate`, with ``r = x`` of the donor, clip by clip and position by position. If motion is what the units
+    carry, then on a clip whose donor is the same clip frozen the model answers as if nothing moved.
+
+    Args:
+        model: Any module that is not compiled.
+        units: See :func:`ablate`.
+        donor: What the model takes, as many clips as every batch in the block: the other element of each pair. The
+            model runs on it once, when the block opens.
+        stages: See :func:`ablate`.
+        layout: See :func:`ablate`.
+
+    Yields:
+        The model.
+
+    Raises:
+        UserError: As :func:`ablate`; also if a batch has another number of clips or of positions than the donor.
+
+    Source: Geiger et al., Causal Abstractions of Neural Networks, NeurIPS 2021.
+
+    Example:
+        >>> model, clips = nn.Sequential(nn.Conv3d(3, 4, 1), nn.ReLU()), torch.rand(2, 3, 4, 8, 8)
+        >>> frozen = clips[:, :, :1].expand_as(clips)
+        >>> with patch(model, {"0": range(4)}, frozen, layout="N C T H W"):
+        ...     patched = model(clips)
+        >>> torch.allclose(patched, model(frozen))
+        True
+    """
+    places = _places(model, units, stages, layout)
+    donated: dict[str, torch.Tensor] = {}
+
+    def keep(stage: str, chosen: Selection, x: torch.Tensor) -> None:
+        donated[stage] = chosen.part(x)
+
+    def content(stage: str, _chosen: Selection, x: torch.Tensor) -> torch.Tensor:
+        given, wanted = donated[stage].shape[:-1], x.shape[:-1]
+        if given != wanted:
+            raise UserError(
+                f"The donor must have as many clips and positions as the batch: {tuple(wanted)}. Got {tuple(given)}."
+            )
+        return donated[stage]
+
+    _watch(model, places, [donor], keep, remedy="")
+    with intercepted(model, places, _replace(content)):
+        yield model
+
+
+def _places(
+    model: nn.Module, units: Mapping[str, Units], stages: Stages | None, layout: str | None
+) -> dict[str, Place]:
+    """Where each stage is, and what of it is meant."""
+    check_model_kind(model)
+    if is_compiled(model):
+        raise UserError(
+            "A compiled model cannot be changed: torch.compile may keep what hooks do. Give the model that was compiled "
+            "(model._orig_mod)."
+        )
+    if not isinstance(units, Mapping) or not units:
+        raise UserError(
+            f"Units are given by the name of their stage, e.g. units={{'late': [0, 3]}}. Got {units!r:.80}."
+        )
+    known = resolve_stages(model, list(units) if stages is None else stages, layout)
+    places = {}
+    for stage, given in units.items():
+        if stage not in known:
+            raise unknown("stage", stage, known, where="units")
+        if len(known[stage]) > 1:
+            raise UserError(f"Stage {stage!r} is several tensors side by side: give the units of each by its own name.")
+        with naming(stage):
+            places[stage] = Place(known[stage][0], selection(given))
+    return places
+
+
+def _replace(content: Content) -> Change:
+    return lambda stage, chosen, x: chosen.put(x, content(stage, chosen, x))
+
+
+def _zero(_stage: str, _chosen: Selection, x: torch.Tensor) -> torch.Tensor:
+    return x.new_zeros(())
+
+
+def _of_another_clip(seed: int) -> Content:
+    def content(_stage: str, chosen: Selection, x: torch.Tensor) -> torch.Tensor:
+        return chosen.part(x.detach())[torch.from_numpy(_others(len(x), seed)).to(x.device)]
+
+    return content
+
+
+def _others(clips: int, seed: int) -> npt.NDArray[np.int64]:
+    """For every clip another one, each once: all clips in a random circle, of which each takes the one before it."""
+    if clips < 2:
+        raise UserError('`how="resample"` takes the units of another clip: a batch must have at least 2 clips. Got 1.')
+    circle = generator(seed, "resample", clips).permutation(clips)
+    others = np.empty_like(circle)
+    others[circle] = np.roll(circle, 1)
+    return others
+
+
+def _means(model: nn.Module, places: Mapping[str, Place], reference: Inputs | Iterable[Inputs]) -> Content:
+    """The mean over all reference clips, at every position by itself."""
+    sums: dict[str, torch.Tensor] = {}
+
+    def add(stage: str, chosen: Selection, x: torch.Tensor) -> None:
+        part = chosen.part(x)
+        total = part.sum(0, dtype=torch.promote_types(part.dtype, torch.float32)).cpu().double()
+        _check_positions(x, sums.setdefault(stage, torch.zeros_like(total)))
+        sums[stage] += total
+
+    if not isinstance(reference, Iterable):
+        raise UserError(f"The `reference` must be what the model takes, or batches of it. Got {reference!r:.80}.")
+    single = isinstance(reference, torch.Tensor | Mapping | list | tuple)
+    clips = _watch(model, places, [reference] if single else reference, add, remedy=BATCHES)
+    if not clips:
+        raise UserError("The means need clips. The `reference` holds none.")
+
+    def content(stage: str, _chosen: Selection, x: torch.Tensor) -> torch.Tensor:
+        _check_positions(x, sums[stage])
+        return (sums[stage] / clips).to(torch.promote_types(x.dtype, torch.float32)).to(x.device)
+
+    return content
+
+
+def _watch(
+    model: nn.Module,
+    places: Mapping[str, Place],
+    batches: Iterable[Inputs],
+    see: Callable[[str, Selection, torch.Tensor], None],
+    remedy: str,
+) -> int:
+    """Run the model on batches and look at its stages; how many clips there were."""
+    clips = 0
+    with torch.no_grad(), intercepted(model, places, see):
+        for batch in batches:
+            with in_one_line(batch, remedy=remedy):
+                model(in_dtype_of(model, batch))
+            clips += batch_size(batch)
+    return clips
+
+
+def _check_positions(x: torch.Tensor, means: torch.Tensor) -> None:
+    given, wanted = tuple(x.shape[1:-1]), tuple(means.shape[:-1])
+    if given != wanted:
+        raise UserError(f"Every clip must give the positions of the reference, {wanted}. Got {given}.")

@@ -1,0 +1,261 @@
+"""What an ablation is compared with: as much of a stage's variance taken out, at random or by another score.
+
+The more variance is taken out the more breaks, whatever it meant. So units of two scores, or units and random ones, are
+compared at an equal share of the variance of their stage over the clips.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import brentq
+
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.seeds import generator
+from static_dynamic.network.selections import Chosen, Selection, Units, selection
+
+ATTEMPTS = 4000
+"""Random orders of units that are tried for each draw."""
+AT_ONCE = 250
+"""How many of them are drawn together."""
+STEEPEST = 16.0
+"""How strongly random directions may follow, or avoid, the variance of a stage."""
+FLOOR = 1e-6
+"""Variance of an axis, as a share of the largest, below which all are alike to random directions."""
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Controls:
+    """Random counterparts of some units or of a subspace.
+
+    Attributes:
+        draws: What :func:`static_dynamic.ablate` takes: numbers of units ``(k,)``, or directions ``(k, C)``.
+        target: Share of the variance of the stage that the units or the subspace carry, 0..1.
+        achieved: The share that each draw carries, ``(draws,)``.
+        tolerance: How far it may be from the target, as a share of the target.
+    """
+
+    draws: tuple[npt.NDArray[Any], ...]
+    target: float
+    achieved: Array
+    tolerance: float
+
+
+def variance_share(activations: npt.ArrayLike | torch.Tensor, units: Units) -> float:
+    """Share of the variance of a stage over clips that some units, or a subspace, carry.
+
+        share = Σ over units of var_i / Σ over all of var_i;   of a subspace with orthonormal basis B: tr(B Σ Bᵀ) / tr Σ
+
+    Args:
+        activations: Pooled, ``(N, C)``.
+        units: Numbers, a mask, or directions, as for :func:`static_dynamic.ablate`.
+
+    Returns:
+        0..1.
+
+    Raises:
+        UserError: If the stage has no such units, or activations are not ``(N, C)`` numbers that vary.
+
+    Example:
+        >>> variance_share([[0.0, 0.0], [1.0, 3.0]], [1])
+        0.9
+    """
+    centred = _centred(activations)
+    return _carried(centred, _checked(units, centred))
+
+
+def strongest(scores: npt.ArrayLike, activations: npt.ArrayLike | torch.Tensor, share: float) -> npt.NDArray[np.int64]:
+    """The units of highest score that together carry about a given share of the variance of their stage.
+
+    Units are taken in the order of their scores, as many as come nearest to the share, at least one. Those without
+    variance, or whose score is NaN, are left out. Sets of different scores are so comparable, though not of equal size;
+    with few units read :func:`variance_share` of each.
+
+    Args:
+        scores: ``(C,)``; negate them for the units of lowest score.
+        activations: Pooled, ``(N, C)``.
+        share: Of the variance, above 0 and below 1.
+
+    Returns:
+        Numbers of units, the highest score first; of equal scores the lower number.
+
+    Raises:
+        UserError: If the share is not in 0..1, there is not one score per unit, or units with a score carry less.
+
+    Example:
+        >>> strongest([0.9, 0.1, 0.5], [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]], share=0.6)
+        array([0, 2])
+    """
+    variance = _centred(activations).var(0)
+    scores = np.asarray(scores, np.float64)
+    if scores.shape != variance.shape:
+        raise UserError(f"There must be one score per unit, {variance.shape}. Got {scores.shape}.")
+    if not 0 < share < 1:
+        raise UserError(f"The `share` of the variance must lie between 0 and 1. Got {share}.")
+    order = np.argsort(-scores, kind="stable")
+    order = order[(variance[order] > 0) & ~np.isnan(scores[order])]
+    carried = np.cumsum(variance[order]) / variance.sum()
+    if not len(order) or carried[-1] < share:
+        most = carried[-1] if len(order) else 0.0
+        raise UserError(f"Units with a score carry {most:.1%} of the variance in all: no `share={share}`.")
+    return order[: np.abs(carried - share).argmin() + 1]
+
+
+def matched_units(
+    activations: npt.ArrayLike | torch.Tensor, units: Units, draws: int = 20, seed: int = 0, *, tolerance: float = 0.1
+) -> Controls:
+    """Random sets of units that carry as much variance as some units do.
+
+    Units are put in random order, and the first of them are taken whose variance adds up to the target, within the
+    tolerance; other orders are tried until that is so. Sets may be smaller or larger than the one given and may hold
+    some of its units: they are what a score that knows nothing would choose. Draws are independent, so of few units the
+    same set may come twice.
+
+    Args:
+        activations: Pooled, ``(N, C)``.
+        units: Numbers or a mask.
+        draws: How many sets.
+        seed: Draws them.
+        tolerance: Greatest distance from the target, as a share of the target.
+
+    Returns:
+        The sets, and the share of the variance that each of them carries.
+
+    Raises:
+        UserError: If no set within the tolerance is found, the stage has no such units, or directions are given.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(50, 64))
+        >>> controls = matched_units(z, range(16), draws=3)
+        >>> len(controls.draws), bool((abs(controls.achieved / controls.target - 1) <= 0.1).all())
+        (3, True)
+    """
+    centred = _centred(activations)
+    chosen = _checked(units, centred)
+    if not isinstance(chosen, Chosen):
+        raise UserError("Random units stand beside units. Got directions: `matched_directions` draws for these.")
+    shares = (centred**2).sum(0) / (centred**2).sum()
+    target = _target(centred, chosen)
+    random = generator(seed, "matched units")
+    sets = tuple(_random_set(shares, target, tolerance, random) for _ in range(_positive(draws)))
+    return Controls(sets, target, np.array([shares[one].sum() for one in sets]), tolerance)
+
+
+def _random_set(shares: Array, target: float, tolerance: float, random: np.random.Generator) -> npt.NDArray[np.int64]:
+    nearest = np.inf
+    for _ in range(ATTEMPTS // AT_ONCE):
+        orders = random.permuted(np.tile(np.arange(len(shares)), (AT_ONCE, 1)), axis=1)
+        off = np.abs(np.cumsum(shares[orders], 1) / target - 1)
+        ends = off.argmin(1)
+        least = off[np.arange(AT_ONCE), ends]
+        if (found := np.flatnonzero(least <= tolerance)).size:
+            return np.sort(orders[found[0], : ends[found[0]] + 1])
+        nearest = min(nearest, least.min())
+    raise UserError(
+        f"No random set of units was found that carries {target:.1%} of the variance within `tolerance={tolerance}`: "
+        f"the nearest is off by {nearest:.3f} of that. Allow more, or choose other units."
+    )
+
+
+def matched_directions(
+    activations: npt.ArrayLike | torch.Tensor, units: Units, draws: int = 20, seed: int = 0, *, tolerance: float = 0.01
+) -> Controls:
+    """Random subspaces of the same dimension that carry as much variance as some units, or a subspace, do.
+
+    In the principal axes of the activations, with variances ``λ``, ``k`` directions are drawn from ``N(0, λ^2t)``:
+    ``t = 0`` gives uniform directions, ``t = ½`` such as differences of clips have. Of every draw ``t`` is set so that
+    its subspace carries the target. It may overlap with the one given.
+
+    Args:
+        activations: Pooled, ``(N, C)``.
+        units: Numbers, a mask, or directions ``(k, C)``.
+        draws: How many subspaces.
+        seed: Draws them.
+        tolerance: Greatest distance from the target, as a share of the target.
+
+    Returns:
+        Orthonormal directions ``(k, C)`` of each, and the share of the variance that it carries.
+
+    Raises:
+        UserError: If random subspaces cannot carry as much or as little, or the stage has no such units.
+
+    Example:
+        >>> z = np.random.default_rng(0).normal(size=(50, 16))
+        >>> controls = matched_directions(z, [[1.0] * 16, [1.0, -1.0] * 8], draws=2)
+        >>> controls.draws[0].shape, bool((abs(controls.achieved / controls.target - 1) < 0.01).all())
+        ((2, 16), True)
+    """
+    centred = _centred(activations)
+    chosen = _checked(units, centred)
+    target = _target(centred, chosen)
+    variances, axes = _principal(centred)
+    random = generator(seed, "matched directions")
+    subspaces = tuple(
+        _random_subspace(random.normal(size=(centred.shape[1], chosen.size)), variances, target, tolerance).T @ axes
+        for _ in range(_positive(draws))
+    )
+    achieved = np.array([_carried(centred, selection(one)) for one in subspaces])
+    return Controls(subspaces, target, achieved, tolerance)
+
+
+def _random_subspace(drawn: Array, variances: Array, target: float, tolerance: float) -> Array:
+    """Orthonormal columns in the principal axes, ``(C, k)``, that carry the target."""
+    logs = np.log(np.maximum(variances / variances[0], FLOOR))
+
+    def turned(t: float) -> Array:
+        return np.linalg.qr(np.exp(t * logs - (t * logs).max())[:, None] * drawn)[0]
+
+    def off(t: float) -> float:
+        return float((variances @ turned(t) ** 2).sum() / target - 1)
+
+    least, most = off(-STEEPEST), off(STEEPEST)
+    t = -STEEPEST if least >= 0 else STEEPEST if most <= 0 else brentq(off, -STEEPEST, STEEPEST, xtol=1e-4)
+    if abs(off(t)) > tolerance:
+        raise UserError(
+            f"Random subspaces of {drawn.shape[1]} dimensions carry {(1 + least) * target:.1%} to "
+            f"{(1 + most) * target:.1%} of the variance. Asked for: {target:.1%} within `tolerance={tolerance}`."
+        )
+    return turned(t)
+
+
+def _principal(centred: Array) -> tuple[Array, Array]:
+    """Shares of the variance along all principal axes, descending, ``(C,)``; the axes ``(C, C)``, one a row."""
+    variances, columns = np.linalg.eigh(centred.T @ centred)
+    return np.maximum(variances[::-1], 0) / np.trace(centred.T @ centred), columns[:, ::-1].T
+
+
+def _carried(centred: Array, chosen: Selection) -> float:
+    part = centred[:, chosen.numbers] if isinstance(chosen, Chosen) else centred @ chosen.basis.T
+    return float((part**2).sum() / (centred**2).sum())
+
+
+def _target(centred: Array, chosen: Selection) -> float:
+    target = _carried(centred, chosen)
+    if target <= 0:
+        raise UserError("The units do not vary over these clips: there is nothing to match.")
+    return target
+
+
+def _checked(units: Units, centred: Array) -> Selection:
+    chosen = selection(units)
+    chosen.check(centred.shape[1])
+    return chosen
+
+
+def _centred(activations: npt.ArrayLike | torch.Tensor) -> Array:
+    """Activations less their mean over clips."""
+    z = activations.detach().cpu().double().numpy() if isinstance(activations, torch.Tensor) else activations
+    z = np.asarray(z, np.float64)
+    if z.ndim != 2 or not np.isfinite(z).all() or not np.ptp(z, 0).any():
+        raise UserError(f"Activations must be finite numbers (clips, units) that vary. Got shape {z.shape}.")
+    return z - z.mean(0)
+
+
+def _positive(draws: int) -> int:
+    if draws < 1:
+        raise UserError(f"The number of `draws` must be 1 or more. Got {draws}.")
+    return draws
