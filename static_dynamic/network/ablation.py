@@ -158,7 +158,7 @@ def _places(
     check_model_kind(model)
     if is_compiled(model):
         raise UserError(
-            "A compiled model cannot be changed: torch.compile may keep what hooks do. Give the model that was compiled "
+            "A compiled model cannot be changed: torch.compile may keep what hooks do. Give the one that was compiled "
             "(model._orig_mod)."
         )
     if not isinstance(units, Mapping) or not units:

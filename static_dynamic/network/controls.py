@@ -4,7 +4,9 @@ The more variance is taken out the more breaks, whatever it meant. So units of t
 compared at an equal share of the variance of their stage over the clips.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -14,12 +16,12 @@ from scipy.optimize import brentq
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import generator
-from static_dynamic.network.selections import Chosen, Selection, Units, selection
+from static_dynamic.network.selections import Chosen, Selection, Span, Units, selection
 
-ATTEMPTS = 4000
-"""Random orders of units that are tried for each draw."""
-AT_ONCE = 250
-"""How many of them are drawn together."""
+AT_ONCE = 64
+"""Random orders of units that are drawn together."""
+ATTEMPTS = 100
+"""How often such are drawn before the search for random sets is given up."""
 STEEPEST = 16.0
 """How strongly random directions may follow, or avoid, the variance of a stage."""
 FLOOR = 1e-6
@@ -37,12 +39,16 @@ class Controls:
         target: Share of the variance of the stage that the units or the subspace carry, 0..1.
         achieved: The share that each draw carries, ``(draws,)``.
         tolerance: How far it may be from the target, as a share of the target.
+        overlap: What each draw has in common with what was given, 0..1, ``(draws,)``: of units, the share of their
+            variance that it holds too; of subspaces, the mean squared cosine of the angles between the two. Near 1
+            nothing else carries as much, and the draws are no controls.
     """
 
     draws: tuple[npt.NDArray[Any], ...]
     target: float
     achieved: Array
     tolerance: float
+    overlap: Array
 
 
 def variance_share(activations: npt.ArrayLike | torch.Tensor, units: Units) -> float:
@@ -110,8 +116,8 @@ def matched_units(
 ) -> Controls:
     """Random sets of units that carry as much variance as some units do.
 
-    Units are put in random order, and the first of them are taken whose variance adds up to the target, within the
-    tolerance; other orders are tried until that is so. Sets may be smaller or larger than the one given and may hold
+    Units are taken in random order, but for those that would lead beyond the target, until it is reached within the
+    tolerance; orders by which it is not are drawn anew. Sets may be smaller or larger than the one given and may hold
     some of its units: they are what a score that knows nothing would choose. Draws are independent, so of few units the
     same set may come twice.
 
@@ -141,23 +147,29 @@ def matched_units(
     shares = (centred**2).sum(0) / (centred**2).sum()
     target = _target(centred, chosen)
     random = generator(seed, "matched units")
-    sets = tuple(_random_set(shares, target, tolerance, random) for _ in range(_positive(draws)))
-    return Controls(sets, target, np.array([shares[one].sum() for one in sets]), tolerance)
+    sets = tuple(islice(_random_sets(shares, target, tolerance, random), _positive(draws)))
+    achieved = np.array([shares[one].sum() for one in sets])
+    overlap = np.array([shares[np.intersect1d(one, chosen.numbers)].sum() for one in sets]) / target
+    return Controls(sets, target, achieved, tolerance, overlap)
 
 
-def _random_set(shares: Array, target: float, tolerance: float, random: np.random.Generator) -> npt.NDArray[np.int64]:
+def _random_sets(
+    shares: Array, target: float, tolerance: float, random: np.random.Generator
+) -> Iterator[npt.NDArray[np.int64]]:
+    """Sets whose shares add up to the target, as long as they are found."""
+    least, most = target * (1 - tolerance), target * (1 + tolerance)
     nearest = np.inf
-    for _ in range(ATTEMPTS // AT_ONCE):
-        orders = random.permuted(np.tile(np.arange(len(shares)), (AT_ONCE, 1)), axis=1)
-        off = np.abs(np.cumsum(shares[orders], 1) / target - 1)
-        ends = off.argmin(1)
-        least = off[np.arange(AT_ONCE), ends]
-        if (found := np.flatnonzero(least <= tolerance)).size:
-            return np.sort(orders[found[0], : ends[found[0]] + 1])
-        nearest = min(nearest, least.min())
+    for _ in range(ATTEMPTS):
+        sums, taken = np.zeros(AT_ONCE), np.zeros((AT_ONCE, len(shares)), bool)
+        for units in random.permuted(np.tile(np.arange(len(shares)), (AT_ONCE, 1)), axis=1).T:
+            fits = (sums < least) & (sums + shares[units] <= most)
+            taken[np.arange(AT_ONCE), units] = fits
+            sums += fits * shares[units]
+        yield from (np.flatnonzero(one) for one in taken[sums >= least])
+        nearest = min(nearest, np.abs(sums / target - 1).min())
     raise UserError(
-        f"No random set of units was found that carries {target:.1%} of the variance within `tolerance={tolerance}`: "
-        f"the nearest is off by {nearest:.3f} of that. Allow more, or choose other units."
+        f"Too few random sets of units were found that carry {target:.1%} of the variance within "
+        f"`tolerance={tolerance}`; the nearest was off by {nearest:.3f}. Allow more, or choose other units."
     )
 
 
@@ -198,8 +210,10 @@ def matched_directions(
         _random_subspace(random.normal(size=(centred.shape[1], chosen.size)), variances, target, tolerance).T @ axes
         for _ in range(_positive(draws))
     )
-    achieved = np.array([_carried(centred, selection(one)) for one in subspaces])
-    return Controls(subspaces, target, achieved, tolerance)
+    achieved = np.array([_carried(centred, Span(one)) for one in subspaces])
+    basis = chosen.basis if isinstance(chosen, Span) else np.eye(centred.shape[1])[chosen.numbers]
+    overlap = np.array([((one @ basis.T) ** 2).sum() for one in subspaces]) / chosen.size
+    return Controls(subspaces, target, achieved, tolerance, overlap)
 
 
 def _random_subspace(drawn: Array, variances: Array, target: float, tolerance: float) -> Array:
@@ -207,7 +221,10 @@ def _random_subspace(drawn: Array, variances: Array, target: float, tolerance: f
     logs = np.log(np.maximum(variances / variances[0], FLOOR))
 
     def turned(t: float) -> Array:
-        return np.linalg.qr(np.exp(t * logs - (t * logs).max())[:, None] * drawn)[0]
+        # Rows descend in size: only so is a factorisation exact for rows of very different sizes.
+        falling = slice(None) if t > 0 else slice(None, None, -1)
+        scale = np.exp(t * logs - (t * logs).max())
+        return np.linalg.qr((scale[:, None] * drawn)[falling])[0][falling]
 
     def off(t: float) -> float:
         return float((variances @ turned(t) ** 2).sum() / target - 1)
@@ -216,8 +233,8 @@ def _random_subspace(drawn: Array, variances: Array, target: float, tolerance: f
     t = -STEEPEST if least >= 0 else STEEPEST if most <= 0 else brentq(off, -STEEPEST, STEEPEST, xtol=1e-4)
     if abs(off(t)) > tolerance:
         raise UserError(
-            f"Random subspaces of {drawn.shape[1]} dimensions carry {(1 + least) * target:.1%} to "
-            f"{(1 + most) * target:.1%} of the variance. Asked for: {target:.1%} within `tolerance={tolerance}`."
+            f"Random subspaces of {drawn.shape[1]} dimensions carry {(1 + least) * target:.2g} to "
+            f"{(1 + most) * target:.2g} of the variance. Asked for: {target:.2g} within `tolerance={tolerance}`."
         )
     return turned(t)
 

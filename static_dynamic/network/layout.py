@@ -197,7 +197,8 @@ class Layout:
         """Output → ``(*keep, …, C)`` with at least one axis of positions in between."""
         names, lengths = zip(*self._groups(output.shape, clips, keep), strict=True)
         ends = tuple(names.index((name,)) for name in (*keep, "C"))
-        return output.reshape(lengths).movedim(ends, (*range(len(keep)), -1)).unsqueeze(-2)
+        output = output.reshape(lengths)
+        return output.movedim(ends, (*range(len(keep)), -1)).unsqueeze(-2)
 
     def _groups(self, shape: Sequence[int], clips: int, keep: tuple[str, ...]) -> list[Group]:
         """The axes of an output of that shape, those that hold a name to keep taken apart."""
