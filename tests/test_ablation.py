@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
@@ -113,6 +113,7 @@ def others(clips, seed):
 
 
 @pytest.mark.parametrize("layout", [*ARRANGED, TOKENS])
+@settings(max_examples=25)
 @given(st.data())
 def test_the_units_meant_change_to_the_right_values_and_no_others(layout, data):
     n, c, t, h, w = data.draw(st.tuples(st.integers(2, 4), st.integers(1, 4), *[st.integers(1, 3)] * 3))
@@ -136,6 +137,7 @@ def test_the_units_meant_change_to_the_right_values_and_no_others(layout, data):
 
 
 @pytest.mark.parametrize("layout", [*ARRANGED, TOKENS])
+@settings(max_examples=25)
 @given(st.data())
 def test_the_component_within_a_subspace_changes_and_the_rest_stays(layout, data):
     n, c, t, h, w = data.draw(st.tuples(st.integers(2, 3), st.integers(2, 5), *[st.integers(1, 2)] * 3))
@@ -537,9 +539,11 @@ def test_a_slip_is_one_line_and_leaves_nothing(net, clips, units, options, says)
 
 
 def test_one_clip_has_no_other(net, clips):
-    with pytest.raises(UserError, match=r"a batch must have at least 2 clips\. Got 1\."):
-        with sd.ablate(net, {"early": [0]}, how="resample"):
-            net(clips[:1])
+    with (
+        pytest.raises(UserError, match=r"a batch must have at least 2 clips\. Got 1\."),
+        sd.ablate(net, {"early": [0]}, how="resample"),
+    ):
+        net(clips[:1])
 
 
 def test_a_donor_of_another_size_is_refused(net, clips):
@@ -552,27 +556,33 @@ def test_a_donor_of_another_size_is_refused(net, clips):
 
 
 def test_means_of_other_positions_are_refused(net, clips):
-    with sd.ablate(net, {"early": [0]}, reference=clips[:, :, :2]):
-        with pytest.raises(UserError, match=r"the positions of the reference, \(2, 8, 8\)\. Got \(4, 8, 8\)\."):
-            net(clips)
-    with pytest.raises(UserError, match="the positions of the reference"):
-        with sd.ablate(net, {"early": [0]}, reference=iter([clips, clips[:, :, :2]])):
-            pass
+    says = r"the positions of the reference, \(2, 8, 8\)\. Got \(4, 8, 8\)\."
+    with pytest.raises(UserError, match=says), sd.ablate(net, {"early": [0]}, reference=clips[:, :, :2]):
+        net(clips)
+    with (
+        pytest.raises(UserError, match="the positions of the reference"),
+        sd.ablate(net, {"early": [0]}, reference=iter([clips, clips[:, :, :2]])),
+    ):
+        pass
 
 
 def test_a_module_that_runs_twice_is_refused(clips):
     conv = nn.Conv3d(3, 3, 1)
     net = nn.Sequential(conv, nn.ReLU(), conv)
-    with pytest.raises(UserError, match="Stage 'x': module '0' runs more than once"):
-        with sd.ablate(net, {"x": [0]}, how="zero", stages={"x": ("0", CELLS)}):
-            net(clips)
+    with (
+        pytest.raises(UserError, match="Stage 'x': module '0' runs more than once"),
+        sd.ablate(net, {"x": [0]}, how="zero", stages={"x": ("0", CELLS)}),
+    ):
+        net(clips)
 
 
 def test_a_stage_that_is_not_reached_is_named(net, clips):
     net.idle = nn.Identity()
-    with pytest.raises(UserError, match="never reached stage 'idle'"):
-        with sd.ablate(net, {"idle": [0]}, how="zero", layout="N C"):
-            net(clips)
+    with (
+        pytest.raises(UserError, match="never reached stage 'idle'"),
+        sd.ablate(net, {"idle": [0]}, how="zero", layout="N C"),
+    ):
+        net(clips)
 
 
 def test_a_module_that_runs_alone_is_refused(net, clips):
@@ -584,15 +594,17 @@ def test_a_module_that_runs_alone_is_refused(net, clips):
 
 def test_outputs_that_are_no_real_numbers_are_refused():
     net = nn.Sequential(Returns(lambda x: x.long()))
-    with pytest.raises(UserError, match=r"Stage '0': Only real numbers can be replaced\. Its output is torch\.int64\."):
-        with sd.ablate(net, {"0": [0]}, how="zero", layout="N C"):
-            net(torch.rand(2, 3))
+    with (
+        pytest.raises(UserError, match=r"Stage '0': Only real numbers can be replaced\. Its output is torch\.int64\."),
+        sd.ablate(net, {"0": [0]}, how="zero", layout="N C"),
+    ):
+        net(torch.rand(2, 3))
 
 
 def test_models_that_take_no_lasting_hooks_are_refused(net):
-    with pytest.raises(UserError, match=r"A compiled model cannot be changed.*model\._orig_mod"):
-        with sd.ablate(torch.compile(net), {"early": [0]}, how="zero"):
-            pass
+    says = r"A compiled model cannot be changed.*model\._orig_mod"
+    with pytest.raises(UserError, match=says), sd.ablate(torch.compile(net), {"early": [0]}, how="zero"):
+        pass
     with pytest.raises(UserError, match=r"must be a torch\.nn\.Module\. Got str"), sd.patch("net", {"0": [0]}, None):
         pass
 

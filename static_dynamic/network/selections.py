@@ -100,8 +100,8 @@ def selection(given: Any) -> Selection:
     Example:
         >>> selection([True, False, True]).numbers
         array([0, 2])
-        >>> selection([[0.0, 3.0, 4.0]]).basis.round(3).tolist()
-        [[0.0, 0.6, 0.8]]
+        >>> selection([[3.0, 4.0]]).basis.round(3).tolist()
+        [[0.6, 0.8]]
     """
     array = _array(given)
     if array.size == 0 or (array.dtype == bool and not array.any()):
