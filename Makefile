@@ -16,7 +16,7 @@ PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(JOBS) --dist works
 .PHONY: demo test test-rest test-all test-lowest lint mutants bench install lock clean
 
 demo: $(READY)
-	$(RUN) main.py --cfg_file configs/demo.yaml
+	$(RUN) main.py demo
 
 test: $(READY) lint
 	$(PYTEST) -m "not slow"

@@ -32,7 +32,7 @@ WIDTH = 140
 """Columns of the tables in a log."""
 NUM_CLASSES = {"StylizedActivityNet": 400, "ssv2": 174, "Diving48": 48}
 """Classes of the models that the published study measured on each data set."""
-COMMANDS = {"doctor": "doctor", "score": "score_run", "compare": "compare_runs"}
+COMMANDS = {"demo": "demo", "doctor": "doctor", "score": "score_run", "compare": "compare_runs"}
 """Word after ``main.py`` → the script of ``misc`` that does it; without one a model is measured."""
 FLAGS = {
     "stages": "stg",

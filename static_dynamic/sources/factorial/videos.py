@@ -55,7 +55,7 @@ class FactorialVideos:
         UserError: If a number is too small, or a content, factor or level is unknown.
 
     Example:
-        >>> FactorialVideos(2, content="dots", coherence="full").videos[0].details["coherence"]
+        >>> FactorialVideos(2, content="dots", levels={"coherence": "full"}).videos[0].details["coherence"]
         'full'
     """
 
