@@ -28,11 +28,14 @@ if TYPE_CHECKING:
     from static_dynamic.network.recorder import Recorder, record
     from static_dynamic.network.testing import check_model
     from static_dynamic.planning import needed, sweep
+    from static_dynamic.probed import ProbeResult
+    from static_dynamic.probing import probe, probe_activations
     from static_dynamic.reopening import open_run, score
     from static_dynamic.report.own import plot
     from static_dynamic.results import Result, load
     from static_dynamic.scoring import Scoring
     from static_dynamic.sources import open_source, source
+    from static_dynamic.targets import Target
 
 __version__ = "0.1.0"
 
@@ -43,10 +46,12 @@ _HOMES = {
     "Compute": "common.compute",
     "FlowRecipe": "media.clip",
     "PairRule": "estimators.pairs",
+    "ProbeResult": "probed",
     "Recipe": "media.clip",
     "Recorder": "network.recorder",
     "Result": "results",
     "Scoring": "scoring",
+    "Target": "targets",
     "UserError": "common.errors",
     "Video": "media.clip",
     "ablate": "network.ablation",
@@ -64,6 +69,8 @@ _HOMES = {
     "patch": "network.ablation",
     "plot": "report.own",
     "pooling": "network.poolings",
+    "probe": "probing",
+    "probe_activations": "probing",
     "record": "network.recorder",
     "score": "reopening",
     "strongest": "network.controls",
@@ -80,10 +87,12 @@ __all__ = [
     "Compute",
     "FlowRecipe",
     "PairRule",
+    "ProbeResult",
     "Recipe",
     "Recorder",
     "Result",
     "Scoring",
+    "Target",
     "UserError",
     "Video",
     "ablate",
@@ -102,6 +111,8 @@ __all__ = [
     "patch",
     "plot",
     "pooling",
+    "probe",
+    "probe_activations",
     "record",
     "score",
     "scramble",

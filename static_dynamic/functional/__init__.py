@@ -7,6 +7,8 @@ from static_dynamic.functional.mutual_information import copula_mi, gaussian_mi,
 from static_dynamic.functional.needs_motion import NeedsMotion, classify_motion, needs_motion
 from static_dynamic.functional.nulls import false_discovery, pooled_p
 from static_dynamic.functional.pairwise import pearson_within
+from static_dynamic.functional.probing import ReadOut, deal_groups, dealt_again, onset, read_out
+from static_dynamic.functional.questions import Angle, Classes, Number
 from static_dynamic.functional.released import (
     UNIT_CLASSES,
     Layerwise,
@@ -18,10 +20,14 @@ from static_dynamic.functional.resampling import Resamples, jackknife_interval, 
 
 __all__ = [
     "UNIT_CLASSES",
+    "Angle",
+    "Classes",
     "FactorialShares",
     "FourPair",
     "Layerwise",
     "NeedsMotion",
+    "Number",
+    "ReadOut",
     "Resamples",
     "Sums",
     "cell_sums",
@@ -30,6 +36,8 @@ __all__ = [
     "classify_responses",
     "classify_units",
     "copula_mi",
+    "deal_groups",
+    "dealt_again",
     "factorial_shares",
     "false_discovery",
     "four_pair",
@@ -37,8 +45,10 @@ __all__ = [
     "jackknife_interval",
     "needs_motion",
     "normal_scores",
+    "onset",
     "pearson_within",
     "pooled_p",
+    "read_out",
     "released_layerwise",
     "released_unitwise",
     "resample",

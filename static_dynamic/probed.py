@@ -1,0 +1,146 @@
+"""What probes found: a tidy table, onsets by depth, and how all of it was read out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.files import write_atomically
+from static_dynamic.common.runs import Kind
+from static_dynamic.functional.contrasts import Array
+from static_dynamic.functional.probing import onset
+from static_dynamic.functional.resampling import Resamples
+from static_dynamic.report.tables import in_order
+
+PROBES = Kind("set of probes", "probes.json", ("probes.csv", "onsets.csv"), restarts=True)
+NONE = "none"
+"""The onset where no stage is above chance."""
+SPAN = (0.025, 0.5, 0.975)
+"""Quantiles of the onset over resamples: ends of its interval, and its median."""
+
+
+@dataclass(frozen=True, repr=False)
+class ProbeResult:
+    """What probes found.
+
+    Attributes:
+        table: One row per stage and target: ``score`` with its interval over groups (``low``, ``high``), ``chance``
+            (the best constant answer), ``control`` (labels dealt at random to groups; mean, and ``control_sd`` over the
+            draws), ``selectivity`` (score - control), ``error`` (degrees, of angles), ``twin`` with the ends of its
+            spread (untrained networks), ``n``, ``groups``, ``folds``.
+        how: What was tapped and how it was grouped: layouts, pooling, units, folds, penalties, controls.
+        warnings: What a reader must know.
+        samples: ``(target, stage)`` → the score on every resample of the groups.
+        resamples: Target → these resamples.
+    """
+
+    table: pd.DataFrame
+    how: Mapping[str, Any]
+    warnings: list[str] = field(default_factory=list)
+    samples: Mapping[tuple[str, str], Array] = field(default_factory=dict)
+    resamples: Mapping[str, Resamples] = field(default_factory=dict)
+
+    @property
+    def targets(self) -> list[str]:
+        """Targets, in the order in which they were asked for."""
+        return in_order(self.table, "target")
+
+    @property
+    def stages(self) -> list[str]:
+        """Stages, by depth."""
+        return in_order(self.table, "stage")
+
+    @property
+    def onsets(self) -> pd.DataFrame:
+        """From which stage on every target can be read out: see :meth:`onset`, with its defaults."""
+        return self.onset()
+
+    def onset(self, part: float = 0.5, stages: Sequence[str] | None = None) -> pd.DataFrame:
+        """The first stage that reaches a part of what the best stage has above chance, for every target.
+
+        Args:
+            part: In (0, 1].
+            stages: By depth, e.g. those of one stream; all of them for ``None``.
+
+        Returns:
+            One row per target: the ``onset``; its ``median`` over bootstrap resamples of the groups and the stages
+            ``low`` … ``high`` that hold it in 95 % of them; ``stability``, the share of resamples with this onset; the
+            ``best`` stage with its ``score``. The onset is ``none`` where the best stage's interval reaches chance.
+
+        Raises:
+            UserError: If a stage is unknown, or the part lies outside (0, 1].
+        """
+        if wrong := [stage for stage in stages or () if stage not in self.stages]:
+            raise unknown("stage", wrong[0], self.stages)
+        chosen = list(stages or self.stages)
+        if not chosen:
+            raise UserError("An onset needs at least one stage.")
+        return pd.DataFrame([self._onset(target, part, chosen) for target in self.targets])
+
+    def _onset(self, target: str, part: float, stages: list[str]) -> dict[str, object]:
+        rows = self.table[self.table["target"] == target].set_index("stage")
+        seen = [stage for stage in stages if (target, stage) in self.samples]
+        scores = np.stack([self.samples[target, stage] for stage in seen], 1)
+        found = onset(scores, rows["chance"].iloc[0], part)
+        resamples, best = self.resamples[target], seen[int(scores[0].argmax())]
+        spread = np.quantile(resamples.bootstrap(found), SPAN, method="inverted_cdf")
+        low, median, high = ([*seen, NONE][int(place)] for place in spread)
+        above = rows.loc[best, "low"] > rows.loc[best, "chance"]  # not so where it is undefined
+        return {
+            "target": target,
+            "onset": [*seen, NONE][int(found[0])] if above else NONE,
+            "low": low,
+            "median": median,
+            "high": high,
+            "stability": float(resamples.stability(found)),
+            "best": best,
+            "score": rows.loc[best, "score"],
+        }
+
+    def save(self, folder: str | Path) -> Path:
+        """Write ``probes.csv``, ``onsets.csv`` and ``probes.json`` (how it was made); each file is whole or absent.
+
+        Raises:
+            UserError: If the folder cannot be written.
+        """
+        folder = Path(folder)
+        PROBES.read(folder)
+        for name, table in {"probes.csv": self.table, "onsets.csv": self.onsets}.items():
+            write_atomically(folder / name, partial(table.to_csv, index=False))
+        PROBES.write(folder, {"how": self.how, "warnings": self.warnings})
+        return folder
+
+    def plot(self, path: str | Path) -> Path:
+        """Draw the score over the stages, a panel per target, with intervals, controls, twins and onsets.
+
+        Args:
+            path: A file; its ending says the format, e.g. ``.svg`` or ``.png``.
+        """
+        from static_dynamic.report.plots import save_figure
+        from static_dynamic.report.probes import plot_probes
+
+        save_figure(plot_probes(self.table, self.onsets), Path(path))
+        return Path(path)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"  {row['target']}: {row['score']:.2f} at {row['best']}, from {row['onset']} on"
+            if row["onset"] != NONE
+            else f"  {row['target']}: not above chance ({row['score']:.2f} at {row['best']})"
+            for row in self.onsets.to_dict("records")
+        ]
+        rows = self.table.iloc[0]
+        head = f"ProbeResult({len(self.stages)} stages, {rows['n']} clips, {rows['groups']} groups)"
+        return "\n".join([head, *lines])
+
+    def _repr_html_(self) -> str:
+        """Shown by notebooks."""
+        from html import escape
+
+        notes = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
+        return f"{self.onsets.round(2).to_html(index=False)}{self.table.round(2).to_html(index=False)}<ul>{notes}</ul>"

@@ -1,0 +1,391 @@
+"""Probes: what a linear read-out finds in every stage of a model: appearance, direction, speed, the arrow of time.
+
+A probe says what is there, not what the model uses. Its answer depends on what is tapped and on which clips it is
+tested, so both stand in the result.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from torch import nn
+
+from static_dynamic.collect import Study, collect
+from static_dynamic.common.compute import Compute
+from static_dynamic.common.errors import UserError, counted, unknown
+from static_dynamic.common.progress import OnDone, untold
+from static_dynamic.common.runs import alone_in
+from static_dynamic.common.seeds import generator
+from static_dynamic.functional.contrasts import Array
+from static_dynamic.functional.probing import PENALTIES, ReadOut, deal_groups, dealt_again, read_out
+from static_dynamic.functional.questions import Angle, Classes, Question
+from static_dynamic.functional.resampling import Resamples, resample
+from static_dynamic.media.clip import INTACT, ORIGINAL, FlowRecipe, Recipe, Video
+from static_dynamic.media.inputs import declared_notes, declared_recipe
+from static_dynamic.network.poolings import Pooling
+from static_dynamic.network.recorder import Recorder
+from static_dynamic.network.stages import Stages
+from static_dynamic.network.twins import Untrained, make_twins
+from static_dynamic.probed import ProbeResult
+from static_dynamic.sources import Source, Videos, open_source
+from static_dynamic.store import STUDY, Store
+from static_dynamic.targets import ARROW, BACKWARDS, CLASSES, Coded, Target, Targets, as_targets, code, details_of
+from static_dynamic.targets import values_of as values_of_videos
+from static_dynamic.twins import beside_twins, silent_twins, twin_folder, twin_subjects
+from static_dynamic.variants import Conditions, Variant
+
+REVERSE = "reverse"
+BLOCK, SEQUENCE, CLIP = "block", "sequence", "clip"
+"""What clips are grouped by: what they were made from together, the video they are moments of; each on its own."""
+FEW_GROUPS = 20
+REPLICATES = 1000
+
+Stage = tuple[str, npt.NDArray[Any]]
+
+
+def probe(
+    model: nn.Module,
+    videos: Videos,
+    targets: Targets,
+    stages: Stages | None = None,
+    *,
+    recipe: Recipe | Mapping[str, Any] | None = None,
+    layout: str | None = None,
+    pool: str | Pooling = "avg",
+    groups: str | Mapping[str, Any] | None = None,
+    folds: int = 5,
+    controls: int = 5,
+    twins: int = 1,
+    untrained: Untrained | None = None,
+    max_videos: int | None = None,
+    compute: Compute | None = None,
+    seed: int = 0,
+    store: str | Path | None = None,
+    resume: bool = True,
+    on_video: OnDone = untold,
+) -> ProbeResult:
+    """Read targets out of every stage of a model by linear probes, tested on groups of clips that they never saw.
+
+    Args:
+        model: Any module; it is left as it was found.
+        videos: See :func:`static_dynamic.measure`.
+        targets: Names of details of the videos, ``label``, ``"arrow of time"`` (every clip is shown forwards and
+            backwards), or :class:`static_dynamic.Target`; or ``{name: {video: value}}``.
+        stages: By depth; see :func:`static_dynamic.measure`.
+        recipe: The model's input; ``None`` means the one that it declares.
+        layout: Layout of stages named by module path.
+        pool: How positions become one number per unit; ``"frame"`` keeps the frames apart.
+        groups: What is never split between folds: a detail, ``sequence``, ``label``, ``{video: group}``, or ``clip``
+            (every clip alone, so that related clips are split). ``None`` takes the block of a video where it has one,
+            otherwise its sequence, otherwise the video.
+        folds: How many, 3 or more.
+        controls: Draws of control labels per target. They are dealt to the groups that ``groups=None`` gives.
+        twins: Random twins: the same architecture with fresh weights, probed likewise.
+        untrained: Makes the model with fresh weights, for its twins.
+        max_videos: Use at most this many videos, the first ones.
+        compute: Batch size, device, precision, workers.
+        seed: Draws folds, controls, resamples and the weights of twins.
+        store: Folder for the activations, which can be resumed; a temporary one if ``None``.
+        resume: Go on with what the store holds; otherwise start over.
+        on_video: Called for every video that is done, with their number, that of all, and its name.
+
+    Raises:
+        UserError: For anything that the caller can mend, in one line.
+
+    Example:
+        >>> from torch import nn
+        >>> net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU())
+        >>> late = {"late": ("1", "N C T H W")}
+        >>> small = Recipe(frames=8, rate=2, crop=32)
+        >>> found = probe(net, "synthetic:12", "drift", late, recipe=small, folds=3, twins=0)
+        >>> found.table[["stage", "target", "chance", "n"]].values.tolist()
+        [['late', 'drift', 0.5, 12]]
+    """
+    source, wanted, input_recipe = open_source(videos), as_targets(targets), declared_recipe(model, recipe)
+    if isinstance(input_recipe, FlowRecipe) or getattr(source, "flows", None):
+        raise UserError("Probes show clips to models of clips; models of image and optical flow cannot be probed.")
+    conditions = _conditions(source, wanted, seed)
+    conditions.check(source, input_recipe)
+    chosen = list(source.videos)[:max_videos]
+    study = Study(Recorder(model, stages, layout, pool), source, chosen, input_recipe, conditions, compute or Compute())
+    asked = _Asked(wanted, chosen, groups, folds, controls, seed)
+    asked.plans(study.variants())  # what cannot be probed is found before hours of forwards
+    random, of_twins = make_twins(model, twins, seed, untrained)
+    with ExitStack() as stack:
+        folder = Path(store or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
+        stack.enter_context(alone_in(folder, STUDY))
+        kept = Store(folder, study.describe(), resume)
+        for number in range(1, len(random) + 1):  # what fails before the first video leaves nothing
+            stack.enter_context(alone_in(twin_folder(folder, number), STUDY))
+        subjects = twin_subjects(study, random, kept, resume)
+        collect(study, kept, on_video, subjects)
+        plans = asked.plans(kept.variants())
+        probes = _probe(_stages(kept), plans)
+        tables = [_probe(_stages(subject.store), plans, quick=True).table for subject in subjects]
+        skipped = [f"Skipped {record['video']}: {record['problem']}" for record in kept.records() if record["problem"]]
+    table, silent = _beside_twins(probes.table, tables)
+    grouped = groups if isinstance(groups, str) else "block, sequence or video" if groups is None else "as given"
+    how = {"study": study.describe(), "grouped by": grouped, "twins": [twin.how for twin in random], **probes.how}
+    warnings = [*declared_notes(model), *of_twins, *skipped, *kept.damaged, *probes.warnings, *silent]
+    return ProbeResult(table, how, warnings, probes.samples, probes.resamples)
+
+
+def probe_activations(
+    activations: Mapping[str, npt.ArrayLike],
+    targets: Mapping[str, Any] | Iterable[Target],
+    groups: Sequence[Any] | None = None,
+    *,
+    folds: int = 5,
+    controls: int = 5,
+    controls_by: Sequence[Any] | None = None,
+    seed: int = 0,
+) -> ProbeResult:
+    """The same from arrays of activations.
+
+    Args:
+        activations: Stage → ``(N, C)``, by depth.
+        targets: Name → one value per clip, or targets that hold such values.
+        groups: Group of every clip, ``(N,)``; every clip alone, for ``None``.
+        folds: How many, 3 or more.
+        controls: Draws of control labels per target.
+        controls_by: What control labels are dealt to, ``(N,)``; the groups, for ``None``.
+        seed: Draws folds, controls and resamples.
+
+    Raises:
+        UserError: If a target cannot be probed, or no stage has finite activations.
+
+    Example:
+        >>> x = np.random.default_rng(0).normal(size=(60, 8))
+        >>> found = probe_activations({"early": x[:, 4:], "late": x}, {"speed": x[:, 0] + x[:, 1]})
+        >>> found.onsets[["target", "onset"]].values.tolist()
+        [['speed', 'late']]
+    """
+    stages = [(stage, np.asarray(x)) for stage, x in activations.items()]
+    if not stages:
+        raise UserError("At least one stage is required: `activations={'late': x}`. Got none.")
+    clips = len(stages[0][1])
+    if odd := [(stage, x.shape) for stage, x in stages if x.ndim != 2 or len(x) != clips]:
+        raise UserError(f"Activations must be (clips, units), {clips} clips here. Got {odd[0][1]} for {odd[0][0]!r}.")
+    names = [str(group) for group in (range(clips) if groups is None else groups)]
+    dealt = names if controls_by is None else [str(group) for group in controls_by]
+    if {len(names), len(dealt)} != {clips}:
+        raise UserError(f"Every clip needs one group. Got {len(names)} and {len(dealt)} for {clips} clips.")
+    wanted = as_targets(targets)
+    if lacking := [target.name for target in wanted if target.values is None or isinstance(target.values, Mapping)]:
+        raise UserError(f"The target {lacking[0]!r} must have one value per clip.")
+    coded = [code(target, target.values or (), names) for target in wanted]
+    return _probe(stages, _plans(coded, names, dealt, folds, controls, seed))
+
+
+def _conditions(source: Source, targets: Sequence[Target], seed: int) -> Conditions:
+    """Clips as filmed, or in the first style where there are none; backwards too, if a target asks for it."""
+    original = getattr(source, "original", True)
+    styles = (ORIGINAL,) if original else tuple(source.styles[:1])
+    backwards = any(target.name == ARROW and target.values is None for target in targets)
+    return Conditions(styles, (REVERSE,) if backwards else (), seed, original=original)
+
+
+def _stages(store: Store) -> Iterator[Stage]:
+    return ((stage, store.stage(stage)) for stage in store.units())
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What is to be probed, before it is known which clips can be read."""
+
+    targets: Sequence[Target]
+    videos: Sequence[Video]
+    groups: str | Mapping[str, Any] | None
+    folds: int
+    controls: int
+    seed: int
+
+    def plans(self, variants: Sequence[Variant]) -> list["Plan"]:
+        """How clips are probed.
+
+        Raises:
+            UserError: If a target cannot be.
+        """
+        related = _groups(self.videos, None)
+        natural = [related[key.video] for key in variants]
+        if self.groups == CLIP:
+            names = [f"{key.video}, {key.order}" for key in variants]
+        else:
+            given = _groups(self.videos, self.groups)
+            names = [given[key.video] for key in variants]
+        coded = [code(target, self._values(target, variants), names) for target in self.targets]
+        return _plans(coded, names, natural, self.folds, self.controls, self.seed)
+
+    def _values(self, target: Target, variants: Sequence[Variant]) -> list[Any]:
+        """One per variant; clips that are played backwards have none but that."""
+        of = values_of_videos(target, self.videos)
+        backwards = BACKWARDS if target.name == ARROW and target.values is None else None
+        return [of.get(key.video) if key.order == INTACT else backwards for key in variants]
+
+
+def _groups(videos: Sequence[Video], by: str | Mapping[str, Any] | None) -> dict[str, str]:
+    """Video → group."""
+    if by is None:
+        return {video.name: str(video.details.get(BLOCK) or video.sequence or video.name) for video in videos}
+    if isinstance(by, Mapping):
+        if lacking := [video.name for video in videos if video.name not in by]:
+            raise UserError(f"The mapping `groups` must name a group for every video. It lacks {lacking[0]!r}.")
+        return {video.name: str(by[video.name]) for video in videos}
+    said = {video.name: {SEQUENCE: video.sequence, **details_of(video)} for video in videos}
+    known = list(dict.fromkeys(name for of in said.values() for name in of))
+    if by not in known:
+        raise unknown("grouping", by, [*known, CLIP])
+    return {name: str(name if of.get(by) is None else of[by]) for name, of in said.items()}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Targets that the same clips have, and how these are grouped.
+
+    Attributes:
+        targets: With the targets of their controls behind each.
+        rows: Which clips, ``(N,)``.
+        names: Of the groups.
+        groups: Group of every clip among these, ``(n,)``.
+        folds: Fold of every clip among these.
+        resamples: Of the groups.
+    """
+
+    targets: Sequence[tuple[Coded, Sequence[Question]]]
+    rows: npt.NDArray[np.bool_]
+    names: Sequence[str]
+    groups: npt.NDArray[np.intp]
+    folds: npt.NDArray[np.intp]
+    resamples: Resamples
+
+    def describe(self) -> dict[str, Any]:
+        """What a result says of it, as plain data."""
+        fold = dict(zip(self.groups.tolist(), self.folds.tolist(), strict=True))
+        return {
+            "clips": len(self.groups),
+            "fold of every group": {name: fold[number] for number, name in enumerate(self.names)},
+        }
+
+    def doubts(self) -> Iterator[str]:
+        """What a reader must know."""
+        if len(self.names) < FEW_GROUPS:
+            names = ", ".join(coded.name for coded, _ in self.targets)
+            yield f"{names}: {len(self.names)} groups are few: under {FEW_GROUPS} intervals tend to be too narrow."
+        for coded, _ in self.targets:
+            if isinstance(coded.target, Classes):
+                values = coded.target.values
+                pairs = {(fold, value) for fold, value in zip(self.folds, values, strict=True)}
+                for name, value in zip(coded.classes, range(len(coded.classes)), strict=True):
+                    if len({fold for fold, other in pairs if other == value}) == 1:
+                        yield f"{coded.name}: all clips of the class {name!r} are in one fold, so it is never learned."
+
+
+def _plans(
+    targets: Sequence[Coded], names: Sequence[str], related: Sequence[str], folds: int, controls: int, seed: int
+) -> list[Plan]:
+    """A plan for every set of clips that have the same targets."""
+    if controls < 1:
+        raise UserError(f"The number of control draws must be 1 or more: `controls=5`. Got {controls}.")
+    found = []
+    for there in {coded.there.tobytes(): coded.there for coded in targets}.values():
+        some = [coded for coded in targets if np.array_equal(coded.there, there)]
+        groups_of, groups = np.unique(np.array(names)[there], return_inverse=True)
+        _, natural = np.unique(np.array(related)[there], return_inverse=True)
+        balance = [np.eye(one.target.count)[one.target.values] for one in some if isinstance(one.target, Classes)]
+        dealt = deal_groups(groups, folds, seed, np.concatenate(balance, 1) if balance else None)
+        draws = [
+            [
+                coded.target.dealt(dealt_again(natural, generator(seed, "control", coded.name, draw)))
+                for draw in range(controls)
+            ]
+            for coded in some
+        ]
+        resamples = resample(len(groups_of), REPLICATES, seed)
+        found.append(Plan(list(zip(some, draws, strict=True)), there, groups_of.tolist(), groups, dealt, resamples))
+    return found
+
+
+def _probe(stages: Iterable[Stage], plans: Sequence[Plan], quick: bool = False) -> ProbeResult:
+    """What probes of all targets find in every stage; ``quick``: without controls."""
+    rows, warnings = [], [doubt for plan in plans for doubt in plan.doubts()]
+    samples: dict[tuple[str, str], Array] = {}
+    penalties: dict[str, dict[str, list[float]]] = {}
+    units: dict[str, int] = {}
+    for stage, x in stages:
+        units[stage] = x.shape[1]
+        if broken := int((~np.isfinite(x)).any(1).sum()):
+            clips = counted(broken, f"of {len(x)} clips gives", f"of {len(x)} clips give")
+            warnings.append(f"Stage {stage}: {clips} NaN or infinite activations, so it is not probed.")
+            continue
+        for plan in plans:
+            asked = [[coded.target, *([] if quick else draws)] for coded, draws in plan.targets]
+            found = iter(read_out(x[plan.rows], [one for some in asked for one in some], plan.groups, plan.folds))
+            for (coded, _), some in zip(plan.targets, asked, strict=True):
+                own, *controls = [next(found) for _ in some]
+                samples[coded.name, stage] = own.score(plan.resamples.weights)
+                penalties.setdefault(coded.name, {})[stage] = own.penalties.tolist()
+                rows.append(_row(stage, coded, plan, samples[coded.name, stage], own, controls))
+    if not rows:
+        raise UserError(f"There is nothing to probe. {' '.join(warnings)}")
+    place = {coded.name: number for number, coded in enumerate(one for plan in plans for one, _ in plan.targets)}
+    table = pd.DataFrame(rows)
+    table = table.sort_values("target", key=lambda names: names.map(place), kind="stable", ignore_index=True)
+    how = {
+        "probe": "ridge regression; units standardised and penalty chosen within the training folds, group by group",
+        "penalties": list(PENALTIES),
+        "chosen": penalties,
+        "units": units,
+        "controls": len(plans[0].targets[0][1]),
+        "targets": {
+            coded.name: {"kind": coded.kind, "classes": list(coded.classes), **plan.describe()}
+            for plan in plans
+            for coded, _ in plan.targets
+        },
+    }
+    resamples = {coded.name: plan.resamples for plan in plans for coded, _ in plan.targets}
+    return ProbeResult(table, how, warnings, samples, resamples)
+
+
+def _row(
+    stage: str, coded: Coded, plan: Plan, scores: Array, own: ReadOut, controls: Sequence[ReadOut]
+) -> dict[str, Any]:
+    low, high = plan.resamples.interval(scores, bounded=coded.kind == CLASSES)
+    drawn = np.array([float(control.score()) for control in controls] or [np.nan])
+    score, control = float(scores[0]), float(drawn.mean())
+    return {
+        "stage": stage,
+        "target": coded.name,
+        "kind": coded.kind,
+        "score": score,
+        "low": float(low),
+        "high": float(high),
+        "chance": coded.target.chance,
+        "control": control,
+        "control_sd": float(drawn.std(ddof=1)) if len(drawn) > 1 else np.nan,
+        "selectivity": score - control,
+        "error": coded.target.error(own.answers) if isinstance(coded.target, Angle) else np.nan,
+        "n": int(plan.rows.sum()),
+        "groups": len(plan.names),
+        "folds": len(np.unique(plan.folds)),
+    }
+
+
+def _beside_twins(table: pd.DataFrame, twins: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, list[str]]:
+    """The table with what untrained networks give, and what a reader must know of them."""
+    keyed = table.assign(estimator="probe", factor=table["target"])
+    found = [
+        pd.DataFrame({"stage": one["stage"], "estimator": "probe", "factor": one["target"], "value": one["score"]})
+        for one in twins
+    ]
+    if not found:
+        return table.assign(twin=np.nan, twin_low=np.nan, twin_high=np.nan), []
+    values = pd.concat([one.assign(twin=number) for number, one in enumerate(found, 1)], ignore_index=True)
+    silent = silent_twins(keyed, values, len(twins))
+    beside = beside_twins(keyed, values, {"probe": (-np.inf, 1.0)})
+    return beside.drop(columns=["estimator", "factor"]), silent
