@@ -88,19 +88,19 @@ class ProbeResult:
         scores = np.stack([self.samples[target, stage] for stage in seen], 1)
         found = onset(scores, rows["chance"].iloc[0], part)
         resamples, best = self.resamples[target], seen[int(scores[0].argmax())]
+        said = {"best": best, "score": rows.loc[best, "score"]}
+        if not rows.loc[best, "low"] > rows.loc[best, "chance"]:  # nor where there is no interval
+            return {
+                "target": target,
+                **dict.fromkeys(("onset", "low", "median", "high"), NONE),
+                "stability": np.nan,
+            } | said
         spread = np.quantile(resamples.bootstrap(found), SPAN, method="inverted_cdf")
-        low, median, high = ([*seen, NONE][int(place)] for place in spread)
-        above = rows.loc[best, "low"] > rows.loc[best, "chance"]  # not so where it is undefined
-        return {
-            "target": target,
-            "onset": [*seen, NONE][int(found[0])] if above else NONE,
-            "low": low,
-            "median": median,
-            "high": high,
-            "stability": float(resamples.stability(found)),
-            "best": best,
-            "score": rows.loc[best, "score"],
-        }
+        places = [found[0], *spread]
+        names = dict(
+            zip(("onset", "low", "median", "high"), ([*seen, NONE][int(place)] for place in places), strict=True)
+        )
+        return {"target": target, **names, "stability": float(resamples.stability(found))} | said
 
     def save(self, folder: str | Path) -> Path:
         """Write ``probes.csv``, ``onsets.csv`` and ``probes.json`` (how it was made); each file is whole or absent.

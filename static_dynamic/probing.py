@@ -35,8 +35,19 @@ from static_dynamic.network.twins import Untrained, make_twins
 from static_dynamic.probed import ProbeResult
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.store import STUDY, Store
-from static_dynamic.targets import ARROW, BACKWARDS, CLASSES, Coded, Target, Targets, as_targets, code, details_of
-from static_dynamic.targets import values_of as values_of_videos
+from static_dynamic.targets import (
+    ARROW,
+    BACKWARDS,
+    CLASSES,
+    Coded,
+    Target,
+    Targets,
+    as_targets,
+    code,
+    details_of,
+    values_of_clips,
+    values_of_videos,
+)
 from static_dynamic.twins import beside_twins, silent_twins, twin_folder, twin_subjects
 from static_dynamic.variants import Conditions, Variant
 
@@ -176,10 +187,7 @@ def probe_activations(
     dealt = names if controls_by is None else [str(group) for group in controls_by]
     if {len(names), len(dealt)} != {clips}:
         raise UserError(f"Every clip needs one group. Got {len(names)} and {len(dealt)} for {clips} clips.")
-    wanted = as_targets(targets)
-    if lacking := [target.name for target in wanted if target.values is None or isinstance(target.values, Mapping)]:
-        raise UserError(f"The target {lacking[0]!r} must have one value per clip.")
-    coded = [code(target, target.values or (), names) for target in wanted]
+    coded = [code(target, values_of_clips(target), names) for target in as_targets(targets)]
     return _probe(stages, _plans(coded, names, dealt, folds, controls, seed))
 
 

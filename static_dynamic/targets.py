@@ -1,7 +1,7 @@
 """Targets of probes: what is read out of which videos, be it one of several classes, a number or an angle."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isfinite
 from numbers import Integral, Real
@@ -120,7 +120,7 @@ def details_of(video: Video) -> dict[str, Any]:
     return {**video.details, **({} if video.label is None else {LABEL: video.label})}
 
 
-def values_of(target: Target, videos: Sequence[Video]) -> Mapping[str, Any]:
+def values_of_videos(target: Target, videos: Sequence[Video]) -> Mapping[str, Any]:
     """Video → value of a target; every video → forwards for the arrow of time.
 
     Raises:
@@ -143,6 +143,18 @@ def values_of(target: Target, videos: Sequence[Video]) -> Mapping[str, Any]:
     if found := {name: said[target.name] for name, said in details.items() if target.name in said}:
         return found
     raise unknown("target", target.name, [*dict.fromkeys(name for said in details.values() for name in said), ARROW])
+
+
+def values_of_clips(target: Target) -> Sequence[Any]:
+    """One value per clip.
+
+    Raises:
+        UserError: If the target has none.
+    """
+    if target.values is None or isinstance(target.values, Mapping):
+        raise UserError(f"The target {target.name!r} must have one value per clip.")
+    plain: Sequence[Any] = target.values.tolist() if hasattr(target.values, "tolist") else target.values
+    return plain
 
 
 def code(target: Target, values: Iterable[Any], groups: Sequence[str]) -> Coded:
@@ -191,10 +203,9 @@ def _numbers(name: str, kind: str, found: Sequence[Any]) -> npt.NDArray[np.float
 
 
 def _classes(name: str, found: Sequence[Any], there: npt.NDArray[np.bool_], groups: Sequence[str]) -> Coded:
-    try:
-        names = sorted(set(found))
-    except TypeError:  # of several types
-        names = sorted(set(found), key=repr)
+    if odd := [value for value in found if not isinstance(value, Hashable)]:
+        raise UserError(f"A value of the target {name!r} must be the name of a class or a number. Got {odd[0]!r:.40}.")
+    names = sorted(set(found), key=lambda value: (str(type(value)), value))
     if len(names) < 2:
         raise UserError(f"The target {name!r} has one class alone{_what(found)}: two or more are needed.")
     holders: dict[Any, set[str]] = defaultdict(set)

@@ -30,7 +30,7 @@ class ReadOut(NamedTuple):
         gained: What the answers gain, summed over the clips of every group, ``(groups, parts)``.
         possible: What could be gained, likewise.
         answers: ``(N,)``: number of the class, number, or degrees.
-        penalties: What was chosen in every fold, of ``PENALTIES``.
+        penalties: What was chosen in every fold, ``(folds,)``.
     """
 
     gained: Array
@@ -90,22 +90,29 @@ def read_out(
     """
     x, groups, folds = np.asarray(x, np.float64), np.asarray(groups, np.intp), np.asarray(folds, np.intp)
     _check(x, groups, folds)
+    codes = [target.code for target in targets]
+    y, parts = np.concatenate(codes, 1), _side_by_side(codes)
     answers = np.zeros((len(targets), len(x)))
-    sums: list[list[Array]] = [[np.zeros(()), np.zeros(())] for _ in targets]
-    chosen = []
-    for fold in np.unique(folds):
+    chosen = np.zeros((len(targets), len(np.unique(folds))))
+    credits: list[list[tuple[Array, Array]]] = [[] for _ in targets]
+    for place, fold in enumerate(np.unique(folds)):
         test = folds == fold
-        codes = [target.code(~test) for target in targets]
-        said, mean, best = _predict(x, codes, groups, test, penalties)
-        chosen.append(best)
-        for number, (target, part) in enumerate(zip(targets, _slices(codes), strict=True)):
-            answers[number, test] = target.answer(said[:, part])
-            for place, credit in enumerate(target.credit(said[:, part], mean[part], test)):
-                sums[number][place] = sums[number][place] + _by_group(credit, groups[test], groups.max() + 1)
-    return [
-        ReadOut(gained, possible, answers[number], np.array([best[number] for best in chosen]))
-        for number, (gained, possible) in enumerate(sums)
-    ]
+        train = ~test
+        standard = standardised(x, train)
+        basis = find_basis(standard[train], standard[test])
+        errors = np.stack([basis.left_out(y[train], groups[train], penalty) for penalty in penalties])
+        for number, (target, part) in enumerate(zip(targets, parts, strict=True)):
+            best = int((errors[:, :, part] ** 2).sum((1, 2)).argmin())
+            chosen[number, place] = penalties[best]
+            own = y[train, part]
+            said = basis.predict(own, penalties[best]) - own.mean(0)
+            others = _mean_of_others(own, groups[train])
+            rehearsed = own - errors[best, :, part] - others
+            answers[number, test] = target.answer(said, rehearsed, others, train)
+            credits[number].append(target.credit(answers[number, test], test, train))
+    rows = np.concatenate([np.flatnonzero(folds == fold) for fold in np.unique(folds)])
+    sums = [[_by_group(np.concatenate(some), groups[rows]) for some in zip(*of, strict=True)] for of in credits]
+    return [ReadOut(*both, *rest) for both, *rest in zip(sums, answers, chosen, strict=True)]
 
 
 def _check(x: Array, groups: Whole, folds: Whole) -> None:
@@ -115,31 +122,23 @@ def _check(x: Array, groups: Whole, folds: Whole) -> None:
         raise UserError("All clips of a group must be in one fold.")
 
 
-def _by_group(values: Array, groups: Whole, count: int) -> Array:
-    sums = np.zeros((count, values.shape[1]))
+def _by_group(values: Array, groups: Whole) -> Array:
+    """Sums over the clips of every group, ``(groups, k)``."""
+    sums = np.zeros((groups.max() + 1, values.shape[1]))
     np.add.at(sums, groups, values)
     return sums
 
 
-def _slices(codes: Sequence[Array]) -> Iterator[slice]:
+def _mean_of_others(values: Array, groups: Whole) -> Array:
+    """For every clip the mean of the clips of all other groups, ``(n, k)``."""
+    others = len(groups) - np.bincount(groups)[groups]
+    return (values.sum(0) - _by_group(values, groups)[groups]) / others[:, None]
+
+
+def _side_by_side(codes: Sequence[Array]) -> list[slice]:
     """Where the columns of every target lie beside those of the others."""
     ends = np.cumsum([code.shape[1] for code in codes])
-    return (slice(end - code.shape[1], end) for end, code in zip(ends, codes, strict=True))
-
-
-def _predict(
-    x: Array, codes: Sequence[Array], groups: Whole, test: Truth, penalties: Sequence[float]
-) -> tuple[Array, Array, list[float]]:
-    """What is said of the test clips, the training mean, and the penalty of every target."""
-    train = ~test
-    y = np.concatenate(codes, 1)[train]
-    mean = y.mean(0)
-    standard = standardised(x, train)
-    basis = find_basis(standard[train], standard[test])
-    errors = np.array([(basis.left_out(y, groups[train], penalty) ** 2).sum(0) for penalty in penalties])
-    best = [penalties[int(errors[:, part].sum(1).argmin())] for part in _slices(codes)]
-    of_columns = np.repeat(best, [code.shape[1] for code in codes])
-    return basis.predict(y, of_columns), mean, best
+    return [slice(end - code.shape[1], end) for end, code in zip(ends, codes, strict=True)]
 
 
 def standardised(x: Array, train: Truth) -> Array:
@@ -164,11 +163,10 @@ class Basis(NamedTuple):
     test: Array
     unit: float
 
-    def predict(self, y: Array, penalties: npt.ArrayLike) -> Array:
-        """Predictions ``(m, k)`` for the test clips from ``y`` ``(n, k)``, with a penalty for every column."""
+    def predict(self, y: Array, penalty: float) -> Array:
+        """Predictions ``(m, k)`` for the test clips from ``y`` ``(n, k)``."""
         mean = y.mean(0)
-        shrunk = self.s[:, None] + self.unit * np.asarray(penalties, np.float64)
-        return mean + self.test @ (self.u.T @ (y - mean) / shrunk)
+        return mean + self.test @ (self.u.T @ (y - mean) / (self.s[:, None] + self.unit * penalty))
 
     def left_out(self, y: Array, groups: Whole, penalty: float) -> Array:
         """Errors ``(n, k)`` on every training group of the regression that is fitted without it.
@@ -242,7 +240,7 @@ def deal_groups(
     if count < folds:
         raise UserError(f"{folds} folds need {folds} groups or more. Got {count}: give more clips, or fewer `folds`.")
     sizes = np.bincount(groups, minlength=count)
-    of_groups = _by_group(np.ones((len(groups), 1)) if balance is None else np.asarray(balance, float), groups, count)
+    of_groups = _by_group(np.ones((len(groups), 1)) if balance is None else np.asarray(balance, float), groups)
     rarity = 1 / np.maximum(of_groups.sum(0), 1) ** 2
     order = generator(seed, "folds", count).permutation(count)
     order = order[np.argsort(-sizes[order], kind="stable")]

@@ -1,4 +1,4 @@
-"""What a probe can be asked: one of several classes, a number or an angle; what is regressed on, and how it is scored."""
+"""What a probe can be asked: a class, a number or an angle; what is regressed on, and how an answer is scored."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
@@ -11,6 +11,11 @@ from static_dynamic.functional.contrasts import Array
 Whole = npt.NDArray[np.intp]
 Truth = npt.NDArray[np.bool_]
 
+SOLID = 1e-6
+"""Part of the mean variance that is added to every direction in which classes are told apart."""
+UNEVEN = 0.1
+"""Mean cosine of the error of the mean direction above which directions count as uneven."""
+
 
 class Question(Protocol):
     """What is to be read out of ``N`` clips."""
@@ -19,29 +24,40 @@ class Question(Protocol):
     def chance(self) -> float:
         """The score of the best constant answer."""
 
-    def code(self, train: Truth) -> Array:
+    @property
+    def code(self) -> Array:
         """What is regressed on, ``(N, k)``."""
 
-    def credit(self, said: Array, mean: Array, rows: Truth) -> tuple[Array, Array]:
-        """What an answer ``(n, k)`` gains and what could be gained, ``(n, parts)``; ``mean`` is the training mean."""
+    def answer(self, said: Array, rehearsed: Array, others: Array, train: Truth) -> Array:
+        """One answer per test clip.
 
-    def answer(self, said: Array) -> Array:
-        """The answer ``(n, k)`` as one number per clip."""
+        Args:
+            said: What the regression says of the test clips, ``(m, k)``, less the training mean.
+            rehearsed: The same of every training clip, by the regression without its group, ``(n, k)``.
+            others: The training mean without the group of every training clip, ``(n, k)``.
+            train: Which clips are those, ``(N,)``.
+        """
+
+    def credit(self, answers: Array, rows: Truth, train: Truth) -> tuple[Array, Array]:
+        """What answers for some clips gain, and what could be gained, ``(m, parts)``."""
 
     def dealt(self, order: Whole) -> Self:
-        """The same target with the values of other clips."""
+        """The same question with the values of other clips."""
 
 
 @dataclass(frozen=True)
 class Classes:
     """One of several classes; scored by balanced accuracy, the mean over classes of the share that is recognised.
 
-    Indicators are divided by the frequency of their class in the training clips, so that the largest answer names the
-    class under which a clip is likeliest, however frequent it is.
+    Indicators of the classes are regressed on. A clip is of the class whose training clips it is nearest to, by
+    Mahalanobis distance between what the regression says of it and of them. Neither the frequency of a class nor its
+    place between others decides.
 
     Attributes:
         values: ``(N,)``, 0 … ``count`` - 1.
         count: Number of classes.
+
+    Source: Hastie, Tibshirani and Buja, JASA 1994 (discriminant analysis by regression on indicators).
     """
 
     values: Whole
@@ -52,20 +68,27 @@ class Classes:
         """1 / classes."""
         return 1 / self.count
 
-    def code(self, train: Truth) -> Array:
+    @property
+    def code(self) -> Array:
         """Indicators ``(N, classes)``."""
-        indicators = np.eye(self.count)[self.values]
-        frequency = indicators[train].mean(0)
-        return np.divide(indicators, frequency, out=np.zeros_like(indicators), where=frequency > 0)
+        return np.eye(self.count)[self.values]
 
-    def credit(self, said: Array, mean: Array, rows: Truth) -> tuple[Array, Array]:
-        """Whether it is recognised, in the column of its class."""
-        possible = np.eye(self.count)[self.values[rows]]
-        return possible * (self.answer(said) == self.values[rows])[:, None], possible
-
-    def answer(self, said: Array) -> Array:
+    def answer(self, said: Array, rehearsed: Array, others: Array, train: Truth) -> Array:
         """The class."""
-        return said.argmax(1).astype(np.float64)
+        members = self.code[train]
+        there = members.any(0)
+        centres = (members.T @ rehearsed)[there] / members.sum(0)[there, None]
+        within = rehearsed - centres[(np.cumsum(there) - 1)[self.values[train]]]
+        solid = SOLID * (np.square(rehearsed).mean() or 1.0) * np.eye(self.count)
+        metric = np.linalg.inv(within.T @ within / len(within) + solid)
+        apart = said[:, None] - centres
+        distance = np.einsum("mck,kl,mcl->mc", apart, metric, apart, optimize=True)
+        return np.flatnonzero(there)[distance.argmin(1)].astype(np.float64)
+
+    def credit(self, answers: Array, rows: Truth, train: Truth) -> tuple[Array, Array]:
+        """Whether it is recognised, in the column of its class."""
+        possible = self.code[rows]
+        return possible * (answers == self.values[rows])[:, None], possible
 
     def dealt(self, order: Whole) -> Self:
         """With the values of other clips."""
@@ -83,18 +106,19 @@ class Number:
     values: Array
     chance = 0.0
 
-    def code(self, train: Truth) -> Array:
+    @property
+    def code(self) -> Array:
         """The number itself, ``(N, 1)``."""
-        return self.values[:, None]
+        return np.asarray(self.values, np.float64)[:, None]
 
-    def credit(self, said: Array, mean: Array, rows: Truth) -> tuple[Array, Array]:
-        """Squared error that the answer saves, of that of the mean."""
-        possible = (self.values[rows, None] - mean) ** 2
-        return possible - (self.values[rows, None] - said) ** 2, possible
-
-    def answer(self, said: Array) -> Array:
+    def answer(self, said: Array, rehearsed: Array, others: Array, train: Truth) -> Array:
         """The number."""
-        return said[:, 0]
+        return said[:, 0] + self.code[train].mean()
+
+    def credit(self, answers: Array, rows: Truth, train: Truth) -> tuple[Array, Array]:
+        """Squared error that an answer saves, of that of the mean."""
+        possible = (self.code[rows] - self.code[train].mean()) ** 2
+        return possible - (self.code[rows] - answers[:, None]) ** 2, possible
 
     def dealt(self, order: Whole) -> Self:
         """With the values of other clips."""
@@ -105,6 +129,9 @@ class Number:
 class Angle:
     """An angle; its cosine and sine are regressed on, and scored is the mean cosine of the error.
 
+    The training mean is added to what the regression says only where directions are uneven, so that it alone tells
+    something of training groups that are left out. Where they are even, it points away from those that are held out.
+
     Attributes:
         values: ``(N,)``, degrees.
     """
@@ -114,27 +141,23 @@ class Angle:
     @property
     def chance(self) -> float:
         """Length of the mean direction: 0 where directions are balanced."""
-        return float(np.hypot(*self._directions.mean(0)))
+        return float(np.hypot(*self.code.mean(0)))
 
     @property
-    def _directions(self) -> Array:
+    def code(self) -> Array:
+        """Cosine and sine, ``(N, 2)``."""
         turn = np.deg2rad(self.values)
         return np.stack([np.cos(turn), np.sin(turn)], 1)
 
-    def code(self, train: Truth) -> Array:
-        """Cosine and sine, ``(N, 2)``."""
-        return self._directions
-
-    def credit(self, said: Array, mean: Array, rows: Truth) -> tuple[Array, Array]:
-        """Cosine of the error; 0 where the answer has no direction."""
-        length = np.linalg.norm(said, axis=1, keepdims=True)
-        towards = np.divide(said, length, out=np.zeros_like(said), where=length > 0)
-        gained = (towards * self._directions[rows]).sum(1, keepdims=True)
-        return gained, np.ones_like(gained)
-
-    def answer(self, said: Array) -> Array:
+    def answer(self, said: Array, rehearsed: Array, others: Array, train: Truth) -> Array:
         """Degrees in 0 … 360."""
-        return np.rad2deg(np.arctan2(said[:, 1], said[:, 0])) % 360
+        uneven = float(self.credit(_degrees(others), train, train)[0].mean()) > UNEVEN
+        return _degrees(said + uneven * self.code[train].mean(0))
+
+    def credit(self, answers: Array, rows: Truth, train: Truth) -> tuple[Array, Array]:
+        """Cosine of the error."""
+        gained = np.cos(np.deg2rad(answers - self.values[rows]))[:, None]
+        return gained, np.ones_like(gained)
 
     def dealt(self, order: Whole) -> Self:
         """With the values of other clips."""
@@ -143,3 +166,7 @@ class Angle:
     def error(self, answers: Array) -> float:
         """Mean absolute error of answers in degrees; 90 by chance."""
         return float(np.abs((answers - self.values + 180) % 360 - 180).mean())
+
+
+def _degrees(directions: Array) -> Array:
+    return np.rad2deg(np.arctan2(directions[:, 1], directions[:, 0])) % 360

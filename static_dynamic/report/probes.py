@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from static_dynamic.report.pictures import LINE, MODEL
 from static_dynamic.report.plots import GREY, UNTRAINED, colours_of, house_style, shortened
 from static_dynamic.report.tables import in_order
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 MOST_COLUMNS = 3
 LEAST = -0.25
 """The lowest score that is drawn; R² has no lower end."""
+INTERVAL, ONSET = "95 % interval", "onset, 95 % interval"
+CONTROL, CHANCE = "control labels, ± sd", "chance"
+LEGEND = (MODEL, INTERVAL, ONSET, LINE, CONTROL, CHANCE)
 MEASURES = {"classes": "balanced accuracy", "number": "R²", "angle": "mean cosine of the error"}
 
 
@@ -49,31 +53,32 @@ def plot_probes(table: pd.DataFrame, onsets: pd.DataFrame) -> "Figure":
         panels[0].set_ylim(max(LEAST, lowest - 0.06), 1.05)
         for axes in panels[::columns]:
             axes.set_ylabel("score on unseen groups")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside right upper", frameon=False, fontsize=9)
+        drawn = dict(zip(*panels[0].get_legend_handles_labels()[::-1], strict=True))
+        labels = [label for label in LEGEND if label in drawn]
+        figure.legend([drawn[label] for label in labels], labels, loc="outside right upper", frameon=False, fontsize=9)
     return figure
 
 
 def _panel(axes: "Axes", rows: pd.DataFrame, onset: pd.Series) -> None:
     """One target."""
     colour, x = colours_of(["dynamic"])["dynamic"], np.arange(len(rows))
-    axes.axhline(rows["chance"].max(), color=GREY, linestyle=":", linewidth=1.2, label="chance", zorder=1)
+    axes.axhline(rows["chance"].max(), color=GREY, linestyle=":", linewidth=1.2, label=CHANCE, zorder=1)
     small: dict[str, Any] = {"color": GREY, "linewidth": 1, "marker": "s", "markersize": 3, "capsize": 2}
-    axes.errorbar(x, rows["control"], rows["control_sd"], label="control labels, ± sd", **small)
+    axes.errorbar(x, rows["control"], rows["control_sd"], label=CONTROL, **small)
     if "twin" in rows and rows["twin"].notna().any():
-        axes.plot(x, rows["twin"], color=UNTRAINED, linestyle="--", marker=".", label="untrained networks")
+        axes.plot(x, rows["twin"], color=UNTRAINED, linestyle="--", marker=".", label=LINE)
         axes.fill_between(x, rows["twin_low"], rows["twin_high"], color=UNTRAINED, alpha=0.15, linewidth=0)
-    axes.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0, label="95 % interval")
-    axes.plot(x, rows["score"], color=colour, marker="o", markersize=5, label="this model", zorder=3)
+    axes.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0, label=INTERVAL)
+    axes.plot(x, rows["score"], color=colour, marker="o", markersize=5, label=MODEL, zorder=3)
     _mark_onset(axes, list(rows.index), onset, colour)
 
 
 def _mark_onset(axes: "Axes", stages: list[str], onset: pd.Series, colour: str) -> None:
     """A triangle on the lower edge at the onset, and a bar over the stages that hold it in 95 % of resamples."""
     edge = axes.get_xaxis_transform()
-    marker: dict[str, Any] = {"marker": "^", "color": colour, "markersize": 9, "clip_on": False, "zorder": 4}
+    marker: dict[str, Any] = {"linestyle": "none", "marker": "^", "color": colour, "markersize": 9}
+    axes.plot([], [], label=ONSET, **marker)
     if onset["onset"] in stages:
-        places = [stages.index(end) if end in stages else len(stages) - 0.6 for end in (onset["low"], onset["high"])]
-        axes.plot(places, [0.03, 0.03], color=colour, linewidth=3, alpha=0.5, transform=edge, solid_capstyle="butt")
-        axes.plot([stages.index(onset["onset"])], [0.03], linestyle="none", transform=edge, **marker)
-    axes.plot([], [], linestyle="none", **marker, label="onset, 95 % interval")
+        ends = [stages.index(end) if end in stages else len(stages) - 0.6 for end in (onset["low"], onset["high"])]
+        axes.plot(ends, [0.035, 0.035], color=colour, linewidth=4, alpha=0.4, transform=edge, solid_capstyle="round")
+        axes.plot([stages.index(onset["onset"])], [0.035], transform=edge, zorder=4, **marker)
