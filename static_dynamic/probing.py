@@ -6,7 +6,7 @@ tested, so both stand in the result.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -114,9 +114,9 @@ def probe(
         >>> net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU())
         >>> late = {"late": ("1", "N C T H W")}
         >>> small = Recipe(frames=8, rate=2, crop=32)
-        >>> found = probe(net, "synthetic:12", "drift", late, recipe=small, folds=3, twins=0)
+        >>> found = probe(net, "synthetic:12", "arrow of time", late, recipe=small, folds=3, twins=0)
         >>> found.table[["stage", "target", "chance", "n"]].values.tolist()
-        [['late', 'drift', 0.5, 12]]
+        [['late', 'arrow of time', 0.5, 24]]
     """
     source, wanted, input_recipe = open_source(videos), as_targets(targets), declared_recipe(model, recipe)
     if isinstance(input_recipe, FlowRecipe) or getattr(source, "flows", None):
@@ -137,7 +137,7 @@ def probe(
         subjects = twin_subjects(study, random, kept, resume)
         collect(study, kept, on_video, subjects)
         plans = asked.plans(kept.variants())
-        probes = _probe(_stages(kept), plans)
+        probes = _in_order(_probe(_stages(kept), plans), wanted)
         tables = [_probe(_stages(subject.store), plans, quick=True).table for subject in subjects]
         skipped = [f"Skipped {record['video']}: {record['problem']}" for record in kept.records() if record["problem"]]
     table, silent = _beside_twins(probes.table, tables)
@@ -188,7 +188,7 @@ def probe_activations(
     if {len(names), len(dealt)} != {clips}:
         raise UserError(f"Every clip needs one group. Got {len(names)} and {len(dealt)} for {clips} clips.")
     coded = [code(target, values_of_clips(target), names) for target in as_targets(targets)]
-    return _probe(stages, _plans(coded, names, dealt, folds, controls, seed))
+    return _in_order(_probe(stages, _plans(coded, names, dealt, folds, controls, seed)), coded)
 
 
 def _conditions(source: Source, targets: Sequence[Target], seed: int) -> Conditions:
@@ -341,9 +341,6 @@ def _probe(stages: Iterable[Stage], plans: Sequence[Plan], quick: bool = False) 
                 rows.append(_row(stage, coded, plan, samples[coded.name, stage], own, controls))
     if not rows:
         raise UserError(f"There is nothing to probe. {' '.join(warnings)}")
-    place = {coded.name: number for number, coded in enumerate(one for plan in plans for one, _ in plan.targets)}
-    table = pd.DataFrame(rows)
-    table = table.sort_values("target", key=lambda names: names.map(place), kind="stable", ignore_index=True)
     how = {
         "probe": "ridge regression; units standardised and penalty chosen within the training folds, group by group",
         "penalties": list(PENALTIES),
@@ -357,7 +354,14 @@ def _probe(stages: Iterable[Stage], plans: Sequence[Plan], quick: bool = False) 
         },
     }
     resamples = {coded.name: plan.resamples for plan in plans for coded, _ in plan.targets}
-    return ProbeResult(table, how, warnings, samples, resamples)
+    return ProbeResult(pd.DataFrame(rows), how, warnings, samples, resamples)
+
+
+def _in_order(result: ProbeResult, targets: Sequence[Target | Coded]) -> ProbeResult:
+    """With the targets in the order in which they were asked for."""
+    place = {target.name: number for number, target in enumerate(targets)}
+    table = result.table.sort_values("target", key=lambda names: names.map(place), kind="stable", ignore_index=True)
+    return replace(result, table=table)
 
 
 def _row(
