@@ -114,7 +114,7 @@ def probe(
         >>> net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU())
         >>> late = {"late": ("1", "N C T H W")}
         >>> small = Recipe(frames=8, rate=2, crop=32)
-        >>> found = probe(net, "synthetic:12", "arrow of time", late, recipe=small, folds=3, twins=0)
+        >>> found = probe(net, "factorial:12", "arrow of time", late, recipe=small, folds=3, twins=0)
         >>> found.table[["stage", "target", "chance", "n"]].values.tolist()
         [['late', 'arrow of time', 0.5, 24]]
     """

@@ -19,6 +19,11 @@ LEVELS: Levels = {
     "coherence": ("quarter", "half", "full"),
 }
 """All factors."""
+DIRECTIONS: Mapping[str, int | None] = {
+    **{kind: 90 * place for place, kind in enumerate(LEVELS["kind"][:4])},
+    **dict.fromkeys(LEVELS["kind"][4:]),
+}
+"""Direction of a kind of motion, degrees, counter-clockwise from the right; ``None`` for those that have none."""
 SHIFTS = LEVELS["kind"][:6]
 """The kinds of motion that leave the size as it is."""
 
