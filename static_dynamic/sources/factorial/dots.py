@@ -13,7 +13,7 @@ from static_dynamic.sources.factorial.motion import COURSES, GROWTH, ORBIT, TRAV
 
 COHERENT = torch.tensor((0.25, 0.5, 1.0))
 """Part of the dots that moves together, by coherence; each of the others goes its own way, as fast."""
-DOTS = 140
+DOTS = 120
 LIFE = 0.6
 """How long a dot lives, of the length of a clip."""
 LIVES = math.ceil(1 / LIFE) + 1
