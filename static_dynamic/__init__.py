@@ -28,14 +28,14 @@ if TYPE_CHECKING:
     from static_dynamic.network.recorder import Recorder, record
     from static_dynamic.network.testing import check_model
     from static_dynamic.planning import needed, sweep
-    from static_dynamic.probed import ProbeResult
-    from static_dynamic.probing import probe, probe_activations
+    from static_dynamic.probes.probe import probe, probe_activations
+    from static_dynamic.probes.result import ProbeResult
+    from static_dynamic.probes.targets import Target
     from static_dynamic.reopening import open_run, score
     from static_dynamic.report.own import plot
     from static_dynamic.results import Result, load
     from static_dynamic.scoring import Scoring
     from static_dynamic.sources import open_source, source
-    from static_dynamic.targets import Target
 
 __version__ = "0.1.0"
 
@@ -46,12 +46,12 @@ _HOMES = {
     "Compute": "common.compute",
     "FlowRecipe": "media.clip",
     "PairRule": "estimators.pairs",
-    "ProbeResult": "probed",
+    "ProbeResult": "probes.result",
     "Recipe": "media.clip",
     "Recorder": "network.recorder",
     "Result": "results",
     "Scoring": "scoring",
-    "Target": "targets",
+    "Target": "probes.targets",
     "UserError": "common.errors",
     "Video": "media.clip",
     "ablate": "network.ablation",
@@ -69,8 +69,8 @@ _HOMES = {
     "patch": "network.ablation",
     "plot": "report.own",
     "pooling": "network.poolings",
-    "probe": "probing",
-    "probe_activations": "probing",
+    "probe": "probes.probe",
+    "probe_activations": "probes.probe",
     "record": "network.recorder",
     "score": "reopening",
     "strongest": "network.controls",

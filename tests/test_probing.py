@@ -25,8 +25,8 @@ from static_dynamic.functional.probing import (
 from static_dynamic.functional.questions import Angle, Classes, Number
 from static_dynamic.functional.resampling import resample
 from static_dynamic.media.clip import Clip, Video
-from static_dynamic.probing import Plan
-from static_dynamic.targets import Coded
+from static_dynamic.probes.probe import Plan
+from static_dynamic.probes.targets import Coded
 
 ROOT = Path(__file__).parents[1]
 

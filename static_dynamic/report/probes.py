@@ -26,8 +26,8 @@ def plot_probes(table: pd.DataFrame, onsets: pd.DataFrame) -> "Figure":
     """Score with its interval, chance, control and twin over the stages; the onset is marked below.
 
     Args:
-        table: As in :attr:`static_dynamic.probed.ProbeResult.table`.
-        onsets: As in :attr:`static_dynamic.probed.ProbeResult.onsets`.
+        table: As in :attr:`static_dynamic.probes.result.ProbeResult.table`.
+        onsets: As in :attr:`static_dynamic.probes.result.ProbeResult.onsets`.
     """
     from matplotlib.figure import Figure
 

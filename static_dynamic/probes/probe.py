@@ -32,10 +32,8 @@ from static_dynamic.network.poolings import Pooling
 from static_dynamic.network.recorder import Recorder
 from static_dynamic.network.stages import Stages
 from static_dynamic.network.twins import Untrained, make_twins
-from static_dynamic.probed import ProbeResult
-from static_dynamic.sources import Source, Videos, open_source
-from static_dynamic.store import STUDY, Store
-from static_dynamic.targets import (
+from static_dynamic.probes.result import ProbeResult
+from static_dynamic.probes.targets import (
     ARROW,
     BACKWARDS,
     CLASSES,
@@ -48,6 +46,8 @@ from static_dynamic.targets import (
     values_of_clips,
     values_of_videos,
 )
+from static_dynamic.sources import Source, Videos, open_source
+from static_dynamic.store import STUDY, Store
 from static_dynamic.twins import beside_twins, silent_twins, twin_folder, twin_subjects
 from static_dynamic.variants import Conditions, Variant
 

@@ -1,0 +1,1 @@
+"""Probes: what a linear read-out finds in every stage of a model."""
