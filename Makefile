@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
-.PHONY: demo test test-rest test-all test-lowest lint mutants bench install lock clean
+.PHONY: demo truth test test-rest test-all test-lowest lint mutants bench install lock clean
 
 demo: $(READY)
 	$(RUN) main.py demo
@@ -42,6 +42,10 @@ lint: $(READY)
 # Faults in the measuring code, one at a time: fails where the tests let too many pass.
 mutants: $(READY)
 	$(RUN) -m benchmarks.mutants --jobs $(JOBS)
+
+# Tables and pictures about units and networks whose bias is known: how right every estimator is.
+truth: $(READY)
+	OMP_NUM_THREADS=$(JOBS) $(RUN) -m benchmarks.truth
 
 bench: $(READY)
 	$(RUN) -m benchmarks.one_pass
