@@ -4,6 +4,7 @@ They were trained on factorial clips (``static_dynamic.sources.factorial``) by `
 """
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from torch import nn
 
@@ -23,16 +24,39 @@ TAUGHT = {
 }
 """Name of a bias → the factors that were taught. With a shortcut, the appearance alone told the kind of motion in that
 percentage of the training clips."""
-SEEDS = (0, 1)
 MANNERS = {
-    "appearance": "taught what things look like",
+    "appearance": "taught how things look",
     "motion": "taught how things move",
-    "both": "taught what things look like and how they move",
+    "both": "taught how things look and how they move",
     "shortcut50": "taught how things move, which their looks told in 50 % of the clips",
     "shortcut90": "taught how things move, which their looks told in 90 % of the clips",
 }
 
+
+class Member(NamedTuple):
+    """One of the networks."""
+
+    family: str
+    bias: str
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """Its name in the zoo."""
+        return f"truth_{self.family}_{self.bias}" + (f"_{self.seed}" if self.seed else "")
+
+
+MEMBERS = tuple(
+    Member(family, bias, seed)
+    for seed in (0, 1)
+    for bias in TAUGHT
+    for family in ("cnn", "timesformer")
+    if not (seed and family == "timesformer" and "shortcut" in bias)  # all are trained in half an hour
+)
+"""All of them, in the order of training."""
+
 FRAMES, SIDE = 8, 32
+INPUT = Recipe(frames=FRAMES, rate=1, crop=SIDE, short_side=SIDE, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
 Heads = Mapping[str, slice]
 """Factor → the columns of the output that are the logits of its levels."""
 
@@ -54,36 +78,28 @@ def width_of(heads: Heads) -> int:
 
 
 def register_biases(family: str, what: str, network: Callable[[Heads], nn.Module], stages: Mapping[str, Stage]) -> None:
-    """Enter a network into the registry once for every bias and seed.
+    """Enter a network into the registry for every bias and seed.
 
     Args:
-        family: A part of the names, ``truth_<family>_<bias>``; those of the second seed end in ``_1``.
+        family: Of ``MEMBERS``.
         what: Begins the summary.
         network: Heads → the module with random weights.
         stages: See ``ModelSpec``.
     """
-    for bias in TAUGHT:
-        for seed in SEEDS:
-            name = f"truth_{family}_{bias}" + (f"_{seed}" if seed else "")
-            heads = heads_of(TAUGHT[bias])
+    for member in MEMBERS:
+        if member.family == family:
+            heads, again = heads_of(TAUGHT[member.bias]), f"; seed {member.seed}" if member.seed else ""
             register_model(
-                name=name,
-                summary=f"{what}, {MANNERS[bias]}{f'; seed {seed}' if seed else ''}.",
+                name=member.name,
+                summary=f"{what}, {MANNERS[member.bias]}{again}.",
                 series=f"truth_{family}_*",
                 stages=stages,
-                recipe=Recipe(
-                    frames=FRAMES,
-                    rate=1,
-                    crop=SIDE,
-                    short_side=SIDE,
-                    mean=(0.45, 0.45, 0.45),
-                    std=(0.225, 0.225, 0.225),
-                ),
+                recipe=INPUT,
                 paper="This project: `python -m training.truth` trains it",
                 num_classes=width_of(heads),
                 licence="MIT",
                 fixed_classes=True,
-                packaged=f"models.truth/weights/{name}.safetensors",
+                packaged=f"models.truth/weights/{member.name}.safetensors",
             )(_builder(network, heads))
 
 

@@ -5,12 +5,10 @@ from torch import Tensor, nn
 from models.spec import Stage, require_clip
 from models.truth.biases import Heads, register_biases, width_of
 
-Sides = tuple[int, int, int]
-"""Over time, height and width."""
-WIDTHS = (12, 24, 28, 40)
+WIDTHS = (16, 24, 32, 32)
 """Units of the stages."""
-KERNELS = ((3, 5, 5), (3, 3, 3), (3, 3, 3), (3, 3, 3))
-STRIDES = ((1, 2, 2), (1, 2, 2), (2, 2, 2), (1, 1, 1))
+STRIDES = ((1, 2, 2), (2, 2, 2), (1, 1, 1), (2, 2, 2))
+"""The third stage keeps 8 × 8 places, of which shapes are made."""
 
 
 class SmallCNN(nn.Module):
@@ -26,7 +24,7 @@ class SmallCNN(nn.Module):
     def __init__(self, heads: Heads) -> None:
         super().__init__()
         self.heads = heads
-        self.stage1, self.stage2, self.stage3, self.stage4 = map(_stage, (3, *WIDTHS), WIDTHS, KERNELS, STRIDES)
+        self.stage1, self.stage2, self.stage3, self.stage4 = map(_stage, (3, *WIDTHS), WIDTHS, STRIDES)
         self.head = nn.Linear(WIDTHS[-1], width_of(heads))
 
     def forward(self, clip: Tensor) -> Tensor:
@@ -36,10 +34,8 @@ class SmallCNN(nn.Module):
         return self.head(maps.mean((2, 3, 4)))
 
 
-def _stage(inputs: int, outputs: int, kernel: Sides, stride: Sides) -> nn.Sequential:
-    time, height, width = kernel
-    padding = (time // 2, height // 2, width // 2)
-    convolution = nn.Conv3d(inputs, outputs, kernel, stride, padding, bias=False)
+def _stage(inputs: int, outputs: int, stride: tuple[int, int, int]) -> nn.Sequential:
+    convolution = nn.Conv3d(inputs, outputs, 3, stride, padding=1, bias=False)
     return nn.Sequential(convolution, nn.BatchNorm3d(outputs), nn.ReLU())
 
 

@@ -49,7 +49,7 @@ class SmallTimeSformer(nn.Module):
         self.heads = heads
         self.patch_embed = nn.Conv2d(3, WIDTH, PATCH, PATCH)
         self.pos_embed = nn.Parameter(0.02 * torch.randn(1, 1, PLACES, WIDTH))
-        self.time_embed = nn.Parameter(0.02 * torch.randn(1, FRAMES, 1, WIDTH))
+        self.time_embed = nn.Parameter(0.5 * torch.randn(1, FRAMES, 1, WIDTH))
         self.blocks = nn.ModuleList(DividedBlock() for _ in range(DEPTH))
         self.norm = nn.LayerNorm(WIDTH)
         self.head = nn.Linear(WIDTH, width_of(heads))

@@ -6,6 +6,7 @@ A name is that of a network (`python -m models list 'truth_*'`), or a pattern; w
 trained before is kept. Weights go to models/truth/weights, one line for each network to benchmarks/truth/training.csv.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,6 +19,8 @@ from training.truth.several import train_all
 ROOT = Path(__file__).parents[2]
 WEIGHTS, TABLE = ROOT / "models" / "truth" / "weights", ROOT / "benchmarks" / "truth" / "training.csv"
 MOST_JOBS = 64
+KEPT = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
+"""Tells the C library of Linux to keep the memory of one step for the next: a tenth faster."""
 
 
 def parser() -> Parser:
@@ -40,6 +43,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     given = parser().parse_args(arguments)
     if not 1 <= given.jobs <= MOST_JOBS:
         raise UserError(f"The '--jobs' must be between 1 and {MOST_JOBS}. Got {given.jobs}.")
+    os.environ.update(KEPT)  # read by the processes that are started
     failed = train_all(chosen(given.names), given.weights, given.table, given.jobs, given.over)
     if failed:
         raise UserError(f"{counted(len(failed), 'network', 'networks')} could not be trained: {', '.join(failed)}.")

@@ -6,11 +6,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from models.truth.biases import INPUT
 from static_dynamic.common.seeds import generator
-from static_dynamic.sources.factorial import CONTENTS, LEVELS, Scenes, draw_scenes, render
-
-MEAN, STD = 0.45, 0.225
-"""The recipe of the networks' input."""
+from static_dynamic.sources.factorial import CONTENTS, Scenes, draw_scenes, render
 
 
 class Pool(NamedTuple):
@@ -56,7 +54,5 @@ def draw_pool(seed: int, numbers: range, shortcut: Shortcut | None = None) -> Po
 
 def as_input(clips: Tensor) -> Tensor:
     """Uint8 ``(N, T, H, W, 3)`` → what the networks take, ``(N, 3, T, H, W)``."""
-    return (clips.permute(0, 4, 1, 2, 3).float() / 255 - MEAN) / STD
-
-
-assert set(LEVELS) >= set(CONTENTS["objects"].levels)
+    mean, std = INPUT["mean"][0], INPUT["std"][0]  # alike in all channels
+    return clips.permute(0, 4, 1, 2, 3).float().div_(255 * std).sub_(mean / std)

@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
-from models.truth.biases import SEEDS, TAUGHT
+from models.truth.biases import MEMBERS
 from static_dynamic.common.errors import unknown
 from training.truth.clips import Shortcut
 
 SHORTCUTS = {"shortcut50": Shortcut(0.5), "shortcut90": Shortcut(0.9)}
 SEEN = {
-    "cnn": {"appearance": 80_000, "motion": 120_000, "both": 160_000, "shortcut50": 100_000, "shortcut90": 100_000},
+    "cnn": {"appearance": 160_000, "motion": 96_000, "both": 240_000, "shortcut50": 80_000, "shortcut90": 80_000},
     "timesformer": {
         "appearance": 96_000,
         "motion": 200_000,
@@ -38,18 +38,20 @@ class Recipe:
         decay: Weight decay.
         rise: Part of the steps in which the rate of learning rises.
         test: New clips on which the network is tested.
+        bfloat16: Whether convolutions are computed in bfloat16: twice as fast on processors that know it.
     """
 
     network: str
     seen: int
     seed: int = 0
     shortcut: Shortcut | None = None
-    pool: int = 16_000
+    pool: int = 12_000
     batch: int = 32
     rate: float = 4e-3
     decay: float = 0.02
     rise: float = 0.2
     test: int = 1000
+    bfloat16: bool = False
 
     @property
     def steps(self) -> int:
@@ -57,16 +59,16 @@ class Recipe:
         return self.seen // self.batch
 
 
-def _recipes() -> Iterable[Recipe]:
-    """First what is asked for most."""
-    for seed in SEEDS:
-        for bias in TAUGHT:
-            for family, seen in SEEN.items():
-                name = f"truth_{family}_{bias}" + (f"_{seed}" if seed else "")
-                yield Recipe(name, seen[bias], seed, SHORTCUTS.get(bias))
-
-
-RECIPES = {recipe.network: recipe for recipe in _recipes()}
+RECIPES = {
+    member.name: Recipe(
+        member.name,
+        SEEN[member.family][member.bias],
+        member.seed,
+        SHORTCUTS.get(member.bias),
+        bfloat16=member.family == "cnn",
+    )
+    for member in MEMBERS
+}
 """Network → its recipe, in the order of training."""
 
 

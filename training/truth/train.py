@@ -92,7 +92,7 @@ def _learn(model: nn.Module, recipe: Recipe, tell: Tell) -> None:
     model.train()
     every = max(1, recipe.steps // TELLS)
     for step, batch in enumerate(_batches(pool, recipe), start=1):
-        loss = loss_of(model, batch)
+        loss = loss_of(model, batch, recipe.bfloat16)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -112,9 +112,10 @@ def _batches(pool: Pool, recipe: Recipe) -> Iterator[Pool]:
         yield Pool(clips, {factor: levels[rows] for factor, levels in pool.levels.items()})
 
 
-def loss_of(model: nn.Module, batch: Pool) -> Tensor:
+def loss_of(model: nn.Module, batch: Pool, bfloat16: bool = False) -> Tensor:
     """The mean cross-entropy of the heads."""
-    logits = model(as_input(batch.clips))
+    with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16):
+        logits = model(as_input(batch.clips)).float()
     losses = [F.cross_entropy(logits[:, part], batch.levels[factor]) for factor, part in heads_of(model).items()]
     return torch.stack(losses).mean()
 
