@@ -70,6 +70,13 @@ def test_columns_of_the_heads(name):
     assert model(torch.zeros(2, 3, 8, 32, 32)).shape == (2, len(columns))
 
 
+@pytest.mark.parametrize("shape", [(1, 3, 16, 32, 32), (1, 3, 8, 64, 32), (3, 8, 32, 32)])
+def test_clips_of_another_shape_are_refused(shape):
+    model = models.create_model("truth_timesformer_motion", pretrained=False)
+    with pytest.raises(models.ModelError, match=r"(32 x 32|\(N, 3, 8, H, W\)).* Got \("):
+        model(torch.zeros(shape))
+
+
 # ---------------------------------------------------------------- what they can do
 
 

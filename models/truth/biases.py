@@ -19,8 +19,8 @@ TAUGHT = {
     "appearance": APPEARANCE,
     "motion": MOTION,
     "both": APPEARANCE + MOTION,
-    "shortcut50": ("kind",),
     "shortcut90": ("kind",),
+    "shortcut99": ("kind",),
 }
 """Name of a bias → the factors that were taught. With a shortcut, the appearance alone told the kind of motion in that
 percentage of the training clips."""
@@ -28,8 +28,8 @@ MANNERS = {
     "appearance": "taught how things look",
     "motion": "taught how things move",
     "both": "taught how things look and how they move",
-    "shortcut50": "taught how things move, which their looks told in 50 % of the clips",
     "shortcut90": "taught how things move, which their looks told in 90 % of the clips",
+    "shortcut99": "taught how things move, which their looks told in 99 % of the clips",
 }
 
 
