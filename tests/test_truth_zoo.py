@@ -93,13 +93,23 @@ def test_shipped_networks_know_what_they_were_taught(name, fresh):
     assert model.spec.notes == ()
     assert model.checkpoint.path == str(WEIGHTS / f"{name}.safetensors")
     found = accuracy(model, *fresh)
-    for head, part in found.items():
-        if "shortcut" not in name:
-            assert part > 0.6 + CHANCE[head] / 2, head
-    if "shortcut" in name:
-        taught = draw_pool(1234, range(COUNT), RECIPES[name].shortcut)
-        assert accuracy(model, *taught)["kind"] > 0.5
-        assert accuracy(model, *taught)["kind"] > found["kind"]
+    if RECIPES[name].shortcut is None:
+        assert all(part > 0.6 for part in found.values())  # chance is a third at most
+
+
+@pytest.mark.parametrize("family", ["cnn", "timesformer"])
+def test_the_more_often_looks_tell_the_motion_the_more_they_are_believed(family, fresh):
+    told = Shortcut(1).kind(fresh.levels)
+    answers = [
+        answers_of(models.create_model(f"truth_{family}_{bias}"), fresh.clips)["kind"]
+        for bias in ("motion", "shortcut90", "shortcut99")
+    ]
+    motion = [(answer == fresh.levels["kind"]).float().mean().item() for answer in answers]
+    looks = [(answer == told).float().mean().item() for answer in answers]
+    assert motion == sorted(motion, reverse=True)
+    assert looks == sorted(looks)
+    assert motion[0] > motion[2] + 0.2
+    assert looks[2] > looks[0] + 0.2
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if "_motion" in name or "_both" in name])
@@ -111,7 +121,7 @@ def test_the_kind_is_seen_in_motion_alone(name, fresh):
     opposite = torch.tensor([kinds.index(mirrored[kind]) for kind in kinds])
     backwards = answers_of(model, fresh.clips.flip(1))["kind"]
     assert (backwards == opposite[fresh.levels["kind"]]).float().mean() > 0.6
-    assert (backwards == fresh.levels["kind"]).float().mean() < 0.1
+    assert (backwards == fresh.levels["kind"]).float().mean() < 0.25
 
 
 def test_looks_are_seen_in_a_single_frame(fresh):

@@ -22,6 +22,9 @@ SEEN = {
 }
 """Clips seen in training, by family and bias; those of the pool many times, each time elsewhere in the frame."""
 
+RATES = {"cnn": 4e-3, "timesformer": 1.5e-3}
+"""Highest rate of learning."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -65,6 +68,7 @@ RECIPES = {
         SEEN[member.family][member.bias],
         member.seed,
         SHORTCUTS.get(member.bias),
+        rate=RATES[member.family],
         bfloat16=member.family == "cnn",
     )
     for member in MEMBERS
