@@ -15,7 +15,7 @@ from models.errors import ModelError
 from models.spec import Stage, require_clip
 from models.truth.biases import FRAMES, SIDE, Heads, register_biases, width_of
 
-PATCH, STEM, WIDTH, DEPTH, ATTENTION_HEADS = 8, 24, 32, 3, 2
+PATCH, STEM, WIDTH, DEPTH, ATTENTION_HEADS = 8, 12, 32, 3, 2
 PLACES = (SIDE // PATCH) ** 2
 
 
@@ -51,10 +51,7 @@ class SmallTimeSformer(nn.Module):
         super().__init__()
         self.heads = heads
         self.patch_embed = nn.Sequential(
-            nn.Conv3d(3, STEM, (3, PATCH // 2, PATCH // 2), (1, PATCH // 2, PATCH // 2), (1, 0, 0), bias=False),
-            nn.BatchNorm3d(STEM),
-            nn.ReLU(),
-            nn.Conv3d(STEM, WIDTH, (1, 2, 2), (1, 2, 2)),
+            *_halved(3, STEM), *_halved(STEM, 2 * STEM), nn.Conv3d(2 * STEM, WIDTH, (1, 2, 2), (1, 2, 2))
         )
         self.pos_embed = nn.Parameter(0.02 * torch.randn(1, 1, PLACES, WIDTH))
         self.time_embed = nn.Parameter(0.02 * torch.randn(1, FRAMES, 1, WIDTH))
@@ -71,6 +68,12 @@ class SmallTimeSformer(nn.Module):
         for block in self.blocks:
             tokens = block(tokens)
         return self.head(self.norm(tokens).mean((1, 2)))
+
+
+def _halved(inputs: int, outputs: int) -> tuple[nn.Module, ...]:
+    """A convolution that halves height and width."""
+    convolution = nn.Conv3d(inputs, outputs, 3, (1, 2, 2), padding=1, bias=False)
+    return convolution, nn.BatchNorm3d(outputs), nn.ReLU()
 
 
 register_biases(

@@ -14,7 +14,7 @@ SEEN = {
     "cnn": {"appearance": 160_000, "motion": 96_000, "both": 200_000, "shortcut90": 80_000, "shortcut99": 80_000},
     "timesformer": {
         "appearance": 96_000,
-        "motion": 96_000,
+        "motion": 48_000,
         "both": 160_000,
         "shortcut90": 80_000,
         "shortcut99": 80_000,
@@ -22,7 +22,7 @@ SEEN = {
 }
 """Clips seen in training, by family and bias; those of the pool many times, each time elsewhere in the frame."""
 
-RATES = {"cnn": 4e-3, "timesformer": 1.5e-3}
+RATES = {"cnn": 4e-3, "timesformer": 2e-3}
 """Highest rate of learning."""
 
 
