@@ -13,11 +13,17 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
-.PHONY: demo truth test test-rest test-all test-lowest lint mutants bench install lock clean
+.PHONY: help demo truth test test-rest test-all test-lowest test-unlinted lint fix mutants bench install lock clean
 
+# These commands.
+help:
+	@awk '/^# /{said=substr($$0,3)} /^[a-z-]+:/{split($$1,name,":"); if(said) printf "  make %-12s %s\n", name[1], said} !/^# /{said=""}' Makefile
+
+# A first look: networks that were taught looks, motion or both, in one picture.
 demo: $(READY)
 	$(RUN) main.py demo
 
+# All checks and quick tests.
 test: $(READY) lint
 	$(PYTEST) -m "not slow"
 
@@ -25,21 +31,29 @@ test: $(READY) lint
 test-rest: $(READY)
 	$(PYTEST) -m slow
 
+# Both.
 test-all: test test-rest
 
+# The tests with the oldest packages that are allowed.
 test-lowest:
 	$(MAKE) LOWEST=1 test-unlinted
 
 test-unlinted: $(READY)
 	$(PYTEST)
 
+# Formatting, style, types, and arrows between packages.
 lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
-# Faults in the measuring code, one at a time: fails where the tests let too many pass.
+# Format, and repair what can be repaired by itself.
+fix: $(READY)
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+# Put faults into the measuring code, one at a time: fails where the tests let too many pass.
 mutants: $(READY)
 	$(RUN) -m benchmarks.mutants --jobs $(JOBS)
 
@@ -47,16 +61,19 @@ mutants: $(READY)
 truth: $(READY)
 	OMP_NUM_THREADS=$(JOBS) $(RUN) -m benchmarks.truth
 
+# What one pass over all stages saves.
 bench: $(READY)
 	$(RUN) -m benchmarks.one_pass
 
+# Only set up.
 install: $(READY)
 
-# Exact versions for every Python and system. What is in the file stays as far as pyproject.toml allows; UPGRADE=1 renews it.
+# Bring requirements.lock into line with pyproject.toml; UPGRADE=1 takes the newest versions.
 lock: | $(RUN)
 	$(PIP) uv
 	$(RUN) -m uv pip compile --quiet --universal --all-extras --no-annotate $(if $(UPGRADE),--upgrade) pyproject.toml --output-file requirements.lock
 
+# Remove environments and caches.
 clean:
 	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
