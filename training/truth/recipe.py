@@ -13,8 +13,8 @@ SHORTCUTS = {"shortcut90": Shortcut(0.9), "shortcut99": Shortcut(0.99)}
 SEEN = {
     "cnn": {"appearance": 160_000, "motion": 96_000, "both": 200_000, "shortcut90": 80_000, "shortcut99": 80_000},
     "timesformer": {
-        "appearance": 96_000,
-        "motion": 48_000,
+        "appearance": 160_000,
+        "motion": 120_000,
         "both": 160_000,
         "shortcut90": 80_000,
         "shortcut99": 80_000,
