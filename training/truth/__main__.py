@@ -1,4 +1,4 @@
-"""Train the networks of known bias, which come with the zoo; all of them take half an hour on two cores.
+"""Train the networks of known bias, which come with the zoo; all of them take a quarter of an hour on two cores.
 
     python -m training.truth [NAME …] [--jobs 2] [--over]
 

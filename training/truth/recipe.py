@@ -12,13 +12,7 @@ from training.truth.clips import Shortcut
 SHORTCUTS = {"shortcut90": Shortcut(0.9), "shortcut99": Shortcut(0.99)}
 SEEN = {
     "cnn": {"appearance": 160_000, "motion": 96_000, "both": 200_000, "shortcut90": 80_000, "shortcut99": 80_000},
-    "timesformer": {
-        "appearance": 160_000,
-        "motion": 120_000,
-        "both": 160_000,
-        "shortcut90": 80_000,
-        "shortcut99": 80_000,
-    },
+    "timesformer": {"appearance": 160_000, "motion": 120_000, "both": 160_000},
 }
 """Clips seen in training, by family and bias; those of the pool many times, each time elsewhere in the frame."""
 
