@@ -1,0 +1,1 @@
+"""What every estimator says of networks whose bias is known, beside what is true of them."""

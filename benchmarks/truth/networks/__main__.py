@@ -1,0 +1,91 @@
+"""How near every estimator is to the truth, on networks that were taught appearance, motion, both, or nothing.
+
+    python -m benchmarks.truth.networks [NAME …] [--jobs 2] [--work FOLDER]
+
+The truth of a stage is the share of what appearance and motion decide of its responses that depends on motion, from
+an enumeration of factorial clips. One row of `networks.csv` per network, stage and estimator, one of
+`networks_summary.csv` per estimator, and one of `behaviour.csv` per network, condition and head; pictures beside them.
+How a number reads as a share of motion stands in `readings.py`. Networks that are named (or matched) have tables of
+their own; without names all are measured.
+"""
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pandas as pd
+
+from benchmarks.truth.networks.examining import Examined, examine
+from benchmarks.truth.networks.pictures import curves, scatters
+from benchmarks.truth.networks.summary import summarise
+from benchmarks.truth.networks.zoo import Network, chosen
+from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import make_folder, write_text
+from static_dynamic.common.processes import in_processes
+from static_dynamic.report.plots import save_figure
+
+HERE = Path(__file__).parents[1]
+MOST_JOBS = 64
+
+
+def parser() -> Parser:
+    """The options of the command."""
+    options = Parser("python -m benchmarks.truth.networks", __doc__)
+    options.add_argument("names", nargs="*", metavar="NAME", help="networks, or patterns such as 'truth_cnn_*' (all)")
+    options.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
+    options.add_argument("--work", type=Path, help="keep activations here, and go on with what is there")
+    options.add_argument("--out", type=Path, default=HERE, help="folder for tables and pictures (%(default)s)")
+    return options
+
+
+def run(arguments: Sequence[str] | None = None) -> None:
+    """Do what the command line says.
+
+    Raises:
+        UserError: For any slip in it.
+    """
+    given = parser().parse_args(arguments)
+    if not 1 <= given.jobs <= MOST_JOBS:
+        raise UserError(f"The '--jobs' must be between 1 and {MOST_JOBS}. Got {given.jobs}.")
+    networks = chosen(given.names)
+    with ExitStack() as stack:
+        work = given.work or Path(stack.enter_context(TemporaryDirectory(prefix="truth-networks-")))
+        done = {}
+        for network, one in in_processes(partial(examine, work=work), networks, given.jobs):
+            done[network] = one
+            print(f"{network.name}: {one.cpu_seconds:.0f} CPU seconds", flush=True)
+    tables = {
+        part: _joined({network: getattr(done[network], part) for network in networks}) for part in Examined._fields[:3]
+    }
+    write(tables["layers"], summarise(tables["layers"], tables["units"]), tables["behaviour"], given.out)
+    print(f"{sum(one.cpu_seconds for one in done.values()):.0f} CPU seconds in all")
+
+
+def write(layers: pd.DataFrame, summary: pd.DataFrame, answers: pd.DataFrame, folder: Path) -> None:
+    """Tables and pictures; the summary is also printed."""
+    make_folder(folder)
+    digits = {"spearman": 3, "spearman_units": 3}
+    for name, table, decimals in (
+        ("networks", layers, 2),
+        ("networks_summary", summary.round(digits), 2),
+        ("behaviour", answers, 1),
+    ):
+        write_text(folder / f"{name}.csv", table.round(decimals).to_csv(index=False))
+    for name, figure in (("networks", curves(layers)), ("networks_scatter", scatters(layers, summary))):
+        for kind in ("png", "svg"):
+            save_figure(figure, folder / f"{name}.{kind}")
+    print(summary.round(2).to_string(index=False))
+
+
+def _joined(tables: dict[Network, pd.DataFrame]) -> pd.DataFrame:
+    """Tables below each other, with the name of the network first."""
+    table = pd.concat({network.name: table for network, table in tables.items()}, names=["network", None])
+    return table.reset_index(level="network").reset_index(drop=True)
+
+
+if __name__ == "__main__":
+    sys.exit(command(run))
