@@ -12,7 +12,14 @@ import models
 from benchmarks.truth.enumeration import crossed_responses
 from benchmarks.truth.networks import __main__ as command_line
 from benchmarks.truth.networks.behaviour import AGAINST, STYLES, behaviour, opposite, shown
-from benchmarks.truth.networks.measuring import Sizes, measured, motion_of_layers, motion_of_units, needs_of_layers
+from benchmarks.truth.networks.measuring import (
+    SCORING,
+    Sizes,
+    measured,
+    motion_of_layers,
+    motion_of_units,
+    needs_of_layers,
+)
 from benchmarks.truth.networks.pictures import COLOURS, curves, scatters
 from benchmarks.truth.networks.readings import READINGS, of_layer, of_units
 from benchmarks.truth.networks.summary import summarise
@@ -23,6 +30,7 @@ from static_dynamic.common.errors import UserError
 from static_dynamic.estimators.numbers import Sample
 from static_dynamic.estimators.registry import estimators
 from static_dynamic.interventions import STRONG
+from static_dynamic.reopening import score
 from static_dynamic.sources.factorial import CONTENTS, LEVELS, draw_scenes, render
 
 SMALL = Sizes(appearances=6, draws=2, frames=6, videos=24, blocks=12)
@@ -91,6 +99,15 @@ def test_estimates_of_colour_and_of_displacement(found):
     assert layers.loc[("factorial_shares", "displacement"), "estimate"] > 80
     assert (layers["low"] <= layers["estimate"] + 1e-9).all()
     assert (layers["estimate"] <= layers["high"] + 1e-9).all()
+
+
+def test_needs_motion_and_its_intervals_are_those_that_are_printed(found):
+    first, _, folder = found
+    printed = score(folder / "videos", "needs_motion", SCORING).layer()
+    printed = printed[printed["factor"] == "motion"]
+    ours = first.layers[first.layers["estimator"] == "needs_motion"]
+    for column, name in (("estimate", "share"), ("low", "share_low"), ("high", "share_high")):
+        np.testing.assert_allclose(ours[column], printed[name], rtol=1e-6)
 
 
 def test_every_stage_has_every_reading_and_every_reading_an_estimator(found):

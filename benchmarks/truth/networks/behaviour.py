@@ -1,7 +1,7 @@
 """What a network answers to clips intact, reversed, shuffled, frozen, restyled, or that look like another motion."""
 
 from collections.abc import Callable, Iterator, Mapping
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pandas as pd
@@ -40,14 +40,14 @@ def opposite(kinds: Tensor) -> Tensor:
 def shown(count: int = CLIPS) -> tuple[Pool, Mapping[str, Tensor]]:
     """Clips that no network has seen, and the same under every condition."""
     pool = draw_pool(SEED, range(count))
-    scrambled = {kind: _each(pool, lambda clip, n, kind=kind: apply_scramble(clip, kind, n)) for kind in SCRAMBLES}
-    styled = {style: _each(pool, lambda clip, n, style=style: restyle(clip, style, n)) for style in STRONG}
+    scrambled = {kind: _each(pool, partial(apply_scramble, kind=kind)) for kind in SCRAMBLES}
+    styled = {style: _each(pool, partial(restyle, style=style)) for style in STRONG}
     return pool, {INTACT: pool.clips, **scrambled, **styled}
 
 
-def _each(pool: Pool, change: Callable[[Frames, int], Frames]) -> Tensor:
-    """All clips, changed by a function of a clip and its number."""
-    return torch.from_numpy(np.stack([change(clip, number) for number, clip in enumerate(pool.clips.numpy())]))
+def _each(pool: Pool, change: Callable[..., Frames]) -> Tensor:
+    """All clips, each changed with a seed of its own."""
+    return torch.from_numpy(np.stack([change(clip, seed=number) for number, clip in enumerate(pool.clips.numpy())]))
 
 
 def behaviour(model: nn.Module, count: int = CLIPS) -> pd.DataFrame:

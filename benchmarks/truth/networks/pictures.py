@@ -66,7 +66,9 @@ def _panel(axes: "Axes", layers: pd.DataFrame, members: list[Network], column: s
 
 def _band(stages: "pd.Series[str]", values: pd.DataFrame) -> pd.DataFrame:
     """Mean and extremes over networks, a column of ``values`` each."""
-    return pd.DataFrame({"stage": stages, "mean": values.mean(1), "low": values.min(1), "high": values.max(1)})
+    return pd.DataFrame(
+        {"stage": stages, "mean": values.mean(axis=1), "low": values.min(axis=1), "high": values.max(axis=1)}
+    )
 
 
 def scatters(layers: pd.DataFrame, summary: pd.DataFrame) -> "Figure":

@@ -75,8 +75,8 @@ def of_layer(reading: Reading, sample: Sample, quantities: list[str]) -> tuple[f
     shares = reading.motion(dict(zip(quantities, values.T, strict=True)))
     without = shares[1 + sample.replicates :]
     low, high = jackknife_interval(shares[0], without, sample.left_out, bounded=reading.bounded)
-    estimate, low, high = (float(100 * np.clip(value, 0, 1)) for value in (shares[0], low, high))
-    return estimate, low, high
+    estimate, *ends = (float(100 * np.clip(value, 0, 1)) for value in (shares[0], low, high))
+    return estimate, ends[0], ends[1]
 
 
 def of_units(reading: Reading, sample: Sample, quantities: list[str]) -> Array:
