@@ -83,7 +83,7 @@ def write(layers: pd.DataFrame, summary: pd.DataFrame, answers: pd.DataFrame, fo
 
 def _joined(tables: dict[Network, pd.DataFrame]) -> pd.DataFrame:
     """Tables below each other, with the name of the network first."""
-    table = pd.concat({network.name: table for network, table in tables.items()}, names=["network", None])
+    table = pd.concat({network.name: table for network, table in tables.items() if len(table)}, names=["network", None])
     return table.reset_index(level="network").reset_index(drop=True)
 
 
