@@ -82,9 +82,12 @@ def write(layers: pd.DataFrame, summary: pd.DataFrame, answers: pd.DataFrame, fo
 
 
 def _joined(tables: dict[Network, pd.DataFrame]) -> pd.DataFrame:
-    """Tables below each other, with the name of the network first."""
-    table = pd.concat({network.name: table for network, table in tables.items() if len(table)}, names=["network", None])
-    return table.reset_index(level="network").reset_index(drop=True)
+    """Tables below each other, with the name of the network first; those without rows are left out."""
+    filled = [table.assign(network=network.name) for network, table in tables.items() if len(table)]
+    if not filled:
+        return pd.DataFrame()
+    table = pd.concat(filled, ignore_index=True)
+    return table[["network", *table.columns.drop("network")]]
 
 
 if __name__ == "__main__":
