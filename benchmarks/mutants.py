@@ -48,6 +48,8 @@ TESTS = {
     "functional/pairwise": ["pairwise"],
     "functional/mutual_information": ["pairwise"],
     "functional/segmentation": ["segmentation"],
+    "functional/probing": ["probing"],
+    "functional/questions": ["probing"],
     "estimators/base": ["estimators", "estimators_pairs", "estimators_released"],
     "estimators/design": ["estimators", "estimators_pairs"],
     "estimators/numbers": ["estimators", "estimators_released", "estimators_pairs", "score", "comparison"],
@@ -91,6 +93,19 @@ TESTS = {
     "common/compute": ["compute"],
     "results": ["results"],
     "report/tables": ["results"],
+    "network/ablation": ["ablation"],
+    "network/intercepting": ["ablation"],
+    "network/selections": ["ablation", "controls"],
+    "network/controls": ["controls"],
+    "sources/factorial/levels": ["factorial_source"],
+    "sources/factorial/draws": ["factorial_source"],
+    "sources/factorial/motion": ["factorial_source"],
+    "sources/factorial/looks": ["factorial_source"],
+    "sources/factorial/rendering": ["factorial_source"],
+    "sources/factorial/noise": ["factorial_source"],
+    "sources/factorial/dots": ["factorial_source"],
+    "sources/factorial/truth": ["factorial_source"],
+    "sources/factorial/videos": ["factorial_source"],
 }
 """Module of `static_dynamic` → the files of tests that are about it."""
 HEAVY = (
