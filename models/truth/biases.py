@@ -48,7 +48,7 @@ class Member(NamedTuple):
 
 SEEDS = {
     "cnn": {"appearance": 2, "motion": 2, "both": 2, "shortcut90": 2, "shortcut99": 2},
-    "timesformer": {"appearance": 1, "motion": 1, "both": 1},
+    "timesformer": {"appearance": 2, "motion": 2, "both": 2},
 }
 """Family → bias → from how many seeds it was trained."""
 MEMBERS = tuple(
