@@ -532,6 +532,11 @@ def test_means_of_an_inner_block_are_those_of_the_model_as_the_outer_one_left_it
         ({"early": [0]}, {"how": "means"}, "Unknown way to ablate 'means' in how. Nearest: mean. Allowed: zero, mean"),
         ({"early": [0]}, {"reference": None}, "The means need clips: give `reference=clips`"),
         ({"early": [0]}, {"reference": iter([])}, "The `reference` holds none"),
+        (
+            {"early": [0]},
+            {"reference": torch.full((2, 3, 4, 8, 8), torch.nan)},
+            "Stage 'early': on the `reference` clips",
+        ),
         ({"early": [0]}, {"reference": 3}, "The `reference` must be what the model takes, or batches of it. Got 3"),
         ({"early": [0]}, {"reference": [torch.ones(1)]}, r"The model failed on an input of shape.*iter\("),
         ({"early": [0]}, {"how": "resample", "seed": -1}, "The 'seed' must be a non-negative integer"),

@@ -208,11 +208,17 @@ def test_what_random_subspaces_share_with_the_one_given_is_told():
         (lambda z: sd.strongest([1.0, 2.0], z, 0.5), r"one score per unit, \(5,\)\. Got \(2,\)"),
         (lambda z: sd.strongest(range(5), z, 0), r"between 0 and 1\. Got 0"),
         (lambda z: sd.strongest(range(5), z, 1), r"between 0 and 1\. Got 1"),
+        (lambda z: sd.strongest(range(5), z, "half"), r"between 0 and 1\. Got 'half'"),
+        (lambda z: sd.strongest(["high"] * 5, z, 0.5), "Scores must be an array of numbers"),
+        (lambda z: sd.strongest(range(5), z[:0], 0.5), r"that vary\. Got shape \(0, 5\)"),
+        (lambda z: sd.variance_share([[1.0], [1.0, 2.0]], [0]), "Activations must be an array of numbers"),
         (lambda z: sd.matched_units(z, [4]), "The units do not vary over these clips"),
         (lambda z: sd.matched_units(z, np.eye(5)), "Got directions: `matched_directions` draws for these"),
-        (lambda z: sd.matched_units(z, [0], draws=0), r"`draws` must be 1 or more\. Got 0"),
+        (lambda z: sd.matched_units(z, [0], draws=0), r"`draws` must be a whole number, 1 or more\. Got 0"),
+        (lambda z: sd.matched_units(z, [0], draws=2.5), r"`draws` must be a whole number, 1 or more\. Got 2\.5"),
         (lambda z: sd.matched_directions(z, [4]), "The units do not vary over these clips"),
-        (lambda z: sd.matched_directions(z, [0], draws=0), r"`draws` must be 1 or more"),
+        (lambda z: sd.matched_directions(z, [0], draws=0), r"`draws` must be a whole number"),
+        (lambda z: sd.matched_directions(z, [0], draws=2.5), r"`draws` must be a whole number"),
         (lambda z: sd.matched_directions(z, [[1.0, 2.0]]), r"one number per unit, 5\. Got 2"),
         (lambda z: sd.matched_units(z, [0], seed=-1), "'seed' must be a non-negative integer"),
     ],
@@ -222,6 +228,13 @@ def test_a_slip_is_one_line(call, says):
     with pytest.raises(UserError, match=says) as error:
         call(activations(10, 5))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16, torch.float64])
+def test_tensors_of_any_precision_are_read(precision):
+    z, scores = torch.from_numpy(activations(40, 6)).to(precision), torch.arange(6).to(precision).requires_grad_()
+    exact = sd.strongest(np.arange(6), z.double().numpy(), 0.4)
+    assert sd.strongest(scores, z.requires_grad_(), 0.4).tolist() == exact.tolist()
 
 
 # ---------------------------------------------------------------- the whole check

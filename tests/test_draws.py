@@ -51,6 +51,13 @@ def test_a_negative_seed_is_refused():
             use(-1)
 
 
+@pytest.mark.parametrize("seed", [1.5, "1", None, True, float("nan")])
+def test_a_seed_that_is_no_whole_number_is_refused(seed):
+    for use in (check_seed, generator):
+        with pytest.raises(UserError, match="must be a non-negative integer"):
+            use(seed)
+
+
 def test_what_is_drawn_for_one_does_not_depend_on_how_many_there_are():
     few, many = FactorialVideos(3, seed=5), FactorialVideos(9, seed=5)
     assert [video.details for video in few.videos] == [video.details for video in many.videos[:3]]

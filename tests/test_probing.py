@@ -478,6 +478,14 @@ SLIPS = {
     "a name": (["speed"], {}, "^The target 'speed' must have one value per clip"),
     "controls": ({"speed": np.arange(12.0)}, {"controls": 0}, "^The number of control draws must be 1 or more"),
     "no level": ([sd.Target("way", "angle", [0, 9] * 6, (0, 90))], {}, "^Target 'way' has no level 9 among its 2"),
+    "a level from the end": (
+        [sd.Target("way", "angle", [0, -1] * 6, (0, 90))],
+        {},
+        "'way' has no level -1 among its 2",
+    ),
+    "half a fold": ({"speed": np.arange(12.0)}, {"folds": 3.5}, r"3 folds or more: `folds=5`\. Got 3\.5"),
+    "folds in words": ({"speed": np.arange(12.0)}, {"folds": "5"}, "3 folds or more: `folds=5`. Got '5'"),
+    "half a control": ({"speed": np.arange(12.0)}, {"controls": 1.5}, "1 or more: `controls=5`. Got 1.5"),
     "groups": ({"speed": np.arange(12.0)}, {"groups": [1, 2]}, "^Every clip needs one group. Got 2"),
 }
 
@@ -487,6 +495,33 @@ def test_slips_are_one_line(targets, options, message):
     with pytest.raises(sd.UserError, match=message) as error:
         sd.probe_activations({"late": rng(27).normal(size=(12, 3))}, targets, **options)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("activations", "message"),
+    [
+        ([np.ones((12, 3))], r"^Activations are given by stage, `activations=\{'late': x\}`"),
+        ({"late": np.full((12, 3), "a")}, "^The activations of stage 'late' must be an array of real numbers"),
+        ({"late": [[1.0], [1.0, 2.0]]}, "^The activations of stage 'late' must be an array of real numbers"),
+        ({"late": 1.0}, r"^Activations must be \(clips, units\).*Got \(\) for 'late'"),
+        ({"late": np.ones((12, 0))}, r"^Activations must be \(clips, units\).*Got \(12, 0\) for 'late'"),
+    ],
+)
+def test_activations_that_are_none_are_one_line(activations, message):
+    with pytest.raises(sd.UserError, match=message):
+        sd.probe_activations(activations, {"speed": np.arange(12.0)})
+
+
+def test_tensors_of_half_precision_that_carry_gradients_are_probed():
+    x = torch.from_numpy(rng(4).normal(size=(30, 3))).bfloat16().requires_grad_()
+    exact = x.detach().double().numpy()
+    tables = [sd.probe_activations({"late": one}, {"speed": exact[:, 0]}, controls=1).table for one in (x, exact)]
+    pd.testing.assert_frame_equal(*tables)
+
+
+def test_levels_that_are_no_list_are_named():
+    with pytest.raises(sd.UserError, match=r"levels of the target 'way' must be a sequence or a mapping. Got 3"):
+        sd.Target("way", "angle", levels=3)
 
 
 def test_a_kind_that_is_not_there_is_named():

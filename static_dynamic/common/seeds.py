@@ -6,6 +6,7 @@ were made. First weights, dropout and the order of training batches are drawn by
 """
 
 from hashlib import sha256
+from numbers import Integral
 
 import numpy as np
 
@@ -30,7 +31,7 @@ def generator(seed: int, *names: object) -> np.random.Generator:
     """Random numbers for one purpose, see `derive_seed`.
 
     Raises:
-        UserError: If the seed is negative.
+        UserError: If the seed is no whole number, or negative.
 
     Example:
         >>> generator(1, "start", "cat.mp4").random() == generator(1, "start", "cat.mp4").random()
@@ -41,6 +42,6 @@ def generator(seed: int, *names: object) -> np.random.Generator:
 
 
 def check_seed(seed: int) -> None:
-    """Raise a UserError if a seed is negative."""
-    if seed < 0:
-        raise UserError(f"The 'seed' must be a non-negative integer. Got {seed}.")
+    """Raise a UserError if a seed is no whole number, or negative."""
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        raise UserError(f"The 'seed' must be a non-negative integer. Got {seed!r}.")

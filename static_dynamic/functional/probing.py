@@ -5,6 +5,7 @@ also gives, exactly, what the regression would say of every training group witho
 """
 
 from collections.abc import Iterator, Sequence
+from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
@@ -235,8 +236,8 @@ def deal_groups(
     """
     groups = np.asarray(groups, np.intp)
     count = int(groups.max()) + 1
-    if folds < FEWEST_FOLDS:
-        raise UserError(f"Probes need {FEWEST_FOLDS} folds or more: `folds=5`. Got {folds}.")
+    if not isinstance(folds, Integral) or folds < FEWEST_FOLDS:
+        raise UserError(f"Probes need {FEWEST_FOLDS} folds or more: `folds=5`. Got {folds!r}.")
     if count < folds:
         raise UserError(f"{folds} folds need {folds} groups or more. Got {count}: give more clips, or fewer `folds`.")
     sizes = np.bincount(groups, minlength=count)
@@ -303,8 +304,8 @@ def onset(scores: npt.ArrayLike, chance: float = 0.0, part: float = 0.5) -> Whol
         >>> int(onset([0.1, 0.5, 0.9, 0.6]))
         1
     """
-    if not 0 < part <= 1:
-        raise UserError(f"The 'part' of an onset must lie in (0, 1]. Got {part}.")
+    if not isinstance(part, Real) or not 0 < part <= 1:
+        raise UserError(f"The 'part' of an onset must lie in (0, 1]. Got {part!r}.")
     above = np.asarray(scores, np.float64) - chance
     best = above.max(-1, keepdims=True)
     reached = (best > 0) & (above >= part * best)

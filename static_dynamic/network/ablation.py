@@ -218,6 +218,11 @@ def _means(model: nn.Module, places: Mapping[str, Place], reference: Inputs | It
     clips = _watch(model, places, [reference] if single else reference, add, remedy=BATCHES)
     if not clips:
         raise UserError("The means need clips. The `reference` holds none.")
+    if broken := [stage for stage, total in sums.items() if not total.isfinite().all()]:
+        raise UserError(
+            f"Stage {broken[0]!r}: on the `reference` clips these units are NaN or infinite: no mean. "
+            'Leave such clips out, or take `how="zero"`.'
+        )
 
     def content(stage: str, _chosen: Selection, x: torch.Tensor) -> torch.Tensor:
         _check_positions(x, sums[stage])

@@ -7,6 +7,7 @@ compared at an equal share of the variance of their stage over the clips.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -97,11 +98,11 @@ def strongest(scores: npt.ArrayLike, activations: npt.ArrayLike | torch.Tensor, 
         array([0, 2])
     """
     variance = _centred(activations).var(0)
-    scores = np.asarray(scores, np.float64)
+    scores = _numbers(scores, "Scores")
     if scores.shape != variance.shape:
         raise UserError(f"There must be one score per unit, {variance.shape}. Got {scores.shape}.")
-    if not 0 < share < 1:
-        raise UserError(f"The `share` of the variance must lie between 0 and 1. Got {share}.")
+    if not isinstance(share, Real) or not 0 < share < 1:
+        raise UserError(f"The `share` of the variance must lie between 0 and 1. Got {share!r}.")
     order = np.argsort(-scores, kind="stable")
     order = order[(variance[order] > 0) & ~np.isnan(scores[order])]
     carried = np.cumsum(variance[order]) / variance.sum()
@@ -264,14 +265,21 @@ def _checked(units: Units, centred: Array) -> Selection:
 
 def _centred(activations: npt.ArrayLike | torch.Tensor) -> Array:
     """Activations less their mean over clips."""
-    z = activations.detach().cpu().double().numpy() if isinstance(activations, torch.Tensor) else activations
-    z = np.asarray(z, np.float64)
-    if z.ndim != 2 or not np.isfinite(z).all() or not np.ptp(z, 0).any():
+    z = _numbers(activations, "Activations")
+    if z.ndim != 2 or not z.size or not np.isfinite(z).all() or not np.ptp(z, 0).any():
         raise UserError(f"Activations must be finite numbers (clips, units) that vary. Got shape {z.shape}.")
     return z - z.mean(0)
 
 
+def _numbers(given: npt.ArrayLike | torch.Tensor, what: str) -> Array:
+    """An array, or a tensor of any precision, as float64."""
+    try:
+        return np.asarray(given.detach().cpu().double() if isinstance(given, torch.Tensor) else given, np.float64)
+    except (TypeError, ValueError):
+        raise UserError(f"{what} must be an array of numbers. Got {given!r:.80}.") from None
+
+
 def _positive(draws: int) -> int:
-    if draws < 1:
-        raise UserError(f"The number of `draws` must be 1 or more. Got {draws}.")
+    if not isinstance(draws, Integral) or draws < 1:
+        raise UserError(f"The number of `draws` must be a whole number, 1 or more. Got {draws!r}.")
     return draws

@@ -7,6 +7,7 @@ tested, so both stand in the result.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from torch import nn
+from torch import Tensor, nn
 
 from static_dynamic.collect import Study, collect
 from static_dynamic.common.compute import Compute
@@ -110,7 +111,7 @@ def probe(
         UserError: For anything that the caller can mend, in one line.
 
     Example:
-        >>> from torch import nn
+        >>> from torch import Tensor, nn
         >>> net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU())
         >>> late = {"late": ("1", "N C T H W")}
         >>> small = Recipe(frames=8, rate=2, crop=32)
@@ -177,11 +178,13 @@ def probe_activations(
         >>> found.onsets[["target", "onset"]].values.tolist()
         [['speed', 'late']]
     """
-    stages = [(stage, np.asarray(x)) for stage, x in activations.items()]
+    if not isinstance(activations, Mapping):
+        raise UserError(f"Activations are given by stage, `activations={{'late': x}}`. Got {activations!r:.80}.")
+    stages = [(stage, _as_numbers(stage, x)) for stage, x in activations.items()]
     if not stages:
         raise UserError("At least one stage is required: `activations={'late': x}`. Got none.")
-    clips = len(stages[0][1])
-    if odd := [(stage, x.shape) for stage, x in stages if x.ndim != 2 or len(x) != clips]:
+    clips = stages[0][1].shape[0] if stages[0][1].ndim else 0
+    if odd := [(stage, x.shape) for stage, x in stages if x.ndim != 2 or len(x) != clips or not x.shape[1]]:
         raise UserError(f"Activations must be (clips, units), {clips} clips here. Got {odd[0][1]} for {odd[0][0]!r}.")
     names = [str(group) for group in (range(clips) if groups is None else groups)]
     dealt = names if controls_by is None else [str(group) for group in controls_by]
@@ -189,6 +192,17 @@ def probe_activations(
         raise UserError(f"Every clip needs one group. Got {len(names)} and {len(dealt)} for {clips} clips.")
     coded = [code(target, values_of_clips(target), names) for target in as_targets(targets)]
     return _in_order(_probe(stages, _plans(coded, names, dealt, folds, controls, seed)), coded)
+
+
+def _as_numbers(stage: str, x: npt.ArrayLike) -> npt.NDArray[Any]:
+    """An array, or a tensor of any precision."""
+    try:
+        array = np.asarray(x.detach().cpu().double() if isinstance(x, Tensor) else x)
+    except ValueError:  # rows of different lengths
+        array = np.asarray(None)
+    if array.dtype.kind not in "fiub":
+        raise UserError(f"The activations of stage {stage!r} must be an array of real numbers. Got {x!r:.80}.")
+    return array
 
 
 def _conditions(source: Source, targets: Sequence[Target], seed: int) -> Conditions:
@@ -298,8 +312,8 @@ def _plans(
     targets: Sequence[Coded], names: Sequence[str], related: Sequence[str], folds: int, controls: int, seed: int
 ) -> list[Plan]:
     """A plan for every set of clips that have the same targets."""
-    if controls < 1:
-        raise UserError(f"The number of control draws must be 1 or more: `controls=5`. Got {controls}.")
+    if not isinstance(controls, Integral) or controls < 1:
+        raise UserError(f"The number of control draws must be 1 or more: `controls=5`. Got {controls!r}.")
     found = []
     for there in {coded.there.tobytes(): coded.there for coded in targets}.values():
         some = [coded for coded in targets if np.array_equal(coded.there, there)]

@@ -49,6 +49,10 @@ class Target:
     def __post_init__(self) -> None:
         if self.kind is not None and self.kind not in KINDS:
             raise unknown("kind", self.kind, KINDS, where=f"the target {self.name!r}")
+        if self.levels is not None and not isinstance(self.levels, Mapping | Sequence | np.ndarray):
+            raise UserError(
+                f"The levels of the target {self.name!r} must be a sequence or a mapping. Got {self.levels!r:.40}."
+            )
 
     def of(self, value: Any) -> Any:
         """What a value stands for; ``None`` and NaN stand for none.
@@ -61,6 +65,8 @@ class Target:
         if self.levels is None:
             return value
         try:
+            if isinstance(value, Integral) and value < 0 and not isinstance(self.levels, Mapping):
+                raise IndexError(value)  # no level is counted from the end
             return self.levels[value]
         except (LookupError, TypeError):
             raise UserError(

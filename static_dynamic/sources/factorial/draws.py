@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from static_dynamic.common.errors import unknown
 from static_dynamic.common.seeds import generator
 from static_dynamic.sources.factorial.levels import LEVELS, Content, Levels
 
@@ -41,10 +42,20 @@ class Scenes:
 def one_scene(levels: Mapping[str, str], **nuisance: float) -> Scenes:
     """One clip of these levels; nuisance that is not given is halfway.
 
+    Raises:
+        UserError: If a factor, a level or a nuisance is unknown.
+
     Example:
         >>> one_scene({"shape": "ring", "kind": "right", "speed": "slow", "colour": "red"}, x=0.2).nuisance["x"]
         tensor([0.2000])
     """
+    for kind, names, known in (("factor", levels, LEVELS), ("nuisance", nuisance, NUISANCE)):
+        for name in names:
+            if name not in known:
+                raise unknown(kind, name, known, where="a factorial clip")
+    for factor, level in levels.items():
+        if level not in LEVELS[factor]:
+            raise unknown(factor, level, LEVELS[factor], where="a factorial clip")
     return Scenes(
         {factor: torch.tensor([LEVELS[factor].index(level)]) for factor, level in levels.items()},
         {name: torch.tensor([nuisance.get(name, 0.5)]) for name in NUISANCE},

@@ -1,8 +1,8 @@
 """What a factorial clip can show and how it can move: factors, and the levels of each."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import product
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
 from static_dynamic.common.errors import UserError, unknown
 
@@ -48,22 +48,28 @@ class Content(NamedTuple):
         """The same with fewer levels.
 
         Args:
-            chosen: Factor → its levels, or one of them.
+            chosen: Factor → its levels, or one of them; each counts once.
 
         Raises:
             UserError: If a factor or a level is unknown, or a factor keeps no level.
         """
+        if not isinstance(chosen, Mapping):
+            raise UserError(f"Levels are given by factor, `levels={{'shape': ['disc', 'ring']}}`. Got {chosen!r:.80}.")
         kept = {}
         for factor, names in chosen.items():
             if factor not in self.levels:
                 raise unknown("factor", factor, self.levels, where="factorial clips")
-            kept[factor] = tuple(map(str, (names,) if isinstance(names, str) else names))  # type: ignore[call-overload]
+            kept[factor] = tuple(dict.fromkeys(map(str, names if _are_several(names) else (names,))))
             for name in kept[factor]:
                 if name not in self.levels[factor]:
                     raise unknown(factor, name, self.levels[factor], where="factorial clips")
             if not kept[factor]:
                 raise UserError(f"The factor {factor} needs a level. Allowed: {', '.join(self.levels[factor])}.")
         return Content(*({factor: kept.get(factor, names) for factor, names in part.items()} for part in self))
+
+
+def _are_several(names: object) -> TypeGuard[Iterable[object]]:
+    return isinstance(names, Iterable) and not isinstance(names, str)
 
 
 def _part(*factors: str, **changed: tuple[str, ...]) -> Levels:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from static_dynamic.common.errors import UserError
 from static_dynamic.sources.factorial.draws import Scenes
 from static_dynamic.sources.factorial.levels import LEVELS
 
@@ -48,9 +49,17 @@ class Path(NamedTuple):
 
 
 def frames_and_moments(frames: int | Sequence[int], length: int | None) -> tuple[Tensor, Tensor]:
-    """Numbers of frames, and when each is shown: -1/2 is the first of a clip of ``length``, 1/2 the last."""
+    """Numbers of frames, and when each is shown: -1/2 is the first of a clip of ``length``, 1/2 the last.
+
+    A single frame is the first.
+
+    Raises:
+        UserError: If there is none.
+    """
+    if frames == 0 or (not isinstance(frames, int) and not len(frames)):
+        raise UserError("Clips need at least one frame: `frames=8`. Got none.")
     numbers = torch.arange(frames) if isinstance(frames, int) else torch.tensor(list(frames))
-    return numbers, numbers.float() / ((length or len(numbers)) - 1) - 0.5
+    return numbers, numbers.float() / max(1, (length or len(numbers)) - 1) - 0.5
 
 
 def path_of(scenes: Scenes, moments: Tensor) -> Path:

@@ -3,6 +3,8 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
+from math import prod
+from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from static_dynamic.common.errors import UserError, unknown
@@ -17,6 +19,11 @@ from static_dynamic.sources.factorial.rendering import render
 
 SMALLEST_SIZE = 16
 """Side of a frame, pixels, below which shapes can no longer be told apart."""
+LARGEST_SIZE = 1024
+"""Side of a frame, pixels, of which the strip of the sensor's noise holds a few frames."""
+MOST_FRAMES = 10**6
+MOST_CLIPS = 10**5
+"""What is listed in seconds, and within a gigabyte."""
 
 
 class Blocks(NamedTuple):
@@ -52,7 +59,7 @@ class FactorialVideos:
         levels: Factor → its levels, or one, where not all are wanted.
 
     Raises:
-        UserError: If a number is too small, or a content, factor or level is unknown.
+        UserError: If a number is too small or too large, or a content, factor or level is unknown.
 
     Example:
         >>> FactorialVideos(2, content="dots", levels={"coherence": "full"}).videos[0].details["coherence"]
@@ -72,14 +79,15 @@ class FactorialVideos:
         sensor: float = SENSOR,
         levels: Mapping[str, str | Sequence[str]] | None = None,
     ) -> None:
-        if content not in CONTENTS:
+        if not isinstance(content, str) or content not in CONTENTS:
             raise unknown("content of factorial clips", content, CONTENTS)
         check_seed(seed)
-        for option, value, least in (("size", size, SMALLEST_SIZE), ("frames", frames, 2)):
-            if value is not None and value < least:
-                raise UserError(f"The '{option}' of factorial clips must be at least {least}. Got {value}.")
-        if not 0 <= sensor < 256:
-            raise UserError(f"The 'sensor' of factorial clips must be 0 or more grey levels, below 256. Got {sensor}.")
+        _check_whole("size", size, SMALLEST_SIZE, LARGEST_SIZE)
+        _check_whole("frames", frames, 2, MOST_FRAMES)
+        if not isinstance(sensor, Real) or not 0 <= sensor < 256:
+            raise UserError(
+                f"The 'sensor' of factorial clips must be 0 or more grey levels, below 256. Got {sensor!r}."
+            )
         self.seed, self.size, self.frames, self.content, self.sensor = seed, size, frames, content, sensor
         self.parts = CONTENTS[content].only(levels or {})
         self.count = _read_count(count)
@@ -104,7 +112,7 @@ class FactorialVideos:
         Raises:
             BadClip: If the recipe's rate meets the length so that every frame sampled is the same one.
             UserError: If the video is not of this source, a style other than ``"original"`` is asked for, or the model
-                takes frames too small for the shapes.
+                takes frames too small for the shapes, or too large.
         """
         only_as_filmed(style, self.name)
         number, pair = known(self._pairs, video, self.name)
@@ -114,6 +122,7 @@ class FactorialVideos:
                 f"Shapes cannot be told apart below {SMALLEST_SIZE} pixels; this model takes {size}. Give factorial "
                 "clips a 'size' of their own, or the model a larger input."
             )
+        _check_whole("size", size, SMALLEST_SIZE, LARGEST_SIZE)
         sample = sampled(recipe, frames, video.name, fps=recipe.fps)
         scene = with_nuisance(self.parts, [pair], self.seed, [number])
         clip = render(scene, sample.numbers, size, frames, self.sensor)[0].numpy()
@@ -166,11 +175,22 @@ class FactorialVideos:
         return Video(name, details["kind"], details | dict(zip(FACTORS, cell, strict=True)), block)
 
 
+def _check_whole(option: str, value: object, least: int, most: int) -> None:
+    """Refuse anything but ``None`` and a whole number within these."""
+    if value is None:
+        return
+    if not isinstance(value, Integral) or isinstance(value, bool):
+        raise UserError(f"The '{option}' of factorial clips must be a whole number. Got {value!r}.")
+    if not least <= value <= most:
+        bound = f"least {least}" if value < least else f"most {most}"
+        raise UserError(f"The '{option}' of factorial clips must be at {bound}. Got {value}.")
+
+
 def _read_count(count: object) -> int | Blocks:
     """A number of clips, or the shape of crossed blocks.
 
     Raises:
-        UserError: If it is neither, or a number is too small.
+        UserError: If it is neither, or a number is too small or too large.
     """
     numbers: Any = count if isinstance(count, Sequence) and not isinstance(count, str) else str(count).split("x")
     if len(numbers) not in (1, len(Blocks._fields)) or not all(re.fullmatch(r"\d+", str(n)) for n in numbers):
@@ -179,6 +199,8 @@ def _read_count(count: object) -> int | Blocks:
             f"200x2x2x2. Got {count!r}."
         )
     given = [int(number) for number in numbers]
+    if (clips := prod(given)) > MOST_CLIPS:
+        raise UserError(f"There can be up to {MOST_CLIPS} factorial clips. Got {count!r}, which is {clips}.")
     if len(given) == 1:
         if given[0] < 1:
             raise UserError(f"The 'count' of factorial clips must be at least 1. Got {given[0]}.")
