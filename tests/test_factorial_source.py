@@ -165,6 +165,11 @@ SLIPS = {
     "a kind that noise has not": ("factorial:4,content=noise,kind=expand", "Unknown kind 'expand'"),
     "a content": ("factorial:4,content=dot", "Unknown content of factorial clips 'dot'. Nearest: dots"),
     "a size": ("factorial:4,size=8", "'size' of factorial clips must be at least 16. Got 8"),
+    "a large size": ("factorial:4,size=2000", "'size' of factorial clips.*at most 1024. Got 2000"),
+    "many frames": ("factorial:4,frames=9999999", "'frames' of factorial clips.*at most 1000000. Got 9999999"),
+    "many clips": ("factorial:10000000", "up to 100000 factorial clips. Got '10000000'"),
+    "many blocks": ("factorial:20000x2x2x2", "up to 100000 factorial clips. Got '20000x2x2x2', which is 160000"),
+    "the same level twice": ("factorial:3x2x2x2,speed=fast+fast,kind=up", "cannot hold 2 different motions.*there are 1"),
     "a size in words": ("factorial:4,size=big", "'size'.*whole number. Got 'big'"),
     "noise in words": ("factorial:4,sensor=much", "'sensor'.*must be a number. Got 'much'"),
     "negative noise": ("factorial:4,sensor=-1", "'sensor'.*0 or more"),
@@ -182,8 +187,46 @@ def test_slips_are_named(slip):
     assert "\n" not in str(raised.value)
 
 
-def test_a_model_whose_frames_are_too_small_is_refused():
+ARGUMENTS = {
+    "part of a pixel": ({"size": 20.5}, "'size' of factorial clips must be a whole number. Got 20.5"),
+    "a size in words": ({"size": "32"}, "'size' of factorial clips must be a whole number. Got '32'"),
+    "part of a frame": ({"frames": 2.5}, "'frames' of factorial clips must be a whole number. Got 2.5"),
+    "part of a seed": ({"seed": 1.5}, "'seed' must be a non-negative integer. Got 1.5"),
+    "noise in words": ({"sensor": "much"}, r"'sensor'.*Got 'much'"),
+    "several contents": ({"content": ["dots"]}, "Unknown content of factorial clips"),
+    "levels of no factor": ({"levels": "disc"}, r"Levels are given by factor.*Got 'disc'"),
+    "a level in numbers": ({"levels": {"shape": 3}}, "Unknown shape '3'"),
+}
+
+
+@pytest.mark.parametrize(("options", "message"), ARGUMENTS.values(), ids=ARGUMENTS)
+def test_arguments_of_a_wrong_type_are_named(options, message):
+    with pytest.raises(UserError, match=message) as raised:
+        FactorialVideos(2, **options)
+    assert "\n" not in str(raised.value)
+
+
+def test_scenes_of_unknown_names_and_clips_without_frames_are_refused():
+    with pytest.raises(UserError, match=r"Unknown shape 'rng' in a factorial clip. Nearest: ring"):
+        one_scene({"shape": "rng"})
+    with pytest.raises(UserError, match="Unknown factor 'form'"):
+        one_scene({"form": "ring"})
+    with pytest.raises(UserError, match="Unknown nuisance 'xx'"):
+        one_scene({"shape": "ring"}, xx=0.2)
+    with pytest.raises(UserError, match="at least one frame"):
+        render(scene(), [])
+    with pytest.raises(UserError, match="Random dots have no shape"):
+        render_masks(draw_scenes(CONTENTS["dots"], 0, [0]))
+
+
+def test_one_frame_alone_is_the_first_of_a_clip():
+    torch.testing.assert_close(render(scene(), 1), render(scene(), 8)[:, :1])
+
+
+def test_a_model_whose_frames_are_too_small_or_too_large_is_refused():
     source = FactorialVideos(1)
+    with pytest.raises(UserError, match=r"at most 1024. Got 1200"):
+        source.read(source.videos[0], Recipe(frames=4, rate=1, crop=1200))
     with pytest.raises(UserError, match="below 16 pixels; this model takes 12"):
         source.read(source.videos[0], Recipe(frames=4, rate=1, crop=12))
     with pytest.raises(UserError, match="colour needs a level"):
@@ -296,6 +339,19 @@ def test_the_mask_is_where_the_object_hides_the_background(shape):
     assert hidden[~masks].median() == 0
     assert ((hidden > 150) == masks).float().mean() > 0.985
     assert 0.02 < masks.float().mean() < 0.3
+
+
+@pytest.mark.parametrize("size", [24, 32, 64, 96])
+def test_of_noise_every_pixel_is_where_flow_and_mask_say(size):
+    scenes = draw_scenes(CONTENTS["noise"], 3, range(12))
+    clips, masks, flow = render(scenes, 8, size, sensor=0), render_masks(scenes, 8, size), true_flow(scenes, 8, size)
+    away = ~masks[:, :-1] & ~masks[:, 1:]
+    assert torch.equal(clips[:, 1:][away], clips[:, :-1][away])
+    clip, frame, row, column = torch.nonzero(masks[:, :-1], as_tuple=True)
+    x, y = (flow[clip, frame, row, column].round().long() + torch.stack([column, row], -1)).remainder(size).unbind(-1)
+    stays = masks[clip, frame + 1, y, x]  # the shape may round otherwise at its edge
+    assert stays.float().mean() > 0.99
+    assert torch.equal(clips[clip, frame + 1, y, x][stays], clips[clip, frame, row, column][stays])
 
 
 @pytest.mark.parametrize("size", [24, 64])

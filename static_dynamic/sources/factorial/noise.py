@@ -38,19 +38,30 @@ def draw_noise(scenes: Scenes, at: Tensor, size: int) -> Tensor:
 
     All moves in whole squares, so every frame by itself is the same kind of noise everywhere.
     """
-    cells = min(CELLS, size)
-    path = path_of(scenes, at)
-    column, row = (torch.round(centre * cells).long() for centre in (path.x, path.y))
+    shape, path, cells = shape_of(scenes, at, size)
+    column, row = ((centre * cells).round().long() for centre in (path.x, path.y))
     still, moving = _fields(scenes.grain, cells).unbind(1)
     places = torch.arange(cells)
     rows, columns = ((places - shift[..., None]) % cells for shift in (row, column))
     clips = torch.arange(len(scenes))[:, None, None, None]
     moved = moving[clips, rows[..., :, None], columns[..., None, :]]
-    shape = inside(scenes.levels["shape"], Path(column / cells, row / cells, path.radius), cells)
-    value = torch.where(shape, moved, still[:, None])
-    enlarged = torch.arange(size) * cells // size
+    value = enlarged(torch.where(shape, moved, still[:, None]), size)
     main, second = COLOURS[scenes.levels["colour"]][:, None, None, None].unbind(-2)
-    return torch.lerp(second, main, value[:, :, enlarged][..., enlarged, None])
+    return torch.lerp(second, main, value[..., None])
+
+
+def shape_of(scenes: Scenes, at: Tensor, size: int) -> tuple[Tensor, Path, int]:
+    """Which squares belong to the shape, ``(N, T, cells, cells)``; its path in whole squares; squares along a side."""
+    cells = min(CELLS, size)
+    path = path_of(scenes, at)
+    path = Path((path.x * cells).round() / cells, (path.y * cells).round() / cells, path.radius)
+    return inside(scenes.levels["shape"], path, cells), path, cells
+
+
+def enlarged(squares: Tensor, size: int) -> Tensor:
+    """``(…, cells, cells)`` as pixels, ``(…, size, size)``."""
+    nearest = torch.arange(size) * squares.shape[-1] // size
+    return squares[..., nearest, :][..., nearest]
 
 
 def _fields(grain: Tensor, cells: int) -> Tensor:
