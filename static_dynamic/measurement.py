@@ -35,7 +35,7 @@ from static_dynamic.network.twins import Untrained, make_twins
 from static_dynamic.results import Result
 from static_dynamic.scoring import Scoring, check_plans
 from static_dynamic.sources import Source, Videos, open_source
-from static_dynamic.sources.left_out import left_out_of, unused
+from static_dynamic.sources.left_out import first_videos, left_out_of, unused
 from static_dynamic.store import STUDY, Store
 from static_dynamic.twins import score_beside_twins, twin_folder, twin_subjects
 from static_dynamic.variants import Cell, Conditions, describe_video, union
@@ -130,12 +130,13 @@ def measure(
         scoring or Scoring(PairRule(seed=seed), seed=seed),
         declared_recipe(model, recipe),
     )
-    not_used = unused(source, max_videos)
+    chosen, not_used = first_videos(source, max_videos), unused(source, max_videos)
     _check_flow(source, input_recipe)
     named = _named(input_recipe, styles, scrambles, seed, getattr(source, "original", True))
     conditions, chosen_estimators = _conditions(source, input_recipe, named, scoring, estimators)
-    recorder, chosen = Recorder(model, stages, layout, pool), list(source.videos)[:max_videos]
-    study = Study(recorder, source, chosen, input_recipe, conditions, compute or Compute(), judge)
+    study = Study(
+        Recorder(model, stages, layout, pool), source, chosen, input_recipe, conditions, compute or Compute(), judge
+    )
     # What cannot be scored is found now rather than after hours of forwards.
     described_videos = {video.name: describe_video(video) for video in study.videos}
     check_plans(study.variants(), described_videos, conditions, scoring, chosen_estimators)

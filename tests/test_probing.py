@@ -640,6 +640,14 @@ def test_a_run_goes_on_and_other_targets_need_no_forward(tmp_path):
     pd.testing.assert_frame_equal(first.table, again.table)
 
 
+@pytest.mark.parametrize("limit", [0, -1, 1.5, "3"])
+def test_a_number_of_videos_that_is_none_is_refused(limit):
+    with pytest.raises(sd.UserError, match=r"^The greatest number of videos must be 1 or more: `max_videos=100`"):
+        sd.probe(torch.nn.Conv3d(3, 4, 3), "factorial:12", "kind", recipe=RECIPE, max_videos=limit)
+    with pytest.raises(sd.UserError, match=r"^The greatest number of videos must be 1 or more: `max_videos=100`"):
+        sd.measure(torch.nn.Conv3d(3, 4, 3), "factorial:12", recipe=sd.Recipe(4, 1, 32), max_videos=limit)
+
+
 def test_groups_are_what_the_caller_says():
     options = {"recipe": RECIPE, "folds": 3, "twins": 0, "controls": 1}
     tables = {

@@ -6,11 +6,11 @@ were made. First weights, dropout and the order of training batches are drawn by
 """
 
 from hashlib import sha256
-from numbers import Integral
 
 import numpy as np
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.numbers import is_whole
 
 
 def derive_seed(seed: int, *names: object) -> int:
@@ -43,5 +43,5 @@ def generator(seed: int, *names: object) -> np.random.Generator:
 
 def check_seed(seed: int) -> None:
     """Raise a UserError if a seed is no whole number, or negative."""
-    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+    if not is_whole(seed) or seed < 0:
         raise UserError(f"The 'seed' must be a non-negative integer. Got {seed!r}.")

@@ -5,13 +5,13 @@ also gives, exactly, what the regression would say of every training group witho
 """
 
 from collections.abc import Iterator, Sequence
-from numbers import Integral, Real
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.numbers import is_real, is_whole
 from static_dynamic.common.seeds import generator
 from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.questions import Question, Truth, Whole
@@ -236,7 +236,7 @@ def deal_groups(
     """
     groups = np.asarray(groups, np.intp)
     count = int(groups.max()) + 1
-    if not isinstance(folds, Integral) or folds < FEWEST_FOLDS:
+    if not is_whole(folds) or folds < FEWEST_FOLDS:
         raise UserError(f"Probes need {FEWEST_FOLDS} folds or more: `folds=5`. Got {folds!r}.")
     if count < folds:
         raise UserError(f"{folds} folds need {folds} groups or more. Got {count}: give more clips, or fewer `folds`.")
@@ -304,7 +304,7 @@ def onset(scores: npt.ArrayLike, chance: float = 0.0, part: float = 0.5) -> Whol
         >>> int(onset([0.1, 0.5, 0.9, 0.6]))
         1
     """
-    if not isinstance(part, Real) or not 0 < part <= 1:
+    if not is_real(part) or not 0 < part <= 1:
         raise UserError(f"The 'part' of an onset must lie in (0, 1]. Got {part!r}.")
     above = np.asarray(scores, np.float64) - chance
     best = above.max(-1, keepdims=True)

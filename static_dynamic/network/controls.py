@@ -7,7 +7,6 @@ compared at an equal share of the variance of their stage over the clips.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
-from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import torch
 from scipy.optimize import brentq
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.numbers import is_real, is_whole
 from static_dynamic.common.seeds import generator
 from static_dynamic.network.selections import Chosen, Selection, Span, Units, selection
 
@@ -101,7 +101,7 @@ def strongest(scores: npt.ArrayLike, activations: npt.ArrayLike | torch.Tensor, 
     scores = _numbers(scores, "Scores")
     if scores.shape != variance.shape:
         raise UserError(f"There must be one score per unit, {variance.shape}. Got {scores.shape}.")
-    if not isinstance(share, Real) or not 0 < share < 1:
+    if not is_real(share) or not 0 < share < 1:
         raise UserError(f"The `share` of the variance must lie between 0 and 1. Got {share!r}.")
     order = np.argsort(-scores, kind="stable")
     order = order[(variance[order] > 0) & ~np.isnan(scores[order])]
@@ -280,6 +280,6 @@ def _numbers(given: npt.ArrayLike | torch.Tensor, what: str) -> Array:
 
 
 def _positive(draws: int) -> int:
-    if not isinstance(draws, Integral) or draws < 1:
+    if not is_whole(draws) or draws < 1:
         raise UserError(f"The number of `draws` must be a whole number, 1 or more. Got {draws!r}.")
     return draws

@@ -7,7 +7,6 @@ tested, so both stand in the result.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from numbers import Integral
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 from static_dynamic.collect import Study, collect
 from static_dynamic.common.compute import Compute
 from static_dynamic.common.errors import UserError, counted, unknown
+from static_dynamic.common.numbers import is_whole
 from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.common.runs import alone_in
 from static_dynamic.common.seeds import generator
@@ -48,6 +48,7 @@ from static_dynamic.probes.targets import (
     values_of_videos,
 )
 from static_dynamic.sources import Source, Videos, open_source
+from static_dynamic.sources.left_out import first_videos, unused
 from static_dynamic.store import STUDY, Store
 from static_dynamic.twins import beside_twins, silent_twins, twin_folder, twin_subjects
 from static_dynamic.variants import Conditions, Variant
@@ -124,7 +125,7 @@ def probe(
         raise UserError("Probes show clips to models of clips; models of image and optical flow cannot be probed.")
     conditions = _conditions(source, wanted, seed)
     conditions.check(source, input_recipe)
-    chosen = list(source.videos)[:max_videos]
+    chosen, not_used = first_videos(source, max_videos), unused(source, max_videos)
     study = Study(Recorder(model, stages, layout, pool), source, chosen, input_recipe, conditions, compute or Compute())
     asked = _Asked(wanted, chosen, groups, folds, controls, seed)
     asked.plans(study.variants())  # what cannot be probed is found before hours of forwards
@@ -144,7 +145,7 @@ def probe(
     table, silent = _beside_twins(probes.table, tables)
     grouped = groups if isinstance(groups, str) else "block, sequence or video" if groups is None else "as given"
     how = {"study": study.describe(), "grouped by": grouped, "twins": [twin.how for twin in random], **probes.how}
-    warnings = [*declared_notes(model), *of_twins, *skipped, *kept.damaged, *probes.warnings, *silent]
+    warnings = [*not_used, *declared_notes(model), *of_twins, *skipped, *kept.damaged, *probes.warnings, *silent]
     return ProbeResult(table, how, warnings, probes.samples, probes.resamples)
 
 
@@ -312,7 +313,7 @@ def _plans(
     targets: Sequence[Coded], names: Sequence[str], related: Sequence[str], folds: int, controls: int, seed: int
 ) -> list[Plan]:
     """A plan for every set of clips that have the same targets."""
-    if not isinstance(controls, Integral) or controls < 1:
+    if not is_whole(controls) or controls < 1:
         raise UserError(f"The number of control draws must be 1 or more: `controls=5`. Got {controls!r}.")
     found = []
     for there in {coded.there.tobytes(): coded.there for coded in targets}.values():

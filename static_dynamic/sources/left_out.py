@@ -4,6 +4,8 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.numbers import is_whole
+from static_dynamic.media.clip import Video
 from static_dynamic.sources.base import Source
 
 Pairs = Iterable[Sequence[str]]
@@ -63,6 +65,17 @@ def left_out_of(source: object) -> list[tuple[str, str]]:
         return [(str(name), str(reason)) for name, reason in given]
     except (TypeError, ValueError):
         raise UserError(f"The 'left_out' of a source must be pairs of name and reason. Got {given!r:.60}.") from None
+
+
+def first_videos(source: Source, limit: int | None = None) -> list[Video]:
+    """All videos of a source, or the first ones.
+
+    Raises:
+        UserError: If the limit is no whole number of 1 or more.
+    """
+    if limit is not None and (not is_whole(limit) or limit < 1):
+        raise UserError(f"The greatest number of videos must be 1 or more: `max_videos=100`. Got {limit!r:.80}.")
+    return list(source.videos)[:limit]
 
 
 def unused(source: Source, limit: int | None = None) -> list[str]:

@@ -4,10 +4,10 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 from math import prod
-from numbers import Integral, Real
 from typing import Any, NamedTuple
 
 from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.numbers import is_real, is_whole
 from static_dynamic.common.seeds import check_seed, generator
 from static_dynamic.media.clip import FACTORS, Clip, Recipe, Video
 from static_dynamic.media.reading import sampled
@@ -84,7 +84,7 @@ class FactorialVideos:
         check_seed(seed)
         _check_whole("size", size, SMALLEST_SIZE, LARGEST_SIZE)
         _check_whole("frames", frames, 2, MOST_FRAMES)
-        if not isinstance(sensor, Real) or not 0 <= sensor < 256:
+        if not is_real(sensor) or not 0 <= sensor < 256:
             raise UserError(
                 f"The 'sensor' of factorial clips must be 0 or more grey levels, below 256. Got {sensor!r}."
             )
@@ -175,11 +175,11 @@ class FactorialVideos:
         return Video(name, details["kind"], details | dict(zip(FACTORS, cell, strict=True)), block)
 
 
-def _check_whole(option: str, value: object, least: int, most: int) -> None:
+def _check_whole(option: str, value: int | None, least: int, most: int) -> None:
     """Refuse anything but ``None`` and a whole number within these."""
     if value is None:
         return
-    if not isinstance(value, Integral) or isinstance(value, bool):
+    if not is_whole(value):
         raise UserError(f"The '{option}' of factorial clips must be a whole number. Got {value!r}.")
     if not least <= value <= most:
         bound = f"least {least}" if value < least else f"most {most}"
@@ -200,7 +200,8 @@ def _read_count(count: object) -> int | Blocks:
         )
     given = [int(number) for number in numbers]
     if (clips := prod(given)) > MOST_CLIPS:
-        raise UserError(f"There can be up to {MOST_CLIPS} factorial clips. Got {count!r}, which is {clips}.")
+        in_all = f", which is {clips}" if len(given) > 1 else ""
+        raise UserError(f"There can be up to {MOST_CLIPS} factorial clips. Got {count!r}{in_all}.")
     if len(given) == 1:
         if given[0] < 1:
             raise UserError(f"The 'count' of factorial clips must be at least 1. Got {given[0]}.")
