@@ -54,7 +54,7 @@ class Content(NamedTuple):
             UserError: If a factor or a level is unknown, or a factor keeps no level.
         """
         if not isinstance(chosen, Mapping):
-            raise UserError(f"Levels are given by factor, `levels={{'shape': ['disc', 'ring']}}`. Got {chosen!r:.80}.")
+            raise UserError(f"Levels are given by factor, e.g. {{'shape': ['disc', 'ring']}}. Got {chosen!r:.80}.")
         kept = {}
         for factor, names in chosen.items():
             if factor not in self.levels:
