@@ -20,6 +20,7 @@ from static_dynamic.media.inputs import Inputs, in_one_line, tensors_of
 from static_dynamic.network.fingerprint import code_digest, forwards_of, structure_digest, weights_digest
 from static_dynamic.network.poolings import pooling
 from static_dynamic.network.recorder import Recorder
+from static_dynamic.report.strips import Strips
 from static_dynamic.sources import Source
 from static_dynamic.store import Record, Store
 from static_dynamic.variants import Conditions, PreparedVideo, Variant, prepare_video, stack
@@ -212,11 +213,15 @@ def collect(study: Study, store: Store, on_video: OnDone = untold, twins: Sequen
         stack.enter_context(autocast(device, study.compute.precision))
         for number in missing:
             records: list[Record] = []
-            prepared = _readable(islice(upcoming, len(shards[number])), records, problems, study, tell)
+            readable = _readable(islice(upcoming, len(shards[number])), records, problems, study, tell)
+            strips = Strips(study.recipe)
+            prepared = readable if number else strips.watch(readable)
             keys, activations, judgements = _forward(study, lacking[number], prepared, device)
             _check_widths(store, lacking[number], activations)
             for record in records:
                 record.update(judgements.problems.get(record["video"], {}))
+            if number == 0:
+                store.keep_pictures(strips.table)
             # The model's own shard comes last: where it is there, those of its twins are.
             for subject, found in reversed(list(zip(lacking[number], activations, strict=True))):
                 subject.store.write(number, keys, found, records, judgements.rows if subject.store is store else ())

@@ -37,6 +37,7 @@ from static_dynamic.scoring import Scoring, check_plans
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import first_videos, left_out_of, unused
 from static_dynamic.store import STUDY, Store
+from static_dynamic.top_clips import top_clips
 from static_dynamic.twins import score_beside_twins, twin_folder, twin_subjects
 from static_dynamic.variants import Cell, Conditions, describe_video, union
 
@@ -155,6 +156,7 @@ def measure(
         stores = [subject.store for subject in subjects]
         scores, compared = score_beside_twins(activations, stores, scoring, chosen_estimators)
         records, quality = activations.records(), activations.judgements()
+        pictures, top = activations.pictures(), top_clips(activations)
     seen = [*not_used, *activations.damaged, *_skipped(records), *_uneven(records)]
     notes = [*declared_notes(model), *of_twins, *seen]
     manifest = {
@@ -174,7 +176,9 @@ def measure(
         "notes": notes,
     }
     warnings = [*notes, *scores.warnings]
-    return Result(scores.layers, scores.units, manifest, warnings, quality, scores.samples, compared)
+    return Result(
+        scores.layers, scores.units, manifest, warnings, quality, scores.samples, compared, pictures, top
+    )
 
 
 def _check_clips(folder: Path, described: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from static_dynamic.estimators.registry import describe_estimator, find_estimato
 from static_dynamic.results import MEASUREMENT, Result, load
 from static_dynamic.scoring import Scoring
 from static_dynamic.store import STUDY, Store
+from static_dynamic.top_clips import top_clips
 from static_dynamic.twins import score_beside_twins, twin_stores
 
 STORE = "store"
@@ -96,6 +97,8 @@ class Run:
             quality,
             scores.samples,
             twins,
+            self.store.pictures(),
+            top_clips(self.store),
         )
 
     def _unfinished(self) -> list[str]:

@@ -26,6 +26,7 @@ MEASUREMENT = Kind("measurement", "run.json", (), format=2)
 """Format 1 held one estimator, ``released``; format 2 holds several, their twins, and the numbers on every resample."""
 SAMPLES = "samples.safetensors"
 TWINS = "twins.csv"
+PICTURES, TOP_CLIPS = "pictures.parquet", "top_clips.parquet"
 UNKNOWN = {"summary": "", "scale": "percent", "column": "share", "classes": [], "options": {}}
 """What is taken of an estimator of which neither the manifest nor this version knows anything."""
 
@@ -45,6 +46,8 @@ class Result:
         quality: What the model's outputs were worth, one row per variant; ``None`` if they were not judged.
         samples: ``(estimator, stage)`` → the numbers on every resample of the videos.
         twins: One row per twin, stage, estimator and factor, with its ``value``.
+        pictures: Strips of frames of the first videos as they were shown, see `static_dynamic.report.strips`.
+        top_clips: One row per stage, unit and place: the clips to which a unit responds most.
     """
 
     layers: pd.DataFrame
@@ -54,6 +57,8 @@ class Result:
     quality: pd.DataFrame | None = None
     samples: Mapping[tuple[str, str], Sample] = field(default_factory=dict)
     twins: pd.DataFrame | None = None
+    pictures: pd.DataFrame | None = None
+    top_clips: pd.DataFrame | None = None
 
     @property
     def stages(self) -> list[str]:
@@ -129,7 +134,8 @@ class Result:
         """Write ``layers.parquet``, ``layers.csv``, ``units.parquet`` and ``run.json``; each file is whole or absent.
 
         Numbers on every resample go to ``samples.safetensors``, those of twins to ``twins.csv``; where outputs were
-        judged, ``quality.csv`` is written too.
+        judged, ``quality.csv`` is written too. What the model was shown is in ``pictures.parquet``, and the clips to
+        which units respond most in ``top_clips.parquet``.
 
         Raises:
             UserError: If the folder cannot be written, or its ``run.json`` is that of another kind of run.
@@ -140,6 +146,11 @@ class Result:
         write_bytes(folder / "layers.parquet", self.layers.to_parquet(index=False))
         write_bytes(folder / "units.parquet", self.units.to_parquet(index=False))
         write_bytes(folder / SAMPLES, samples_as_bytes(self.samples))
+        for name, table in {PICTURES: self.pictures, TOP_CLIPS: self.top_clips}.items():
+            if table is not None:
+                write_bytes(folder / name, table.to_parquet(index=False))
+            else:
+                remove(folder / name)  # that of an earlier result
         tables = {"layers.csv": self.layers, "quality.csv": self.quality, TWINS: self.twins}
         for name, table in tables.items():
             if table is not None:
@@ -170,7 +181,9 @@ class Result:
         from static_dynamic.report.page import save_page
 
         means = None if self.quality is None else quality_means(self.quality)
-        return save_page(self.parts, self.manifest, self.warnings, Path(path), means)
+        return save_page(
+            self.parts, self.manifest, self.warnings, Path(path), means, self.pictures, self.top_clips
+        )
 
     def __repr__(self) -> str:
         study = self.manifest.get("study", {})
@@ -208,13 +221,15 @@ def load(folder: str | Path) -> Result:
             pd.read_parquet(BytesIO((folder / f"{name}.parquet").read_bytes())) for name in ("layers", "units")
         )
         quality, twins = (_table(folder / name) for name in ("quality.csv", TWINS))
+        pictures, top = (_parquet(folder / name) for name in (PICTURES, TOP_CLIPS))
         samples = read_samples((folder / SAMPLES).read_bytes()) if (folder / SAMPLES).exists() else {}
     except (OSError, ValueError) as error:
         raise UserError(f"No result can be read from {folder}: {str(error).rstrip('.')}.") from None
     described = {name: value for name, value in manifest.items() if name not in ("kind", "format", "warnings")}
     if manifest["format"] == 1:
         described, layers, units = _of_format_1(described, layers, units)
-    return Result(layers, units, described, manifest.get("warnings", []), quality, samples, twins)
+    warnings = manifest.get("warnings", [])
+    return Result(layers, units, described, warnings, quality, samples, twins, pictures, top)
 
 
 def _of_format_1(
@@ -225,6 +240,10 @@ def _of_format_1(
     released = Released(threshold)
     layers, units = (table.assign(estimator=released.name) for table in (layers, units))
     return {**manifest, "estimators": [describe_estimator(released)]}, layers, units
+
+
+def _parquet(path: Path) -> pd.DataFrame | None:
+    return pd.read_parquet(BytesIO(path.read_bytes())) if path.exists() else None
 
 
 def _table(path: Path) -> pd.DataFrame | None:

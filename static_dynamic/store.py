@@ -5,6 +5,7 @@
     store/00003.json           what was read of every video of the shard, or why it was skipped
     store/00003.parquet        video, style, order, replicate of every row, and what the output was worth if that was
                                judged; written last: its presence makes the shard count
+    store/pictures.parquet     what the model was shown of the first videos, small
 
 A shard holds a fixed run of videos, so its bytes depend neither on the order in which shards are made nor on by whom.
 Other files in the folder are left alone.
@@ -36,7 +37,10 @@ KEY = list(Variant._fields)
 NUMBER = "[0-9]" * 5
 KINDS = ("parquet", "json", "safetensors")
 """Files of a shard."""
-STUDY = Kind("study", "study.json", tuple(f"{NUMBER}.{kind}" for kind in KINDS), restarts=True, alone=True)
+PICTURES = "pictures.parquet"
+STUDY = Kind(
+    "study", "study.json", (*(f"{NUMBER}.{kind}" for kind in KINDS), PICTURES), restarts=True, alone=True
+)
 
 
 class Store:
@@ -216,3 +220,14 @@ class Store:
             if sizes:
                 return {name: sizes[name] for name in self.study.get("stages", sizes)}
         return {}
+
+    def keep_pictures(self, pictures: pd.DataFrame) -> None:
+        """Keep small pictures of what the model is shown; see :mod:`static_dynamic.report.strips`."""
+        write_bytes(self.folder / PICTURES, pictures.to_parquet(index=False))
+
+    def pictures(self) -> pd.DataFrame | None:
+        """Those that were kept; ``None`` if there are none, as in stores of earlier versions, or none can be read."""
+        try:
+            return pd.read_parquet(BytesIO((self.folder / PICTURES).read_bytes()))
+        except (OSError, ValueError, ArrowException):
+            return None

@@ -8,7 +8,7 @@ import torch
 from static_dynamic.media.clip import FlowRecipe, Frames, Recipe
 from static_dynamic.media.inputs import Inputs
 from static_dynamic.media.pictures import PAPER, labelled_row
-from static_dynamic.variants import PreparedVideo, Variant
+from static_dynamic.variants import PreparedVideo
 
 SHOWN = 8
 """Frames of a row, at most."""
@@ -29,19 +29,14 @@ def draw_variants(prepared: PreparedVideo, recipe: Recipe | FlowRecipe) -> Frame
             f"{variant.style}\n{variant.order}{' again' * bool(variant.replicate)}\n{what}", recipe.pixels(pictures)
         )
         for variant, inputs in prepared.variants()
-        for what, pictures in _pictures(inputs, recipe)
+        for what, pictures in pictures_of(inputs, recipe)
     ]
     width = max(row.shape[1] for row in rows)
     padded = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=PAPER[0]) for row in rows]
     return np.concatenate(padded)
 
 
-def _label(variant: Variant, what: str) -> str:
-    again = ", again" if variant.replicate else ""
-    return f"{variant.style}\n{variant.order}{again}\n{what}"
-
-
-def _pictures(inputs: Inputs, recipe: Recipe | FlowRecipe) -> Iterator[tuple[str, torch.Tensor]]:
+def pictures_of(inputs: Inputs, recipe: Recipe | FlowRecipe) -> Iterator[tuple[str, torch.Tensor]]:
     """What a row shows, and its pictures ``(n, 3, H, W)``."""
     if isinstance(recipe, FlowRecipe):
         size = inputs["Image"].shape[-2:]

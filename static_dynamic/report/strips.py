@@ -1,0 +1,85 @@
+"""What a model is shown, in small: a strip of frames for the variants of some videos, as a page can hold them."""
+
+from collections.abc import Iterable, Iterator
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from static_dynamic.media.clip import INTACT, FlowRecipe, Frames, Recipe
+from static_dynamic.report.variants import pictures_of
+from static_dynamic.variants import Cell, Conditions, PreparedVideo
+
+VIDEOS = 2
+"""Videos of which strips are made."""
+ROWS = 12
+"""Strips of a video, at most."""
+HEIGHT = 96
+"""Of a frame, pixels, at most."""
+QUALITY = 82
+COLUMNS = ["video", "style", "order", "replicate", "frames", "width", "height", "picture"]
+"""Of the table of strips: the key of a variant, frames of its strip, size of one, and the strip as JPEG."""
+
+
+class Strips:
+    """Makes strips of the first videos that pass by.
+
+    Args:
+        recipe: The model's.
+    """
+
+    def __init__(self, recipe: Recipe | FlowRecipe) -> None:
+        self.recipe = recipe
+        self._rows: list[dict[str, Any]] = []
+        self._videos = 0
+
+    def watch(self, videos: Iterable[PreparedVideo]) -> Iterator[PreparedVideo]:
+        """The same videos."""
+        for video in videos:
+            if self._videos < VIDEOS:
+                self._videos += 1
+                self._rows += strips_of(video, self.recipe)
+            yield video
+
+    @property
+    def table(self) -> pd.DataFrame:
+        """What was made, see `COLUMNS`."""
+        return pd.DataFrame(self._rows, columns=COLUMNS)
+
+
+def strips_of(prepared: PreparedVideo, recipe: Recipe | FlowRecipe) -> Iterator[dict[str, Any]]:
+    """Rows of the table for one video."""
+    for cell in telling(prepared.conditions):
+        shown = max((frames for _, frames in pictures_of(prepared.show(cell), recipe)), key=len)
+        frames = [_reduced(frame) for frame in recipe.pixels(shown)]
+        height, width, _ = frames[0].shape
+        size = {"frames": len(frames), "width": width, "height": height}
+        yield {"video": prepared.video.name, **cell._asdict(), **size, "picture": as_jpeg(np.concatenate(frames, 1))}
+
+
+def telling(conditions: Conditions) -> list[Cell]:
+    """The conditions that a page shows: the video as filmed in every order, a replicate, and every other style."""
+    cells = conditions.cells
+    style = conditions.filmed if conditions.filmed in conditions.shown()[0] else cells[0].style
+    filmed = [cell for cell in cells if cell.style == style and not cell.replicate]
+    again = [cell for cell in cells if cell.style == style and cell.order == INTACT and cell.replicate]
+    restyled = [cell for cell in cells if cell.style != style and cell.order == INTACT and not cell.replicate]
+    return [*filmed, *again[:1], *restyled][:ROWS]
+
+
+def as_jpeg(image: Frames) -> bytes:
+    """An image ``(H, W, 3)`` as a file."""
+    file = BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=QUALITY, optimize=True)
+    return file.getvalue()
+
+
+def _reduced(frame: Frames) -> Frames:
+    """A frame no higher than `HEIGHT`."""
+    height, width, _ = frame.shape
+    if height <= HEIGHT:
+        return frame
+    size = max(1, round(width * HEIGHT / height)), HEIGHT
+    return np.asarray(Image.fromarray(frame).resize(size, Image.Resampling.BOX))
