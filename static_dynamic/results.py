@@ -181,9 +181,8 @@ class Result:
         from static_dynamic.report.page import save_page
 
         means = None if self.quality is None else quality_means(self.quality)
-        return save_page(
-            self.parts, self.manifest, self.warnings, Path(path), means, self.pictures, self.top_clips
-        )
+        tables = {"quality": means, "pictures": self.pictures, "top_clips": self.top_clips}
+        return save_page(self.parts, self.manifest, self.warnings, Path(path), **tables)
 
     def __repr__(self) -> str:
         study = self.manifest.get("study", {})

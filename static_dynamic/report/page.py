@@ -1,24 +1,42 @@
 """The HTML page of a result: one file, no network, fit to be sent to a colleague."""
 
+import json
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from static_dynamic.common.files import write_text
+from static_dynamic.common.files import write_bytes
+from static_dynamic.report.answer import answer
+from static_dynamic.report.atlas import atlas, thresholds
+from static_dynamic.report.made import cost, made
 from static_dynamic.report.parts import Part
 from static_dynamic.report.sections import reading, section
+from static_dynamic.report.seen import OLD, counted, seen, takes_flow
 from static_dynamic.report.tables import time_seen
 from static_dynamic.sources.left_out import by_reason
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+Manifest = Mapping[str, Any]
 
 
 def save_page(
     parts: Sequence[Part],
-    manifest: Mapping[str, Any],
+    manifest: Manifest,
     warnings: Sequence[str],
     path: Path,
+    *,
     quality: pd.DataFrame | None = None,
+    pictures: pd.DataFrame | None = None,
+    top_clips: pd.DataFrame | None = None,
 ) -> Path:
     """Write the page.
 
@@ -26,25 +44,89 @@ def save_page(
         parts: What there is to show, the headline first.
         manifest: How it was made.
         warnings: What a reader must know.
-        path: The file.
+        path: The file; its folder names the run.
         quality: What the outputs were worth under every condition.
+        pictures: What the model was shown, see `static_dynamic.report.strips`.
+        top_clips: The clips to which units respond most.
 
     Raises:
         UserError: If the folder cannot be written.
     """
+    shown = [part for part in parts if not part.layer.empty]
+    sections = [section(part) for part in shown]
+    levels = {each["part"].name: each["thresholds"] for each in sections if each["thresholds"]}
+    records = manifest.get("videos", [])
+    content = {
+        "run": path.resolve().parent.name,
+        "model": str(manifest.get("study", {}).get("model") or "A model"),
+        "study": manifest.get("study", {}),
+        "manifest": manifest,
+        "warnings": warnings,
+        "answer": answer(shown),
+        "seen_in_all": counted(manifest, max((int(part.layer["videos"].max()) for part in shown), default=0)),
+        "time_seen": time_seen(manifest.get("seconds_seen")),
+        "sections": sections,
+        "reading": reading(shown, manifest),
+        "flow": takes_flow(manifest),
+        "samples": "sequences" if takes_flow(manifest) else "videos",
+        "seen": seen(pictures, manifest),
+        "not_seen": OLD,
+        "left_out": by_reason(manifest.get("left_out", [])),
+        "skipped": [record for record in records if record.get("problem")],
+        "quality": [] if quality is None else quality.round(3).to_dict("records"),
+        "cost": cost(manifest),
+        "made": made(manifest),
+        "data": embedded({"atlas": atlas(shown, top_clips), "thresholds": levels}),
+    }
+    return save_html("page.html", content, path)
+
+
+def save_html(template: str, content: Mapping[str, Any], path: Path) -> Path:
+    """Fill a template of this package, and write it.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    script = _part("script.js")
+    page = _environment().get_template(template).render(
+        content, style=_part("style.css"), script=script, policy=policy(script)
+    )
+    # A name that is not UTF-8 is shown with a mark in place of what cannot be.
+    write_bytes(path, page.encode(errors="replace"))
+    return path
+
+
+def policy(script: str) -> str:
+    """What a browser may do with the page: run this script alone, show pictures that it holds, and fetch nothing."""
+    digest = b64encode(sha256(script.encode()).digest()).decode()
+    return f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
+
+
+def embedded(data: object) -> "Markup":
+    """Plain data as JSON that nothing in it can end: it stands in a ``script`` element, which runs nothing.
+
+    Example:
+        >>> print(embedded({"name": "</script><b>"}))
+        {"name":"\\u003c/script\\u003e\\u003cb\\u003e"}
+    """
+    from markupsafe import Markup
+
+    text = json.dumps(data, separators=(",", ":"), allow_nan=False)
+    for letter in "<>&":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
+
+
+@cache
+def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader
 
     loader = PackageLoader("static_dynamic.report")
-    environment = Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
-    page = environment.get_template("page.html").render(
-        study=manifest.get("study", {}),
-        manifest=manifest,
-        warnings=warnings,
-        time_seen=time_seen(manifest.get("seconds_seen")),
-        sections=[section(part) for part in parts],
-        reading=reading(parts, manifest),
-        left_out=by_reason(manifest.get("left_out", [])),
-        quality=[] if quality is None else quality.round(3).to_dict("records"),
-    )
-    write_text(path, page)
-    return path
+    return Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True)
+
+
+def _part(name: str) -> "Markup":
+    """A file of this package that is no template."""
+    from markupsafe import Markup
+
+    return Markup(files("static_dynamic.report").joinpath("templates", name).read_text(encoding="utf-8"))

@@ -6,8 +6,9 @@ from typing import Any
 import pandas as pd
 
 from static_dynamic.report.parts import SAME, Part, beside_untrained
-from static_dynamic.report.pictures import plot_part
-from static_dynamic.report.plots import UNITS, plot_units, svg
+from static_dynamic.report.atlas import thresholds
+from static_dynamic.report.plots import colours_of
+from static_dynamic.report.profile import axis_of, profile
 from static_dynamic.report.tables import number, with_interval
 
 Row = dict[str, Any]
@@ -16,16 +17,24 @@ Row = dict[str, Any]
 def section(part: Part) -> dict[str, Any]:
     """What the page shows of an estimator."""
     classes = part.classes
-    named = part.described["classes"]
+    axis = axis_of(part.numbers[part.numbers["factor"].isin(part.drawn)], part.described["scale"])
+    marks = profile(part.numbers, part.drawn, axis)
+    stages = part.numbers.groupby("stage", sort=False)
     return {
         "part": part,
-        "picture": svg(plot_part(part)),
-        "rows": [_stage(part, str(stage), rows) for stage, rows in part.numbers.groupby("stage", sort=False)],
+        "axis": axis.marks,
+        "colours": colours_of(part.drawn),
+        "hollow": bool(part.numbers["inside"].any()),
+        "rows": [
+            {**_stage(part, str(stage), rows), "marks": drawn}
+            for (stage, rows), drawn in zip(stages, marks, strict=True)
+        ],
         "auxiliary": [factor for factor in part.factors if factor not in part.drawn],
         "scores": _scores(part),
         "chance": _chance(part),
-        "classes": classes.round(1).reset_index().to_dict("records"),
-        "units_picture": "" if classes.empty else svg(plot_units(part.units, UNITS, named)),
+        "class_colours": colours_of(classes.columns),
+        "classes": [_classes(str(stage), shares) for stage, shares in classes.iterrows()],
+        "thresholds": thresholds(part),
     }
 
 
@@ -44,6 +53,13 @@ def _stage(part: Part, stage: str, numbers: pd.DataFrame) -> Row:
         "pairs": layer["pairs"].sum(),
         "videos": layer["videos"].iloc[0],
     }
+
+
+def _classes(stage: str, shares: pd.Series) -> Row:
+    """The share of every class in a stage, with the place of its bar."""
+    starts = shares.cumsum().shift(fill_value=0)
+    bars = [{"name": name, "x": round(starts[name], 2), "width": round(share, 2)} for name, share in shares.items()]
+    return {"stage": stage, "bars": bars, "shares": [number(share) for share in shares]}
 
 
 def _cell(row: Mapping[str, Any], digits: int) -> Row:

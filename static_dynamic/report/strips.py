@@ -72,7 +72,7 @@ def telling(conditions: Conditions) -> list[Cell]:
 def as_jpeg(image: Frames) -> bytes:
     """An image ``(H, W, 3)`` as a file."""
     file = BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=QUALITY, optimize=True)
+    Image.fromarray(image).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
     return file.getvalue()
 
 

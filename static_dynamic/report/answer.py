@@ -1,0 +1,84 @@
+"""The answer of a result in one sentence: its number at the last stage, the interval, and how far untrained networks are."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from static_dynamic.report.parts import Part
+from static_dynamic.report.tables import UNDEFINED, number, with_interval
+
+WORDS = {
+    "needs_motion": "of what units tell about the clip needs motion",
+    "needs_order": "of what units tell about the clip needs the order of frames",
+}
+"""What is said of estimators that we know; others are called by what stands beside their axis."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A sentence in three pieces.
+
+    Attributes:
+        where: The stage.
+        what: Its number, or numbers, with intervals.
+        beside: How far untrained networks are.
+    """
+
+    where: str
+    what: str
+    beside: str
+
+    def __str__(self) -> str:
+        return f"At the last stage, {self.where}, {self.what}; {self.beside}."
+
+
+def answer(parts: Sequence[Part]) -> Answer | None:
+    """What the headline says of the last stage; ``None`` where there is nothing to say."""
+    if not parts or parts[0].numbers.empty:
+        return None
+    part = parts[0]
+    rows = part.numbers[part.numbers["factor"].isin(part.drawn) & (part.numbers["stage"] == part.stages[-1])]
+    records = rows.to_dict("records")
+    if part.single:
+        row = records[0]
+        value = _with_unit(part, row["mean"], row["low"], row["high"])
+        what = f"{value} {WORDS[part.name]}" if part.name in WORDS else f"{' '.join(part.label.split())}: {value}"
+        return Answer(part.stages[-1], what, _beside(part, row))
+    shown = [f"{row['factor']} {_with_unit(part, row['mean'], row['low'], row['high'])}" for row in records]
+    return Answer(part.stages[-1], f"{part.title.lower()}: {', '.join(shown)}", _all_beside(part, records))
+
+
+def _with_unit(part: Part, value: float, low: float, high: float) -> str:
+    """A number with its unit and interval: ``42.0 % [30.1, 55.0]``."""
+    if value != value:
+        return "undefined"
+    shown = with_interval(value, low, high, part.digits)
+    first, _, interval = shown.partition(" ")
+    unit = f" {part.unit_of_measurement}" if part.percent else ""
+    return f"{first}{unit}" + ("" if interval == f"[{UNDEFINED}]" else f" {interval}")
+
+
+def _beside(part: Part, row: Mapping[str, Any]) -> str:
+    """How far one number is from those of untrained networks."""
+    if row["twin"] != row["twin"]:
+        return "no untrained networks stand beside it, so it does not say what was learned"
+    untrained = _with_unit(part, row["twin"], row["twin_low"], row["twin_high"])
+    if row["mean"] != row["mean"]:
+        return f"untrained networks of the same architecture give {untrained}"
+    points = " points" if part.percent else ""
+    distance = row["mean"] - row["twin"]
+    side = "above" if distance >= 0 else "below"
+    told = f"{number(abs(distance), part.digits)}{points} {side} untrained networks of the same architecture ({untrained})"
+    if row["inside"]:
+        return f"that is {told}, and not distinguishable from them"
+    return f"that is {told}"
+
+
+def _all_beside(part: Part, rows: Sequence[Mapping[str, Any]]) -> str:
+    """The same of several numbers."""
+    if not part.has_twins:
+        return "no untrained networks stand beside these, so they do not say what was learned"
+    twins = " / ".join(number(row["twin"], part.digits) for row in rows)
+    same = [str(row["factor"]) for row in rows if row["inside"]]
+    told = f"untrained networks of the same architecture give {twins}"
+    return told if not same else f"{told}, and {', '.join(same)} cannot be told from theirs"
