@@ -21,7 +21,7 @@ def parser() -> Parser:
     add("runs", metavar="RUN", type=Path, nargs="+", help="folders of runs; the first is what others are compared with")
     add("--stages", help="stages that belong together, e.g. stage5=block11 (default: those of one name)")
     add("--other_clips", nargs="?", const="True", default="False", help="compare runs that saw other clips, too")
-    add("--out", type=Path, help="folder for layers.csv and units.csv")
+    add("--out", type=Path, help="folder for layers.csv, units.csv and the page report.html")
     return parser
 
 
@@ -34,13 +34,13 @@ def show(arguments: Sequence[str]) -> None:
     import pandas as pd
 
     from static_dynamic.common.files import write_text
-    from static_dynamic.comparison import compare
+    from static_dynamic.comparison import compare, save_comparisons
 
     options = parser().parse_args(list(arguments))
     first, *others = options.runs
     if not others:
         raise UserError(f"Two runs or more are needed for a comparison. Got {first}.")
-    layers, units = [], []
+    layers, units, comparisons = [], [], []
     for other in others:
         found = compare(first, other, stages=_stages(options.stages), other_clips=options.other_clips != "False")
         title = f"{found.names[1]} less {found.names[0]}"
@@ -48,12 +48,14 @@ def show(arguments: Sequence[str]) -> None:
         print(found.layers.round(2).to_string(index=False))
         for note in found.notes:
             print(f"Note: {note}")
+        comparisons.append(found)
         layers.append(found.layers.assign(comparison=title))
         units.append(found.units.assign(comparison=title))
     if options.out:
         for name, tables in (("layers", layers), ("units", units)):
             write_text(options.out / f"{name}.csv", pd.concat(tables).to_csv(index=False))
-        print(f"Differences of layers and units: {options.out}/")
+        save_comparisons(comparisons, options.out / "report.html")
+        print(f"Differences of layers and units, and report.html: {options.out}/")
 
 
 def _stages(text: str | None) -> dict[str, str] | None:

@@ -1,8 +1,10 @@
 """Two measurements side by side: what one network needs more than another, over the same videos."""
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,6 +13,7 @@ from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.estimators.numbers import Sample
 from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.resampling import FEWEST_VIDEOS, jackknife_interval
+from static_dynamic.report.differences import Difference, save_differences
 from static_dynamic.results import Result, load
 from static_dynamic.studies import study_differences
 
@@ -37,6 +40,7 @@ class Comparison:
         units: The same per unit, where both stages have as many.
         paired: Whether the two saw the same videos, so that what varies over videos cancels.
         notes: What a reader must know.
+        described: Estimator → what it says of itself, see `static_dynamic.results.Result.described`.
     """
 
     names: tuple[str, str]
@@ -44,11 +48,20 @@ class Comparison:
     units: pd.DataFrame
     paired: bool
     notes: list[str]
+    described: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def report(self, path: str | Path) -> Path:
+        """Write one HTML page that shows the differences; it needs no network and no other file.
+
+        Raises:
+            UserError: If the folder cannot be written.
+        """
+        return save_comparisons([self], Path(path))
 
     def _repr_html_(self) -> str:
         """Shown by notebooks."""
-        notes = "".join(f"<li>{note}</li>" for note in self.notes)
-        title = f"<p><b>{self.names[1]} less {self.names[0]}</b></p>"
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        title = f"<p><b>{escape(f'{self.names[1]} less {self.names[0]}')}</b></p>"
         return f"{title}{self.layers.round(2).to_html(index=False)}<ul>{notes}</ul>"
 
 
@@ -100,7 +113,19 @@ def compare(
     layers = _with_grain(_with_factors(layers, one), results)
     if (small := layers["differs"] & (layers["difference"].abs() < layers["grain"])).any():
         notes.append(f"{int(small.sum())} differences leave out 0, and are smaller than the spread of random twins.")
-    return Comparison((names[0], names[1]), layers, _with_factors(units, one), paired, notes)
+    described = {name: one.described(name) for name in one.estimators}
+    return Comparison((names[0], names[1]), layers, _with_factors(units, one), paired, notes, described)
+
+
+def save_comparisons(comparisons: Sequence[Comparison], path: Path) -> Path:
+    """Write one page of comparisons whose first run is the same.
+
+    Raises:
+        UserError: If the folder cannot be written.
+    """
+    return save_differences(
+        [Difference(each.names, each.layers, each.units, each.notes, each.described) for each in comparisons], path
+    )
 
 
 def _other_clips(one: Result, other: Result, allowed: bool) -> list[str]:

@@ -73,7 +73,7 @@ def cost(manifest: Manifest) -> list[tuple[str, str]]:
     if read and conditions:
         forwards = len(read) * len(conditions) * networks
         told = f"{len(read)} × {len(conditions)} conditions × {networks} networks = {forwards:,}"
-        rows.append(("clips shown", told))
+        rows.append(("clips shown" if "flows" not in _mapping(study.get("recipe")) else "frames shown", told))
     if seconds := manifest.get("seconds"):
         rows.append(("time of the run", f"{seconds:,.0f} s" if seconds >= 10 else f"{seconds:.1f} s"))
     return rows

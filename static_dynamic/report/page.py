@@ -66,6 +66,7 @@ def save_page(
         "seen_in_all": counted(manifest, max((int(part.layer["videos"].max()) for part in shown), default=0)),
         "time_seen": time_seen(manifest.get("seconds_seen")),
         "sections": sections,
+        "titles": {part.name: part.title for part in shown},
         "reading": reading(shown, manifest),
         "flow": takes_flow(manifest),
         "samples": "sequences" if takes_flow(manifest) else "videos",
@@ -78,28 +79,30 @@ def save_page(
         "made": made(manifest),
         "data": embedded({"atlas": atlas(shown, top_clips), "thresholds": levels}),
     }
-    return save_html("page.html", content, path)
+    return save_html("page.html", content, path, ["script.js", "atlas.js"])
 
 
-def save_html(template: str, content: Mapping[str, Any], path: Path) -> Path:
+def save_html(template: str, content: Mapping[str, Any], path: Path, scripts: Sequence[str]) -> Path:
     """Fill a template of this package, and write it.
 
     Raises:
         UserError: If the folder cannot be written.
     """
-    script = _part("script.js")
-    page = _environment().get_template(template).render(
-        content, style=_part("style.css"), script=script, policy=policy(script)
+    texts = [_part(name) for name in scripts]
+    page = (
+        _environment()
+        .get_template(template)
+        .render(content, style=_part("style.css"), scripts=texts, policy=policy(texts))
     )
     # A name that is not UTF-8 is shown with a mark in place of what cannot be.
     write_bytes(path, page.encode(errors="replace"))
     return path
 
 
-def policy(script: str) -> str:
-    """What a browser may do with the page: run this script alone, show pictures that it holds, and fetch nothing."""
-    digest = b64encode(sha256(script.encode()).digest()).decode()
-    return f"default-src 'none'; script-src 'sha256-{digest}'; style-src 'unsafe-inline'; img-src data:"
+def policy(scripts: Sequence[str]) -> str:
+    """What a browser may do with the page: run these scripts alone, show pictures that it holds, and fetch nothing."""
+    digests = " ".join(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in scripts)
+    return f"default-src 'none'; script-src {digests}; style-src 'unsafe-inline'; img-src data:"
 
 
 def embedded(data: object) -> "Markup":

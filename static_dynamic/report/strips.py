@@ -60,13 +60,17 @@ def strips_of(prepared: PreparedVideo, recipe: Recipe | FlowRecipe) -> Iterator[
 
 
 def telling(conditions: Conditions) -> list[Cell]:
-    """The conditions that a page shows: the video as filmed in every order, a replicate, and every other style."""
+    """The conditions that a page shows: the video as filmed in every order, a replicate, every other style, and what
+    is done to the order of restyled clips alone.
+    """
     cells = conditions.cells
     style = conditions.filmed if conditions.filmed in conditions.shown()[0] else cells[0].style
     filmed = [cell for cell in cells if cell.style == style and not cell.replicate]
     again = [cell for cell in cells if cell.style == style and cell.order == INTACT and cell.replicate]
     restyled = [cell for cell in cells if cell.style != style and cell.order == INTACT and not cell.replicate]
-    return [*filmed, *again[:1], *restyled][:ROWS]
+    there = {cell.order for cell in filmed}
+    others = {cell.order: cell for cell in reversed(cells) if cell.order not in there and not cell.replicate}
+    return [*filmed, *reversed(others.values()), *again[:1], *restyled][:ROWS]
 
 
 def as_jpeg(image: Frames) -> bytes:
