@@ -215,12 +215,13 @@ def collect(study: Study, store: Store, on_video: OnDone = untold, twins: Sequen
             records: list[Record] = []
             readable = _readable(islice(upcoming, len(shards[number])), records, problems, study, tell)
             strips = Strips(study.recipe)
-            prepared = readable if number else strips.watch(readable)
+            pictured = number == 0 and any(subject.store is store for subject in lacking[number])
+            prepared = strips.watch(readable) if pictured else readable
             keys, activations, judgements = _forward(study, lacking[number], prepared, device)
             _check_widths(store, lacking[number], activations)
             for record in records:
                 record.update(judgements.problems.get(record["video"], {}))
-            if number == 0:
+            if pictured:
                 store.keep_pictures(strips.table)
             # The model's own shard comes last: where it is there, those of its twins are.
             for subject, found in reversed(list(zip(lacking[number], activations, strict=True))):

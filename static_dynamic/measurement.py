@@ -176,9 +176,7 @@ def measure(
         "notes": notes,
     }
     warnings = [*notes, *scores.warnings]
-    return Result(
-        scores.layers, scores.units, manifest, warnings, quality, scores.samples, compared, pictures, top
-    )
+    return Result(scores.layers, scores.units, manifest, warnings, quality, scores.samples, compared, pictures, top)
 
 
 def _check_clips(folder: Path, described: Mapping[str, Any]) -> None:

@@ -38,9 +38,7 @@ NUMBER = "[0-9]" * 5
 KINDS = ("parquet", "json", "safetensors")
 """Files of a shard."""
 PICTURES = "pictures.parquet"
-STUDY = Kind(
-    "study", "study.json", (*(f"{NUMBER}.{kind}" for kind in KINDS), PICTURES), restarts=True, alone=True
-)
+STUDY = Kind("study", "study.json", (*(f"{NUMBER}.{kind}" for kind in KINDS), PICTURES), restarts=True, alone=True)
 
 
 class Store:

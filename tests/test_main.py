@@ -73,6 +73,7 @@ def test_a_run_on_video_files_writes_everything(videos, capsys):
     written = {path.name for path in folder.iterdir()}
     assert written == {
         "layers.parquet", "layers.csv", "units.parquet", "samples.safetensors", "twins.csv", "run.json", "report.html",
+        "pictures.parquet", "top_clips.parquet",
         "i3d_dim_est.csv", "store",
         *(f"{name}{of}.{kind}" for name in ("layers", "units") for of in ("", "-released") for kind in ("svg", "png")),
     }  # fmt: skip

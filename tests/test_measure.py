@@ -40,7 +40,7 @@ def test_tables_equal_a_slow_derivation_from_the_store(tmp_path):
     result = measure(store=tmp_path, scrambles=("shuffle", "reverse"))
     from safetensors.numpy import load_file
 
-    shards = sorted(tmp_path.glob("*.parquet"))
+    shards = sorted(tmp_path.glob("[0-9]*.parquet"))
     keys = [tuple(row) for shard in shards for row in pd.read_parquet(shard)[["video", "style", "order"]].to_numpy()]
     for stage in STAGES:
         x = np.concatenate([load_file(shard.with_suffix(".safetensors"))[stage] for shard in shards])
@@ -160,7 +160,7 @@ def test_too_many_bad_videos_end_the_run_and_keep_what_is_done(tmp_path):
         sd.UserError, match=r"3 of 40 videos cannot be read, more than `max_bad=0.05` allows. The last: v022"
     ):
         measure(PlantedVideos(40, bad=(20, 21, 22)), store=tmp_path)
-    assert len(list(tmp_path.glob("*.parquet"))) == 2
+    assert len(list(tmp_path.glob("[0-9]*.parquet"))) == 2
 
 
 def test_no_readable_video_at_all_says_so():
@@ -259,6 +259,8 @@ def test_saved_results_load_equal(tmp_path):
         "layers.csv",
         "units.parquet",
         "samples.safetensors",
+        "pictures.parquet",
+        "top_clips.parquet",
         "run.json",
     }
     manifest = json.loads((tmp_path / "deep" / "run" / "run.json").read_text())

@@ -1,13 +1,11 @@
 """Several estimators beside untrained networks, in pictures and on the page: every number is where it belongs."""
 
-import re
-from html import unescape
-
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.collections import FillBetweenPolyCollection
 from matplotlib.colors import to_hex
+from pages import read_page
 
 import static_dynamic as sd
 from static_dynamic.report.parts import beside_untrained
@@ -189,38 +187,32 @@ def test_what_untrained_networks_make_of_a_number(numbers, words):
 
 
 def page(result, tmp_path):
-    return result.report(tmp_path / "report.html").read_text()
-
-
-def words(text):
-    """The text of a part of a page, without its pictures."""
-    text = re.sub(r"<svg.*?</svg>|<style>.*?</style>", " ", text, flags=re.DOTALL)
-    return " ".join(unescape(re.sub(r"<[^>]+>", " ", text)).split())
+    return read_page(result.report(tmp_path / "report.html"))
 
 
 def test_the_headline_comes_first_and_every_estimator_has_a_section(result, tmp_path):
-    text = page(result, tmp_path)
-    heads = re.findall(r'<h2 id="(\w+)">([^<]+)</h2>', text)
+    found = page(result, tmp_path)
+    heads = [(name, text) for kind, name, text in found.headings if kind == "h3" and name]
     assert heads == [
         ("needs_motion", "Needs motion"), ("released", "Published score"), ("mine", "Mine"),
     ]  # fmt: skip
-    assert text.count("<svg") == 6
-    motion, released, mine = re.split(r"<h2 id=", text)[1:]
-    assert "the share that a still frame of the clip does not give" in words(motion)
-    assert "how little the response to a video changes" in words(released)
-    shown = words(motion)
+    panels = [one["data-estimator"] for name, one in found.elements if name == "section"]
+    assert panels == ["needs_motion", "released", "mine"]
+    shown, released, mine = (found.under(name) for name, _ in heads)
+    assert "the share that a still frame of the clip does not give" in shown
+    assert "how little the response to a video changes" in released
     assert "slow.a 4.0 [3.0, 6.0] 3.0 [2.0, 8.0] not distinguishable from an untrained network 91.0" in shown
     assert "slow.b 40.0 [39.0, 42.0] 5.0 [1.0, 9.0] above untrained" in shown
     assert "fast.c 1.0 [0.0, 3.0] 6.0 [4.0, 7.0] below untrained" in shown
     assert "slow.a reliability -2.5 –" in shown
-    assert "20.0 [19.0, 22.0] untrained 13.0 [11.0, 15.0]" in words(released)
-    assert "slow.a dynamic 16.0 –" in words(released)
-    assert "slow.a fur – 77.0" in words(mine)
-    assert "furry, % " in words(mine)
+    assert "20.0 [19.0, 22.0] untrained 13.0 [11.0, 15.0]" in released
+    assert "slow.a dynamic 16.0 –" in released
+    assert "slow.a fur – 77.0" in mine
+    assert "furry, % " in mine
 
 
 def test_how_to_read_it_is_told_with_the_numbers_of_the_result(result, tmp_path):
-    shown = words(page(result, tmp_path).split("How to read this")[1].split("How it was made")[0])
+    shown = page(result, tmp_path).under("reading")
     assert "They are 3 of the same architecture" in shown
     assert "At the last stage, fast.c, they give 6.0 [4.0, 7.0] %; over all stages 3.0 to 6.0." in shown
     assert "response to these 60 videos" in shown
@@ -233,7 +225,7 @@ def test_how_to_read_it_is_told_with_the_numbers_of_the_result(result, tmp_path)
 def test_without_untrained_networks_the_page_says_so_and_how_to_get_them(tmp_path):
     bare = made({key: value for key, value in MANIFEST.items() if key != "twins"})
     layers = bare.layers.drop(columns=["twin", "twin_low", "twin_high"])
-    shown = words(page(sd.Result(layers, bare.units, bare.manifest), tmp_path))
+    shown = page(sd.Result(layers, bare.units, bare.manifest), tmp_path).words
     assert "No untrained networks stand beside these numbers" in shown
     assert "twins=3" in shown
     assert "untrained, %" not in shown
@@ -242,10 +234,7 @@ def test_without_untrained_networks_the_page_says_so_and_how_to_get_them(tmp_pat
 
 
 def test_one_untrained_network_has_no_spread_and_the_page_says_so(tmp_path):
-    shown = words(
-        page(
-            made({**MANIFEST, "twins": [{"seed": 1, "weights": "reset"}]}, twin_low=np.nan, twin_high=np.nan), tmp_path
-        )
-    )
+    one = {**MANIFEST, "twins": [{"seed": 1, "weights": "reset"}]}
+    shown = page(made(one, twin_low=np.nan, twin_high=np.nan), tmp_path).words
     assert "One untrained network has no spread" in shown
     assert "4.0 [3.0, 6.0] 3.0 [–]" in shown

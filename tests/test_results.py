@@ -210,7 +210,7 @@ def test_a_result_of_format_1_is_drawn_shown_and_saved_anew(old):
     result = load(old)
     assert {path.name for path in result.plot(old)} == {"layers.svg", "layers.png", "units.svg", "units.png"}
     page = result.report(old / "report.html").read_text()
-    assert "<td>20.0 [19.0, 21.0]</td>" in page
+    assert ">20.0 [19.0, 21.0]</td>" in page
     assert "No untrained networks stand beside these numbers" in page
     again = load(result.save(old / "new"))
     assert json.loads((old / "new" / "run.json").read_text())["format"] == 2

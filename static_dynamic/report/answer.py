@@ -1,4 +1,4 @@
-"""The answer of a result in one sentence: its number at the last stage, the interval, and how far untrained networks are."""
+"""The answer of a result in one sentence: its number at the last stage, and how far untrained networks are."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -68,7 +68,9 @@ def _beside(part: Part, row: Mapping[str, Any]) -> str:
     points = " points" if part.percent else ""
     distance = row["mean"] - row["twin"]
     side = "above" if distance >= 0 else "below"
-    told = f"{number(abs(distance), part.digits)}{points} {side} untrained networks of the same architecture ({untrained})"
+    told = (
+        f"{number(abs(distance), part.digits)}{points} {side} untrained networks of the same architecture ({untrained})"
+    )
     if row["inside"]:
         return f"that is {told}, and not distinguishable from them"
     return f"that is {told}"

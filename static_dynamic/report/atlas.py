@@ -1,4 +1,4 @@
-"""What the script of a page draws: the units of every stage, and the classes of the published score at any threshold."""
+"""What the script of a page draws: units of every stage, and classes of the published score at any threshold."""
 
 from collections.abc import Sequence
 from typing import Any

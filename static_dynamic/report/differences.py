@@ -58,18 +58,19 @@ def save_differences(differences: Sequence[Difference], path: Path) -> Path:
     """
     first = differences[0]
     estimators = list(dict.fromkeys(name for each in differences for name in in_order(each.layers, "estimator")))
+    parts = [first.part(name) for name in estimators]
     panels = [
         {
             "part": part,
             "runs": runs(differences, part),
             "differences": [section(each, part) for each in differences if part.name in {*each.layers["estimator"]}],
         }
-        for part in map(first.part, estimators)
+        for part in parts
     ]
     content = {
         "first": first.names[0],
         "others": [each.names[1] for each in differences],
-        "titles": {panel["part"].name: panel["part"].title for panel in panels},
+        "titles": {part.name: part.title for part in parts},
         "answers": [said for each in differences if (said := sentence(each))],
         "notes": list(dict.fromkeys(f"{each.title}: {note}" for each in differences for note in each.notes)),
         "panels": panels,

@@ -13,7 +13,7 @@ import pandas as pd
 
 from static_dynamic.common.files import write_bytes
 from static_dynamic.report.answer import answer
-from static_dynamic.report.atlas import atlas, thresholds
+from static_dynamic.report.atlas import atlas
 from static_dynamic.report.made import cost, made
 from static_dynamic.report.parts import Part
 from static_dynamic.report.sections import reading, section

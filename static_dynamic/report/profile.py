@@ -129,7 +129,11 @@ def profile(numbers: pd.DataFrame, factors: Sequence[str], axis: Axis) -> list[l
     series = []
     for place, factor in enumerate(factors):
         rows = numbers[numbers["factor"] == factor].set_index("stage").reindex(stages)
-        y = 50 + APART * (place - (len(factors) - 1) / 2) if len(factors) <= 4 else 100 * (place + 1) / (len(factors) + 1)
+        y = (
+            50 + APART * (place - (len(factors) - 1) / 2)
+            if len(factors) <= 4
+            else 100 * (place + 1) / (len(factors) + 1)
+        )
         series.append(list(_series(rows, colours[factor], y, axis, len(factors) == 1)))
     return [list(marks) for marks in zip(*series, strict=True)]
 

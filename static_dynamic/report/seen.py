@@ -56,7 +56,7 @@ def in_words(style: str, order: str, replicate: int, flow: bool = False) -> str:
 
 
 def seen(pictures: pd.DataFrame | None, manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Every video with its strips: ``words``, ``source`` (a data URL), ``frames``, and the size of one as it is shown."""
+    """Every video with its strips: ``words``, ``source`` (a data URL), ``frames``, and the size of a frame."""
     if pictures is None or pictures.empty:
         return []
     flow = takes_flow(manifest)
