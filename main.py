@@ -72,11 +72,12 @@ def run(config: Config) -> "Result":
     )
     styles = config.styles or source.styles or STRONG
     judged = judge_styles(config, source, recipe, styles)
+    stages = stage_names(list(spec.stages), config)
     with progress_bar("videos") as on_video:
         result = sd.measure(
             model,
             source,
-            stage_names(list(spec.stages), config),
+            stages,
             layout=config.layout,
             recipe=recipe,
             pool="avg" if config.gp == "fast" else config.gp,
@@ -108,6 +109,7 @@ def run(config: Config) -> "Result":
                 "summary": spec.summary,
                 "num_classes": spec.num_classes,
                 "checkpoint": spec.checkpoint and asdict(spec.checkpoint),
+                **cost_of(model, recipe, stages),
                 **({"audit": judged.table} if judged.table else {}),
             },
             on_video=on_video,
@@ -142,6 +144,16 @@ def open_model(config: Config) -> "Module":
             )
     except models.ModelError as error:
         raise UserError(str(error)) from None
+
+
+def cost_of(model: "Module", recipe: "Recipe | FlowRecipe", stages: list[str] | None) -> dict[str, dict[str, object]]:
+    """What the model costs per clip, under ``cost``; nothing where that cannot be said."""
+    from static_dynamic.network.cost import measure_cost
+
+    try:
+        return {"cost": asdict(measure_cost(model, recipe, stages, fvcore=False))}
+    except UserError:  # if it is the model's fault, the measurement says so
+        return {}
 
 
 def judge_styles(config: Config, source: "Source", recipe: "Recipe | FlowRecipe", styles: Sequence[str]) -> "Judged":

@@ -4,6 +4,7 @@ import json
 from html.parser import HTMLParser
 
 VOID = {"meta", "img", "br", "input", "link", "hr"}
+INLINE = {"a", "b", "code", "em", "small", "span", "strong"}
 UNSEEN = {"script", "style", "svg", "title", "noscript"}
 
 
@@ -21,7 +22,7 @@ class Page(HTMLParser):
     def __init__(self, text):
         super().__init__()
         self.elements, self.tables, self.headings, self.scripts = [], [], [], []
-        self._open, self._text = [], []
+        self._open, self._text, self._starts = [], [], []
         self.feed(text)
         self.close()
         assert not self._open, f"not closed: {self._open}"
@@ -38,9 +39,12 @@ class Page(HTMLParser):
             self.tables[-1][-1].append("")
         elif tag in ("h1", "h2", "h3", "h4"):
             self.headings.append([tag, attributes.get("id"), ""])
+            self._starts.append(len(self._text))
         elif tag == "script":
             self.scripts.append([attributes, ""])
-        if tag not in VOID:
+        if tag in VOID:
+            self.handle_data(" ")
+        else:
             self._open.append(tag)
 
     def handle_startendtag(self, tag, attributes):
@@ -49,7 +53,8 @@ class Page(HTMLParser):
     def handle_endtag(self, tag):
         assert self._open, f"{tag} was never opened"
         assert self._open.pop() == tag, f"{tag} ends within another"
-        self._text.append(" ")
+        if tag not in INLINE:
+            self._text.append(" ")
 
     def handle_data(self, data):
         if "script" in self._open:
@@ -69,12 +74,11 @@ class Page(HTMLParser):
         return json.loads(text)
 
     def under(self, heading):
-        """Words between a heading and the next one of its kind."""
-        kind, _, text = next(found for found in self.headings if found[1] == heading)
-        start = self.words.index(text.strip())
-        others = [other for name, _, other in self.headings if name == kind and other != text]
-        ends = [self.words.find(other.strip(), start + len(text)) for other in others]
-        return self.words[start : min((end for end in ends if end > 0), default=len(self.words))]
+        """Words between a heading, by its id, and the next one of its kind or above."""
+        place = [found[1] for found in self.headings].index(heading)
+        later = range(place + 1, len(self.headings))
+        end = next((self._starts[i] for i in later if self.headings[i][0] <= self.headings[place][0]), None)
+        return " ".join("".join(self._text[self._starts[place] : end]).split())
 
 
 def read_page(path):
