@@ -6,6 +6,7 @@ const map = document.getElementById("map");
 const [LARGEST, SMALLEST, AREA] = [20, 3, 420];
 let maps = [];
 let size = LARGEST;
+let drawn = 0; // the width for which the map was drawn
 let picked = null; // { stage, place }: where it lies among the sorted units
 
 const shown = () => estimators.find((one) => one.name === chosen()) || estimators[0];
@@ -57,6 +58,7 @@ function draw() {
   const estimator = shown();
   const colours = legend();
   const width = map.clientWidth;
+  drawn = width;
   const total = stages.reduce((sum, stage) => sum + stage.units.length, 0);
   size = Math.max(SMALLEST, Math.min(LARGEST, Math.floor(Math.sqrt((width * AREA) / total))));
   const columns = Math.max(1, Math.floor(width / size));
@@ -177,7 +179,7 @@ if (stages.length) {
   select.addEventListener("change", find);
   document.getElementById("unit-number").addEventListener("change", find);
   onSwitch.push(() => { layOut(); tell(picked); });
-  new ResizeObserver(() => { if (maps.length) draw(); }).observe(map);
+  new ResizeObserver(() => { if (maps.length && map.clientWidth !== drawn) draw(); }).observe(map);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 } else {
   document.getElementById("atlas").hidden = true;
