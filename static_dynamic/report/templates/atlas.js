@@ -49,7 +49,9 @@ function layOut() {
     canvas.addEventListener("pointerleave", () => tell(picked));
     canvas.addEventListener("click", (event) => point(i, event, true));
     map.append(made("h3", `${stage.name}, ${stage.units.length} units`), canvas);
-    return { canvas, order: sorted(estimator.stages[i]) };
+    const own = estimator.stages[i];
+    own.order = own.order || sorted(own); // sorted once
+    return { canvas, order: own.order };
   });
   draw();
 }
@@ -75,10 +77,12 @@ function draw() {
     pen.scale(sharp, sharp);
     const { class: classes, values } = estimator.stages[i];
     const gap = size > 4 ? 1 : 0.5;
+    const plain = getComputedStyle(map).color;
+    let filled = null; // units are sorted by class, and a colour takes longer to read than a square to fill
     order.forEach((unit, place) => {
-      const share = classes ? 1 : Math.min(1, Math.max(0.08, (values[0][0][unit] ?? 0) / 100));
-      pen.globalAlpha = share;
-      pen.fillStyle = (classes ? colours[classes[unit]] : null) || getComputedStyle(map).color;
+      const colour = (classes && colours[classes[unit]]) || plain;
+      if (colour !== filled) pen.fillStyle = filled = colour;
+      if (!classes) pen.globalAlpha = Math.min(1, Math.max(0.08, (values[0][0][unit] ?? 0) / 100));
       pen.fillRect((place % columns) * size, Math.floor(place / columns) * size, size - gap, size - gap);
     });
   });
