@@ -38,20 +38,22 @@ function legend() {
   return colours;
 }
 
+const canvases = stages.map((stage, i) => {
+  const canvas = made("canvas", "");
+  canvas.setAttribute("aria-hidden", "true");
+  canvas.addEventListener("pointermove", (event) => point(i, event, false));
+  canvas.addEventListener("pointerleave", () => tell(picked));
+  canvas.addEventListener("click", (event) => point(i, event, true));
+  map.append(made("section", "", made("h3", `${stage.name}, ${stage.units.length} units`), canvas));
+  return canvas;
+});
+
 function layOut() {
-  const estimator = shown();
-  map.replaceChildren();
-  maps = stages.map((stage, i) => {
-    if (!estimator.stages[i]) return null;
-    const canvas = made("canvas", "");
-    canvas.setAttribute("aria-hidden", "true");
-    canvas.addEventListener("pointermove", (event) => point(i, event, false));
-    canvas.addEventListener("pointerleave", () => tell(picked));
-    canvas.addEventListener("click", (event) => point(i, event, true));
-    map.append(made("h3", `${stage.name}, ${stage.units.length} units`), canvas);
-    const own = estimator.stages[i];
+  maps = shown().stages.map((own, i) => {
+    canvases[i].parentElement.hidden = !own;
+    if (!own) return null;
     own.order = own.order || sorted(own); // sorted once
-    return { canvas, order: own.order };
+    return { canvas: canvases[i], order: own.order };
   });
   draw();
 }
