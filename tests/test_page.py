@@ -247,7 +247,7 @@ def test_strips_show_the_first_videos_as_they_were_shown(measured):
     shown = [attributes["src"] for name, attributes in page.elements if name == "img"]
     assert shown == [f"data:image/jpeg;base64,{b64encode(picture).decode()}" for picture in pictures["picture"]]
     assert all(b64decode(source.partition(",")[2]) for source in shown)
-    for words in ("as filmed", "frozen: the middle frame throughout", "restyled: 2", "replicate: moved by a pixel"):
+    for words in ("original", "frozen: the middle frame throughout", "restyled: 2", "replicate: moved by a pixel"):
         assert words in page.under("seen")
 
 

@@ -15,7 +15,7 @@ OLD = (
 LARGE = 96
 """Pixels to which smaller frames are enlarged."""
 WHAT = {
-    INTACT: "as filmed",
+    INTACT: "original",
     "freeze": "frozen: the middle frame throughout",
     "shuffle": "shuffled: all frames in random order",
     "reverse": "backwards",

@@ -60,7 +60,7 @@ def strips_of(prepared: PreparedVideo, recipe: Recipe | FlowRecipe) -> Iterator[
 
 
 def telling(conditions: Conditions) -> list[Cell]:
-    """The conditions that a page shows: as filmed, every order, a replicate, every style."""
+    """The conditions that a page shows: original, every order, a replicate, every style."""
     cells = conditions.cells
     style = conditions.filmed if conditions.filmed in conditions.shown()[0] else cells[0].style
     filmed = [cell for cell in cells if cell.style == style and not cell.replicate]
