@@ -303,7 +303,10 @@ def test_what_is_missing_is_one_clear_line(tmp_path):
         store = make_store(tmp_path / str(number), variants, x, records={"a": given})
         with pytest.raises(UserError) as error:
             Factorial().plan(design_of(store))
-        assert str(error.value) == f"{needed}{missing}. Give a list of videos with these columns, see docs/data.md."
+        assert (
+            str(error.value)
+            == f"{needed}{missing}. Give crossed clips, 'factorial:200x2x2x2', or a list of videos with these columns, see docs/data.md."
+        )
     crossed_once, _, _ = crossed(tmp_path, shape=(3, 2, 2, 1), shuffled=False)
     with pytest.raises(
         UserError, match=r"Block 'b0' has 2 x 2 x 1 \(appearances x motions x draws of the rarest cell\)"

@@ -366,7 +366,7 @@ SLIPS = {
     "no annotations": (["--stylized_data_dir", "styled", "--dataset", "ssv2"], "something-something"),
     "missing checkpoint": (["--videos", "factorial", "--checkpoint", "no.pyth"], "no.pyth"),
     "a checkpoint that is text": (["--videos", "factorial", "--checkpoint", "text.pyth"], "text.pyth"),
-    "factorial how many": (["--videos", "factorial:many"], "whole number"),
+    "factorial how many": (["--videos", "factorial:many"], "a number, as 24.*'many'"),
     "an audit of one kind": (["--videos", "factorial", "--audit", "weight"], "--audit does not fit.*'weigh'.*'weight'"),
     "nothing to audit": (["--videos", "factorial", "--styles", "original", "--audit", "warn"], "nothing to audit"),
     "no class for pairs": (["--videos", "frames", "--m_same", "False"], "need the class of every video"),
