@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from quick import quick
 
 import models
-from models.dyreg.graph import DynamicGraph, Options, ResidualGraph
+from models.dyreg.graph import RELEASED, DynamicGraph, Options, ResidualGraph
 from models.dyreg.regions import masks, windows
 from models.dyreg.tsm import CONSTANTS, PLACES, UNUSED, DyRegTSM
 from static_dynamic.network.recorder import Recorder
@@ -110,7 +111,8 @@ def shared(name):
 
 def module_of(config):
     params = config["params_full"]
-    options = Options(
+    options = replace(
+        RELEASED,
         anchors=params["init_regions"],
         generator=params["offset_generator"],
         offset_dim=params["offset_lstm_dim"],
@@ -239,10 +241,47 @@ def test_older_names():
 # ---------------------------------------------------------------- at initialisation
 
 
-def test_a_new_module_is_the_identity():
+def test_a_new_module_of_scale_0_is_the_identity():
     x = torch.randn(2, 3, 8, 9, 10)
-    for options in (Options(), Options(regions="semantic", cell="lstm")):
-        assert torch.equal(ResidualGraph(DynamicGraph(8, (7, 7), options=options))(x), x)
+    for options in (RELEASED, Options(), Options(regions="semantic", cell="lstm")):
+        assert torch.equal(ResidualGraph(DynamicGraph(8, (7, 7), options=options), scale=0)(x), x)
+
+
+def test_what_a_new_module_adds_has_the_size_that_it_is_given():
+    x = torch.randn(2, 3, 8, 9, 10)
+    module = ResidualGraph(DynamicGraph(8, (7, 7)), scale=0.2)
+    graph = module.dynamic_graph(x)
+    change = module(x) - x
+    normal = (graph - graph.mean((2, 3, 4), keepdim=True)) / (
+        graph.var((2, 3, 4), keepdim=True, correction=0) + 1e-5
+    ).sqrt()
+    torch.testing.assert_close(change, 0.2 * normal, rtol=1e-3, atol=1e-5)
+
+
+def test_the_released_networks_keep_the_published_start():
+    with torch.device("meta"):
+        spec = models.describe("tsm_dyreg_l3_8f").build(5)
+    graph = spec.base_model.get_submodule("layer3.4.conv2.1")
+    assert graph.dynamic_graph.options == RELEASED
+    assert (RELEASED.combine, RELEASED.send_layers, RELEASED.update_layers, RELEASED.steps) == ("sum", 1, 0, 3)
+    torch.manual_seed(0)
+    released = ResidualGraph(DynamicGraph(8, (7, 7), options=RELEASED), scale=0)
+    assert not released.dynamic_graph.offset_alpha.any()
+    assert released.dynamic_graph.kernel_projection1.weight.abs().max() <= 1 / 7  # torch's own start
+
+
+def test_codes_of_new_windows_are_linear_in_their_centres():
+    """Whole cells, far from the border: there a window's mean position is its centre."""
+    torch.manual_seed(0)
+    graph, half = DynamicGraph(16, (9, 9)), torch.tensor([2.0, 2.0])
+    centres = [(3, 3), (5, 3), (3, 4), (5, 4)]
+    here, down, right, both = (
+        graph._location(windows(torch.tensor(c) * 1.0, half, (9, 9)).kernels[None, None, None])[0, 0, 0]
+        for c in centres
+    )
+    torch.testing.assert_close(both - here, (down - here) + (right - here), rtol=0, atol=1e-5)
+    assert (down - here).norm() > 0.5
+    assert (right - here).norm() > 0.25
 
 
 def test_a_new_network_is_tsm():
@@ -256,7 +295,7 @@ def test_a_new_network_is_tsm():
 
 @pytest.mark.parametrize(("side", "half"), [(28, 20 / 3), (14, 13 / 3), (7, 19 / 6)])
 def test_new_windows_lie_in_the_centre(side, half):
-    regions = DynamicGraph(4, (side, side)).locate(torch.randn(1, 2, 4, side, side))
+    regions = DynamicGraph(4, (side, side), options=RELEASED).locate(torch.randn(1, 2, 4, side, side))
     assert torch.equal(regions.centre, torch.full((1, 2, 9, 2), side / 2))
     torch.testing.assert_close(regions.half_size, torch.full((1, 2, 9, 2), half))
 
@@ -294,7 +333,7 @@ SIDES = st.integers(7, 24)
         regions=st.sampled_from(["dynamic", "fixed", "semantic"]),
         grid=st.tuples(st.integers(1, 4), st.integers(1, 4)),
         anchors=st.sampled_from(["center", "grid"]),
-        generator=st.sampled_from(["big", "small"]),
+        generator=st.sampled_from(["big", "small", "peaks"]),
         offset_dim=st.just(6),
         cell=st.sampled_from(["gru", "lstm"]),
     ),
@@ -320,16 +359,64 @@ def test_every_stride(size):
     assert fill(DynamicGraph(3, size, options=Options(offset_dim=2)))(torch.randn(1, 1, 3, *size)).isfinite().all()
 
 
+def test_static_regions_are_learned_and_the_same_everywhere():
+    graph = DynamicGraph(4, (8, 8), options=Options(regions="static", grid=(1, 2), anchors="grid"))
+    fixed = DynamicGraph(4, (8, 8), options=Options(regions="fixed", grid=(1, 2)))
+    x = torch.randn(2, 3, 4, 8, 8)
+    assert all(torch.equal(a, b) for a, b in zip(graph.locate(x), fixed.locate(x), strict=True))  # at the start
+    with torch.no_grad():
+        graph.offsets[1] = torch.tensor([0.0, math.log(2), 0.5, 0.0])
+    centre, half, _ = graph.locate(x)
+    assert (centre[0, 0] == centre).all()
+    assert (half[0, 0] == half).all()
+    torch.testing.assert_close(centre[0, 0], torch.tensor([[4.0, 2.0], [4 + 4 * math.tanh(0.5), 6.0]]))
+    torch.testing.assert_close(half[0, 0], torch.tensor([[6.0, 4.0], [6.0, 7.0]]))
+    graph(x).square().sum().backward()
+    assert graph.offsets.grad.abs().min() > 0
+
+
+def test_windows_at_peaks_follow_a_bright_spot():
+    """A spot that moves by some cells takes the window with it, in any frame of any clip."""
+    graph = DynamicGraph(4, (8, 8), options=Options(generator="peaks", grid=(1, 2)))
+    with torch.no_grad():
+        for parameter in graph.peaks.parameters():
+            parameter.zero_()
+        graph.peaks[0].weight[0, 2] = 1
+        graph.peaks[2].weight[1, 0] = 10  # node 1 looks at channel 2, node 0 at nothing
+        graph.sizes[1] = torch.tensor([0.0, math.log(2)])
+    x = torch.zeros(1, 2, 4, 8, 8)
+    x[0, 0, 2, 3, 6] = x[0, 1, 2, 5, 1] = 1
+    x[0, :, 1] = 5
+    centre, half, _ = graph.locate(x)
+    torch.testing.assert_close(centre[0, :, 1], torch.tensor([[3.0, 6.0], [5.0, 1.0]]), rtol=0, atol=1e-3)
+    torch.testing.assert_close(centre[0, :, 0], torch.full((2, 2), 3.5))
+    torch.testing.assert_close(half[0, 0], torch.tensor([[7 / 3, 7 / 3], [7 / 3, 11 / 3]]))
+
+
+def test_given_regions_take_the_place_of_its_own():
+    graph = ResidualGraph(fill(DynamicGraph(4, (8, 8))))
+    x = torch.randn(2, 3, 4, 8, 8)
+    with torch.no_grad():
+        out, own = graph(x, return_regions=True)
+        assert torch.equal(graph(x, regions=own), out)
+        other = windows(torch.full((2, 3, 5, 2), 2.0), torch.full((2, 3, 5, 2), 1.5), (8, 8))
+        moved, used = graph(x, return_regions=True, regions=other)
+    assert used is other
+    assert (moved - out).abs().max() > 0.01
+
+
 # ---------------------------------------------------------------- options
 
 
-BASE = Options(offset_dim=8, send_layers=1, update_layers=1)
+BASE = Options(offset_dim=8, combine="sum")
 CHANGES = [
+    {"regions": "static"},
     {"regions": "fixed"},
     {"regions": "semantic"},
     {"grid": (2, 4)},
-    {"anchors": "grid"},
+    {"anchors": "center"},
     {"generator": "small"},
+    {"generator": "peaks"},
     {"offset_dim": 9},
     {"cell": "lstm"},
     {"combine": "concat"},
@@ -338,7 +425,7 @@ CHANGES = [
     {"send_layers": 2},
     {"update_layers": 0},
     {"update_layers": 2},
-    {"steps": 1},
+    {"steps": 2},
 ]
 
 
@@ -362,10 +449,10 @@ def test_every_layer_learns():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"regions": "dyreg"}, r"Unknown 'regions' of a graph 'dyreg'.*Allowed: dynamic, fixed, semantic"),
+        ({"regions": "dyreg"}, r"Unknown 'regions' of a graph 'dyreg'.*Allowed: dynamic, static, fixed, semantic"),
         ({"generator": "bigger"}, r"Nearest: big\."),
-        ({"combine": "concat"}, r"With combine='concat', layers must be at least 1\. Got 1 and 0"),
-        ({"send_layers": -1}, "must be at least 0"),
+        ({"update_layers": 0}, r"With combine='concat', layers must be at least 1\. Got 1 and 0"),
+        ({"combine": "sum", "send_layers": -1}, "must be at least 0"),
         ({"grid": (0, 3)}, "must be positive"),
     ],
 )

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import ks_2samp, kstest
 from torch.utils.data import DataLoader
 from torchvision.datasets.mnist import MNIST
 
@@ -24,7 +25,9 @@ EQUAL = SyncMNIST(10_000, equal_pairs=True)
 LARGE = SyncMNIST(10_000, canvas=CANVASES[128], split="val")
 FEW = SyncMNIST(10_000, canvas=Canvas(80, 32, nearest=20, reach=30), frames=3, count=3, vocabulary=4)
 SHARP = SyncMNIST(10_000, canvas=Canvas(64, 64))  # no reduction: pixels are those of the pictures
-ANY = st.sampled_from([FIVE, EQUAL, LARGE, FEW, SHARP])
+ANEW = SyncMNIST(10_000, canvas=Canvas(80, 32), frames=6, count=3, vocabulary=3, paths="anew", none=False)
+WALKS = [FIVE, EQUAL, LARGE, FEW, SHARP]
+ANY = st.sampled_from([*WALKS, ANEW])
 INDEX = st.integers(0, 9_999)
 
 
@@ -84,7 +87,7 @@ def test_a_box_holds_a_picture_of_its_digit(index):
 
 
 @settings(deadline=None, max_examples=60)
-@given(ANY, INDEX)
+@given(st.sampled_from(WALKS), INDEX)
 def test_steps_are_small_and_the_two_are_as_far_apart_as_asked(data, index):
     clip = data[index]
     corners = clip.boxes[..., :2] * data.canvas.side / data.canvas.size
@@ -113,6 +116,28 @@ def test_neither_place_nor_cover_tells_which_digits_are_in_step():
     assert max(places.values()) < 1.3 * min(places.values())
 
 
+def test_places_drawn_anew_tell_nothing_in_one_frame():
+    """The distance of two digits is as often small for those in step as for others, and every place is as frequent."""
+    clips = [ANEW[index] for index in range(1500)]
+    corners = np.stack([clip.boxes[:, :, :2] for clip in clips]) * 80 / 32
+    pairs = np.stack([np.sort(clip.pair) for clip in clips])
+    step, other = [], []
+    for clip, (i, j) in zip(corners, pairs, strict=True):
+        k = 3 - i - j
+        step.append(np.abs(clip[:, i] - clip[:, j])[3])
+        other.append(np.abs(clip[:, i] - clip[:, k])[3])
+    for axis in range(2):
+        assert ks_2samp(np.array(step)[:, axis], np.array(other)[:, axis]).pvalue > 0.01
+    moving = np.stack([clip[3, pair[1]] for clip, pair in zip(corners, pairs, strict=True)])
+    assert all(kstest((places + 0.5) / 53, "uniform").pvalue > 0.01 for places in moving.T)
+
+
+def test_what_is_not_in_step_has_no_memory():
+    clips = [ANEW[index] for index in range(1500)]
+    odd = np.stack([clip.boxes[2:4, 3 - clip.pair.sum(), :2] for clip in clips])
+    assert all(abs(np.corrcoef(odd[:, 0, axis], odd[:, 1, axis])[0, 1]) < 0.1 for axis in range(2))
+
+
 # ---------------------------------------------------------------- classes
 
 
@@ -121,6 +146,13 @@ def test_classes_are_in_the_published_order():
     assert (len(FIVE.class_names), FIVE.class_names[45]) == (46, "none")
     assert EQUAL.class_names[:46] == FIVE.class_names
     assert EQUAL.class_names[46:] == [f"{digit} and {digit}" for digit in range(10)]
+
+
+def test_there_may_be_no_class_without_a_pair():
+    assert ANEW.class_names == ["1 and 0", "2 and 0", "2 and 1"]
+    assert ANEW.static_limit == 1 / 3
+    assert all((ANEW[index].pair >= 0).all() for index in range(30))
+    assert all(sorted(ANEW[run + place].label for place in range(3)) == [0, 1, 2] for run in range(0, 30, 3))
 
 
 @pytest.mark.parametrize("data", [FIVE, EQUAL, FEW])
@@ -221,6 +253,7 @@ def test_no_mnist_is_one_line(tmp_path, monkeypatch):
         (lambda: SyncMNIST(1, frames=1), "The 'frames'"),
         (lambda: SyncMNIST(1, count=5, vocabulary=4), "count <= vocabulary"),
         (lambda: SyncMNIST(1, vocabulary=11), "vocabulary <= 10"),
+        (lambda: SyncMNIST(1, paths="new"), "Unknown 'paths' of SyncMNIST 'new'.*Nearest: anew"),
         (lambda: Canvas(side=40), "side >= 28"),
         (lambda: Canvas(nearest=80), "nearest < reach"),
         (lambda: Canvas(nearest=30, reach=20), "nearest < reach"),

@@ -20,21 +20,28 @@ from torch import Tensor, nn
 from models.dyreg.regions import FISH, Fishnet, Glore, Norm, Regions, map_norm, masks, normalised, windows
 from models.errors import ModelError, unknown
 
+SHARPNESS = 5
+"""Of the heat whose mean place is a window's centre; at 1 all windows start in the middle, and nodes learn to leave it
+one after the other."""
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
 @dataclass(frozen=True)
 class Options:
-    """The choices of a module; those given here are of the released networks.
+    """The choices of a module; these are those of docs/training.md, where they learn; ``RELEASED`` those published.
 
     Attributes:
-        regions: Windows that are predicted (``dynamic``), the anchors on the grid as they are (``fixed``), or a soft
-            mask per node (``semantic``).
+        regions: Windows that are predicted (``dynamic``), learned but the same for all clips (``static``), the anchors
+            on the grid as they are (``fixed``), or a soft mask per node (``semantic``).
         grid: Rows and columns of nodes.
         anchors: Where predicted windows start: all in the ``center``, or on the ``grid``.
         generator: What predicts the windows: a small encoder and decoder, then for every node weights of its own for
-            all positions (``big``), or soft masks and positions (``small``).
+            all positions (``big``), soft masks and positions (``small``), or where a small network answers most to a
+            node (``peaks``; not published), which gives centres alone: sizes are learned, the same for all clips.
         offset_dim: Width of that prediction.
+        offset_scale: How far predicted windows are from their anchors at the start; at 0 they start there (published).
+        location_scale: How strongly a node's code of its window depends, at the start, on the window's centre, in whose
+            place it is linear; at 0 the code starts as any linear layer does (published).
         cell: The recurrent cell, of the windows and of the graph.
         combine: How two features meet, in messages and updates: by ``sum``, or side by side (``concat``).
         aggregation: Messages are averaged with attention (``dot``) or evenly (``mean``, published as "sum").
@@ -46,17 +53,19 @@ class Options:
         ModelError: If a choice is unknown or impossible.
     """
 
-    regions: Literal["dynamic", "fixed", "semantic"] = "dynamic"
+    regions: Literal["dynamic", "static", "fixed", "semantic"] = "dynamic"
     grid: tuple[int, int] = (3, 3)
-    anchors: Literal["center", "grid"] = "center"
-    generator: Literal["big", "small"] = "big"
+    anchors: Literal["center", "grid"] = "grid"
+    generator: Literal["big", "small", "peaks"] = "big"
     offset_dim: int = 128
+    offset_scale: float = 0.1
+    location_scale: float = 0.7
     cell: Literal["gru", "lstm"] = "gru"
-    combine: Literal["sum", "concat"] = "sum"
+    combine: Literal["sum", "concat"] = "concat"
     aggregation: Literal["dot", "mean"] = "dot"
     send_layers: int = 1
-    update_layers: int = 0
-    steps: int = 3
+    update_layers: int = 1
+    steps: int = 1
 
     def __post_init__(self) -> None:
         for name, kind in get_type_hints(type(self)).items():
@@ -76,7 +85,8 @@ class Options:
         return math.prod(self.grid)
 
 
-RELEASED = Options()
+DEFAULT = Options()
+RELEASED = Options(anchors="center", offset_scale=0, location_scale=0, combine="sum", update_layers=0, steps=3)
 
 
 def recurrent(cell: nn.Module, nodes: Tensor) -> Tensor:
@@ -146,9 +156,10 @@ class DynamicGraph(nn.Module):
     Maps of another size than ``size`` (published: "full resolution") are pooled to it before the offsets are
     predicted, and so are the windows before ``P``; the windows themselves are of the map's own size.
 
-    The baselines: ``fixed`` is the above with o = 0. For ``semantic`` nothing was published that runs; from its
-    description, each position is shared out among the nodes (a small convolutional network, softmax over the nodes),
-    and what a node has is divided by its sum, so that nodes are means as for windows.
+    The baselines: ``fixed`` is the above with o = 0; ``static`` learns o itself, the same for all clips. For
+    ``semantic`` nothing was published that runs; from its description, each position is shared out among the nodes (a
+    small convolutional network, softmax over the nodes), and what a node has is divided by its sum, so that nodes are
+    means as for windows.
 
     Args:
         channels: C.
@@ -169,7 +180,7 @@ class DynamicGraph(nn.Module):
     anchor: Tensor
 
     def __init__(
-        self, channels: int, size: tuple[int, int], width: int | None = None, options: Options = RELEASED
+        self, channels: int, size: tuple[int, int], width: int | None = None, options: Options = DEFAULT
     ) -> None:
         if min(size) < 7:
             raise ModelError(f"The 'size' of a graph must be at least 7 x 7. Got {size}.")
@@ -184,15 +195,23 @@ class DynamicGraph(nn.Module):
             self.norm_dict["dynamic_graph_projection"] = map_norm(inner)
         if options.regions == "dynamic":
             self._add_offsets(inner)
+        elif options.regions == "static":
+            self.offsets = nn.Parameter(torch.zeros(options.nodes, 4))
         elif options.regions == "semantic":
             wide, last = nn.Conv2d(FISH, FISH, 3, padding=1), nn.Conv2d(FISH, options.nodes, 1)
             self.masks = nn.Sequential(nn.Conv2d(inner, FISH, 1), nn.ReLU(), wide, nn.ReLU(), last)
         self.kernel_projection1 = nn.Linear(math.prod(size), inner)
+        if options.location_scale:
+            self._place_codes(options.location_scale)
         self.rstg = SpaceTimeGraph(inner, options)
         self.register_buffer("anchor", self._anchors(), persistent=False)
 
     def _add_offsets(self, inner: int) -> None:
         width = self.options.offset_dim
+        if self.options.generator == "peaks":
+            self.peaks = nn.Sequential(nn.Conv2d(inner, FISH, 1), nn.ReLU(), nn.Conv2d(FISH, self.options.nodes, 1))
+            self.sizes = nn.Parameter(torch.zeros(self.options.nodes, 2))
+            return
         if self.options.generator == "big":
             self.fishnet = Fishnet(inner, self.size)
             everywhere = nn.Conv2d(16, self.options.nodes * width, self.fishnet.output)
@@ -203,19 +222,31 @@ class DynamicGraph(nn.Module):
         self.norm_dict["offset_ln_lstm"] = Norm(2, width)
         self.offset_lstm = CELLS[self.options.cell](width, width, batch_first=True)
         self.offset_pred = nn.Linear(width, 4)
-        self.offset_alpha = nn.Parameter(torch.zeros(4))  # every window starts at its anchor
+        self.offset_alpha = nn.Parameter(torch.full((4,), float(self.options.offset_scale)))
+
+    @torch.no_grad()
+    def _place_codes(self, scale: float) -> None:
+        """Make the codes of windows linear in their centres: rows and columns from -1 to 1, in random directions."""
+        axes = torch.meshgrid(*(torch.linspace(-1, 1, side) for side in self.size), indexing="ij")
+        weight = self.kernel_projection1.weight
+        weight.copy_(scale * torch.randn(len(weight), 2) @ torch.stack(axes).flatten(1))
 
     def _anchors(self) -> Tensor:
         """``(nodes, 2)``, atanh p."""
-        if self.options.regions == "dynamic" and self.options.anchors == "center":
+        if self.options.regions in ("dynamic", "static") and self.options.anchors == "center":
             return torch.zeros(self.options.nodes, 2)
         axes = ([(2 * i + 1) / count - 1 for i in range(count)] for count in self.options.grid)
         return torch.tensor(list(product(*axes))).atanh()
 
-    def forward(self, x: Tensor, return_regions: bool = False) -> Tensor | tuple[Tensor, Regions]:
-        """``(B, T, C, H, W)``, any B, T, H and W → the same, with the regions if they are asked for."""
+    def forward(
+        self, x: Tensor, return_regions: bool = False, regions: Regions | None = None
+    ) -> Tensor | tuple[Tensor, Regions]:
+        """``(B, T, C, H, W)``, any B, T, H and W → the same, with the regions if they are asked for.
+
+        Regions that are given, for example at the boxes of a detector, take the place of the module's own.
+        """
         features = self.project(x)
-        regions = self.locate(features)
+        regions = self.locate(features) if regions is None else regions
         nodes = torch.einsum("btchw,btnhw->btnc", features, regions.kernels)
         nodes = self.rstg(nodes + self._location(regions.kernels))
         out = torch.einsum("btnc,btnhw->btchw", nodes, regions.kernels)
@@ -236,16 +267,27 @@ class DynamicGraph(nn.Module):
         size = features.shape[-2], features.shape[-1]
         if self.options.regions == "semantic":
             return masks(normalised(_per_frame(self.masks, features).softmax(2)))
+        if self.options.regions == "dynamic" and self.options.generator == "peaks":
+            return self._at_peaks(features)
         offsets = self._offsets(features)
         extent = offsets.new_tensor(size)
         cells = extent / 2 / offsets.new_tensor(self.options.grid) + 1
         centre = extent / 2 * (1 + torch.tanh(offsets[..., 2:] + self.anchor))
         return windows(centre.minimum(extent - 1), offsets[..., :2].exp() * cells + 1, size)
 
+    def _at_peaks(self, features: Tensor) -> Regions:
+        """Windows at the mean place of every node's heat: a spatial softmax (Levine et al., arXiv:1504.00702)."""
+        heat = SHARPNESS * _per_frame(self.peaks, features)
+        centre = masks(heat.flatten(3).softmax(-1).unflatten(3, features.shape[-2:])).centre
+        half = self.sizes.exp() * centre.new_tensor(features.shape[-2:]) / 6 + 1
+        return windows(centre, half.expand_as(centre), (features.shape[-2], features.shape[-1]))
+
     def _offsets(self, features: Tensor) -> Tensor:
         """``(B, T, nodes, 4)``: log half-sizes and shifts of the centre."""
         if self.options.regions == "fixed":
             return features.new_zeros(*features.shape[:2], self.options.nodes, 4)
+        if self.options.regions == "static":
+            return self.offsets.expand(*features.shape[:2], -1, -1)
         seen = F.adaptive_avg_pool2d(features.flatten(0, 1), self.size)
         guess = self.glore(seen) if self.options.generator == "small" else self.global_conv(self.fishnet(seen))
         guess = guess.reshape(*features.shape[:2], self.options.nodes, -1)
@@ -258,18 +300,20 @@ class DynamicGraph(nn.Module):
 
 
 class ResidualGraph(nn.Module):
-    """``x + LN(graph(x))``; the norm's scale starts at zero, so that the module starts as the identity."""
+    """``x + LN(graph(x))``; the scale of the norm starts at ``scale``: at 0 (published) the module is the identity."""
 
-    def __init__(self, graph: DynamicGraph) -> None:
+    def __init__(self, graph: DynamicGraph, scale: float = 0.3) -> None:
         super().__init__()
         self.dynamic_graph = graph
         norm = map_norm(graph.channels)
-        nn.init.zeros_(norm.scale)
+        nn.init.constant_(norm.scale, scale)
         self.norm_dict = nn.ModuleDict({"residual_norm": norm})
 
-    def forward(self, x: Tensor, return_regions: bool = False) -> Tensor | tuple[Tensor, Regions]:
-        """``(B, T, C, H, W)`` → the same, with the regions if they are asked for."""
-        change, regions = self.dynamic_graph(x, return_regions=True)
+    def forward(
+        self, x: Tensor, return_regions: bool = False, regions: Regions | None = None
+    ) -> Tensor | tuple[Tensor, Regions]:
+        """``(B, T, C, H, W)`` → the same; regions as for the graph."""
+        change, regions = self.dynamic_graph(x, True, regions)
         out = x + self.norm_dict["residual_norm"](change)
         return (out, regions) if return_regions else out
 

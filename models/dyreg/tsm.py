@@ -75,7 +75,7 @@ class DyRegTSM(TSM):
             level, width = int(place[5]), block.conv2.out_channels
             side = crop // 2 ** (level + 1)
             graph = DynamicGraph(width, (side, side), 256 if width > 256 else None, options)
-            block.conv2 = nn.Sequential(PerClip(block.conv2, frames), ResidualGraph(graph), nn.Flatten(0, 1))
+            block.conv2 = nn.Sequential(PerClip(block.conv2, frames), ResidualGraph(graph, scale=0), nn.Flatten(0, 1))
 
     def adapt_checkpoint(self, state: State) -> State:
         """Released files have older names, and constants that are computed here."""

@@ -4,14 +4,14 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from math import comb
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset
 
-from static_dynamic.common.errors import UserError
+from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.seeds import generator
 from static_dynamic.media.clip import Frames
 from training.syncmnist.digits import SIDE, load_digits
@@ -19,6 +19,7 @@ from training.syncmnist.digits import SIDE, load_digits
 INK = 10
 """Pixels of a digit from this intensity on cover what lies below (published)."""
 Whole = npt.NDArray[np.intp]
+Paths = Literal["walk", "anew"]
 
 
 class SyncClip(NamedTuple):
@@ -84,6 +85,10 @@ class SyncMNIST(Dataset[SyncClip]):
     The digits are in random order, and the later cover the earlier. (Published: those in step come first and lie below
     all others, which gives them away.)
 
+    On walks (published) single frames still tell a little: what is in step is cut short at the border together, and
+    so keeps away from it. With ``paths="anew"`` they tell nothing: digits are anywhere in every frame, and within any
+    one frame all of them are spread evenly and independently of each other.
+
     Args:
         length: Number of clips.
         split: ``"train"`` or ``"val"``, which share neither pictures of digits nor paths.
@@ -93,6 +98,8 @@ class SyncMNIST(Dataset[SyncClip]):
         vocabulary: Digit classes 0 … vocabulary − 1 appear.
         equal_pairs: Adds the classes of two equal digits in step (56 classes). Without it all digits of a clip are
             of different classes; with it any may be alike, so that likeness does not give the pair away.
+        paths: ``"walk"``: small steps; ``"anew"``: anywhere in every frame.
+        none: Whether there is the class "none in step".
         seed: Of everything.
         kind: Which digits; see ``load_digits``.
         root: Folder of MNIST.
@@ -114,6 +121,8 @@ class SyncMNIST(Dataset[SyncClip]):
     count: int = 5
     vocabulary: int = 10
     equal_pairs: bool = False
+    paths: Paths = "walk"
+    none: bool = True
     seed: int = 0
     kind: str = "sklearn"
     root: Path | None = None
@@ -129,10 +138,12 @@ class SyncMNIST(Dataset[SyncClip]):
         if not self.count <= self.vocabulary <= 10:
             given = f"count={self.count}, vocabulary={self.vocabulary}"
             raise UserError(f"SyncMNIST needs count <= vocabulary <= 10. Got {given}.")
+        if self.paths not in get_args(Paths):
+            raise unknown("'paths' of SyncMNIST", self.paths, get_args(Paths))
         pictures, classes = load_digits(self.kind, self.split, self.root, self.download)
         unequal = [(larger, smaller) for larger in range(self.vocabulary) for smaller in range(larger)]
         equal = [(digit, digit) for digit in range(self.vocabulary)] if self.equal_pairs else []
-        object.__setattr__(self, "pairs", [*unequal, None, *equal])
+        object.__setattr__(self, "pairs", [*unequal, *[None] * self.none, *equal])
         object.__setattr__(self, "_pictures", [pictures[classes == digit] for digit in range(self.vocabulary)])
 
     @property
@@ -142,12 +153,12 @@ class SyncMNIST(Dataset[SyncClip]):
 
     @property
     def static_limit(self) -> float:
-        """The accuracy that can be had from which digits there are, without ``equal_pairs``: 1 / (P + p).
+        """The accuracy that can be had from which digits there are, without ``equal_pairs``: 1 / (p + p / P).
 
-        Of the P pairs of all digits p are shown; "none" is as frequent as any one of the P.
+        Of the P pairs of all digits p are shown; "none", if there is that class, is as frequent as any one of the P.
         """
         shown, pairs = comb(self.count, 2), comb(self.vocabulary, 2)
-        return 1 / (shown + shown / pairs)
+        return 1 / (shown + self.none * shown / pairs)
 
     def __len__(self) -> int:
         return self.length
@@ -195,7 +206,7 @@ class SyncMNIST(Dataset[SyncClip]):
         draw, moving = self._draw("paths", index), self._pair(index) is not None
         nearest, reach = self.canvas.nearest, self.canvas.reach or np.inf
         while True:  # until no other two move in step by chance
-            corners = self._walk(draw, moving)
+            corners = self._walk(draw, moving) if self.paths == "walk" else self._anew(draw, moving)
             distance = np.hypot(*(corners[0, 0] - corners[0, 1]))
             if in_step(corners) == [(0, 1)] * moving and (not moving or nearest <= distance <= reach):
                 return corners, draw.permutation(self.count)
@@ -211,6 +222,21 @@ class SyncMNIST(Dataset[SyncClip]):
                 offsets[1], low[:2], high[:2] = offsets[0], low[:2].max(0), high[:2].min(0)
             corners.append(corners[-1] + offsets.clip(low, high))
         return np.stack(corners)
+
+    def _anew(self, draw: np.random.Generator, moving: bool) -> Whole:
+        """Even in every frame; the second in step follows the first at the distance that two such places have.
+
+        Places p and q are even and independent, d = q - p, and the first is even over the places where the second fits
+        in; so in every frame the two of them are spread as p and q are.
+        """
+        room = self.canvas.side - SIDE
+        corners = draw.integers(0, room + 1, (self.frames, self.count, 2))
+        if moving:
+            apart = corners[0, 1] - corners[0, 0]
+            low, high = np.maximum(-apart, 0), room - np.maximum(apart, 0)
+            corners[:, 0] = draw.integers(low, high + 1, (self.frames, 2))
+            corners[:, 1] = corners[:, 0] + apart
+        return corners
 
     def _drawn(self, pictures: Frames, corners: Whole) -> Frames:
         """Digits one over the other on every frame, reduced by averaging."""
