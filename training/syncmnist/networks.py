@@ -104,6 +104,7 @@ class Network(nn.Module):
         variant: How it differs.
 
     Example:
+        >>> import torch
         >>> from training.syncmnist.settings import SETTINGS
         >>> network = Network(SETTINGS["small"], VARIANTS["DyReg"])
         >>> network(torch.rand(2, 1, 6, 32, 32)).shape, network.regions[0].centre.shape
