@@ -108,7 +108,7 @@ class Network(nn.Module):
         >>> from training.syncmnist.settings import SETTINGS
         >>> network = Network(SETTINGS["small"], VARIANTS["DyReg"])
         >>> network(torch.rand(2, 1, 6, 32, 32)).shape, network.regions[0].centre.shape
-        (torch.Size([2, 3]), torch.Size([2, 6, 3, 2]))
+        (torch.Size([2, 3]), torch.Size([2, 6, 2, 2]))
     """
 
     def __init__(self, setting: Setting, variant: Variant) -> None:
