@@ -58,7 +58,8 @@ def test_a_network_of_real_videos_has_a_panel_of_its_own(folder):
     ]
 
 
-def test_slips_are_one_line(tmp_path):
+def test_slips_are_one_line(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     assert "at least 1" in fails("demo", "--clips", 0, "--out", tmp_path / "new")
     assert "--clips" in fails("demo", "--clips", "many")
     (tmp_path / "file").touch()

@@ -75,7 +75,7 @@ def test_the_published_size():
 
 
 def test_true_boxes_have_to_be_given(clips):
-    with pytest.raises(UserError, match=r"takes the boxes of the digits beside the clips: `boxes=`"):
+    with pytest.raises(UserError, match=r"takes the boxes of the digits beside the clips"):
         network("true boxes")(clips.frames)
 
 

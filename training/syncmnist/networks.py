@@ -154,7 +154,9 @@ class Network(nn.Module):
         if not self.variant.boxes:
             return None
         if boxes is None:
-            raise UserError("This network takes the boxes of the digits beside the clips: `boxes=`.")
+            raise UserError(
+                "This network takes the boxes of the digits beside the clips, as its second argument. Got clips alone."
+            )
         return at_boxes(boxes, side / cells, (cells, cells))
 
 
