@@ -26,7 +26,7 @@ def plot_histogram(percent: npt.NDArray[np.float64], factor: str, stage: str) ->
         axes.hist(alive, bins=BINS, color=COLOURS[factor], edgecolor="white", linewidth=0.5)
         if len(alive):
             axes.axvline(float(alive.mean()), color="black", linestyle="--", label=f"mean {alive.mean():.1f}")
-            axes.legend(frameon=False)
+            axes.legend(frameon=False, loc="upper left")  # "best" searches, and warns where it takes long
         else:
             axes.text(0.5, 0.5, "no unit varies", transform=axes.transAxes, ha="center")
             axes.set_yticks([0, 1])
