@@ -3,21 +3,20 @@
 import platform
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import asdict, replace
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from torch import nn
 
-from static_dynamic.collect import Judge, Study, collect
+from static_dynamic.collect import Judge, Study
 from static_dynamic.common.compute import Compute
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.progress import OnDone, untold
-from static_dynamic.common.runs import START_OVER, alone_in
+from static_dynamic.common.runs import START_OVER
 from static_dynamic.estimators.base import Estimator
 from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.estimators.registry import describe_estimator, find_estimators
@@ -36,9 +35,9 @@ from static_dynamic.results import Result
 from static_dynamic.scoring import Scoring, check_plans
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import first_videos, left_out_of, unused
-from static_dynamic.store import STUDY, Store
+from static_dynamic.store import STUDY
 from static_dynamic.top_clips import top_clips
-from static_dynamic.twins import score_beside_twins, twin_folder, twin_subjects
+from static_dynamic.twins import recorded, score_beside_twins
 from static_dynamic.variants import Cell, Conditions, describe_video, union
 
 UNEVEN = 1.5
@@ -143,17 +142,8 @@ def measure(
     check_plans(study.variants(), described_videos, conditions, scoring, chosen_estimators)
     random, of_twins = make_twins(model, twins, seed, untrained)
     described = study.describe()
-    with ExitStack() as stack:
-        folder = Path(store or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
-        stack.enter_context(alone_in(folder, STUDY))
-        if resume:
-            _check_clips(folder, described)
-        activations = Store(folder, described, resume)
-        for number in range(1, len(random) + 1):  # what fails before the first video leaves nothing
-            stack.enter_context(alone_in(twin_folder(folder, number), STUDY))
-        subjects = twin_subjects(study, random, activations, resume)
-        collect(study, activations, on_video, subjects)
-        stores = [subject.store for subject in subjects]
+    check = partial(_check_clips, described=described) if resume else lambda folder: None
+    with recorded(study, random, store, resume, on_video, check) as (activations, stores):
         scores, compared = score_beside_twins(activations, stores, scoring, chosen_estimators)
         records, quality = activations.records(), activations.judgements()
         pictures, top = activations.pictures(), top_clips(activations)

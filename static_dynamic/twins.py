@@ -1,16 +1,20 @@
 """Beside every number, what untrained networks of the same architecture give: collected, scored, set side by side."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from static_dynamic.collect import Study, Subject
+from static_dynamic.collect import Study, Subject, collect
 from static_dynamic.common.compute import on_device, pick_device
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.progress import OnDone
+from static_dynamic.common.runs import alone_in
 from static_dynamic.estimators.base import Estimator
 from static_dynamic.media.clip import INTACT
 from static_dynamic.media.inputs import Inputs
@@ -33,6 +37,40 @@ TWIN_FOLDER = "twin-"
 """Stores of twins, within that of the model: this and a number from 1."""
 KEY = ["stage", "estimator", "factor"]
 CONFIDENCE = 0.95
+
+
+@contextmanager
+def recorded(
+    study: Study,
+    twins: Sequence[Twin],
+    place: str | Path | None,
+    resume: bool,
+    on_video: OnDone,
+    check: Callable[[Path], object] = lambda folder: None,
+) -> Iterator[tuple[Store, list[Store]]]:
+    """Activations of a study and of its twins, kept or resumed; the folders are claimed until the block ends.
+
+    Args:
+        study: What is shown to which model.
+        twins: Random twins, which are shown the same.
+        place: Folder of the store; a temporary one if ``None``.
+        resume: Go on with what the store holds; otherwise start over.
+        on_video: Called for every video that is done.
+        check: What is asked of the claimed folder before anything is written.
+
+    Raises:
+        UserError: If a folder is in use, or holds another study.
+    """
+    with ExitStack() as stack:
+        folder = Path(place or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
+        stack.enter_context(alone_in(folder, STUDY))
+        check(folder)
+        store = Store(folder, study.describe(), resume)
+        for number in range(1, len(twins) + 1):  # what fails before the first video leaves nothing
+            stack.enter_context(alone_in(twin_folder(folder, number), STUDY))
+        subjects = twin_subjects(study, twins, store, resume)
+        collect(study, store, on_video, subjects)
+        yield store, [subject.store for subject in subjects]
 
 
 def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: bool) -> list[Subject]:

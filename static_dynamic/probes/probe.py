@@ -5,10 +5,8 @@ tested, so both stand in the result.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,12 +14,11 @@ import numpy.typing as npt
 import pandas as pd
 from torch import Tensor, nn
 
-from static_dynamic.collect import Study, collect
+from static_dynamic.collect import Study
 from static_dynamic.common.compute import Compute
 from static_dynamic.common.errors import UserError, counted, unknown
 from static_dynamic.common.numbers import is_whole
 from static_dynamic.common.progress import OnDone, untold
-from static_dynamic.common.runs import alone_in
 from static_dynamic.common.seeds import generator
 from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.probing import PENALTIES, ReadOut, deal_groups, dealt_again, read_out
@@ -49,8 +46,8 @@ from static_dynamic.probes.targets import (
 )
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import first_videos, unused
-from static_dynamic.store import STUDY, Store
-from static_dynamic.twins import beside_twins, silent_twins, twin_folder, twin_subjects
+from static_dynamic.store import Store
+from static_dynamic.twins import beside_twins, recorded, silent_twins
 from static_dynamic.variants import Conditions, Variant
 
 REVERSE = "reverse"
@@ -130,17 +127,10 @@ def probe(
     asked = _Asked(wanted, chosen, groups, folds, controls, seed)
     asked.plans(study.variants())  # what cannot be probed is found before hours of forwards
     random, of_twins = make_twins(model, twins, seed, untrained)
-    with ExitStack() as stack:
-        folder = Path(store or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
-        stack.enter_context(alone_in(folder, STUDY))
-        kept = Store(folder, study.describe(), resume)
-        for number in range(1, len(random) + 1):  # what fails before the first video leaves nothing
-            stack.enter_context(alone_in(twin_folder(folder, number), STUDY))
-        subjects = twin_subjects(study, random, kept, resume)
-        collect(study, kept, on_video, subjects)
+    with recorded(study, random, store, resume, on_video) as (kept, of_random):
         plans = asked.plans(kept.variants())
         probes = _in_order(_probe(_stages(kept), plans), wanted)
-        tables = [_probe(_stages(subject.store), plans, quick=True).table for subject in subjects]
+        tables = [_probe(_stages(one), plans, quick=True).table for one in of_random]
         skipped = [f"Skipped {record['video']}: {record['problem']}" for record in kept.records() if record["problem"]]
     table, silent = _beside_twins(probes.table, tables)
     grouped = groups if isinstance(groups, str) else "block, sequence or video" if groups is None else "as given"
