@@ -13,8 +13,8 @@ from static_dynamic.common.options import Names, Options, Repeated, read_options
 from static_dynamic.common.plugins import HELP, import_plugins
 
 if TYPE_CHECKING:
-    from models import ModelSpec
     from static_dynamic import FlowRecipe, Recipe
+    from static_dynamic.models import ModelSpec
     from static_dynamic.sources import Source
 
 
@@ -264,8 +264,8 @@ def _published(options: dict[str, Any]) -> dict[str, Any]:
     """
     if not options.keys() & (PUBLISHED - {"num_classes"}):  # which is an option of ours, too
         return options
-    from models import ModelError
-    from models.segmentation.published import published_name, segmentation_model
+    from static_dynamic.models import ModelError
+    from static_dynamic.models.segmentation.published import published_name, segmentation_model
 
     for name, (allowed, why) in ONLY.items():
         if options.get(name, allowed) != allowed:

@@ -10,21 +10,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
 
-from config import Config, input_recipe, open_data, plain, read_config
 from static_dynamic.common.commands import as_flags, command
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.progress import progress_bar
+from static_dynamic.config import Config, input_recipe, open_data, plain, read_config
 
 if TYPE_CHECKING:
     from rich.table import Table
     from torch.nn import Module
 
-    from models import ModelSpec
     from static_dynamic import FlowRecipe, Recipe, Result
     from static_dynamic.estimators.base import Estimator
+    from static_dynamic.models import ModelSpec
     from static_dynamic.report.parts import Part
     from static_dynamic.sources import Source
-    from stylize.auditing.trust import Judged
+    from static_dynamic.stylize.auditing.trust import Judged
 
 RELEASED = "released"
 """The estimator that the published files hold."""
@@ -52,7 +52,7 @@ def run(config: Config) -> "Result":
     from static_dynamic.quality import MaskJudge
     from static_dynamic.results import MEASUREMENT
     from static_dynamic.sources.left_out import unused
-    from stylize.networks import learned
+    from static_dynamic.stylize.networks import learned
 
     learned.teach()
     MEASUREMENT.read(config.folder)  # the folder of another kind of run is refused before hours of work
@@ -125,7 +125,7 @@ def run(config: Config) -> "Result":
 
 def open_model(config: Config) -> "Module":
     """The model that the options name; its ``spec`` says what it declares and what its weights are."""
-    import models
+    from static_dynamic import models
 
     try:
         declared = models.describe(config.model, config.frames, config.image_size)
@@ -163,7 +163,7 @@ def judge_styles(config: Config, source: "Source", recipe: "Recipe | FlowRecipe"
         UserError: If it is asked for where no style is judged.
     """
     from static_dynamic import FlowRecipe
-    from stylize.auditing.trust import judge_study, unjudged
+    from static_dynamic.stylize.auditing.trust import judge_study, unjudged
 
     if config.audit == "off":
         return unjudged(styles)
@@ -344,7 +344,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _main(arguments: Sequence[str]) -> None:
     if arguments and arguments[0] in COMMANDS:
-        import_module(f"misc.{COMMANDS[arguments[0]]}").show(arguments[1:])
+        import_module(f"static_dynamic.misc.{COMMANDS[arguments[0]]}").show(arguments[1:])
         return
     config = read_config(arguments)
     show(run(config), config)

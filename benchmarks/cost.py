@@ -18,7 +18,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-import models
+from static_dynamic import models
 from static_dynamic.media.clip import FlowRecipe
 from static_dynamic.media.inputs import declared_recipe
 from static_dynamic.network.cost import measure_cost

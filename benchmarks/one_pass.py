@@ -22,8 +22,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-import models
-from static_dynamic import Compute, Recipe, Recorder
+from static_dynamic import Compute, Recipe, Recorder, models
 from static_dynamic.collect import Study, collect
 from static_dynamic.estimators.pairs import PairRule, make_pairs
 from static_dynamic.interventions import STRONG

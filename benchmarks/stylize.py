@@ -32,13 +32,13 @@ from static_dynamic.interventions import list_styles, restyle
 from static_dynamic.interventions.census import Census
 from static_dynamic.media.clip import Frames
 from static_dynamic.media.writing import image_folder, video_file
-from stylize.learning.learn import PRESETS
-from stylize.networks.learned import paint
-from stylize.networks.network import Generator
-from stylize.rendering.films import Film, find_films
-from stylize.rendering.looks import fit_look
-from stylize.rendering.render import render
-from stylize.rendering.settings import Settings
+from static_dynamic.stylize.learning.learn import PRESETS
+from static_dynamic.stylize.networks.learned import paint
+from static_dynamic.stylize.networks.network import Generator
+from static_dynamic.stylize.rendering.films import Film, find_films
+from static_dynamic.stylize.rendering.looks import fit_look
+from static_dynamic.stylize.rendering.render import render
+from static_dynamic.stylize.rendering.settings import Settings
 
 SIZES = (256, 480)
 FRAMES = 24

@@ -28,13 +28,13 @@ from scipy.stats import t
 from static_dynamic.common.files import write_atomically
 from static_dynamic.media.pictures import card, write_png
 from static_dynamic.report.plots import save_figure
-from training.pictures import enlarged, side_by_side, stacked, with_boxes
-from training.regions import boxes_of
-from training.syncmnist.digits import SETS
-from training.syncmnist.fit import pretrained_front, train
-from training.syncmnist.judging import clips_of_test, judge, right
-from training.syncmnist.networks import OFFSET, VARIANTS, Network
-from training.syncmnist.settings import SETTINGS, Setting
+from static_dynamic.training.pictures import enlarged, side_by_side, stacked, with_boxes
+from static_dynamic.training.regions import boxes_of
+from static_dynamic.training.syncmnist.digits import SETS
+from static_dynamic.training.syncmnist.fit import pretrained_front, train
+from static_dynamic.training.syncmnist.judging import clips_of_test, judge, right
+from static_dynamic.training.syncmnist.networks import OFFSET, VARIANTS, Network
+from static_dynamic.training.syncmnist.settings import SETTINGS, Setting
 
 HERE = Path(__file__).parent
 RUNS = HERE.parent / "runs" / "syncmnist"

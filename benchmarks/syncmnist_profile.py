@@ -19,8 +19,8 @@ import static_dynamic as sd
 from benchmarks.syncmnist import COLOURS, HERE, SEEDS, Place
 from static_dynamic.common.files import write_atomically
 from static_dynamic.report.plots import save_figure
-from training.syncmnist.networks import VARIANTS, Network
-from training.syncmnist.settings import SMALL
+from static_dynamic.training.syncmnist.networks import VARIANTS, Network
+from static_dynamic.training.syncmnist.settings import SMALL
 
 CLIPS = 80
 MEASURED = ("backbone", "fixed nodes", "DyReg")

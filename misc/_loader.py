@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from config import Config, input_recipe, open_data, read_config
 from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.config import Config, input_recipe, open_data, read_config
 from static_dynamic.interventions import STRONG
 from static_dynamic.measurement import usual_scrambles
 from static_dynamic.media.pictures import write_png
@@ -28,7 +28,7 @@ def run_loader(arguments: Sequence[str]) -> list[Path]:
     Raises:
         UserError: As `main.py`, or if no video could be read.
     """
-    from models import ModelError, describe
+    from static_dynamic.models import ModelError, describe
 
     config: Config = read_config(arguments)
     try:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from misc._tables import RELEASED, note, read_run
 from static_dynamic.common.commands import Parser
 from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.misc._tables import RELEASED, note, read_run
 from static_dynamic.report import plots
 from static_dynamic.report.published import over_seeds, read_final
 from static_dynamic.sources.walk import folders_below

@@ -97,7 +97,7 @@ def read_scores(path: Path) -> Array:
 
 
 def _read_pickle(path: Path) -> Any:
-    from models.weights.unpickling import HarmlessUnpickler, PlainArray, RefusedError
+    from static_dynamic.models.weights.unpickling import HarmlessUnpickler, PlainArray, RefusedError
 
     try:
         with path.open("rb") as stream:

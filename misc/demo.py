@@ -47,7 +47,7 @@ def show(arguments: Sequence[str]) -> None:
     Raises:
         UserError: If an option does not fit, or the folder cannot be written.
     """
-    from misc._demo_picture import picture
+    from static_dynamic.misc._demo_picture import picture
     from static_dynamic.report.plots import save_figure
     from static_dynamic.sources import FactorialVideos
 
@@ -71,8 +71,8 @@ def show(arguments: Sequence[str]) -> None:
 
 
 def _measured(name: str, clips: str, folder: Path, twins: int, estimators: str = "needs_motion,released") -> "Result":
-    import models
     import static_dynamic as sd
+    from static_dynamic import models
 
     with progress_bar(f"clips for {name}") as on_video:
         result = sd.measure(models.create_model(name), clips, estimators=estimators, twins=twins, on_video=on_video)
@@ -84,7 +84,7 @@ def _measured(name: str, clips: str, folder: Path, twins: int, estimators: str =
 
 def _real(clips: int, folder: Path) -> "Result | None":
     """The network that was trained on real videos, where its weights can be had."""
-    import models
+    from static_dynamic import models
 
     try:
         models.create_model(REAL)
@@ -98,7 +98,7 @@ def _table(results: Mapping[str, "Result"], estimator: str) -> "DataFrame":
     """A row per stage, a column per network."""
     import pandas as pd
 
-    from misc._demo_picture import curves_of, numbers_of
+    from static_dynamic.misc._demo_picture import curves_of, numbers_of
     from static_dynamic.report.tables import with_interval
 
     columns = {

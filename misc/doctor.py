@@ -15,7 +15,7 @@ from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError
 
 if TYPE_CHECKING:
-    from models.libraries.optional import Finding
+    from static_dynamic.models.libraries.optional import Finding
 
 CORE = {
     "torch": ("All models", "pip install torch torchvision", ("torch:ones",)),
@@ -37,7 +37,7 @@ def doctor() -> "list[Finding]":
         UserError: If not even the zoo can be imported.
     """
     try:
-        from models.libraries.optional import Finding, Library, check, check_optional
+        from static_dynamic.models.libraries.optional import Finding, Library, check, check_optional
     except Exception as error:  # NumPy or torch is missing, or one does not fit the other
         lines = str(error).splitlines() or [type(error).__name__]
         raise UserError(f"Nothing runs here: {lines[0]}. Try: pip install -r requirements.txt") from None
@@ -92,8 +92,8 @@ def _device(kind: str, names: list[str]) -> "Finding":
     """A kind of GPU, tried with a sum."""
     import torch
 
-    from models.errors import said
-    from models.libraries.optional import Finding
+    from static_dynamic.models.errors import said
+    from static_dynamic.models.libraries.optional import Finding
 
     if not names:
         return Finding(kind, "not there", "no GPU of this kind: runs use what there is, or the CPU")

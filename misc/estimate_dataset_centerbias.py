@@ -13,11 +13,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from misc._tables import note, require_folder
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.common.files import write_atomically
 from static_dynamic.media.images import is_image
+from static_dynamic.misc._tables import note, require_folder
 from static_dynamic.sources.base import is_hidden
 from static_dynamic.sources.masks import foreground, read_mask
 

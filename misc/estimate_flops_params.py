@@ -17,17 +17,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 import pandas as pd
 from torch import nn
 
-import models
-from models.libraries.foreign import pair
-from models.options import add_weights, weights
-from models.segmentation.published import segmentation_model
-from models.spec import DECLARED, Input
+from static_dynamic import models
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import write_atomically
 from static_dynamic.common.options import read_mapping
 from static_dynamic.media.clip import FlowRecipe, Recipe
 from static_dynamic.media.inputs import make_recipe
+from static_dynamic.models.libraries.foreign import pair
+from static_dynamic.models.options import add_weights, weights
+from static_dynamic.models.segmentation.published import segmentation_model
+from static_dynamic.models.spec import DECLARED, Input
 from static_dynamic.network.cost import measure_cost
 
 GIGA, MEGA = 1e9, 1e6
@@ -40,7 +40,7 @@ def cost_table(names: list[str], per_stage: bool, size: Input = DECLARED, **opti
         names: Of the models.
         per_stage: Cost up to every stage instead of in all.
         size: Frames and size of the input, where they are not those that a model declares.
-        options: Which weights a model gets, as of :func:`models.create_model`; its cost is that of any.
+        options: Which weights a model gets, as of :func:`static_dynamic.models.create_model`; its cost is that of any.
     """
     rows = []
     for name in names:

@@ -11,7 +11,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from static_dynamic.common.commands import Parser, command
-from training.labels import label_other
+from static_dynamic.training.labels import label_other
 
 PUBLISHED = "gifs-frames-5s.txt"
 

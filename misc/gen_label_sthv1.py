@@ -12,9 +12,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from misc.gen_label_sthv2 import run
 from static_dynamic.common.commands import command
-from training.labels import label_sthv1
+from static_dynamic.misc.gen_label_sthv2 import run
+from static_dynamic.training.labels import label_sthv1
 
 if __name__ == "__main__":
     sys.exit(command(partial(run, str(__doc__), label_sthv1)))

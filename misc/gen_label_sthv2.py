@@ -14,7 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from static_dynamic.common.commands import Parser, command
-from training.labels import Written, label_sthv2
+from static_dynamic.training.labels import Written, label_sthv2
 
 
 def run(about: str = str(__doc__), label: Callable[[Path, Path, Path], Written] = label_sthv2) -> None:

@@ -17,11 +17,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 import numpy as np
 import pandas as pd
 
-from misc._seeds import Means, add_across, mean_over, read_seeds, require_one_study
-from misc._tables import note, streams
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import write_atomically
+from static_dynamic.misc._seeds import Means, add_across, mean_over, read_seeds, require_one_study
+from static_dynamic.misc._tables import note, streams
 from static_dynamic.report.tables import in_order, stream_and_name
 
 NUMBERS = {"conv1": 0, "layer1": 1, "layer2": 2, "layer3": 3, "layer4": 4}

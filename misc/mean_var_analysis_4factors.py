@@ -11,8 +11,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from misc.mean_var_analysis import analyse
 from static_dynamic.common.commands import command
+from static_dynamic.misc.mean_var_analysis import analyse
 
 PLACE = "dim_outputs/vos_models/results_final_4pairs/tatt_matnet"
 """Where the published script looks."""

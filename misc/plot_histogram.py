@@ -9,8 +9,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from misc._tables import pick, picture, read_units
 from static_dynamic.common.commands import Parser, command
+from static_dynamic.misc._tables import pick, picture, read_units
 from static_dynamic.report.plots import save_figure
 from static_dynamic.report.published import published_name, raw_scores, unit_softmax
 from static_dynamic.report.scores import plot_histogram

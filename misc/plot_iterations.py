@@ -16,10 +16,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 
 import pandas as pd
 
-from misc._seeds import Means, Seeds, add_across, mean_over, read_seeds, require_one_study
-from misc._tables import pick, picture, require_folder
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError
+from static_dynamic.misc._seeds import Means, Seeds, add_across, mean_over, read_seeds, require_one_study
+from static_dynamic.misc._tables import pick, picture, require_folder
 from static_dynamic.report.plots import save_figure
 from static_dynamic.report.scores import plot_course
 

@@ -13,9 +13,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 import numpy as np
 import pandas as pd
 
-from misc._tables import RELEASED, pick, picture_kind, read_run, read_units
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.functional.released import classify_units
+from static_dynamic.misc._tables import RELEASED, pick, picture_kind, read_run, read_units
 from static_dynamic.report.plots import UNITS, plot_units, save_figure
 from static_dynamic.report.tables import class_shares
 

@@ -14,11 +14,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from misc._seeds import add_across, mean_over, read_seeds, require_one_study
-from misc._tables import PICTURES, pick, picture, streams
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import write_text
+from static_dynamic.misc._seeds import add_across, mean_over, read_seeds, require_one_study
+from static_dynamic.misc._tables import PICTURES, pick, picture, streams
 from static_dynamic.report.plots import save_figure
 from static_dynamic.report.stages import latex_stages, limits, plot_stages
 

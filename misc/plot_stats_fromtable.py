@@ -15,10 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 
 import pandas as pd
 
-from misc._tables import pick, picture_kind, read_units, require_folder
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.texts import read_text
+from static_dynamic.misc._tables import pick, picture_kind, read_units, require_folder
 from static_dynamic.report.plots import save_figure
 from static_dynamic.report.published import PUBLISHED_FACTORS, stage_name
 from static_dynamic.report.scores import plot_scores

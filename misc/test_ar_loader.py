@@ -10,8 +10,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from misc._loader import run_loader
 from static_dynamic.common.commands import command
+from static_dynamic.misc._loader import run_loader
 
 if __name__ == "__main__":
     sys.exit(command(lambda: run_loader(sys.argv[1:])))

@@ -9,7 +9,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from static_dynamic.common.commands import Parser, command
-from training.frames import BAD, Extraction, extract
+from static_dynamic.training.frames import BAD, Extraction, extract
 
 
 def run(about: str = str(__doc__), seconds: float | None = None) -> None:

@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 import torch
 from torch import nn
 
-import models
-from models.errors import ModelError, PartialWeights
-from models.libraries.foreign import pair
-from models.probe import Shapes, listed, probe, suggest
+from static_dynamic import models
+from static_dynamic.models.errors import ModelError, PartialWeights
+from static_dynamic.models.libraries.foreign import pair
+from static_dynamic.models.probe import Shapes, listed, probe, suggest
 
 
 def _times(spec: models.ModelSpec) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 
 
 def add_weights(parser: argparse.ArgumentParser) -> None:
-    """Add the options of :func:`models.create_model` that are about weights, so that every remedy exists."""
+    """Add the options of ``create_model`` that are about weights, so that every remedy exists."""
     add = parser.add_argument
     switch: dict[str, Any] = {"type": _switch, "nargs": "?", "const": True}
     add(
@@ -21,7 +21,7 @@ def add_weights(parser: argparse.ArgumentParser) -> None:
 
 
 def weights(chosen: argparse.Namespace) -> dict[str, Any]:
-    """What was chosen, as arguments of :func:`models.create_model`."""
+    """What was chosen, as arguments of :func:`static_dynamic.models.create_model`."""
     names = ("checkpoint", "checkpoint_key", "num_classes", "strict", "trust_checkpoint")
     return {name: getattr(chosen, name) for name in names}
 

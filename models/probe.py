@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from models.errors import ModelError, said
+from static_dynamic.models.errors import ModelError, said
 
 Shapes = Sequence[tuple[int, ...]] | Mapping[str, tuple[int, ...]]
 """Of a model's input: one per pathway, or by name."""

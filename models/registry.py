@@ -7,8 +7,8 @@ file is named in ``models.zoo.FAMILIES``.
 
 from collections.abc import Callable, Mapping
 
-from models.errors import ModelError
-from models.spec import Builder, FlowRecipe, ModelSpec, Recipe, Stage
+from static_dynamic.models.errors import ModelError
+from static_dynamic.models.spec import Builder, FlowRecipe, ModelSpec, Recipe, Stage
 
 registered: dict[str, ModelSpec] = {}
 """Name → what is known about the model; aliases too. `models.zoo` fills it."""

@@ -6,8 +6,8 @@ from typing import NamedTuple, NotRequired, TypedDict
 
 from torch import Tensor, nn
 
-from models.errors import ModelError
-from models.weights.report import LoadReport
+from static_dynamic.models.errors import ModelError
+from static_dynamic.models.weights.report import LoadReport
 
 Builder = Callable[..., nn.Module]
 """Takes ``num_classes``; and ``frames``, where a model has to be built for them."""

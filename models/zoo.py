@@ -14,13 +14,13 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from models.errors import ModelError, PartialWeights, one_line, unknown
-from models.libraries.optional import packaged_file
-from models.registry import registered
-from models.spec import Input, ModelSpec
-from models.weights.checkpoints import OtherClasses, load_checkpoint
-from models.weights.downloads import fetch
-from models.weights.report import LoadReport
+from static_dynamic.models.errors import ModelError, PartialWeights, one_line, unknown
+from static_dynamic.models.libraries.optional import packaged_file
+from static_dynamic.models.registry import registered
+from static_dynamic.models.spec import Input, ModelSpec
+from static_dynamic.models.weights.checkpoints import OtherClasses, load_checkpoint
+from static_dynamic.models.weights.downloads import fetch
+from static_dynamic.models.weights.report import LoadReport
 
 FAMILIES = (
     "action.resnet3d",
@@ -46,7 +46,7 @@ FAMILIES = (
 def _zoo() -> Mapping[str, ModelSpec]:
     """Every registered model."""
     for family in FAMILIES:
-        import_module(f"models.{family}")
+        import_module(f"static_dynamic.models.{family}")
     return registered
 
 
@@ -73,7 +73,7 @@ def describe(name: str, frames: int | None = None, image_size: int | tuple[int, 
     """
     asked = Input(frames, image_size)
     if ":" in name:  # of another library, or the user's own
-        from models.libraries.external import describe_external
+        from static_dynamic.models.libraries.external import describe_external
 
         return describe_external(name, asked)
     if name not in (zoo := _zoo()):

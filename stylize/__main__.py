@@ -41,7 +41,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     if name not in COMMANDS:
         raise unknown("command", name, COMMANDS)
     module, summary = COMMANDS[name]
-    commands = import_module(f"stylize.{module}")
+    commands = import_module(f"static_dynamic.stylize.{module}")
     options = Parser(f"python -m stylize {name}", summary)
     getattr(commands, f"add_{name}_arguments")(options)
     add_plugin_option(options)

@@ -11,11 +11,11 @@ from static_dynamic.common.files import refuse_existing, write_text
 from static_dynamic.common.progress import progress_bar
 from static_dynamic.interventions import STRONG
 from static_dynamic.interventions.styles import style
-from stylize.auditing.cases import FRAMES
-from stylize.rendering.layouts import LAYOUTS, VIDEO
-from stylize.rendering.looks import parse_looks
-from stylize.rendering.scrambles import DRAWS, LENGTHS, audit_scrambles
-from stylize.rendering.settings import NOTE, Settings
+from static_dynamic.stylize.auditing.cases import FRAMES
+from static_dynamic.stylize.rendering.layouts import LAYOUTS, VIDEO
+from static_dynamic.stylize.rendering.looks import parse_looks
+from static_dynamic.stylize.rendering.scrambles import DRAWS, LENGTHS, audit_scrambles
+from static_dynamic.stylize.rendering.settings import NOTE, Settings
 
 
 def add_render_arguments(parser: ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def render(options: Namespace) -> None:
     Raises:
         UserError: For any slip in the options, or a place that cannot be written.
     """
-    from stylize.rendering.render import render
+    from static_dynamic.stylize.rendering.render import render
 
     settings = Settings(
         parse_looks(options.styles), options.layout, options.format, options.size, options.fps, options.seed
@@ -85,10 +85,10 @@ def audit(options: Namespace) -> None:
     Raises:
         UserError: For any slip in the options, if nothing can be judged, or a file cannot be written.
     """
-    from stylize.auditing.audit import audit
-    from stylize.auditing.audit_report import files_of, liveliest, save_audit
-    from stylize.auditing.cases import Case, made_cases
-    from stylize.auditing.rendered import rendered_cases
+    from static_dynamic.stylize.auditing.audit import audit
+    from static_dynamic.stylize.auditing.audit_report import files_of, liveliest, save_audit
+    from static_dynamic.stylize.auditing.cases import Case, made_cases
+    from static_dynamic.stylize.auditing.rendered import rendered_cases
 
     least = {"frames": 2, "workers": 0, "max_videos": 1, "seed": 0}
     for name, value in least.items():
@@ -161,7 +161,7 @@ def styles(options: Namespace) -> None:
     Raises:
         UserError: If the video cannot be read, or a picture not be written.
     """
-    from stylize.auditing.gallery import draw_gallery
+    from static_dynamic.stylize.auditing.gallery import draw_gallery
 
     if options.video and not options.pictures:
         raise UserError("A --video is for pictures of it: say where they go with --pictures DIR.")

@@ -21,13 +21,13 @@ from static_dynamic.media.images import EXTENSIONS as IMAGES
 from static_dynamic.media.reading import reduced
 from static_dynamic.media.writing import QUALITY, Write, image_folder, video_file
 from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
-from stylize.learning.learn import PRESETS, Learner, TrainingSettings
-from stylize.learning.patches import open_clip, read_keyframes, unseen
-from stylize.learning.perception import Perception, find_weights, load_perception
-from stylize.learning.smoothing import RADIUS, SIGMA, smooth
-from stylize.networks.learned import LearnedStyle, load_style, paint, write_style
-from stylize.rendering.films import Film, only_film
-from stylize.rendering.layouts import VIDEO
+from static_dynamic.stylize.learning.learn import PRESETS, Learner, TrainingSettings
+from static_dynamic.stylize.learning.patches import open_clip, read_keyframes, unseen
+from static_dynamic.stylize.learning.perception import Perception, find_weights, load_perception
+from static_dynamic.stylize.learning.smoothing import RADIUS, SIGMA, smooth
+from static_dynamic.stylize.networks.learned import LearnedStyle, load_style, paint, write_style
+from static_dynamic.stylize.rendering.films import Film, only_film
+from static_dynamic.stylize.rendering.layouts import VIDEO
 
 PREVIEWS = 3
 """Unseen frames on a preview."""

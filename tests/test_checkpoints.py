@@ -8,10 +8,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-import models
-from models.weights.checkpoints import load_checkpoint
-from models.weights.finding import Target, find
-from models.weights.report import percent
+from static_dynamic import models
+from static_dynamic.models.weights.checkpoints import load_checkpoint
+from static_dynamic.models.weights.finding import Target, find
+from static_dynamic.models.weights.report import percent
 
 
 class Net(nn.Module):

@@ -11,10 +11,10 @@ from planted import RECIPE, PlantedModel, PlantedVideos
 from scipy.stats import t as student
 
 import static_dynamic as sd
-from misc import compare_runs
 from static_dynamic import functional
 from static_dynamic.common.commands import command
 from static_dynamic.estimators.needs_motion import NeedsMotion
+from static_dynamic.misc import compare_runs
 from static_dynamic.store import Store
 
 STAGES = {"planted": ("units", "N C"), "frames": ("frames", "N C T H W")}

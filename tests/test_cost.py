@@ -8,8 +8,7 @@ import torch
 from doors import fails, succeeds
 from torch import nn
 
-import models
-from static_dynamic import FlowRecipe, Recipe
+from static_dynamic import FlowRecipe, Recipe, models
 from static_dynamic.common.errors import UserError
 from static_dynamic.network.cost import measure_cost
 

@@ -14,7 +14,7 @@ from static_dynamic.media.parts import Part
 from static_dynamic.sources import Stylized, open_source
 from static_dynamic.sources.masks import read_boxes
 from static_dynamic.sources.rows import read_rows
-from training.labels import label_sthv2
+from static_dynamic.training.labels import label_sthv2
 
 TEXT = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", TEXT, re.DOTALL)

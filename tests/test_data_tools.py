@@ -15,11 +15,11 @@ from media import coded_frames, cut, noisy_frames, numbers, write_frames, write_
 from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.media.clip import Recipe
 from static_dynamic.media.images import read_image
-from training.data import EvaluationClips
-from training.frames import Extraction, extract, extract_one
-from training.labels import label_other, label_sthv1, label_sthv2
-from training.lists import Entry, check_frames, read_categories, read_list, write_list
-from training.sampling import SAMPLINGS
+from static_dynamic.training.data import EvaluationClips
+from static_dynamic.training.frames import Extraction, extract, extract_one
+from static_dynamic.training.labels import label_other, label_sthv1, label_sthv2
+from static_dynamic.training.lists import Entry, check_frames, read_categories, read_list, write_list
+from static_dynamic.training.sampling import SAMPLINGS
 
 AS_THEY_ARE = Extraction(height=0)
 NAMES = ["Lifting something up", "Pushing something from left to right"]

@@ -7,10 +7,10 @@ from doors import fails, succeeds
 from hypothesis import given
 from hypothesis import strategies as st
 
-import models
 import static_dynamic as sd
-from misc._demo_picture import curves_of, picture
-from misc.demo import NETWORKS
+from static_dynamic import models
+from static_dynamic.misc._demo_picture import curves_of, picture
+from static_dynamic.misc.demo import NETWORKS
 from static_dynamic.report.several import spread
 
 

@@ -7,9 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-import models
-from models.__main__ import main
-from static_dynamic import Recipe, check_model, record
+from static_dynamic import Recipe, check_model, models, record
+from static_dynamic.models.__main__ import main
 
 CONFIG = """
 from fvcore.common.config import CfgNode  # what the real one builds on

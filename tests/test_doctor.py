@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
-import models
-from misc.doctor import CORE, doctor, show
-from models.libraries.optional import OPTIONAL, Finding, Library, check, check_optional, need
+from static_dynamic import models
 from static_dynamic.common.errors import UserError
+from static_dynamic.misc.doctor import CORE, doctor, show
+from static_dynamic.models.libraries.optional import OPTIONAL, Finding, Library, check, check_optional, need
 
 ROOT = Path(__file__).parents[1]
 STATES = {"usable", "not installed", "not there", "broken"}

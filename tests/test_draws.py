@@ -14,8 +14,8 @@ from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import check_seed, derive_seed, generator
 from static_dynamic.functional import resample
 from static_dynamic.sources import FactorialVideos
+from static_dynamic.training.syncmnist.clips import SyncMNIST
 from static_dynamic.variants import derive_seed as of_variants
-from training.syncmnist.clips import SyncMNIST
 
 ROOT = Path(__file__).parents[1]
 

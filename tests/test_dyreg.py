@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from quick import quick
 
-import models
-from models.dyreg.graph import RELEASED, DynamicGraph, Options, ResidualGraph
-from models.dyreg.regions import masks, windows
-from models.dyreg.tsm import CONSTANTS, PLACES, UNUSED, DyRegTSM
+from static_dynamic import models
+from static_dynamic.models.dyreg.graph import RELEASED, DynamicGraph, Options, ResidualGraph
+from static_dynamic.models.dyreg.regions import masks, windows
+from static_dynamic.models.dyreg.tsm import CONSTANTS, PLACES, UNUSED, DyRegTSM
 from static_dynamic.network.recorder import Recorder
-from training.regions import find_regions
+from static_dynamic.training.regions import find_regions
 
 COPIED = Path(__file__).parent / "golden"  # dyreg.json, dyreg.npz: parts of some arrays
 SHARED = Path(__file__).parents[2] / "shared" / "golden" / "dyreg"  # only where the goldens were made

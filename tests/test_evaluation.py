@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tiny import TEST, TRAIN, metrics, succeeds
 
-import models
+from static_dynamic import models
 from static_dynamic.common.options import read_options
 from static_dynamic.media.clip import Recipe
-from training import scores
-from training.data import EvaluationClips
-from training.lists import read_list
-from training.options import EvaluateOptions, TrainOptions
-from training.sampling import Segments
+from static_dynamic.training import scores
+from static_dynamic.training.data import EvaluationClips
+from static_dynamic.training.lists import read_list
+from static_dynamic.training.options import EvaluateOptions, TrainOptions
+from static_dynamic.training.sampling import Segments
 
 ROOT = Path(__file__).resolve().parents[1]
 pytest_plugins = ("tiny_data",)  # the fixture `work`

@@ -12,11 +12,10 @@ import torch
 from quick import quick
 from torch import nn
 
-import models
-from models.__main__ import main
-from models.libraries.vision import TORCHVISION
-from models.probe import probe, suggest
-from static_dynamic import Recipe, record
+from static_dynamic import Recipe, models, record
+from static_dynamic.models.__main__ import main
+from static_dynamic.models.libraries.vision import TORCHVISION
+from static_dynamic.models.probe import probe, suggest
 from static_dynamic.network.layout import parse_layout
 from static_dynamic.network.recorder import Recorder
 from static_dynamic.network.stages import select

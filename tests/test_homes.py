@@ -23,10 +23,10 @@ from static_dynamic.common.runs import LOCK
 from static_dynamic.flow.tree import FLOWS, compute_flow
 from static_dynamic.results import MEASUREMENT
 from static_dynamic.store import STUDY
-from stylize.rendering.render import render
-from stylize.rendering.settings import NOTE, Settings
-from training.checkpoints import TRAINING
-from training.frames import FRAMES, Extraction, extract
+from static_dynamic.stylize.rendering.render import render
+from static_dynamic.stylize.rendering.settings import NOTE, Settings
+from static_dynamic.training.checkpoints import TRAINING
+from static_dynamic.training.frames import FRAMES, Extraction, extract
 
 pytest_plugins = ("tiny_data",)  # the fixture `work`
 

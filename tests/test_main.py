@@ -14,9 +14,9 @@ from media import coded_frames, write_frames, write_stylized, write_video
 from PIL import Image
 from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
 
-import main
 import static_dynamic as sd
-from config import Config, read_config
+from static_dynamic import main
+from static_dynamic.config import Config, read_config
 from static_dynamic.estimators.registry import estimators
 
 SHARED = Path(__file__).parents[2] / "shared" / "data" / "videos"
@@ -179,7 +179,7 @@ def test_flags_go_before_the_file_of_options(work):
 
 
 def test_a_checkpoint_is_loaded_and_its_digest_kept(videos):
-    import models
+    from static_dynamic import models
 
     model = models.create_model("i3d", seed=5)
     torch.save({"model_state": model.state_dict(), "epoch": 3}, "i3d.pyth")
@@ -492,7 +492,7 @@ def test_a_slip_is_one_clear_line(work, capsys, slip):
 
 
 def test_a_checkpoint_of_another_model_and_of_other_classes(work, capsys):
-    import models
+    from static_dynamic import models
 
     torch.save({"model_state": models.create_model("slow_r50_8x8").state_dict()}, "slow.pyth")
     torch.save({"model_state": models.create_model("i3d", num_classes=48).state_dict()}, "d48.pyth")
@@ -509,7 +509,7 @@ def test_a_checkpoint_of_another_model_and_of_other_classes(work, capsys):
 
 
 def test_partial_weights_are_said_on_the_terminal_the_page_and_in_the_manifest(work, capsys):
-    import models
+    from static_dynamic import models
 
     state = models.create_model("i3d", num_classes=48).state_dict()
     torch.save({"model_state": {key: x for key, x in state.items() if key.startswith("s1.")}}, "part.pyth")

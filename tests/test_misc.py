@@ -29,11 +29,11 @@ from doors import (
 from PIL import Image
 from safetensors.numpy import save_file
 
-from misc import _tables, plot_iterations
-from misc._tables import read_scores, read_units
-from misc.plot_iterations import iteration
-from misc.plot_jointencoding import classified
 from static_dynamic.common.errors import UserError
+from static_dynamic.misc import _tables, plot_iterations
+from static_dynamic.misc._tables import read_scores, read_units
+from static_dynamic.misc.plot_iterations import iteration
+from static_dynamic.misc.plot_jointencoding import classified
 from static_dynamic.report.published import published_name
 
 

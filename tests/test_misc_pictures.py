@@ -9,11 +9,11 @@ import pytest
 from doors import ROOT, SCORES, STAGES, fails, fake, is_picture, save, script, succeeds, write_pickles, write_texts
 from PIL import Image
 
-from misc._seeds import Seeds
-from misc._tables import read_units
-from misc.estimate_dataset_centerbias import centre_bias
-from misc.plot_iterations import course, iteration
-from misc.plot_stats_fromtable import read_table, statistics
+from static_dynamic.misc._seeds import Seeds
+from static_dynamic.misc._tables import read_units
+from static_dynamic.misc.estimate_dataset_centerbias import centre_bias
+from static_dynamic.misc.plot_iterations import course, iteration
+from static_dynamic.misc.plot_stats_fromtable import read_table, statistics
 from static_dynamic.report.published import published_name, unit_softmax, write_published
 from static_dynamic.report.stages import escape, latex_stages, limits
 

@@ -17,14 +17,14 @@ from safetensors.torch import save_file
 from torch import nn
 from torch.utils._pytree import tree_map
 
-import models
-from models import registry
-from models.__main__ import main
-from models.libraries.optional import is_there
-from models.weights.keys import caffe2_key
+from static_dynamic import models
 from static_dynamic.collect import weights_digest
 from static_dynamic.media.clip import FlowRecipe
 from static_dynamic.media.inputs import example_inputs, make_recipe
+from static_dynamic.models import registry
+from static_dynamic.models.__main__ import main
+from static_dynamic.models.libraries.optional import is_there
+from static_dynamic.models.weights.keys import caffe2_key
 from static_dynamic.network.testing import check_model
 
 # ---------------------------------------------------------------- every model

@@ -9,8 +9,8 @@ from media import coded_frames, write_frames, write_stylized, write_video
 from planted import released
 from torch import nn
 
-import main
 import static_dynamic as sd
+from static_dynamic import main
 from static_dynamic.common.commands import as_flags
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import Recipe, Video

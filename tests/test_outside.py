@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from planted import RECIPE, STAGES, STYLES, PlantedModel, PlantedVideos
 
 import static_dynamic as sd
-from config import Config, read_config
 from static_dynamic.collect import Study
 from static_dynamic.common import plugins
 from static_dynamic.common.commands import command
@@ -21,6 +20,7 @@ from static_dynamic.common.errors import UserError
 from static_dynamic.common.plugins import import_plugins
 from static_dynamic.common.processes import in_processes
 from static_dynamic.common.registry import Registry
+from static_dynamic.config import Config, read_config
 from static_dynamic.estimators.needs_motion import NeedsMotion
 from static_dynamic.estimators.registry import estimators, find_estimators, registered
 from static_dynamic.interventions import (
@@ -39,8 +39,8 @@ from static_dynamic.network.layout import parse_layout
 from static_dynamic.network.recorder import Recorder
 from static_dynamic.sources import FactorialVideos
 from static_dynamic.store import Store
+from static_dynamic.stylize.__main__ import run as stylize
 from static_dynamic.variants import Conditions
-from stylize.__main__ import run as stylize
 
 ROOT = Path(__file__).parents[1]
 REGISTRIES = (sd.style, sd.scramble, sd.flow_change, sd.pooling, sd.source, sd.plot, registered)

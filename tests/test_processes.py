@@ -10,7 +10,7 @@ import pytest
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.processes import UNGUARDED, in_processes, why_broken
-from training.machinery import readable
+from static_dynamic.training.machinery import readable
 
 ROOT = Path(__file__).parents[1]
 TERMINATED = -signal.SIGTERM

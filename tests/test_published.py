@@ -14,9 +14,9 @@ from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
 from safetensors.numpy import load_file
 
 import static_dynamic as sd
-from misc._tables import read_units
 from static_dynamic.common.errors import UserError
 from static_dynamic.functional.released import allocate
+from static_dynamic.misc._tables import read_units
 from static_dynamic.report.published import (
     PUBLISHED_FACTORS,
     final_text,

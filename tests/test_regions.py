@@ -7,15 +7,14 @@ from media import write_video
 from PIL import Image
 from torch import nn
 
-import models
-from models.dyreg.graph import DynamicGraph, Options, ResidualGraph
-from models.dyreg.regions import windows
-from static_dynamic import Recipe
+from static_dynamic import Recipe, models
 from static_dynamic.common.commands import command
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.decoding import read_clip
-from training.pictures import COLOURS, with_boxes
-from training.regions import boxes_of, draw, find_regions, run, short_names
+from static_dynamic.models.dyreg.graph import DynamicGraph, Options, ResidualGraph
+from static_dynamic.models.dyreg.regions import windows
+from static_dynamic.training.pictures import COLOURS, with_boxes
+from static_dynamic.training.regions import boxes_of, draw, find_regions, run, short_names
 
 FRAMES, CROP = 4, 64
 

@@ -54,15 +54,17 @@ def flags(part):
                     found |= {f"--no-{name[2:]}" for name in names if "BooleanOptional" in ast.unparse(node)}
                     if any(isinstance(argument, ast.JoinedStr) for argument in node.args):  # names from a table
                         found |= {f"--{key}" for key in keys(tree)}
-    import config  # noqa: F401
-    import training.options  # noqa: F401
+    import static_dynamic.training.options  # noqa: F401
+    from static_dynamic import config  # noqa: F401
 
-    kinds = [
-        kind
-        for kind in subclasses(Options)
-        if kind.__module__.partition(".")[0] in [p.removesuffix(".py") for p in PARTS[part]]
-    ]
+    kinds = [kind for kind in subclasses(Options) if home(kind) in [p.removesuffix(".py") for p in PARTS[part]]]
     return found | {f"--{name}" for kind in kinds for name in kind.model_fields}
+
+
+def home(kind):
+    """The top-level place of a class: `static_dynamic.training.options` is in `training`."""
+    _, first, *_ = kind.__module__.split(".")
+    return first if (ROOT / first).exists() or (ROOT / f"{first}.py").exists() else "static_dynamic"
 
 
 def keys(tree):
@@ -121,7 +123,7 @@ def test_every_flag_in_a_message_exists_there(part):
 
 @pytest.mark.parametrize("part", PARTS)
 def test_every_argument_in_a_message_exists_in_python_and_as_a_flag(part):
-    import main
+    from static_dynamic import main
 
     for where, text in messages(part):
         for argument in re.findall(r"`(\w+)=[^`]*`", text):
@@ -168,7 +170,7 @@ def test_a_dash_in_a_name_is_as_good_as_an_underscore(stroke, other):
 
 
 def test_options_too_take_either():
-    from config import read_config
+    from static_dynamic.config import read_config
 
     config = read_config(["--videos", "factorial", "--trust-checkpoint", "--n-examples=3"])
     assert (config.trust_checkpoint, config.n_examples) == (True, 3)

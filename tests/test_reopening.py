@@ -9,8 +9,8 @@ import pytest
 from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
 
 import static_dynamic as sd
-from misc import score_run
 from static_dynamic.common.commands import command
+from static_dynamic.misc import score_run
 from static_dynamic.reopening import open_run
 from static_dynamic.store import Store
 

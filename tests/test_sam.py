@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-import models
-from models.segmentation.sam import BGR_MEAN, Affine, ConvBody, flow_image
+from static_dynamic import models
+from static_dynamic.models.segmentation.sam import BGR_MEAN, Affine, ConvBody, flow_image
 
 FOLDER = Path(__file__).parent / "golden"
 FACTS = json.loads((FOLDER / "sam_conv_body.json").read_text())

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from doors import STAGES, beside_another, fails, fake, manifest, numbers, save, script, succeeds, write_texts
 
-from misc._seeds import mean_over, read_seeds
-from misc.plot_iterations import course
 from static_dynamic.functional.released import allocate
+from static_dynamic.misc._seeds import mean_over, read_seeds
+from static_dynamic.misc.plot_iterations import course
 from static_dynamic.results import Result, load
 
 ONE_UNIT = "head.logit"

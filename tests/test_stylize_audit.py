@@ -17,15 +17,25 @@ from static_dynamic.common.commands import command
 from static_dynamic.common.errors import UserError
 from static_dynamic.interventions import list_styles
 from static_dynamic.sources import open_source
-from stylize.__main__ import run
-from stylize.auditing.audit import ANOTHER, FLOOR, LIMITS, PASS, Audit, audit, re_encoded, style_table, verdict
-from stylize.auditing.audit_report import draw_sheet, files_of, liveliest, save_audit
-from stylize.auditing.cases import made_cases
-from stylize.auditing.measures import Motion, colours, edge_overlap, textures, total_variation
-from stylize.auditing.rendered import rendered_cases
-from stylize.auditing.trust import judge_study
-from stylize.rendering.render import render
-from stylize.rendering.settings import Settings
+from static_dynamic.stylize.__main__ import run
+from static_dynamic.stylize.auditing.audit import (
+    ANOTHER,
+    FLOOR,
+    LIMITS,
+    PASS,
+    Audit,
+    audit,
+    re_encoded,
+    style_table,
+    verdict,
+)
+from static_dynamic.stylize.auditing.audit_report import draw_sheet, files_of, liveliest, save_audit
+from static_dynamic.stylize.auditing.cases import made_cases
+from static_dynamic.stylize.auditing.measures import Motion, colours, edge_overlap, textures, total_variation
+from static_dynamic.stylize.auditing.rendered import rendered_cases
+from static_dynamic.stylize.auditing.trust import judge_study
+from static_dynamic.stylize.rendering.render import render
+from static_dynamic.stylize.rendering.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CLIPS = ROOT.parent / "shared" / "data" / "videos"

@@ -21,10 +21,10 @@ from PIL import Image
 from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.media.clip import Recipe
 from static_dynamic.sources import VideoFiles, open_source
-from stylize.rendering.films import VideoFilm, at_rate, find_films
-from stylize.rendering.reel import Reel
-from stylize.rendering.render import render
-from stylize.rendering.settings import Settings
+from static_dynamic.stylize.rendering.films import VideoFilm, at_rate, find_films
+from static_dynamic.stylize.rendering.reel import Reel
+from static_dynamic.stylize.rendering.render import render
+from static_dynamic.stylize.rendering.settings import Settings
 
 
 @pytest.mark.parametrize(("room", "decoded"), [(10**6, 1), (12 * 32 * 96 * 3, 1), (12 * 32 * 96 * 3 - 1, 3), (0, 3)])

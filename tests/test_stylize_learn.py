@@ -15,11 +15,11 @@ from PIL import Image
 from static_dynamic.common.commands import Parser
 from static_dynamic.common.errors import UserError
 from static_dynamic.interventions import check_style, restyle
-from stylize.commands_learned import add_generate_arguments, add_train_arguments, generate, train
-from stylize.learning.learn import PRESETS, Learner, TrainingSettings
-from stylize.learning.patches import Keyframe, Patches, open_clip, read_keyframes
-from stylize.networks.learned import load_style, paint
-from stylize.networks.network import Architecture, as_frames
+from static_dynamic.stylize.commands_learned import add_generate_arguments, add_train_arguments, generate, train
+from static_dynamic.stylize.learning.learn import PRESETS, Learner, TrainingSettings
+from static_dynamic.stylize.learning.patches import Keyframe, Patches, open_clip, read_keyframes
+from static_dynamic.stylize.networks.learned import load_style, paint
+from static_dynamic.stylize.networks.network import Architecture, as_frames
 
 TINY = Architecture((4, 4, 8, 8, 4, 4), 1, bias=True, tanh=True, smoothers=True)
 SMALL = ["--filters", "4,4,8,8,4,4", "--blocks", "1", "--batch", "4", "--vgg", "none", "--device", "cpu"]
@@ -277,7 +277,7 @@ def test_a_disk_that_was_full_can_be_gone_on_with(clip, monkeypatch):
         raise UserError("full")
 
     with monkeypatch.context() as disk:
-        disk.setattr("stylize.commands_learned.write_style", full)
+        disk.setattr("static_dynamic.stylize.commands_learned.write_style", full)
         with pytest.raises(UserError, match="full"):
             learn(clip, "--steps", 2)
     assert learn(clip, "--steps", 2).read_bytes() == whole

@@ -3,9 +3,11 @@
 import json
 import os
 import pickle
+import sys
 import warnings
 from dataclasses import asdict
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -15,15 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-import models
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.registry import generator as numbers
 from static_dynamic.interventions.census import Census
-from stylize.learning.learn import PRESETS, discriminator_loss, generator_losses
-from stylize.learning.perception import Perception, find_weights, load_perception
-from stylize.networks.learned import learned_style, load_style, write_style
-from stylize.networks.network import Architecture, Discriminator, Generator, as_frames, as_input
-from stylize.networks.pickled import read_module
+from static_dynamic.stylize.learning.learn import PRESETS, discriminator_loss, generator_losses
+from static_dynamic.stylize.learning.perception import Perception, find_weights, load_perception
+from static_dynamic.stylize.networks.learned import learned_style, load_style, write_style
+from static_dynamic.stylize.networks.network import Architecture, Discriminator, Generator, as_frames, as_input
+from static_dynamic.stylize.networks.pickled import read_module
 
 SEED = 101
 GOLDEN = np.load(Path(__file__).parent / "golden" / "generatorj_parts.npz")
@@ -214,7 +215,8 @@ def save_published(path, monkeypatch, **options):
     network = type("GeneratorJ", (Generator,), {"__module__": "models"})(TINY)
     with monkeypatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the old format wants the source of the class
-        patch.setattr(models, "GeneratorJ", type(network), raising=False)
+        patch.setitem(sys.modules, "models", ModuleType("models"))
+        patch.setattr("models.GeneratorJ", type(network), raising=False)
         torch.save(network, path, **options)
     return network.eval()
 

@@ -29,14 +29,14 @@ from static_dynamic.interventions import restyle
 from static_dynamic.media.clip import FlowRecipe, Recipe
 from static_dynamic.media.writing import image_folder, video_file
 from static_dynamic.sources import Davis, FrameFolders, Stylized, VideoFiles, open_source
+from static_dynamic.stylize.__main__ import COMMANDS, run
+from static_dynamic.stylize.rendering.films import Film, find_films
+from static_dynamic.stylize.rendering.layouts import LAYOUTS
+from static_dynamic.stylize.rendering.looks import parse_looks
+from static_dynamic.stylize.rendering.reel import Reel
+from static_dynamic.stylize.rendering.render import Job, paint_film, render, spread
+from static_dynamic.stylize.rendering.settings import Settings, data_set, read_note
 from static_dynamic.variants import derive_seed
-from stylize.__main__ import COMMANDS, run
-from stylize.rendering.films import Film, find_films
-from stylize.rendering.layouts import LAYOUTS
-from stylize.rendering.looks import parse_looks
-from stylize.rendering.reel import Reel
-from stylize.rendering.render import Job, paint_film, render, spread
-from stylize.rendering.settings import Settings, data_set, read_note
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -321,8 +321,8 @@ def test_styles_are_names_globs_images_and_learned(painting, tmp_path):
 
 
 def test_a_learned_style_is_rendered_like_any_other(videos, tmp_path):
-    from stylize.networks.learned import load_style, write_style
-    from stylize.networks.network import Architecture, Generator
+    from static_dynamic.stylize.networks.learned import load_style, write_style
+    from static_dynamic.stylize.networks.network import Architecture, Generator
 
     path = tmp_path / "lynx.safetensors"
     write_style(path, Generator(Architecture(filters=(4, 4, 4, 4, 4, 4), blocks=1)), {})

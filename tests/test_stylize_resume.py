@@ -18,8 +18,8 @@ from media import (
 )
 
 from static_dynamic.common.errors import UserError
-from stylize.rendering.render import render
-from stylize.rendering.settings import Settings, read_note
+from static_dynamic.stylize.rendering.render import render
+from static_dynamic.stylize.rendering.settings import Settings, read_note
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -10,7 +10,7 @@ from media import coded_frames
 from scipy.stats import kendalltau
 
 from static_dynamic.interventions import apply_scramble, list_scrambles
-from stylize.rendering.scrambles import audit_scrambles, coincidence, tau
+from static_dynamic.stylize.rendering.scrambles import audit_scrambles, coincidence, tau
 
 
 def test_scrambles_keep_every_frame_and_freeze_keeps_one():

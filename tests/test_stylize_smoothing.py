@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from static_dynamic.common.errors import UserError
-from stylize.learning.smoothing import smooth
+from static_dynamic.stylize.learning.smoothing import smooth
 
 
 class Shift:

@@ -8,9 +8,9 @@ from media import moving_frames
 
 from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.media.clip import Clip, Recipe, Video
+from static_dynamic.stylize.auditing.cases import StudyCase
+from static_dynamic.stylize.auditing.trust import judge_study, unjudged
 from static_dynamic.variants import Conditions, read_styles
-from stylize.auditing.cases import StudyCase
-from stylize.auditing.trust import judge_study, unjudged
 
 
 class Restyled:

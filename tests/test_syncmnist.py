@@ -17,8 +17,8 @@ from static_dynamic.common.commands import command
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import Recipe
 from static_dynamic.sources import open_source
-from training.syncmnist import CANVASES, Canvas, SyncMNIST, load_digits
-from training.syncmnist.__main__ import run
+from static_dynamic.training.syncmnist import CANVASES, Canvas, SyncMNIST, load_digits
+from static_dynamic.training.syncmnist.__main__ import run
 
 FIVE = SyncMNIST(10_000)
 EQUAL = SyncMNIST(10_000, equal_pairs=True)

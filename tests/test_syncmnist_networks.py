@@ -8,13 +8,13 @@ import pytest
 import torch
 
 import benchmarks.syncmnist as benchmark
-from models.dyreg.graph import RELEASED
-from models.dyreg.regions import Regions
 from static_dynamic.common.errors import UserError
-from training.syncmnist.fit import batches, pretrained_front, train
-from training.syncmnist.judging import clips_of_test, judge, placed, right, switched_off
-from training.syncmnist.networks import VARIANTS, Network, at_boxes
-from training.syncmnist.settings import PUBLISHED, SMALL
+from static_dynamic.models.dyreg.graph import RELEASED
+from static_dynamic.models.dyreg.regions import Regions
+from static_dynamic.training.syncmnist.fit import batches, pretrained_front, train
+from static_dynamic.training.syncmnist.judging import clips_of_test, judge, placed, right, switched_off
+from static_dynamic.training.syncmnist.networks import VARIANTS, Network, at_boxes
+from static_dynamic.training.syncmnist.settings import PUBLISHED, SMALL
 
 TINY = replace(SMALL, steps=2, batch=4, front_steps=2, tested=8)
 

@@ -7,10 +7,10 @@ from quick import quick
 from test_external import tiny_torchvision
 from torch import nn
 
-import models
-from models.libraries.vision import TORCHVISION
+from static_dynamic import models
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import Clip, Recipe
+from static_dynamic.models.libraries.vision import TORCHVISION
 from static_dynamic.network.testing import CHECKS, CheckFailed, check_model
 
 LAYOUT = "N C T H W"

@@ -8,15 +8,15 @@ from doors import script
 from media import annotate, write_davis, write_frames, write_stylized
 from test_data_tools import annotate_v2, coded_frames
 
-from config import read_config
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.texts import read_json, read_lines, read_text
+from static_dynamic.config import read_config
 from static_dynamic.report.published import read_final
 from static_dynamic.results import load
 from static_dynamic.sources import Davis, Stylized
 from static_dynamic.sources.masks import read_boxes
-from training.labels import label_sthv1, label_sthv2
-from training.lists import Entry, read_categories, read_list
+from static_dynamic.training.labels import label_sthv1, label_sthv2
+from static_dynamic.training.lists import Entry, read_categories, read_list
 
 MARK = codecs.BOM_UTF8
 

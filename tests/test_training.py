@@ -15,13 +15,13 @@ import torch
 from tiny import TEST, TRAIN, fails, metrics, run, same, succeeds, weights
 from torch import nn
 
-import models
+from static_dynamic import models
 from static_dynamic.common.errors import UserError
-from training import loop
-from training.checkpoints import Progress, publish
-from training.data import IGNORED, Complaint, Item, collate
-from training.lists import write_categories
-from training.options import LoopOptions
+from static_dynamic.training import loop
+from static_dynamic.training.checkpoints import Progress, publish
+from static_dynamic.training.data import IGNORED, Complaint, Item, collate
+from static_dynamic.training.lists import write_categories
+from static_dynamic.training.options import LoopOptions
 
 pytest_plugins = ("tiny_data",)  # the fixture `work`
 
@@ -88,8 +88,8 @@ def build(num_classes=400):
 
 def test_what_we_train_can_be_measured_as_it_is(work):
     """With three classes, of a model that has 400 by default; the command needs no more than the file."""
-    import main as entry
     import static_dynamic as sd
+    from static_dynamic import main as entry
 
     Path("small_net.py").write_text(SMALL_NET)
     succeeds("train", *TRAIN[3:], "--model", "small_net:build", "--epochs", 1, "--save_dir", "r")

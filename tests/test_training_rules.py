@@ -13,17 +13,17 @@ from media import coded_frames, numbers, write_frames
 from tiny import TRAIN, metrics, same, succeeds, weights
 from torch import nn
 
-import models
+from static_dynamic import models
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import Recipe
-from training import loop, pretrained
-from training.data import IGNORED, EvaluationClips, TrainingClips, loader
-from training.lists import Entry
-from training.optimise import classifier, parameter_groups, rate_factor, set_dropout, sgd
-from training.options import LoopOptions, TrainOptions
-from training.sampling import Dense, Segments
-from training.setup import may_flip, short_videos
-from training.transforms import PLACES, Augmentation, squares
+from static_dynamic.training import loop, pretrained
+from static_dynamic.training.data import IGNORED, EvaluationClips, TrainingClips, loader
+from static_dynamic.training.lists import Entry
+from static_dynamic.training.optimise import classifier, parameter_groups, rate_factor, set_dropout, sgd
+from static_dynamic.training.options import LoopOptions, TrainOptions
+from static_dynamic.training.sampling import Dense, Segments
+from static_dynamic.training.setup import may_flip, short_videos
+from static_dynamic.training.transforms import PLACES, Augmentation, squares
 
 pytest_plugins = ("tiny_data",)  # the fixture `work`
 

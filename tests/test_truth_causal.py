@@ -12,9 +12,9 @@ from torch import nn
 from benchmarks.truth import causal
 from benchmarks.truth.causal import BLOCKS, Measured, predicted, removals, run, single_units, verdict
 from benchmarks.truth.removing import Examination, frozen, motion_axes, paired, right, spread
-from models.spec import Stage
-from models.truth.cnn import WIDTHS
 from static_dynamic.common.errors import UserError
+from static_dynamic.models.spec import Stage
+from static_dynamic.models.truth.cnn import WIDTHS
 
 COLOURS, KINDS = 6, 8
 OF_COLOUR, OF_KIND = np.arange(COLOURS), COLOURS + np.arange(KINDS)

@@ -8,7 +8,6 @@ import pytest
 import torch
 from torch import nn
 
-import models
 from benchmarks.truth.enumeration import crossed_responses
 from benchmarks.truth.networks import __main__ as command_line
 from benchmarks.truth.networks.behaviour import AGAINST, STYLES, behaviour, opposite, shown
@@ -24,12 +23,13 @@ from benchmarks.truth.networks.pictures import COLOURS, curves, scatters
 from benchmarks.truth.networks.readings import READINGS, of_layer, of_units
 from benchmarks.truth.networks.summary import summarise
 from benchmarks.truth.networks.zoo import RANDOM, TWINS, all_networks, chosen, named
-from models.spec import Stage
-from models.truth.biases import heads_of
+from static_dynamic import models
 from static_dynamic.common.errors import UserError
 from static_dynamic.estimators.numbers import Sample
 from static_dynamic.estimators.registry import estimators
 from static_dynamic.interventions import STRONG
+from static_dynamic.models.spec import Stage
+from static_dynamic.models.truth.biases import heads_of
 from static_dynamic.reopening import score
 from static_dynamic.sources.factorial import CONTENTS, LEVELS, draw_scenes, render
 

@@ -9,17 +9,17 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import models
-from models.__main__ import listing
-from models.truth.biases import LEVELS, SEEDS, TAUGHT
+from static_dynamic import models
 from static_dynamic.common.errors import UserError
+from static_dynamic.models.__main__ import listing
+from static_dynamic.models.truth.biases import LEVELS, SEEDS, TAUGHT
 from static_dynamic.network.fingerprint import weights_digest
 from static_dynamic.sources import factorial
-from training.truth import RECIPES, Shortcut, as_input, chosen, draw_pool, train
-from training.truth.__main__ import TABLE, WEIGHTS, run
-from training.truth.several import train_all
-from training.truth.table import read_table, write_table
-from training.truth.train import Trained, answers_of, loss_of
+from static_dynamic.training.truth import RECIPES, Shortcut, as_input, chosen, draw_pool, train
+from static_dynamic.training.truth.__main__ import TABLE, WEIGHTS, run
+from static_dynamic.training.truth.several import train_all
+from static_dynamic.training.truth.table import read_table, write_table
+from static_dynamic.training.truth.train import Trained, answers_of, loss_of
 
 NAMES = models.list_models("truth_*")
 OPPOSITE = {
@@ -92,7 +92,7 @@ def test_weights_are_small_files_of_half_precision():
 def test_shipped_networks_know_what_they_were_taught(name, fresh):
     model = models.create_model(name)
     assert model.spec.notes == ()
-    assert model.checkpoint.path == str(WEIGHTS / f"{name}.safetensors")
+    assert Path(model.checkpoint.path).resolve() == WEIGHTS / f"{name}.safetensors"
     found = accuracy(model, *fresh)
     if RECIPES[name].shortcut is None:
         assert all(part > 0.6 for part in found.values())  # chance is a third at most

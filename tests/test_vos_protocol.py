@@ -11,14 +11,14 @@ import pandas as pd
 import pytest
 from doors import succeeds
 
-import main
-from config import input_recipe, read_config
-from models import ModelError, describe
-from models.segmentation.published import MATNET_VARIANTS, published_name, segmentation_model
+from static_dynamic import main
+from static_dynamic.config import input_recipe, read_config
 from static_dynamic.flow.tree import compute_flow
+from static_dynamic.models import ModelError, describe
+from static_dynamic.models.segmentation.published import MATNET_VARIANTS, published_name, segmentation_model
 from static_dynamic.sources.small_davis import write_small_davis
-from stylize.rendering.render import render
-from stylize.rendering.settings import Settings
+from static_dynamic.stylize.rendering.render import render
+from static_dynamic.stylize.rendering.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = {
@@ -152,7 +152,7 @@ def test_flags_that_do_not_fit_are_one_line(slip, davis, tmp_path, capsys, reque
 def another_variant(tmp_path_factory):
     import torch
 
-    import models
+    from static_dynamic import models
 
     folder = tmp_path_factory.mktemp("matnet")
     with torch.device("meta"):

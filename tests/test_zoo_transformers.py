@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from golden import filler
 from quick import quick
 
-import models
-from models.action.mvit import MViT
-from models.action.timesformer import TimeSformer
+from static_dynamic import models
+from static_dynamic.models.action.mvit import MViT
+from static_dynamic.models.action.timesformer import TimeSformer
 from static_dynamic.network.layout import parse_layout
 from static_dynamic.network.recorder import Recorder
 

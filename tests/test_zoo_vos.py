@@ -14,8 +14,8 @@ from torch import nn
 from torch.nn import functional as F
 from torchvision.models.segmentation.deeplabv3 import ASPP
 
-import models
-from models.segmentation.matnet import (
+from static_dynamic import models
+from static_dynamic.models.segmentation.matnet import (
     Boundary,
     CoAttention,
     Gated,
@@ -26,8 +26,8 @@ from models.segmentation.matnet import (
     softmax,
     tanh,
 )
-from models.segmentation.rtnet import Attention, Exchange, Fusion, Scaling, SelfExchange
-from models.segmentation.vos_blocks import Gating
+from static_dynamic.models.segmentation.rtnet import Attention, Exchange, Fusion, Scaling, SelfExchange
+from static_dynamic.models.segmentation.vos_blocks import Gating
 
 COPIED = Path(__file__).parent / "golden"
 SHARED = Path(__file__).parents[2] / "shared" / "golden" / "vos"  # only where the goldens were made

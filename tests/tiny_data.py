@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from media import write_video
 
-from training.frames import Extraction, extract
-from training.lists import Entry, write_categories, write_list
+from static_dynamic.training.frames import Extraction, extract
+from static_dynamic.training.lists import Entry, write_categories, write_list
 
 CLASSES = ["Pushing something red", "Pushing something green", "Pushing something blue"]
 

@@ -9,11 +9,11 @@ Both run in several processes with torchrun or accelerate launch. With --help a 
 import sys
 from collections.abc import Sequence
 
-import models
+from static_dynamic import models
 from static_dynamic.common.commands import command
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.options import read_options
-from training.options import EvaluateOptions, TrainOptions
+from static_dynamic.training.options import EvaluateOptions, TrainOptions
 
 COMMANDS = ("train", "evaluate")
 
@@ -37,14 +37,14 @@ def _main(arguments: Sequence[str]) -> None:
 
 
 def _train(arguments: Sequence[str]) -> None:
-    from training.train import train
+    from static_dynamic.training.train import train
 
     options = read_options(TrainOptions, arguments, "python -m training train", "Train a model that takes clips.")
     train(options)
 
 
 def _evaluate(arguments: Sequence[str]) -> None:
-    from training.evaluate import evaluate
+    from static_dynamic.training.evaluate import evaluate
 
     about = "Test a model that takes clips: top-1, top-5, every class, confusions."
     options = read_options(EvaluateOptions, arguments, "python -m training evaluate", about)

@@ -17,9 +17,9 @@ from static_dynamic.common.seeds import generator
 from static_dynamic.media.clip import Frames, Recipe, Sample
 from static_dynamic.media.images import image_at, read_images
 from static_dynamic.media.inputs import Inputs
-from training.lists import Entry
-from training.sampling import Sampling
-from training.transforms import Augmentation, squares
+from static_dynamic.training.lists import Entry
+from static_dynamic.training.sampling import Sampling
+from static_dynamic.training.transforms import Augmentation, squares
 
 IGNORED = -100
 """The label of a clip that could not be read: it takes no part in losses and accuracies."""

@@ -8,12 +8,22 @@ from typing import Any
 import pandas as pd
 
 from static_dynamic.common.files import write_atomically, write_text
-from training.data import IGNORED, loader, too_many, write_complaints
-from training.lists import Entry, read_categories
-from training.machinery import accelerator_for, say_notes
-from training.options import EvaluateOptions
-from training.scores import TOP, Predictions, accuracies, class_table, confusion, order, predict, proportion, ranks
-from training.setup import evaluation_clips, listed, open_model, short_videos
+from static_dynamic.training.data import IGNORED, loader, too_many, write_complaints
+from static_dynamic.training.lists import Entry, read_categories
+from static_dynamic.training.machinery import accelerator_for, say_notes
+from static_dynamic.training.options import EvaluateOptions
+from static_dynamic.training.scores import (
+    TOP,
+    Predictions,
+    accuracies,
+    class_table,
+    confusion,
+    order,
+    predict,
+    proportion,
+    ranks,
+)
+from static_dynamic.training.setup import evaluation_clips, listed, open_model, short_videos
 
 NAMED = 40
 """Up to so many classes stand by name in the picture."""

@@ -1,4 +1,4 @@
-"""Annotations as they are published → ``category.txt`` and the lists of :mod:`training.lists`.
+"""Annotations as they are published → ``category.txt`` and the lists of :mod:`static_dynamic.training.lists`.
 
 Something-Something comes as ``something-something-v{1,2}-{labels,train,validation,test}``, version 1 in CSV files
 (``id;label``), version 2 in JSON, today without the first part of the name. A video whose frames are missing is left
@@ -14,7 +14,7 @@ from static_dynamic.common.texts import read_json, read_lines
 from static_dynamic.media.images import is_image
 from static_dynamic.sources.annotations import Record, inside
 from static_dynamic.sources.frame_folders import frame_folders
-from training.lists import Entry, list_path, read_classes, write_categories, write_list
+from static_dynamic.training.lists import Entry, list_path, read_classes, write_categories, write_list
 
 SPLITS = {"train": "train", "validation": "val", "test": "test"}
 """Published name of a split → that of its list."""

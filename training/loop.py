@@ -17,12 +17,12 @@ from torch.optim.lr_scheduler import LambdaLR
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import write_atomically
 from static_dynamic.media.inputs import in_one_line
-from training.checkpoints import Progress, Row, States, Study, claimed, publish
-from training.data import IGNORED, Batch, Clips, Complaint, loader, too_many, write_complaints
-from training.machinery import accelerator_for, shown
-from training.optimise import rate_factor, set_dropout, sgd
-from training.options import LoopOptions
-from training.scores import accuracies, check_output, predict
+from static_dynamic.training.checkpoints import Progress, Row, States, Study, claimed, publish
+from static_dynamic.training.data import IGNORED, Batch, Clips, Complaint, loader, too_many, write_complaints
+from static_dynamic.training.machinery import accelerator_for, shown
+from static_dynamic.training.optimise import rate_factor, set_dropout, sgd
+from static_dynamic.training.options import LoopOptions
+from static_dynamic.training.scores import accuracies, check_output, predict
 
 UNDECISIVE = {"num_workers", "max_bad", "device", "eval_freq", "save_steps", "save_every", "resume", "cfg_file"}
 """Options that do not decide the weights: a run may go on with others."""
@@ -53,7 +53,7 @@ def fit(
         train: ``index → (clip, label)``; its ``set_epoch``, where there is one, is called before every epoch.
         val: The same, to validate on.
         options: How.
-        folder: Of the run; what lies there is named in :mod:`training.checkpoints`, and ``metrics.csv``,
+        folder: Of the run; what lies there is named in :mod:`static_dynamic.training.checkpoints`, and ``metrics.csv``,
             ``bad_videos.csv`` and ``tensorboard/``.
         arch: Name of the model, for the checkpoints.
         study: What else decides the weights, as plain data; a run of another study is not gone on with.

@@ -9,7 +9,7 @@ from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration
 
 from static_dynamic.common.commands import as_flags
 from static_dynamic.common.errors import UserError
-from training.options import RunOptions
+from static_dynamic.training.options import RunOptions
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
 

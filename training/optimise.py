@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from static_dynamic.common.errors import UserError
-from training.options import LoopOptions
+from static_dynamic.training.options import LoopOptions
 
 Rule = tuple[float, float]  # factors of learning rate and of weight decay
 

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 from torchvision.models import ResNet
 
-from models.weights.report import LoadReport, filled, is_counter
 from static_dynamic.common.errors import UserError
+from static_dynamic.models.weights.report import LoadReport, filled, is_counter
 
 SOURCE = "resnet50.tv_in1k"
 

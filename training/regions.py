@@ -19,16 +19,16 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from models.dyreg.graph import DynamicGraph
-from models.dyreg.regions import Regions
-from models.options import add_weights, weights
 from static_dynamic.common.commands import Parser, as_flags, command
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import Frames, Recipe
 from static_dynamic.media.inputs import declared_notes, declared_recipe, in_one_line
 from static_dynamic.media.pictures import card, write_png
+from static_dynamic.models.dyreg.graph import DynamicGraph
+from static_dynamic.models.dyreg.regions import Regions
+from static_dynamic.models.options import add_weights, weights
 from static_dynamic.sources import open_source
-from training.pictures import side_by_side, stacked, with_boxes, write_gif, write_mp4
+from static_dynamic.training.pictures import side_by_side, stacked, with_boxes, write_gif, write_mp4
 
 FPS = 5
 HEAT = 0.35
@@ -46,7 +46,7 @@ def find_regions(model: nn.Module, clip: torch.Tensor) -> dict[str, Regions]:
         UserError: If it has no such module.
 
     Example:
-        >>> from models.dyreg.graph import DynamicGraph
+        >>> from static_dynamic.models.dyreg.graph import DynamicGraph
         >>> regions = find_regions(DynamicGraph(4, (7, 7)), torch.rand(1, 2, 4, 7, 7))
         >>> regions["graph"].centre.shape
         torch.Size([1, 2, 9, 2])
@@ -156,7 +156,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
     Raises:
         UserError: For any slip in it.
     """
-    import models
+    from static_dynamic import models
 
     options = parser().parse_args(arguments)
     if options.columns < 1:

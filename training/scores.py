@@ -14,8 +14,8 @@ from torch.utils.data import DataLoader
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.inputs import Inputs, in_one_line
-from training.data import IGNORED, Batch, Complaint
-from training.machinery import shown
+from static_dynamic.training.data import IGNORED, Batch, Complaint
+from static_dynamic.training.machinery import shown
 
 TOP = 5
 

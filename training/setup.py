@@ -8,14 +8,14 @@ from warnings import catch_warnings, simplefilter
 
 from torch import nn
 
-import models
+from static_dynamic import models
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import Recipe
 from static_dynamic.media.inputs import make_recipe
-from training.data import EvaluationClips, TrainingClips
-from training.lists import Entry, check_frames, list_path, read_list
-from training.options import DataOptions, EvaluateOptions, TrainOptions
-from training.sampling import SAMPLINGS
+from static_dynamic.training.data import EvaluationClips, TrainingClips
+from static_dynamic.training.lists import Entry, check_frames, list_path, read_list
+from static_dynamic.training.options import DataOptions, EvaluateOptions, TrainOptions
+from static_dynamic.training.sampling import SAMPLINGS
 
 DIRECTED = re.compile(r"something|left|right|clockwise", re.IGNORECASE)
 """In the name of a data set or class: mirroring would change what is right (SSv2's classes name "something")."""

@@ -2,13 +2,13 @@
 
 from dataclasses import asdict
 
-from training.checkpoints import Row
-from training.lists import digest, read_categories
-from training.loop import fit
-from training.machinery import say_notes
-from training.options import TrainOptions
-from training.pretrained import load_imagenet
-from training.setup import evaluation_clips, listed, may_flip, open_model, short_videos, training_clips
+from static_dynamic.training.checkpoints import Row
+from static_dynamic.training.lists import digest, read_categories
+from static_dynamic.training.loop import fit
+from static_dynamic.training.machinery import say_notes
+from static_dynamic.training.options import TrainOptions
+from static_dynamic.training.pretrained import load_imagenet
+from static_dynamic.training.setup import evaluation_clips, listed, may_flip, open_model, short_videos, training_clips
 
 
 def train(options: TrainOptions) -> list[Row]:

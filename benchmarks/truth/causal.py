@@ -32,20 +32,20 @@ import torch
 from scipy.stats import norm, spearmanr
 from torch import Tensor, nn
 
-import models
 import static_dynamic as sd
 from benchmarks.truth.causal_picture import ALL, draw
 from benchmarks.truth.removing import BATCH, TASKS, Array, Drops, Examination, motion_axes, paired, spread
-from models.truth.biases import MEMBERS
+from static_dynamic import models
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import unknown
 from static_dynamic.common.seeds import derive_seed
+from static_dynamic.models.truth.biases import MEMBERS
 from static_dynamic.network.controls import Controls
 from static_dynamic.network.selections import Units
 from static_dynamic.sources.factorial import render
 from static_dynamic.sources.factorial.videos import FactorialVideos
-from training.truth import as_input, draw_pool
-from training.truth.__main__ import WEIGHTS
+from static_dynamic.training.truth import as_input, draw_pool
+from static_dynamic.training.truth.__main__ import WEIGHTS
 
 HERE = Path(__file__).parent
 SEED, CLIPS, VIDEOS, BLOCKS = 0, 400, 200, (200, 2, 2, 2)

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-import models
 import static_dynamic as sd
+from static_dynamic import models
 from static_dynamic.report.plots import BLUE, PURPLE, UNTRAINED, VERMILION, house_style, save_figure
 from static_dynamic.report.several import Curve, plot_curves
 from static_dynamic.sources import FactorialVideos

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 import static_dynamic as sd
-from models.truth.biases import APPEARANCE, MOTION
 from static_dynamic.common.errors import UserError
 from static_dynamic.functional.resampling import jackknife_interval
 from static_dynamic.interventions.scrambles import scramble
+from static_dynamic.models.truth.biases import APPEARANCE, MOTION
 from static_dynamic.network.selections import Units
-from training.truth.train import heads_of
+from static_dynamic.training.truth.train import heads_of
 
 TASKS = {"appearance": APPEARANCE, "motion": MOTION}
 """Task → its factors."""

@@ -12,11 +12,22 @@ import torch
 from torch import Tensor, nn
 from torchvision.ops import roi_align
 
-from models.action.resnet3d import HUB, R50, R101, SLOW, SLOWFAST, Maps, NonLocal, VideoResNet, initialise, recipe
-from models.action.slowfast import CHANNELS, STAGES, trunk
-from models.errors import ModelError
-from models.registry import register_model
-from models.spec import Stage
+from static_dynamic.models.action.resnet3d import (
+    HUB,
+    R50,
+    R101,
+    SLOW,
+    SLOWFAST,
+    Maps,
+    NonLocal,
+    VideoResNet,
+    initialise,
+    recipe,
+)
+from static_dynamic.models.action.slowfast import CHANNELS, STAGES, trunk
+from static_dynamic.models.errors import ModelError
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.spec import Stage
 
 AVA = "Gu et al., AVA: Spatio-temporally Localized Atomic Visual Actions, CVPR 2018, arXiv:1705.08421"
 STRIDE = 16  # pixels of the input per position of stage 5, which is dilated and so as large as stage 4

@@ -12,10 +12,10 @@ import torch.nn.functional as F
 from timm.layers import Mlp
 from torch import Tensor, nn
 
-from models.errors import ModelError
-from models.registry import register_model
-from models.spec import Recipe, Stage, require_clip
-from models.weights.keys import State
+from static_dynamic.models.errors import ModelError
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.spec import Recipe, Stage, require_clip
+from static_dynamic.models.weights.keys import State
 
 PAPER = "Fan et al., Multiscale Vision Transformers, ICCV 2021, arXiv:2104.11227"
 

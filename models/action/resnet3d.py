@@ -16,9 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.errors import ModelError
-from models.registry import register_model
-from models.spec import Recipe, Stage
+from static_dynamic.models.errors import ModelError
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.spec import Recipe, Stage
 
 Maps = tuple[Tensor, ...]
 Network = TypeVar("Network", bound=nn.Module)

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import nn
 
-from models.action.resnet3d import (
+from static_dynamic.models.action.resnet3d import (
     FAST,
     HUB,
     LAYOUT,
@@ -28,8 +28,8 @@ from models.action.resnet3d import (
     residual_stage,
     stem,
 )
-from models.registry import register_model
-from models.spec import Stage
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.spec import Stage
 
 MULTIGRID = "Wu et al., A Multigrid Method for Efficiently Training Video Models, CVPR 2020, arXiv:1912.00998"
 SSV2_ZOO = "https://dl.fbaipublicfiles.com/pyslowfast/pyslowfast/model_zoo/multigrid/model_zoo/SSv2/"

@@ -16,9 +16,9 @@ from timm.models.vision_transformer import Attention
 from timm.models.vision_transformer import Block as ImageBlock
 from torch import Tensor, nn
 
-from models.registry import register_model
-from models.spec import Builder, Recipe, Stage, require_clip
-from models.weights.keys import State
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.spec import Builder, Recipe, Stage, require_clip
+from static_dynamic.models.weights.keys import State
 
 PAPER = "Bertasius et al., Is Space-Time Attention All You Need for Video Understanding?, ICML 2021, arXiv:2102.05095"
 ZOO = "https://www.dropbox.com/s/"

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import resnet50
 
-from models.registry import register_model
-from models.spec import Recipe, Stage, require_clip
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.spec import Recipe, Stage, require_clip
 
 PAPER = "Lin et al., TSM: Temporal Shift Module for Efficient Video Understanding, ICCV 2019, arXiv:1811.08383"
 ZOO = "https://file.lzhu.me/projects/tsm/models/TSM_somethingv2_RGB_resnet50_shift8_blockres_avg_"

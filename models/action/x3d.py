@@ -10,8 +10,8 @@ from math import ceil
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.action.resnet3d import STAGES, Maps, Pathways, Residual, VideoResNet, initialise, recipe
-from models.registry import register_model
+from static_dynamic.models.action.resnet3d import STAGES, Maps, Pathways, Residual, VideoResNet, initialise, recipe
+from static_dynamic.models.registry import register_model
 
 PAPER = "Feichtenhofer, X3D: Expanding Architectures for Efficient Video Recognition, CVPR 2020, arXiv:2004.04730"
 ZOO = "https://dl.fbaipublicfiles.com/pyslowfast/x3d_models/"

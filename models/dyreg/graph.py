@@ -17,8 +17,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.dyreg.regions import FISH, Fishnet, Glore, Norm, Regions, map_norm, masks, normalised, windows
-from models.errors import ModelError, unknown
+from static_dynamic.models.dyreg.regions import (
+    FISH,
+    Fishnet,
+    Glore,
+    Norm,
+    Regions,
+    map_norm,
+    masks,
+    normalised,
+    windows,
+)
+from static_dynamic.models.errors import ModelError, unknown
 
 SHARPNESS = 5
 """Of the heat whose mean place is a window's centre; at 1 all windows start in the middle, and nodes learn to leave it

@@ -6,13 +6,13 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from models.action.resnet3d import R50
-from models.action.tsm import STAGES, TSM, recipe
-from models.dyreg.graph import RELEASED, DynamicGraph, Options, ResidualGraph
-from models.errors import ModelError, unknown
-from models.registry import register_model
-from models.spec import DECLARED, Input, ModelSpec, Stage
-from models.weights.keys import State
+from static_dynamic.models.action.resnet3d import R50
+from static_dynamic.models.action.tsm import STAGES, TSM, recipe
+from static_dynamic.models.dyreg.graph import RELEASED, DynamicGraph, Options, ResidualGraph
+from static_dynamic.models.errors import ModelError, unknown
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.spec import DECLARED, Input, ModelSpec, Stage
+from static_dynamic.models.weights.keys import State
 
 PAPER = (
     "Duta et al., Discovering Dynamic Salient Regions for Spatio-Temporal Graph Neural Networks, NeurIPS 2021, "

@@ -15,12 +15,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.errors import ModelError, said, unknown
-from models.libraries.foreign import Wrapped, triple
-from models.libraries.optional import need
-from models.spec import ModelSpec, Recipe, Stage, require_clip
-from models.weights.checkpoints import load_checkpoint
-from models.weights.keys import State
+from static_dynamic.models.errors import ModelError, said, unknown
+from static_dynamic.models.libraries.foreign import Wrapped, triple
+from static_dynamic.models.libraries.optional import need
+from static_dynamic.models.spec import ModelSpec, Recipe, Stage, require_clip
+from static_dynamic.models.weights.checkpoints import load_checkpoint
+from static_dynamic.models.weights.keys import State
 
 LAYOUT = "(N T) C H W"
 HEADS = {"RetinaNet": "RETINANET", "SemanticSegmentor": "SEM_SEG_HEAD"}

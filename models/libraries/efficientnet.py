@@ -8,11 +8,11 @@ from collections.abc import Mapping
 
 from torch import nn
 
-from models.libraries.foreign import numbered
-from models.libraries.vision import FrameByFrame
-from models.registry import register_model
-from models.spec import Recipe
-from models.weights.keys import State
+from static_dynamic.models.libraries.foreign import numbered
+from static_dynamic.models.libraries.vision import FrameByFrame
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.spec import Recipe
+from static_dynamic.models.weights.keys import State
 
 # Published name of a layer → timm's.
 AROUND = {"_conv_stem": "conv_stem", "_bn0": "bn1", "_conv_head": "conv_head", "_bn1": "bn2", "_fc": "classifier"}

@@ -20,12 +20,12 @@ from typing import Any, cast
 
 from torch import nn
 
-from models.dyreg.tsm import placed
-from models.errors import ModelError, one_line, said, unknown
-from models.libraries.detectron import detectron2_model
-from models.libraries.hubs import pytorchvideo_model, transformers_model
-from models.libraries.vision import timm_model, torchvision_model
-from models.spec import DECLARED, Input, ModelSpec, Stage
+from static_dynamic.models.dyreg.tsm import placed
+from static_dynamic.models.errors import ModelError, one_line, said, unknown
+from static_dynamic.models.libraries.detectron import detectron2_model
+from static_dynamic.models.libraries.hubs import pytorchvideo_model, transformers_model
+from static_dynamic.models.libraries.vision import timm_model, torchvision_model
+from static_dynamic.models.spec import DECLARED, Input, ModelSpec, Stage
 
 
 def describe_external(name: str, asked: Input = DECLARED) -> ModelSpec:

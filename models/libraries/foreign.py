@@ -6,8 +6,8 @@ from typing import Any
 
 from torch import nn
 
-from models.errors import ModelError
-from models.spec import Input, Stage
+from static_dynamic.models.errors import ModelError
+from static_dynamic.models.spec import Input, Stage
 
 
 class Wrapped(nn.Module):

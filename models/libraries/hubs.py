@@ -12,12 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.errors import ModelError, said, unknown
-from models.libraries.foreign import Wrapped, blocks, pair, require_declared, triple
-from models.libraries.optional import need
-from models.spec import DECLARED, Input, ModelSpec, Recipe, Stage
-from models.weights.reading import INDEX, sha256, shards
-from models.weights.report import LoadReport, filled, some
+from static_dynamic.models.errors import ModelError, said, unknown
+from static_dynamic.models.libraries.foreign import Wrapped, blocks, pair, require_declared, triple
+from static_dynamic.models.libraries.optional import need
+from static_dynamic.models.spec import DECLARED, Input, ModelSpec, Recipe, Stage
+from static_dynamic.models.weights.reading import INDEX, sha256, shards
+from static_dynamic.models.weights.report import LoadReport, filled, some
 
 Colour = tuple[float, float, float]
 

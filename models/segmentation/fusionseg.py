@@ -12,8 +12,8 @@ from torchvision.models import ResNet, resnet101
 from torchvision.models.segmentation.deeplabv3 import ASPP
 from torchvision.ops import Conv2dNormActivation
 
-from models.registry import register_model
-from models.segmentation.vos_blocks import Frames, TwoStream, recipe, resize, size_of, stages
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.segmentation.vos_blocks import Frames, TwoStream, recipe, resize, size_of, stages
 
 PAPER = (
     "Jain et al., FusionSeg: Learning to Combine Motion and Appearance for Fully Automatic Segmentation of Generic "

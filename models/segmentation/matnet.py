@@ -15,9 +15,19 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torchvision.models import resnet101
 
-from models.registry import register_model
-from models.segmentation.vos_blocks import Balance, Frames, Gating, Size, TwoStream, recipe, resize, size_of, stages
-from models.weights.keys import State
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.segmentation.vos_blocks import (
+    Balance,
+    Frames,
+    Gating,
+    Size,
+    TwoStream,
+    recipe,
+    resize,
+    size_of,
+    stages,
+)
+from static_dynamic.models.weights.keys import State
 
 PAPER = (
     "Zhou et al., MATNet: Motion-Attentive Transition Network for Zero-Shot Video Object Segmentation, AAAI 2020, "

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models.errors import ModelError, unknown
+from static_dynamic.models.errors import ModelError, unknown
 
 FUSIONSEG = "twostream_deeplabv3plus_resnet101"
 PLAIN = ("rtnet", "rtnet34", "sam")

@@ -14,8 +14,18 @@ from torch import Tensor, nn
 from torchvision.models import ResNet, resnet34, resnext50_32x4d
 from torchvision.ops import Conv2dNormActivation
 
-from models.registry import register_model
-from models.segmentation.vos_blocks import Balance, Frames, Gating, Size, TwoStream, recipe, resize, size_of, stages
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.segmentation.vos_blocks import (
+    Balance,
+    Frames,
+    Gating,
+    Size,
+    TwoStream,
+    recipe,
+    resize,
+    size_of,
+    stages,
+)
 
 PAPER = "Ren et al., Reciprocal Transformations for Unsupervised Video Object Segmentation, CVPR 2021"
 HEADS = {1: 1, 2: 2, 3: 4, 4: 8}  # level → heads of its attention

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 from torchvision.models import resnet50
 from torchvision.models.detection.backbone_utils import BackboneWithFPN
 
-from models.registry import register_model
-from models.segmentation.vos_blocks import Frames, TwoStream, stages
-from models.spec import FlowRecipe
-from models.weights.keys import State
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.segmentation.vos_blocks import Frames, TwoStream, stages
+from static_dynamic.models.spec import FlowRecipe
+from static_dynamic.models.weights.keys import State
 
 PAPER = "Dave et al., Towards Segmenting Anything That Moves, ICCV Workshops 2019, arXiv:1902.03715"
 BGR_MEAN = (102.9801, 115.9465, 122.7717)

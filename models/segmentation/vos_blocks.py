@@ -7,8 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from models.errors import ModelError
-from models.spec import FlowRecipe, Stage
+from static_dynamic.models.errors import ModelError
+from static_dynamic.models.spec import FlowRecipe, Stage
 
 Size = tuple[int, int]
 

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 from torch import nn
 
-from models.registry import register_model
-from models.spec import Recipe, Stage
+from static_dynamic.models.registry import register_model
+from static_dynamic.models.spec import Recipe, Stage
 
 LEVELS = {"colour": 6, "shape": 4, "texture": 4, "background": 4, "kind": 8, "speed": 3}
 """Factors of a clip, with the number of their levels."""
@@ -104,7 +104,7 @@ def register_biases(family: str, what: str, network: Callable[[Heads], nn.Module
                 num_classes=width_of(heads),
                 licence="MIT",
                 fixed_classes=True,
-                packaged=f"models.truth/weights/{member.name}.safetensors",
+                packaged=f"static_dynamic.models.truth/weights/{member.name}.safetensors",
             )(_builder(network, heads))
 
 

@@ -2,8 +2,8 @@
 
 from torch import Tensor, nn
 
-from models.spec import Stage, require_clip
-from models.truth.biases import Heads, register_biases, width_of
+from static_dynamic.models.spec import Stage, require_clip
+from static_dynamic.models.truth.biases import Heads, register_biases, width_of
 
 WIDTHS = (16, 24, 32, 32)
 """Units of the stages."""

@@ -11,9 +11,9 @@ from timm.layers import Mlp
 from timm.models.vision_transformer import Attention
 from torch import Tensor, nn
 
-from models.errors import ModelError
-from models.spec import Stage, require_clip
-from models.truth.biases import FRAMES, SIDE, Heads, register_biases, width_of
+from static_dynamic.models.errors import ModelError
+from static_dynamic.models.spec import Stage, require_clip
+from static_dynamic.models.truth.biases import FRAMES, SIDE, Heads, register_biases, width_of
 
 PATCH, STEM, WIDTH, DEPTH, ATTENTION_HEADS = 8, 12, 32, 3, 2
 PLACES = (SIDE // PATCH) ** 2

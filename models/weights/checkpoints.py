@@ -11,11 +11,11 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from models.errors import ModelError
-from models.weights.finding import Found, Target, bare, find
-from models.weights.keys import State
-from models.weights.reading import read
-from models.weights.report import LoadReport, Shape, filled, is_counter, some
+from static_dynamic.models.errors import ModelError
+from static_dynamic.models.weights.finding import Found, Target, bare, find
+from static_dynamic.models.weights.keys import State
+from static_dynamic.models.weights.reading import read
+from static_dynamic.models.weights.report import LoadReport, Shape, filled, is_counter, some
 
 SHOWN = 3
 """Up to so many names of a file and of a model stand in a message."""

@@ -7,7 +7,7 @@ from urllib.parse import urlparse
 
 import torch
 
-from models.errors import ModelError
+from static_dynamic.models.errors import ModelError
 
 
 def fetch(name: str, url: str | None, sha256: str | None = None) -> Path:

@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from models.errors import ModelError
-from models.weights.keys import STYLES, State
-from models.weights.report import Shape, is_counter, some
-from models.weights.unpickling import PlainArray
+from static_dynamic.models.errors import ModelError
+from static_dynamic.models.weights.keys import STYLES, State
+from static_dynamic.models.weights.report import Shape, is_counter, some
+from static_dynamic.models.weights.unpickling import PlainArray
 
 Adapt = Callable[[State], State]
 Style = Callable[[State], State]

@@ -16,9 +16,9 @@ from typing import Any, NamedTuple
 
 import torch
 
-from models.errors import ModelError, said
-from models.weights.report import some
-from models.weights.unpickling import HARMLESS, HarmlessUnpickler, RefusedError
+from static_dynamic.models.errors import ModelError, said
+from static_dynamic.models.weights.report import some
+from static_dynamic.models.weights.unpickling import HARMLESS, HarmlessUnpickler, RefusedError
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number, pickled
 INDEX = ".index.json"

@@ -12,9 +12,9 @@ from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.common.processes import in_processes
 from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.media.clip import ORIGINAL, Frames
-from stylize.auditing.cases import Case
-from stylize.auditing.measures import Histogram, Motion, colours, edge_overlap, textures, total_variation
-from stylize.rendering.looks import ANOTHER, FLOOR
+from static_dynamic.stylize.auditing.cases import Case
+from static_dynamic.stylize.auditing.measures import Histogram, Motion, colours, edge_overlap, textures, total_variation
+from static_dynamic.stylize.rendering.looks import ANOTHER, FLOOR
 
 MEASURES = ("colour", "texture", "flow_error", "angle", "flicker", "edges")
 DISTANCES = ["style", "other", "colour", "texture"]

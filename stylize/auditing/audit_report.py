@@ -12,9 +12,9 @@ import pandas as pd
 from static_dynamic.common.files import write_bytes, write_text
 from static_dynamic.flow.colour_wheel import Flow, Frame, paint
 from static_dynamic.flow.estimators import Dis
-from stylize.auditing.audit import LIMITS, PASS, Audit, re_encoded
-from stylize.auditing.cases import Case
-from stylize.rendering.looks import ANOTHER, FLOOR
+from static_dynamic.stylize.auditing.audit import LIMITS, PASS, Audit, re_encoded
+from static_dynamic.stylize.auditing.cases import Case
+from static_dynamic.stylize.rendering.looks import ANOTHER, FLOOR
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -162,7 +162,9 @@ def page(audit: Audit, case: Case, sheet: bytes) -> str:
 
     from static_dynamic.report.plots import svg
 
-    environment = Environment(loader=PackageLoader("stylize"), autoescape=True, trim_blocks=True, lstrip_blocks=True)
+    environment = Environment(
+        loader=PackageLoader("static_dynamic.stylize"), autoescape=True, trim_blocks=True, lstrip_blocks=True
+    )
     judged = audit.styles[audit.styles["verdict"] != "reference"]
     return environment.get_template("audit.html").render(
         styles=audit.styles.to_dict("records"),

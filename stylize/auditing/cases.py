@@ -12,9 +12,9 @@ from static_dynamic.interventions.census import Census
 from static_dynamic.media.clip import ORIGINAL, Frames, Recipe, Video
 from static_dynamic.media.reading import reduced
 from static_dynamic.sources import Source
+from static_dynamic.stylize.rendering.films import Film, find_films
+from static_dynamic.stylize.rendering.looks import fit_look, label
 from static_dynamic.variants import Conditions, read_styles
-from stylize.rendering.films import Film, find_films
-from stylize.rendering.looks import fit_look, label
 
 SHORT_SIDE = 240
 """Short side at which clips are compared, pixels."""

@@ -6,9 +6,9 @@ from pathlib import Path
 from static_dynamic.common.files import refuse_existing, write_bytes
 from static_dynamic.interventions import list_styles, restyle
 from static_dynamic.media.clip import ORIGINAL, Frames
-from stylize.auditing.cases import FRAMES, SHORT_SIDE
-from stylize.auditing.scenery import scenery
-from stylize.rendering.films import only_film
+from static_dynamic.stylize.auditing.cases import FRAMES, SHORT_SIDE
+from static_dynamic.stylize.auditing.scenery import scenery
+from static_dynamic.stylize.rendering.films import only_film
 
 HEIGHT = 144
 """Of a picture, pixels."""

@@ -11,11 +11,11 @@ from static_dynamic.common.errors import BadClip, UserError, unknown
 from static_dynamic.media.clip import ORIGINAL, Frames, same_proportions
 from static_dynamic.media.images import natural_key
 from static_dynamic.sources.base import is_hidden
-from stylize.auditing.cases import FRAMES, SHORT_SIDE, FilmCase, Shown, at_size, middle
-from stylize.rendering.films import Film, FolderFilm, VideoFilm, find_films
-from stylize.rendering.layouts import LAYOUTS, VIDEO, Places
-from stylize.rendering.looks import AS_FILMED, label
-from stylize.rendering.settings import NOTE, read_note
+from static_dynamic.stylize.auditing.cases import FRAMES, SHORT_SIDE, FilmCase, Shown, at_size, middle
+from static_dynamic.stylize.rendering.films import Film, FolderFilm, VideoFilm, find_films
+from static_dynamic.stylize.rendering.layouts import LAYOUTS, VIDEO, Places
+from static_dynamic.stylize.rendering.looks import AS_FILMED, label
+from static_dynamic.stylize.rendering.settings import NOTE, read_note
 
 Read = TypeVar("Read")
 

@@ -9,10 +9,10 @@ from static_dynamic.interventions import is_style_file
 from static_dynamic.interventions.styles import style
 from static_dynamic.media.clip import Recipe
 from static_dynamic.sources import Source
+from static_dynamic.stylize.auditing.audit import PASS, audit
+from static_dynamic.stylize.auditing.cases import StudyCase
+from static_dynamic.stylize.rendering.looks import AS_FILMED
 from static_dynamic.variants import Conditions
-from stylize.auditing.audit import PASS, audit
-from stylize.auditing.cases import StudyCase
-from stylize.rendering.looks import AS_FILMED
 
 VIDEOS = 8
 """So many videos of a study are looked at, spread over all."""

@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import write_bytes
 from static_dynamic.common.runs import START_OVER, Kind
-from stylize.learning.patches import Batch, Keyframe, Patches, WholeFrames
-from stylize.learning.perception import Perception
-from stylize.networks.network import Architecture, Discriminator, Generator
+from static_dynamic.stylize.learning.patches import Batch, Keyframe, Patches, WholeFrames
+from static_dynamic.stylize.learning.perception import Perception
+from static_dynamic.stylize.networks.network import Architecture, Discriminator, Generator
 
 IMAGE, PERCEPTION, ADVERSARIAL = 4.0, 6.0, 0.5
 """Weights of the generator's losses."""

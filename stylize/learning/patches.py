@@ -18,8 +18,8 @@ from static_dynamic.common.registry import generator
 from static_dynamic.media.clip import Frames
 from static_dynamic.media.images import eight_bit, opacity, open_image, read_image, read_images
 from static_dynamic.media.reading import reduced
-from stylize.networks.network import as_input
-from stylize.rendering.films import FolderFilm
+from static_dynamic.stylize.networks.network import as_input
+from static_dynamic.stylize.rendering.films import FolderFilm
 
 Mask = npt.NDArray[np.uint8]
 Centres = npt.NDArray[np.intp]

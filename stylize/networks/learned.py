@@ -16,7 +16,7 @@ from static_dynamic.common.files import write_bytes
 from static_dynamic.interventions.census import Census, Paint, Style
 from static_dynamic.interventions.styles import read_style_files
 from static_dynamic.media.clip import Frames
-from stylize.networks.network import Architecture, Generator, as_frames, as_input
+from static_dynamic.stylize.networks.network import Architecture, Generator, as_frames, as_input
 
 EXTENSIONS = (".safetensors", ".pth")
 """Files of learned styles: those written here, and the published ones."""
@@ -99,7 +99,7 @@ def load_style(path: str | Path, device: str = "auto") -> LearnedStyle:
         facts, state = _read(path)
         network = _network(path, state, _plan(path, facts))
     else:
-        from stylize.networks.pickled import read_module
+        from static_dynamic.stylize.networks.pickled import read_module
 
         facts, state = {}, read_module(path)
         network = _network(path, state, Architecture.of(state))

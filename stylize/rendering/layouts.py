@@ -8,8 +8,8 @@ from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import ORIGINAL
 from static_dynamic.sources.stylized_layouts import LAYOUTS as PUBLISHED
 from static_dynamic.sources.stylized_layouts import README_NAMING, FrameNaming
-from stylize.rendering.films import Film
-from stylize.rendering.looks import AS_FILMED, label
+from static_dynamic.stylize.rendering.films import Film
+from static_dynamic.stylize.rendering.looks import AS_FILMED, label
 
 VIDEO = "mp4"
 """The format that has one file for a clip."""

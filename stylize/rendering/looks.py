@@ -10,9 +10,9 @@ from static_dynamic.interventions import check_style, is_style_file, list_styles
 from static_dynamic.interventions.census import Census, Paint
 from static_dynamic.interventions.styles import fit_style
 from static_dynamic.media.clip import ORIGINAL, Frames
+from static_dynamic.stylize.networks import learned
+from static_dynamic.stylize.rendering.reel import Reel
 from static_dynamic.variants import style_seed
-from stylize.networks import learned
-from stylize.rendering.reel import Reel
 
 learned.teach()  # a look may be a learned style, in worker processes too
 

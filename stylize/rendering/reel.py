@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from static_dynamic.media.clip import Frames
-from stylize.rendering.films import Film
+from static_dynamic.stylize.rendering.films import Film
 
 KEPT = 256 * 2**20
 """Bytes of frames that are kept: half a minute at 256x340 pixels, and no more of any longer film."""

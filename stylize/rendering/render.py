@@ -12,11 +12,11 @@ from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.common.runs import alone_in
 from static_dynamic.media.reading import bad_clip
 from static_dynamic.media.writing import Write, image_folder, video_file
-from stylize.rendering.films import Film, VideoFilm, find_films, folder_of_films
-from stylize.rendering.layouts import VIDEO
-from stylize.rendering.looks import count_film, fit_look
-from stylize.rendering.reel import Reel
-from stylize.rendering.settings import Note, Settings, claim, data_set
+from static_dynamic.stylize.rendering.films import Film, VideoFilm, find_films, folder_of_films
+from static_dynamic.stylize.rendering.layouts import VIDEO
+from static_dynamic.stylize.rendering.looks import count_film, fit_look
+from static_dynamic.stylize.rendering.reel import Reel
+from static_dynamic.stylize.rendering.settings import Note, Settings, claim, data_set
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ from static_dynamic.common.seeds import check_seed
 from static_dynamic.interventions import style_digests
 from static_dynamic.interventions.styles import style
 from static_dynamic.network.fingerprint import code_digest
-from stylize.rendering.films import check_playing
-from stylize.rendering.layouts import LAYOUTS, Places
-from stylize.rendering.looks import check_looks
+from static_dynamic.stylize.rendering.films import check_playing
+from static_dynamic.stylize.rendering.layouts import LAYOUTS, Places
+from static_dynamic.stylize.rendering.looks import check_looks
 
 NOTE = "run.json"
 

@@ -5,7 +5,7 @@ Clips are made on the spot, each from its number alone: no files, any length, th
 After Duta et al., NeurIPS 2021, arXiv:2009.08427, and Nicolicioiu et al., NeurIPS 2019, arXiv:1904.05582.
 """
 
-from training.syncmnist.clips import CANVASES, Canvas, SyncClip, SyncMNIST, in_step
-from training.syncmnist.digits import Digits, load_digits
+from static_dynamic.training.syncmnist.clips import CANVASES, Canvas, SyncClip, SyncMNIST, in_step
+from static_dynamic.training.syncmnist.digits import Digits, load_digits
 
 __all__ = ["CANVASES", "Canvas", "Digits", "SyncClip", "SyncMNIST", "in_step", "load_digits"]

@@ -23,9 +23,9 @@ from static_dynamic.common.files import write_atomically, write_text
 from static_dynamic.common.runs import Kind, open_run
 from static_dynamic.media.clip import Frames
 from static_dynamic.media.pictures import card, write_png
-from training.pictures import enlarged, side_by_side, stacked, with_boxes, write_mp4
-from training.syncmnist.clips import CANVASES, SyncClip, SyncMNIST
-from training.syncmnist.digits import SETS, SPLITS
+from static_dynamic.training.pictures import enlarged, side_by_side, stacked, with_boxes, write_mp4
+from static_dynamic.training.syncmnist.clips import CANVASES, SyncClip, SyncMNIST
+from static_dynamic.training.syncmnist.digits import SETS, SPLITS
 
 FPS = 5
 SHOWN = 6

@@ -14,7 +14,7 @@ from torch.utils.data import Dataset
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.seeds import generator
 from static_dynamic.media.clip import Frames
-from training.syncmnist.digits import SIDE, load_digits
+from static_dynamic.training.syncmnist.digits import SIDE, load_digits
 
 INK = 10
 """Pixels of a digit from this intensity on cover what lies below (published)."""

@@ -12,8 +12,8 @@ from torch.utils.data import DataLoader
 
 from static_dynamic.common.files import write_atomically
 from static_dynamic.common.seeds import derive_seed
-from training.syncmnist.networks import VARIANTS, WIDTH, Network
-from training.syncmnist.settings import Setting
+from static_dynamic.training.syncmnist.networks import VARIANTS, WIDTH, Network
+from static_dynamic.training.syncmnist.settings import Setting
 
 TOLD = 100
 """Steps from one line of the log to the next."""

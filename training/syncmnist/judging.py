@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 import static_dynamic as sd
-from models.dyreg.regions import Regions
-from training.syncmnist.fit import batches
-from training.syncmnist.networks import OFFSET, Network
-from training.syncmnist.settings import Setting
+from static_dynamic.models.dyreg.regions import Regions
+from static_dynamic.training.syncmnist.fit import batches
+from static_dynamic.training.syncmnist.networks import OFFSET, Network
+from static_dynamic.training.syncmnist.settings import Setting
 
 
 class Placed(NamedTuple):

@@ -7,11 +7,11 @@ from typing import Literal, NamedTuple
 
 from torch import Tensor, nn
 
-from models.action.tsm import Shift
-from models.dyreg.graph import RELEASED, DynamicGraph, ResidualGraph
-from models.dyreg.regions import Regions, windows
 from static_dynamic.common.errors import UserError
-from training.syncmnist.settings import Setting
+from static_dynamic.models.action.tsm import Shift
+from static_dynamic.models.dyreg.graph import RELEASED, DynamicGraph, ResidualGraph
+from static_dynamic.models.dyreg.regions import Regions, windows
+from static_dynamic.training.syncmnist.settings import Setting
 
 WIDTH = 32
 """Channels of the small front."""
@@ -105,7 +105,7 @@ class Network(nn.Module):
 
     Example:
         >>> import torch
-        >>> from training.syncmnist.settings import SETTINGS
+        >>> from static_dynamic.training.syncmnist.settings import SETTINGS
         >>> network = Network(SETTINGS["small"], VARIANTS["DyReg"])
         >>> network(torch.rand(2, 1, 6, 32, 32)).shape, network.regions[0].centre.shape
         (torch.Size([2, 3]), torch.Size([2, 6, 2, 2]))

@@ -6,8 +6,8 @@ from math import comb
 from pathlib import Path
 from types import MappingProxyType
 
-from models.dyreg.graph import Options
-from training.syncmnist.clips import CANVASES, Canvas, Paths, SyncMNIST
+from static_dynamic.models.dyreg.graph import Options
+from static_dynamic.training.syncmnist.clips import CANVASES, Canvas, Paths, SyncMNIST
 
 
 @dataclass(frozen=True)

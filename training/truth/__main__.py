@@ -13,10 +13,10 @@ from pathlib import Path
 
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError, counted
-from training.truth.recipe import chosen
-from training.truth.several import train_all
+from static_dynamic.training.truth.recipe import chosen
+from static_dynamic.training.truth.several import train_all
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS, TABLE = ROOT / "models" / "truth" / "weights", ROOT / "benchmarks" / "truth" / "training.csv"
 MOST_JOBS = 64
 KEPT = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}

@@ -6,8 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from models.truth.biases import INPUT
 from static_dynamic.common.seeds import generator
+from static_dynamic.models.truth.biases import INPUT
 from static_dynamic.sources.factorial import CONTENTS, Scenes, draw_scenes, render
 
 

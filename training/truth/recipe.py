@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import chain
 
-from models.truth.biases import MEMBERS
 from static_dynamic.common.errors import unknown
-from training.truth.clips import Shortcut
+from static_dynamic.models.truth.biases import MEMBERS
+from static_dynamic.training.truth.clips import Shortcut
 
 SHORTCUTS = {"shortcut90": Shortcut(0.9), "shortcut99": Shortcut(0.99)}
 SEEN = {

@@ -9,9 +9,9 @@ from static_dynamic.common.errors import counted, reason
 from static_dynamic.common.files import make_folder
 from static_dynamic.common.locks import locked
 from static_dynamic.common.processes import in_processes
-from training.truth.recipe import Recipe
-from training.truth.table import read_table, write_table
-from training.truth.train import Trained, train
+from static_dynamic.training.truth.recipe import Recipe
+from static_dynamic.training.truth.table import read_table, write_table
+from static_dynamic.training.truth.train import Trained, train
 
 
 def train_all(recipes: Sequence[Recipe], weights: Path, table: Path, jobs: int, over: bool = False) -> list[str]:

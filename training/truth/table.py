@@ -6,7 +6,7 @@ from io import StringIO
 from pathlib import Path
 
 from static_dynamic.common.files import write_text
-from training.truth.train import Trained
+from static_dynamic.training.truth.train import Trained
 
 HEADS = ("colour", "shape", "texture", "background", "kind", "speed", "shortcut")
 NUMBERS = ("seed", "seen", "cpu_seconds", "wall_seconds")

@@ -10,11 +10,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-import models
+from static_dynamic import models
 from static_dynamic.common.files import write_atomically
 from static_dynamic.common.seeds import derive_seed, generator
-from training.truth.clips import Pool, as_input, draw_pool
-from training.truth.recipe import Recipe
+from static_dynamic.training.truth.clips import Pool, as_input, draw_pool
+from static_dynamic.training.truth.recipe import Recipe
 
 TELLS = 10
 """How often progress is told."""

@@ -8,13 +8,13 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from models.truth.biases import LEVELS
 from static_dynamic.common.seeds import derive_seed
 from static_dynamic.interventions import STRONG, apply_scramble, restyle
 from static_dynamic.media.clip import INTACT, Frames
+from static_dynamic.models.truth.biases import LEVELS
 from static_dynamic.sources import factorial
-from training.truth import Pool, Shortcut, draw_pool
-from training.truth.train import answers_of
+from static_dynamic.training.truth import Pool, Shortcut, draw_pool
+from static_dynamic.training.truth.train import answers_of
 
 SCRAMBLES = ("reverse", "shuffle", "freeze")
 STYLES, AGAINST = "styles", "looks against motion"

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from benchmarks.truth.networks.zoo import RANDOM, Network, named
-from models.truth.biases import TAUGHT
+from static_dynamic.models.truth.biases import TAUGHT
 from static_dynamic.report.plots import BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, UNTRAINED, VERMILION, house_style
 from static_dynamic.report.several import Curve, plot_curves
 

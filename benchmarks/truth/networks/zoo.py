@@ -6,14 +6,14 @@ from itertools import chain
 
 from torch import nn
 
-import models
-from models.truth.biases import MEMBERS, TAUGHT, Member
+from static_dynamic import models
 from static_dynamic.common.errors import unknown
+from static_dynamic.models.truth.biases import MEMBERS, TAUGHT, Member
 from static_dynamic.network.twins import set_batch_statistics
 from static_dynamic.sources.factorial import render
 from static_dynamic.sources.factorial.videos import FactorialVideos
-from training.truth import as_input
-from training.truth.__main__ import WEIGHTS
+from static_dynamic.training.truth import as_input
+from static_dynamic.training.truth.__main__ import WEIGHTS
 
 RANDOM, TWINS = "random", 5
 """The bias of networks that were taught nothing, and how many there are of every family."""
