@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
-.PHONY: help demo truth test test-rest test-all test-lowest test-unlinted lint fix mutants bench install lock clean
+.PHONY: help demo truth test test-rest test-all test-lowest test-unlinted lint fix mutants bench release install lock clean
 
 # These commands.
 help:
@@ -65,6 +65,17 @@ truth: $(READY)
 bench: $(READY)
 	$(RUN) -m benchmarks.one_pass
 
+# Check and build what a release uploads, into dist/, from a clean checkout; it uploads nothing.
+release: $(READY)
+	@test -z "$$(git status --porcelain)" || { echo "A release is built from a clean checkout: commit or stash first." >&2; exit 2; }
+	$(PYTEST) tests/test_project.py tests/test_wheel.py
+	rm -rf dist
+	$(RUN) -m build --no-isolation --outdir dist .
+	$(RUN) -m twine check --strict dist/*
+	@version=$$($(RUN) -c 'import static_dynamic; print(static_dynamic.__version__)') && \
+	  printf 'Ready in dist/. To release it:\n  git tag -a v%s -m "Version %s" && git push origin v%s\n' $$version $$version $$version && \
+	  echo "  $(RUN) -m twine upload dist/*"
+
 # Only set up.
 install: $(READY)
 
@@ -75,7 +86,7 @@ lock: | $(RUN)
 
 # Remove environments and caches.
 clean:
-	rm -rf .venv* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv* dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 
 # The environment is marked ready only when every package is in: a stopped set-up is taken up again.
 $(READY): pyproject.toml $(PINS) | $(RUN)

@@ -51,6 +51,16 @@ def test_the_lock_file_satisfies_the_project():
         assert all(map(requirement.specifier.contains, versions)), f"{requirement}, locked {versions}: make lock"
 
 
+def test_one_version_everywhere():
+    """The package says it, pyproject.toml reads it there; the citation and the newest release of the changelog agree."""
+    import static_dynamic as sd
+
+    assert re.search(r"^version: (.+)$", (ROOT / "CITATION.cff").read_text(), re.MULTILINE)[1] == sd.__version__
+    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert headings[0] == "[Unreleased]"
+    assert re.fullmatch(rf"\[{re.escape(sd.__version__)}\] - \d{{4}}-\d\d-\d\d", headings[1])
+
+
 @pytest.mark.parametrize("place", ["models", "training", "stylize", "misc", "configs", "main.py", "config.py"])
 def test_every_folder_at_the_top_is_part_of_the_package(place):
     link = ROOT / "static_dynamic" / place
