@@ -7,43 +7,30 @@ import platform
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 from static_dynamic.common.commands import Parser, command
-from static_dynamic.common.errors import UserError
-
-if TYPE_CHECKING:
-    from static_dynamic.models.libraries.optional import Finding
+from static_dynamic.common.errors import UserError, reason
+from static_dynamic.optional import Finding, Library, check, check_optional
 
 CORE = {
-    "torch": ("All models", "pip install torch torchvision", ("torch:ones",)),
-    "torchvision": ("Most models", "pip install torch torchvision", ("torchvision.ops:roi_align",)),
-    "timm": ("Models named 'timm:…'", "pip install timm", ("timm:create_model",)),
-    "av": ("Video files", "pip install av", ("av:open", "av.codec:codecs_available")),
-    "opencv": ("Styles and flow", "pip install opencv-python-headless", ("cv2:DISOpticalFlow_create",)),
+    "torch": Library("All models", "pip install torch", ("torch:ones",)),
+    "av": Library("Video files", "pip install av", ("av:open", "av.codec:codecs_available")),
+    "opencv": Library("Styles and flow", "pip install opencv-python-headless", ("cv2:DISOpticalFlow_create",)),
 }
-"""Name → what nearly every run uses: the fields of a ``Library``."""
+"""Name → what nearly every run uses."""
 
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4")
 COLOURS = {"usable": "green", "broken": "red"}
 
 
-def doctor() -> "list[Finding]":
-    """What was found, from Python to the optional libraries.
-
-    Raises:
-        UserError: If not even the zoo can be imported.
-    """
-    try:
-        from static_dynamic.models.libraries.optional import Finding, Library, check, check_optional
-    except Exception as error:  # NumPy or torch is missing, or one does not fit the other
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise UserError(f"Nothing runs here: {lines[0]}. Try: pip install -r requirements.txt") from None
+def doctor() -> list[Finding]:
+    """What was found, from Python to the optional libraries."""
     python = Finding("python", "usable", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
-    core = [_with_codecs(check(name, Library(*facts))) for name, facts in CORE.items()]
-    return [python, *core, _cuda(), _mps(), *check_optional()]
+    core = [_with_codecs(check(name, library)) for name, library in CORE.items()]
+    devices = [_cuda(), _mps()] if core[0].state == "usable" else []
+    return [python, *core, *devices, *check_optional()]
 
 
 def show(arguments: Sequence[str] = ()) -> None:
@@ -66,7 +53,7 @@ def show(arguments: Sequence[str] = ()) -> None:
         raise UserError(f"Nearly every run needs {' and '.join(bad)}: see above.")
 
 
-def _with_codecs(finding: "Finding") -> "Finding":
+def _with_codecs(finding: Finding) -> Finding:
     """PyAV brings an FFmpeg of its own: which of the usual codecs it can decode."""
     if finding.name != "av" or finding.state != "usable":
         return finding
@@ -76,31 +63,28 @@ def _with_codecs(finding: "Finding") -> "Finding":
     return finding._replace(detail=f"{finding.detail}, FFmpeg with {' '.join(known)}")
 
 
-def _cuda() -> "Finding":
+def _cuda() -> Finding:
     import torch
 
     return _device("cuda", [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())])
 
 
-def _mps() -> "Finding":
+def _mps() -> Finding:
     import torch
 
     return _device("mps", ["Apple GPU"] if torch.backends.mps.is_available() else [])
 
 
-def _device(kind: str, names: list[str]) -> "Finding":
+def _device(kind: str, names: list[str]) -> Finding:
     """A kind of GPU, tried with a sum."""
     import torch
-
-    from static_dynamic.models.errors import said
-    from static_dynamic.models.libraries.optional import Finding
 
     if not names:
         return Finding(kind, "not there", "no GPU of this kind: runs use what there is, or the CPU")
     try:
         torch.ones(2, device=kind).sum().item()
     except Exception as error:  # a driver that is too old, or a GPU that this torch was not built for
-        return Finding(kind, "broken", said(error))
+        return Finding(kind, "broken", reason(error))
     return Finding(kind, "usable", ", ".join(names))
 
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
+from static_dynamic.optional import missing
+
 MOST = 300
 """Letters of another library's message that are shown."""
 
@@ -36,6 +38,8 @@ def one_line(what: str) -> Iterator[None]:
         yield
     except ModelError:
         raise
+    except ImportError as error:
+        raise ModelError(missing(error) or f"{what}: {type(error).__name__}: {said(error)}.") from error
     except Exception as error:
         raise ModelError(f"{what}: {type(error).__name__}: {said(error)}.") from error
 

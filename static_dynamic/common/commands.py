@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.optional import missing
 
 ARGUMENT = re.compile(r"`(\w+)=([^`]*)`")
 """An argument of Python in a message."""
@@ -70,6 +71,11 @@ def command(run: Callable[[], object], flags: Mapping[str, str] | None = None) -
         sys.stdout.flush()
     except UserError as error:
         print(f"error: {as_flags(str(error), flags)}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        if not (sentence := missing(error)):
+            raise
+        print(f"error: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("Stopped. Nothing is half-written, and the same command goes on with what was finished.", file=sys.stderr)

@@ -12,6 +12,7 @@ import numpy as np
 
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.flow.colour_wheel import Flow, Frame
+from static_dynamic.optional import need
 
 if TYPE_CHECKING:
     from torch import nn
@@ -122,8 +123,8 @@ def _read_state(path: Path) -> Mapping[str, Any]:
 def _raft(state: Mapping[str, Any], path: Path) -> tuple[str, "nn.Module"]:
     """The RAFT that a state dict is of: ``small`` or ``large``."""
     import torch
-    from torchvision.models import optical_flow
 
+    optical_flow = need("torchvision.models.optical_flow", UserError)
     given = _shapes(state)
     for kind in ("small", "large"):
         with torch.device("meta"):

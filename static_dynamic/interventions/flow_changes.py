@@ -6,6 +6,7 @@ the colours mean, the motion, and can be put into words.
 
 from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -14,6 +15,7 @@ from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.registry import Registry, generator
 from static_dynamic.flow.colour_wheel import Flow, Frame, paint, read
 from static_dynamic.media.clip import FLOWS, INTACT, Frames, resize_images
+from static_dynamic.optional import need
 
 Flows = Mapping[str, Frames]
 """Direction (``"forward"``, ``"backward"``) → ``(T, H, W, 3)`` uint8 RGB."""
@@ -146,8 +148,7 @@ def recolour(image: Frame, saturation: float, hue: float, order: Sequence[str] =
         hue: Shift in turns of the circle, -0.5..0.5.
         order: Which is done first.
     """
-    from torchvision.transforms import functional
-
+    functional: Any = need("torchvision.transforms.functional", UserError)
     changes = {
         "saturation": lambda picture: functional.adjust_saturation(picture, saturation),
         "hue": lambda picture: functional.adjust_hue(picture, hue),

@@ -22,6 +22,7 @@ from static_dynamic.media.clip import FlowRecipe, Recipe
 from static_dynamic.media.inputs import Inputs, example_inputs, in_dtype_of, in_one_line
 from static_dynamic.network.recorder import eval_mode, untouched_randomness
 from static_dynamic.network.stages import Stages, Tap, declared_stages, resolve_stages
+from static_dynamic.optional import need
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,8 @@ def measure_cost(
         fvcore: Whether to count with fvcore too, which runs a real forward.
 
     Raises:
-        UserError: If a stage is unknown or its module does not run, or if the model fails on such an input.
+        UserError: If a stage is unknown or its module does not run, if the model fails on such an input, or if fvcore
+            is not installed (``fvcore=False`` does without).
 
     Example:
         >>> net = nn.Sequential(nn.Conv3d(3, 4, 3, padding=1, bias=False))
@@ -188,10 +190,9 @@ def _parameters_that_ran(model: nn.Module) -> Iterator[dict[int, int]]:
 def _count_with_fvcore(model: nn.Module, recipe: Recipe | FlowRecipe) -> tuple[float | None, dict[str, int]]:
     with warnings.catch_warnings(), _untouched(model):
         warnings.simplefilter("ignore")  # the tracer's own advice, meant for its authors
-        from fvcore.nn import FlopCountAnalysis
-
+        library: Any = need("fvcore.nn", UserError)
         device = str(next((tensor.device for tensor in model.parameters()), "cpu"))
-        analysis = FlopCountAnalysis(model, (_inputs(model, recipe, device),))
+        analysis = library.FlopCountAnalysis(model, (_inputs(model, recipe, device),))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)  # they are returned instead
         try:
             return float(analysis.total()), dict(analysis.unsupported_ops())

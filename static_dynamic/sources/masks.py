@@ -9,17 +9,18 @@ from contextlib import suppress
 from functools import cache
 from operator import attrgetter
 from pathlib import Path, PurePosixPath
+from types import ModuleType
 from typing import Any, NamedTuple, TypedDict
 
 import numpy as np
 import numpy.typing as npt
-import pycocotools.mask as coco
 from PIL import Image
 
 from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.common.texts import read_lines
 from static_dynamic.functional.segmentation import Box, Mask
 from static_dynamic.media.images import open_image
+from static_dynamic.optional import need
 
 Ids = npt.NDArray[np.uint8]
 
@@ -94,7 +95,7 @@ def objects(ids: Ids) -> dict[int, Mask]:
 
 def encode(mask: Mask) -> RunLengths:
     """Run lengths of a mask ``(H, W)``, ready for JSON."""
-    runs = coco.encode(np.asfortranarray(mask, np.uint8))
+    runs = _coco().encode(np.asfortranarray(mask, np.uint8))
     return RunLengths(size=[int(side) for side in runs["size"]], counts=runs["counts"].decode("ascii"))
 
 
@@ -104,6 +105,7 @@ def decode(runs: Mapping[str, Any]) -> Mask:
     Raises:
         BadClip: If these are no run lengths, or do not fill their size.
     """
+    coco = _coco()
     try:
         height, width = runs["size"]
         packed = coco.frPyObjects(runs, height, width) if isinstance(runs["counts"], list) else runs
@@ -116,6 +118,10 @@ def decode(runs: Mapping[str, Any]) -> Mask:
     if not full:
         raise BadClip(f"Run lengths must be 'size' [H, W] and 'counts' that fill H x W pixels. Got {runs!r:.80}.")
     return mask
+
+
+def _coco() -> ModuleType:
+    return need("pycocotools.mask", UserError)
 
 
 def read_boxes(path: str | Path) -> dict[tuple[str, str], BoxAnnotation]:

