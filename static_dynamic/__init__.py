@@ -8,6 +8,7 @@ result.save("runs/mine")
 """
 
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -38,6 +39,10 @@ if TYPE_CHECKING:
     from static_dynamic.sources import open_source, source
 
 __version__ = "0.1.0"
+
+# In a checkout whose links are text files (Windows without developer mode), what they name is found beside the package.
+if Path(__file__).with_name("models").is_file():
+    __path__.insert(0, str(Path(__file__).parents[1]))
 
 # Name → module, or module:name there; loaded on first use, so that `import static_dynamic` costs nothing.
 _HOMES = {

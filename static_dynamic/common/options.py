@@ -22,6 +22,8 @@ def _split_all(value: object) -> object:
     return _split(",".join(map(str, value))) if isinstance(value, list) else _split(value)
 
 
+CONFIGS = Path(__file__).parents[1] / "configs"
+"""The named runs of the package."""
 REPEATED = "repeated"
 """Marks an option whose flag may be given several times."""
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
@@ -104,18 +106,29 @@ def _shown(default: object) -> str:
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
-    """Names and values of a YAML or JSON file.
+    """Names and values of a YAML or JSON file; where there is none, of the configuration of that name in the package.
 
     Raises:
         UserError: If it cannot be read, or holds something else.
     """
     try:
-        options = yaml.safe_load(read_text(path))
+        options = yaml.safe_load(read_text(_found(path)))
     except yaml.YAMLError as error:
         raise UserError(f"The options in {path} are neither YAML nor JSON: {' '.join(str(error).split())}.") from None
     if not isinstance(options, dict):
         raise UserError(f"The options in {path} must be a mapping of names to values. Got {type(options).__name__}.")
     return options
+
+
+def _found(path: str | Path) -> Path:
+    """A file, or the configuration of that name, with or without ``configs/``, that the package brings."""
+    own = {file.relative_to(CONFIGS.parent).as_posix(): file for file in CONFIGS.rglob("*.json")}
+    name = Path(path).as_posix()
+    file = Path(path) if Path(path).exists() else own.get(name) or own.get(f"{CONFIGS.name}/{name}")
+    if file is None:
+        known = ", ".join(sorted(own))
+        raise UserError(f"Cannot read {path}: there is no such file. Configurations in the package: {known}.")
+    return file
 
 
 def _as_user_error(kind: type[Options], error: ValidationError, file: str | None) -> UserError:
