@@ -69,6 +69,7 @@ bench: $(READY)
 release: $(READY)
 	@test -z "$$(git status --porcelain)" || { echo "A release is built from a clean checkout: commit or stash first." >&2; exit 2; }
 	$(PYTEST) tests/test_project.py tests/test_wheel.py
+	$(PIP) build twine
 	rm -rf dist
 	$(RUN) -m build --no-isolation --outdir dist .
 	$(RUN) -m twine check --strict dist/*

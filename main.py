@@ -13,6 +13,7 @@ from warnings import catch_warnings, simplefilter
 from static_dynamic.common.commands import as_flags, command
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.progress import progress_bar
+from static_dynamic.common.tables import rows_of
 from static_dynamic.config import Config, input_recipe, open_data, plain, read_config
 
 if TYPE_CHECKING:
@@ -302,7 +303,7 @@ def _single(part: "Part", interval: str) -> "Table":
     from static_dynamic.report.tables import with_interval
 
     rows = []
-    for row in part.numbers[part.numbers["factor"] == part.drawn[0]].to_dict("records"):
+    for row in rows_of(part.numbers[part.numbers["factor"] == part.drawn[0]]):
         value = with_interval(row["mean"], row["low"], row["high"], part.digits)
         twin = with_interval(row["twin"], row["twin_low"], row["twin_high"], part.digits)
         rows.append([row["stage"], value, *([twin, beside_untrained(row)] if part.has_twins else [])])
@@ -315,7 +316,7 @@ def _several(part: "Part", interval: str) -> "Table":
     from static_dynamic.report.tables import with_interval
 
     rows = [
-        [stage, *(with_interval(row.mean, row.low, row.high, part.digits) for row in numbers.itertuples())]
+        [str(stage), *(with_interval(row["mean"], row["low"], row["high"], part.digits) for row in rows_of(numbers))]
         for stage, numbers in part.numbers.groupby("stage", sort=False)
     ]
     return _table(f"{part.name}: {' '.join(part.label.split())} [{interval}]", ["stage", *part.factors], rows)

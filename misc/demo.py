@@ -98,11 +98,12 @@ def _table(results: Mapping[str, "Result"], estimator: str) -> "DataFrame":
     """A row per stage, a column per network."""
     import pandas as pd
 
+    from static_dynamic.common.tables import rows_of
     from static_dynamic.misc._demo_picture import curves_of, numbers_of
     from static_dynamic.report.tables import with_interval
 
     columns = {
-        what: [with_interval(row.mean, row.low, row.high, 0) for row in curve.numbers.itertuples()]
+        what: [with_interval(row["mean"], row["low"], row["high"], 0) for row in rows_of(curve.numbers)]
         for what, curve in curves_of(results, estimator, dict.fromkeys(results, "")).items()
     }
     stages = numbers_of(next(iter(results.values())), estimator)["stage"]

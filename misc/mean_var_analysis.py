@@ -55,7 +55,7 @@ def _stream_lines(stream: str, table: pd.DataFrame) -> Iterator[str]:
         if three:
             yield f"{head}   {np.round([mean['dynamic'], mean['static'], left], 1).tolist()}"
         for factor in (factor for factor in PRINTED if factor in rows.index and not (three and factor == "residual")):
-            yield f"{head} : {PRINTED[factor]} :  {mean[factor]:.3f}   {_interval(rows.loc[factor])}"
+            yield f"{head} : {PRINTED[factor]} :  {mean[factor]:.3f}   {_interval(rows.loc[[factor]].iloc[0])}"
         if three:
             yield f"{head} : Residual :  {left:.3f}"
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.tables import rows_of
 from static_dynamic.estimators.registry import find_estimators
 from static_dynamic.functional.resampling import FEWEST_VIDEOS, jackknife_interval
 from static_dynamic.results import Result
@@ -37,7 +38,7 @@ def needed(result: Result, points: float = 2.0, estimator: str | None = None) ->
     described = result.described(estimator)
     name, column = described["name"], described["column"]
     rows = []
-    for row in result.layer(name).to_dict("records"):
+    for row in rows_of(result.layer(name)):
         number, low, high = (row.get(f"{column}{end}", np.nan) for end in ("", "_low", "_high"))
         reach = max(number - low, high - number)
         fewer = _reach_over_styles(result, name, row["stage"], row["factor"], column)

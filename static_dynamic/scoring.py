@@ -207,7 +207,8 @@ def _remarks(stage: str, estimator: Estimator, plan: Plan, numbers: Numbers, of_
             f"Stage {stage}: for {estimator.name} {doubtful} of {units} units {'is' if doubtful == 1 else 'are'} "
             "unreliable: a shift by one pixel and mild noise change the response as much as another clip does."
         )
-    if numbers.alike and estimator.if_alike and not (numbers.units.get("class") == "dead").all():
+    dead = "class" in numbers.units and (numbers.units["class"] == "dead").all()
+    if numbers.alike and estimator.if_alike and not dead:
         said.append(f"Stage {stage}: {estimator.if_alike}")
     values = numbers.sample.units[0].astype(np.float64)
     return said + [

@@ -15,6 +15,7 @@ from static_dynamic.common.compute import on_device, pick_device
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.progress import OnDone
 from static_dynamic.common.runs import alone_in
+from static_dynamic.common.tables import rows_of
 from static_dynamic.estimators.base import Estimator
 from static_dynamic.media.clip import INTACT
 from static_dynamic.media.inputs import Inputs
@@ -168,7 +169,7 @@ def score_twins(stores: Sequence[Store], scoring: Scoring, estimators: Sequence[
         except UserError:  # fresh weights of a deep network can give infinity in every stage
             continue
         columns = {one.name: one.column for one in estimators}
-        value = [row[columns[row["estimator"]]] for row in layers.to_dict("records")]
+        value = [row[columns[row["estimator"]]] for row in rows_of(layers)]
         tables.append(layers[KEY].assign(twin=number, value=value))
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=[*KEY, "twin", "value"])
 

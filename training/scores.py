@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from static_dynamic.common.errors import UserError
-from static_dynamic.media.inputs import Inputs, in_one_line
+from static_dynamic.media.inputs import Inputs, in_one_line, tensors_of
 from static_dynamic.training.data import IGNORED, Batch, Complaint
 from static_dynamic.training.machinery import shown
 
@@ -118,9 +118,10 @@ def confusion(logits: torch.Tensor, labels: torch.Tensor, names: list[str]) -> p
 
 
 def _mean_of_views(model: nn.Module, clips: Inputs) -> torch.Tensor:
-    first = clips if isinstance(clips, torch.Tensor) else clips[0]
-    if first.ndim == 5:  # N C T H W; views come between N and C
+    pathways = list(tensors_of(clips))
+    if pathways[0].ndim == 5:  # N C T H W; views come between N and C
         scores: torch.Tensor = model(clips)
         return scores
-    flat = clips.flatten(0, 1) if first is clips else [pathway.flatten(0, 1) for pathway in clips]
-    return model(flat).unflatten(0, (-1, first.shape[1])).mean(1)
+    flat = [pathway.flatten(0, 1) for pathway in pathways]
+    scores = model(flat[0] if isinstance(clips, torch.Tensor) else flat)
+    return scores.unflatten(0, (-1, pathways[0].shape[1])).mean(1)

@@ -112,7 +112,7 @@ def pair_moments(
     membership = csr_array((weights, (groups * n_factors + factors, np.arange(n))), shape=(cells, n))
 
     def summed(values: Array) -> Array:
-        return (membership @ values).reshape(-1, n_factors, *values.shape[1:])
+        return np.asarray(membership @ values).reshape(-1, n_factors, *values.shape[1:])
 
     return PairMoments(
         count=summed(np.ones(n)),

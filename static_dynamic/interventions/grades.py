@@ -97,7 +97,7 @@ def film(clip: Census, rng: Rng) -> Paint:
     """Each channel's histogram goes to a beta distribution drawn from the seed."""
     shapes = rng.permutation([[0.7, 2.2], [1.0, 1.0], [2.2, 0.8]]) * rng.uniform(0.8, 1.3, (3, 2))
     ranks = [colour.tone_curve(counts) for counts in clip.channels]
-    curves = np.stack([betaincinv(*shape, rank) for rank, shape in zip(ranks, shapes, strict=True)])
+    curves = np.stack([betaincinv(a, b, rank) for rank, (a, b) in zip(ranks, shapes, strict=True)])
     fine, coarse = (texture.grain(clip.size, clip.scaled(sigma), rng) for sigma in (1.2, 4))
     return in_turn(colour.map_channels(curves.astype(np.float32)), texture.relief(fine + 0.5 * coarse, 8))
 

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ from torch import nn
 from static_dynamic.common.errors import UserError, reason, unknown
 from static_dynamic.media.clip import FlowRecipe, Recipe
 
-Inputs = Any
+Inputs: TypeAlias = torch.Tensor | Sequence["Inputs"] | Mapping[str, "Inputs"]
 """A tensor, or nested lists, tuples and dicts of tensors."""
 
 

@@ -214,8 +214,8 @@ def _means(model: nn.Module, places: Mapping[str, Place], reference: Inputs | It
 
     if not isinstance(reference, Iterable):
         raise UserError(f"The `reference` must be what the model takes, or batches of it. Got {reference!r:.80}.")
-    single = isinstance(reference, torch.Tensor | Mapping | list | tuple)
-    clips = _watch(model, places, [reference] if single else reference, add, remedy=BATCHES)
+    batches = [reference] if isinstance(reference, torch.Tensor | Mapping | list | tuple) else reference
+    clips = _watch(model, places, batches, add, remedy=BATCHES)
     if not clips:
         raise UserError("The means need clips. The `reference` holds none.")
     if broken := [stage for stage, total in sums.items() if not total.isfinite().all()]:

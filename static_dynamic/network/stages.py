@@ -18,7 +18,7 @@ from torch import nn
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.network.layout import EXAMPLES, Placed, parse_layout
 
-Stages = Sequence[str] | Mapping[str, str | Sequence[Any]] | str
+Stages = Sequence[str] | Mapping[str, str | Sequence[str | int | None]] | str
 """Names and globs (``"stage*"``, ``"slow.stage3+fast.stage3"``), or ``{name: (module path, layout[, item])}``."""
 
 EXAMPLE = "{'late': ('layer4', 'N C T H W')}"

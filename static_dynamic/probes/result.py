@@ -12,6 +12,7 @@ import pandas as pd
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.files import write_atomically
 from static_dynamic.common.runs import Kind
+from static_dynamic.common.tables import rows_of
 from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.probing import onset
 from static_dynamic.functional.resampling import Resamples
@@ -88,8 +89,9 @@ class ProbeResult:
         scores = np.stack([self.samples[target, stage] for stage in seen], 1)
         found = onset(scores, rows["chance"].iloc[0], part)
         resamples, best = self.resamples[target], seen[int(scores[0].argmax())]
-        said = {"best": best, "score": rows.loc[best, "score"]}
-        if not rows.loc[best, "low"] > rows.loc[best, "chance"]:  # nor where there is no interval
+        score, low, chance = (rows[column][best] for column in ("score", "low", "chance"))
+        said = {"best": best, "score": score}
+        if not low > chance:  # nor where there is no interval
             return {
                 "target": target,
                 **dict.fromkeys(("onset", "low", "median", "high"), NONE),
@@ -132,7 +134,7 @@ class ProbeResult:
             f"  {row['target']}: {row['score']:.2f} at {row['best']}, from {row['onset']} on"
             if row["onset"] != NONE
             else f"  {row['target']}: not above chance ({row['score']:.2f} at {row['best']})"
-            for row in self.onsets.to_dict("records")
+            for row in rows_of(self.onsets)
         ]
         rows = self.table.iloc[0]
         head = f"ProbeResult({len(self.stages)} stages, {rows['n']} clips, {rows['groups']} groups)"

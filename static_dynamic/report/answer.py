@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from static_dynamic.common.tables import rows_of
 from static_dynamic.report.parts import Part
 from static_dynamic.report.tables import UNDEFINED, number, with_interval
 
@@ -38,7 +39,7 @@ def answer(parts: Sequence[Part]) -> Answer | None:
         return None
     part = parts[0]
     rows = part.numbers[part.numbers["factor"].isin(part.drawn) & (part.numbers["stage"] == part.stages[-1])]
-    records = rows.to_dict("records")
+    records = rows_of(rows)
     if part.single:
         row = records[0]
         value = _with_unit(part, row["mean"], row["low"], row["high"])

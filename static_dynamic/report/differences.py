@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from static_dynamic.common.tables import rows_of
 from static_dynamic.report.page import save_html
 from static_dynamic.report.parts import AUXILIARY, Part
 from static_dynamic.report.plots import colours_of
@@ -139,7 +140,7 @@ def _factor(rows: pd.DataFrame, units: pd.DataFrame, part: Part, axis: Axis) -> 
     factor = str(rows["factor"].iloc[0])
     drawn = rows.rename(columns={"difference": "mean"}).assign(
         twin=0.0 * rows["grain"], twin_low=-rows["grain"], twin_high=rows["grain"],
-        inside=[verdict(row) in (NO_DIFFERENCE, SMALL) for row in rows.to_dict("records")],
+        inside=[verdict(row) in (NO_DIFFERENCE, SMALL) for row in rows_of(rows)],
     )  # fmt: skip
     marks = profile(drawn, [factor], axis)
     shares = unit_shares(units, part.name, factor)
@@ -156,7 +157,7 @@ def _factor(rows: pd.DataFrame, units: pd.DataFrame, part: Part, axis: Axis) -> 
                 "verdict": verdict(row),
                 "units": number(shares[row["stage"]]) if row["stage"] in shares else "",
             }
-            for row, mark in zip(rows.to_dict("records"), marks, strict=True)
+            for row, mark in zip(rows_of(rows), marks, strict=True)
         ],
         "with_units": bool(shares),
     }
@@ -189,10 +190,10 @@ def _all_of(differences: Sequence[Difference], part: Part, factor: str) -> dict[
     long = values.rename_axis("stage").reset_index().melt("stage", var_name="factor", value_name="mean")
     unknown = dict.fromkeys(["low", "high", "twin", "twin_low", "twin_high"], np.nan)
     axis = axis_of(long, str(part.described["scale"]))
-    marks = profile(long.assign(**unknown, inside=False), list(values), axis)
+    marks = profile(long.assign(**unknown, inside=False), list(values.columns), axis)
     return {
         "factor": factor,
-        "colours": colours_of(values),
+        "colours": colours_of(values.columns),
         "axis": axis.marks,
         "rows": [
             {"stage": stage, "marks": mark, "cells": [number(value, part.digits) for value in row]}

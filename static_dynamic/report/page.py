@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from static_dynamic.common.files import write_bytes
+from static_dynamic.common.tables import rows_of
 from static_dynamic.report.answer import answer
 from static_dynamic.report.atlas import atlas
 from static_dynamic.report.made import cost, made
@@ -74,7 +75,7 @@ def save_page(
         "not_seen": OLD,
         "left_out": by_reason(manifest.get("left_out", [])),
         "skipped": [record for record in records if record.get("problem")],
-        "quality": [] if quality is None else quality.round(3).to_dict("records"),
+        "quality": [] if quality is None else rows_of(quality.round(3)),
         "cost": cost(manifest),
         "made": made(manifest),
         "data": embedded({"atlas": atlas(shown, top_clips), "thresholds": levels}),

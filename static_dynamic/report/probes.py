@@ -39,7 +39,7 @@ def plot_probes(table: pd.DataFrame, onsets: pd.DataFrame) -> "Figure":
         figure = Figure(figsize=(columns * width + 2.2, lines * 3.1 + 0.6), layout="constrained")
         panels = figure.subplots(lines, columns, sharey=True, sharex=True, squeeze=False).ravel()
         for axes, target in zip(panels, targets, strict=False):
-            onset = onsets.set_index("target").loc[target]
+            onset = onsets[onsets["target"] == target].iloc[0]
             _panel(axes, table[table["target"] == target].set_index("stage").reindex(stages), onset)
             axes.set_title(shortened(target), loc="left", fontweight="bold", fontsize=11)
             kind = table.loc[table["target"] == target, "kind"].iloc[0]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from static_dynamic.common.tables import rows_of
 from static_dynamic.report.plots import colours_of
 from static_dynamic.report.tables import stream_and_name
 
@@ -142,7 +143,7 @@ def _series(rows: pd.DataFrame, colour: str, y: float, axis: Axis, with_band: bo
     """One mark per stage."""
     streams = [stream_and_name(str(stage))[0] for stage in rows.index]
     drawn = {name: _curve(rows[name].tolist(), streams, y, axis) for name in ("mean", "twin", "twin_low", "twin_high")}
-    for i, row in enumerate(rows.to_dict("records")):
+    for i, row in enumerate(rows_of(rows)):
         low, high = row["low"], row["high"]
         left, right = drawn["twin_low"][i], drawn["twin_high"][i]
         yield Mark(

@@ -5,6 +5,7 @@ from typing import Any
 
 import pandas as pd
 
+from static_dynamic.common.tables import rows_of
 from static_dynamic.report.atlas import thresholds
 from static_dynamic.report.parts import SAME, Part, beside_untrained
 from static_dynamic.report.plots import colours_of
@@ -41,8 +42,8 @@ def section(part: Part) -> dict[str, Any]:
 def _stage(part: Part, stage: str, numbers: pd.DataFrame) -> Row:
     """A line of the main table."""
     layer = part.layer[part.layer["stage"] == stage]
-    cells = [_cell(row, part.digits) for row in numbers.to_dict("records") if row["factor"] in part.drawn]
-    others = [row for row in numbers.to_dict("records") if row["factor"] not in part.drawn]
+    cells = [_cell(row, part.digits) for row in rows_of(numbers) if row["factor"] in part.drawn]
+    others = [row for row in rows_of(numbers) if row["factor"] not in part.drawn]
     score = layer.set_index("factor").reindex(columns=["score"])["score"]
     return {
         "stage": stage,
@@ -58,7 +59,10 @@ def _stage(part: Part, stage: str, numbers: pd.DataFrame) -> Row:
 def _classes(stage: str, shares: pd.Series) -> Row:
     """The share of every class in a stage, with the place of its bar."""
     starts = shares.cumsum().shift(fill_value=0)
-    bars = [{"name": name, "x": round(starts[name], 2), "width": round(share, 2)} for name, share in shares.items()]
+    bars = [
+        {"name": name, "x": round(start, 2), "width": round(share, 2)}
+        for (name, share), start in zip(shares.items(), starts, strict=True)
+    ]
     return {"stage": stage, "bars": bars, "shares": [number(share) for share in shares]}
 
 
@@ -86,7 +90,7 @@ def _chance(part: Part) -> list[Row]:
     columns = ("null", "ceiling")
     return [
         {"stage": row["stage"], "factor": row["factor"], **{name: number(row[name], part.digits) for name in columns}}
-        for row in known.to_dict("records")
+        for row in rows_of(known)
     ]
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from static_dynamic.common.tables import rows_of
 from static_dynamic.media.clip import INTACT, ORIGINAL
 
 OLD = (
@@ -61,7 +62,7 @@ def seen(pictures: pd.DataFrame | None, manifest: Mapping[str, Any]) -> list[dic
         return []
     flow = takes_flow(manifest)
     return [
-        {"video": str(video), "strips": [_strip(row, flow) for row in rows.to_dict("records")]}
+        {"video": str(video), "strips": [_strip(row, flow) for row in rows_of(rows)]}
         for video, rows in pictures.groupby("video", sort=False)
     ]
 

@@ -51,8 +51,8 @@ CURVE = r"""      \addplot [{colour}, thick, mark={mark}, error bars/.cd, y dir=
 def limits(table: pd.DataFrame) -> Limits:
     """Ends of the vertical axis: the published 10 and 50 percent, moved by tens until every interval is inside."""
     values = table[["mean", "low", "high"]].to_numpy(float)
-    values = np.append(values[np.isfinite(values)], PUBLISHED_LIMITS)
-    return math.floor(values.min() / 10) * 10, math.ceil(values.max() / 10) * 10
+    seen = np.append(values[np.isfinite(values)], PUBLISHED_LIMITS)
+    return math.floor(seen.min() / 10) * 10, math.ceil(seen.max() / 10) * 10
 
 
 def plot_stages(table: pd.DataFrame, title: str, ends: Limits, label: str) -> "Figure":

@@ -1,7 +1,7 @@
 """Tidy tables of a result, summarised: one row per stage, in the order of the study."""
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -97,7 +97,7 @@ def quality_means(quality: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame([_means(key, rows) for key, rows in quality.groupby(["style", "order"], sort=False)])
 
 
-def _means(key: tuple[str, ...], rows: pd.DataFrame) -> dict[str, object]:
+def _means(key: Sequence[Hashable], rows: pd.DataFrame) -> dict[str, object]:
     means: dict[str, object] = dict(zip(("style", "order"), key, strict=True))
     for measure in [column for column in rows.columns if column not in KEYS]:
         judged = rows[rows[measure].notna()]

@@ -1,6 +1,7 @@
 """A picture of what a model is shown: every variant of one video, as it enters the model."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import cast
 
 import numpy as np
 import torch
@@ -39,8 +40,9 @@ def draw_variants(prepared: PreparedVideo, recipe: Recipe | FlowRecipe) -> Frame
 def pictures_of(inputs: Inputs, recipe: Recipe | FlowRecipe) -> Iterator[tuple[str, torch.Tensor]]:
     """What a row shows, and its pictures ``(n, 3, H, W)``."""
     if isinstance(recipe, FlowRecipe):
-        size = inputs["Image"].shape[-2:]
-        images, flows = (inputs[name].reshape(-1, 3, *size) for name in ("Image", "Flow"))
+        named = cast(Mapping[str, torch.Tensor], inputs)
+        size = named["Image"].shape[-2:]
+        images, flows = (named[name].reshape(-1, 3, *size) for name in ("Image", "Flow"))
         yield "image, flow", torch.cat([images, flows])
         return
     pathways = inputs if isinstance(inputs, list) else [inputs]

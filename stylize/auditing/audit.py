@@ -222,7 +222,7 @@ def _nearest(style: str, distances: pd.DataFrame) -> tuple[str | None, float]:
     own = distances[(distances["style"] == style) | (distances["other"] == style)]
     if own.empty:
         return None, float("nan")
-    row = own.loc[own["colour"].idxmin()]
+    row = own.sort_values("colour", kind="stable").iloc[0]
     return str(row["other"] if row["style"] == style else row["style"]), float(row["colour"])
 
 

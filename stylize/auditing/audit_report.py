@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from static_dynamic.common.files import write_bytes, write_text
+from static_dynamic.common.tables import rows_of
 from static_dynamic.flow.colour_wheel import Flow, Frame, paint
 from static_dynamic.flow.estimators import Dis
 from static_dynamic.stylize.auditing.audit import LIMITS, PASS, Audit, re_encoded
@@ -76,7 +77,7 @@ def draw_sheet(audit: Audit, case: Case) -> Frame:
     known = audit.styles.set_index("style")
     tiles = []
     for style, frames in shown.items():
-        row = known.loc[style] if style in known.index else None
+        row = known.loc[[style]].iloc[0] if style in known.index else None
         tiles.append(_tile(style, frames[middle], flows[style] / max(longest, 1.0), row))
     blank = np.full_like(tiles[0], PAPER)
     rows = [tiles[i : i + COLUMNS] for i in range(0, len(tiles), COLUMNS)]
@@ -111,7 +112,7 @@ def plot_measures(audit: Audit) -> "Figure":
         figure = Figure(figsize=(12, 1.2 + 0.28 * len(ordered)), layout="constrained")
         panels = figure.subplots(1, len(LIMITS), sharey=True)
         for axes, limit in zip(panels, LIMITS, strict=True):
-            spread = clips.groupby("style")[limit.measure].quantile([0.25, 0.75]).unstack().loc[ordered]
+            spread = clips.groupby("style")[limit.measure].quantile(np.array([0.25, 0.75])).unstack().loc[ordered]
             means = styles.loc[ordered, limit.measure]
             missed = [limit.missed(value) for value in means]
             colours = [
@@ -167,7 +168,7 @@ def page(audit: Audit, case: Case, sheet: bytes) -> str:
     )
     judged = audit.styles[audit.styles["verdict"] != "reference"]
     return environment.get_template("audit.html").render(
-        styles=audit.styles.to_dict("records"),
+        styles=rows_of(audit.styles),
         shown=SHOWN,
         passed=int((judged["verdict"] == PASS).sum()),
         judged=len(judged),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.progress import OnDone, untold
+from static_dynamic.common.tables import rows_of
 from static_dynamic.interventions import is_style_file
 from static_dynamic.interventions.styles import style
 from static_dynamic.media.clip import Recipe
@@ -70,7 +71,7 @@ def judge_study(
     return Judged(
         doubts + [f"The audit left out {line}" for line in found.left_out()],
         dict(zip(judged["style"], judged["motion"].fillna(1.0).clip(0, 1).round(4), strict=True)),
-        found.styles.astype(object).where(found.styles.notna(), None).to_dict("records"),
+        rows_of(found.styles.astype(object).where(found.styles.notna(), None)),
     )
 
 
