@@ -16,6 +16,7 @@ from static_dynamic.estimators.registry import describe_estimator, estimator, fi
 from static_dynamic.estimators.samples import read_samples, samples_as_bytes
 from static_dynamic.functional import false_discovery, jackknife_interval, needs_motion, pooled_p, resample
 from static_dynamic.functional.needs_motion import classify_motion
+from static_dynamic.scoring import Scoring, score_store
 from static_dynamic.variants import Cell, Conditions, Variant
 
 CELLS = [("original", order, again) for again in (0, 1) for order in ("intact", "freeze")]
@@ -246,6 +247,17 @@ def test_stills_are_noticed(tmp_path):
     assert found.alike
     assert found.layer["share"][0] == pytest.approx(0, abs=1e-9)
     assert (found.units["class"].drop(2) == "still").all()
+
+
+def test_stills_are_said_of_an_estimator_without_classes_too(tmp_path):
+    class Mine(NeedsMotion):
+        name, classes = "mine", ()
+
+    x = activations(8)[:, :2]
+    x[:, 1] = x[:, 0]
+    store = make_store(tmp_path, variants_of(names(8), CELLS[:2]), x.reshape(-1, UNITS))
+    said = score_store(store, Scoring(replicates=20), [Mine()]).warnings
+    assert f"Stage stage: {NeedsMotion.if_alike}" in said
 
 
 @pytest.mark.parametrize("block_bytes", [1, 2**26])
