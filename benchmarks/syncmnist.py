@@ -27,7 +27,7 @@ from scipy.stats import t
 
 from static_dynamic.common.files import write_atomically
 from static_dynamic.media.pictures import card, write_png
-from static_dynamic.report.plots import save_figure
+from static_dynamic.report.theme import save_figure
 from static_dynamic.training.pictures import enlarged, side_by_side, stacked, with_boxes
 from static_dynamic.training.regions import boxes_of
 from static_dynamic.training.syncmnist.digits import SETS

@@ -18,7 +18,7 @@ from scipy.stats import t
 import static_dynamic as sd
 from benchmarks.syncmnist import COLOURS, HERE, SEEDS, Place
 from static_dynamic.common.files import write_atomically
-from static_dynamic.report.plots import save_figure
+from static_dynamic.report.theme import save_figure
 from static_dynamic.training.syncmnist.networks import VARIANTS, Network
 from static_dynamic.training.syncmnist.settings import SMALL
 

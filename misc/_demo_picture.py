@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from static_dynamic.interventions.scrambles import apply_scramble
-from static_dynamic.report.plots import BLUE, GREEN, PURPLE, VERMILION, house_style
 from static_dynamic.report.several import Curve, plot_curves, untrained
+from static_dynamic.report.theme import BLUE, GREEN, PURPLE, VERMILION, house_style
 from static_dynamic.sources.factorial import one_scene, render
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from static_dynamic.common.commands import Parser
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.report.published import PUBLISHED_FACTORS, SCORES, stage_name, stage_of_file
 from static_dynamic.report.tables import stream_and_name
+from static_dynamic.report.theme import WIDTHS, format_of
 from static_dynamic.results import Result, load
 
 Array = npt.NDArray[np.float64]
-
-PICTURES = (".png", ".svg", ".pdf")
 
 
 # Runs
@@ -171,25 +171,21 @@ def picture(out: Path, name: str) -> Path:
     """Where the picture of a stage or stream goes: its name stands for ``%s``, or at the end.
 
     Raises:
-        UserError: If the file is of no kind that can be drawn.
+        UserError: If the ending is not that of a figure.
 
     Example:
         >>> picture(Path("plots/a_%s.png"), "layer1").as_posix(), picture(Path("b.pdf"), "layer1").as_posix()
         ('plots/a_layer1.png', 'b_layer1.pdf')
     """
-    out, name = picture_kind(out), name.replace(" ", "_").replace("/", "-")
+    format_of(out)
+    name = name.replace(" ", "_").replace("/", "-")
     return Path(str(out).replace("%s", name)) if "%s" in str(out) else out.with_stem(f"{out.stem}_{name}")
 
 
-def picture_kind(out: Path) -> Path:
-    """The same path, if it is that of a picture.
-
-    Raises:
-        UserError: If the file is of no kind that can be drawn.
-    """
-    if out.suffix not in PICTURES:
-        raise UserError(f"A picture is one of {', '.join(PICTURES)}. Got {str(out)!r}.")
-    return out
+def add_width(options: Parser) -> None:
+    """The option that says how wide figures are."""
+    help = "of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two (%(default)s)"
+    options.add_argument("--width", choices=tuple(WIDTHS), default="double", help=help)
 
 
 def streams(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

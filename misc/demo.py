@@ -48,7 +48,7 @@ def show(arguments: Sequence[str]) -> None:
         UserError: If an option does not fit, or the folder cannot be written.
     """
     from static_dynamic.misc._demo_picture import picture
-    from static_dynamic.report.plots import save_figure
+    from static_dynamic.report.theme import save_figure
     from static_dynamic.sources import FactorialVideos
 
     options = parser().parse_args(list(arguments))

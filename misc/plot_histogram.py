@@ -9,11 +9,13 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
+import pandas as pd
+
 from static_dynamic.common.commands import Parser, command
-from static_dynamic.misc._tables import pick, picture, read_units
-from static_dynamic.report.plots import save_figure
+from static_dynamic.misc._tables import add_width, pick, picture, read_units
 from static_dynamic.report.published import published_name, raw_scores, unit_softmax
-from static_dynamic.report.scores import plot_histogram
+from static_dynamic.report.scores import BINS, histogram, plot_histogram
+from static_dynamic.report.theme import save_figure
 
 PLACE = Path("dim_outputs/vos_models/idv_scores/twostream_deeplabv3plus_resnet101_davis")
 """Where the published protocol leaves FusionSeg's."""
@@ -29,12 +31,15 @@ def run(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("dir", type=Path, nargs="?", default=PLACE, help="scores of one model, or a run (%(default)s)")
     options.add_argument("--out", type=Path, default=Path(), help="folder to write into (this one)")
     options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
+    add_width(options)
     chosen = options.parse_args(arguments)
     for stage, units in pick(read_units(chosen.dir), chosen.stages).groupby("stage", sort=False):
         dynamic, static, _ = 100 * unit_softmax(raw_scores(units))
         for short, factor, percent in (("mot", "dynamic", dynamic), ("app", "static", static)):
             path = picture(chosen.out / f"%s_{short}_hist.png", published_name(str(stage)))
-            save_figure(plot_histogram(percent, factor, str(stage)), path)
+            found = histogram(pd.DataFrame({"stage": stage, factor: percent}), [factor], BINS)
+            figure = plot_histogram(found, f"{factor}, % of the unit's softmax", chosen.width)
+            save_figure(figure, path, found.counts)
             print(path)
 
 

@@ -19,9 +19,9 @@ import pandas as pd
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError
 from static_dynamic.misc._seeds import Means, Seeds, add_across, mean_over, read_seeds, require_one_study
-from static_dynamic.misc._tables import pick, picture, require_folder
-from static_dynamic.report.plots import save_figure
+from static_dynamic.misc._tables import add_width, pick, picture, require_folder
 from static_dynamic.report.scores import plot_course
+from static_dynamic.report.theme import save_figure
 
 NAME = re.compile(r"(.*)(?<!_final)_(\d+)(?:_final_\d+)?(?:\.txt)?")
 TRAINED = ("weights", "checkpoint")
@@ -91,12 +91,13 @@ def run(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--out_plot", type=Path, required=True, help="pictures: %%s is the stage")
     options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
     add_across(options)
+    add_width(options)
     chosen = options.parse_args(arguments)
     require_folder(chosen.in_dir)
     means = course(read_seeds([chosen.in_dir], deep=True), chosen.across)
     for stage, table in pick(means.table, chosen.stages).groupby("stage", sort=False):
         path = picture(chosen.out_plot, str(stage))
-        save_figure(plot_course(table, str(stage), means.label), path)
+        save_figure(plot_course(table, means.label, chosen.width), path, table)
         print(path)
 
 

@@ -15,9 +15,10 @@ import pandas as pd
 
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.functional.released import classify_units
-from static_dynamic.misc._tables import RELEASED, pick, picture_kind, read_run, read_units
-from static_dynamic.report.plots import UNITS, plot_units, save_figure
+from static_dynamic.misc._tables import RELEASED, add_width, pick, read_run, read_units
+from static_dynamic.report.plots import UNITS, plot_units, units_drawn
 from static_dynamic.report.tables import class_shares
+from static_dynamic.report.theme import format_of, save_figure
 
 PUBLISHED = 0.5
 """Threshold of the published script."""
@@ -47,13 +48,16 @@ def run(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--threshold", type=float, help="a unit encodes a factor above it (that of the run, or 0.5)")
     options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
     options.add_argument("--out", type=Path, help="picture to write (joint_encoding_plots/<name of DIR>.png)")
+    add_width(options)
     chosen = options.parse_args(arguments)
-    out = picture_kind(chosen.out or Path("joint_encoding_plots") / f"{chosen.dir.resolve().name}.png")
+    out = chosen.out or Path("joint_encoding_plots") / f"{chosen.dir.resolve().name}.png"
+    format_of(out)
     units = pick(read_units(chosen.dir), chosen.stages)
     threshold = usual_threshold(chosen.dir) if chosen.threshold is None else chosen.threshold
     units = classified(units, threshold)
     shares = class_shares(units).rename(columns={"residual": "none"}).rename(columns=str.capitalize)
-    save_figure(plot_units(units, f"{UNITS}\nscore above {threshold:g}"), out)
+    figure = plot_units(units, f"{UNITS}\nscore above {threshold:g}", width=chosen.width)
+    save_figure(figure, out, units_drawn(units))
     print(shares.drop(columns="Dead" if not shares["Dead"].any() else []).round(1).to_string(index_names=False))
     print(out)
 

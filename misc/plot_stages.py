@@ -18,9 +18,9 @@ from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import write_text
 from static_dynamic.misc._seeds import add_across, mean_over, read_seeds, require_one_study
-from static_dynamic.misc._tables import PICTURES, pick, picture, streams
-from static_dynamic.report.plots import save_figure
+from static_dynamic.misc._tables import add_width, pick, picture, streams
 from static_dynamic.report.stages import latex_stages, limits, plot_stages
+from static_dynamic.report.theme import FORMATS, save_figure
 
 
 def run(arguments: Sequence[str] | None = None) -> None:
@@ -39,8 +39,9 @@ def run(arguments: Sequence[str] | None = None) -> None:
     options.add_argument("--y_range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="percent (10 50, or wider)")
     options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
     add_across(options)
+    add_width(options)
     chosen = options.parse_args(arguments)
-    if not chosen.matplot and chosen.out_plot.suffix in PICTURES:
+    if not chosen.matplot and chosen.out_plot.suffix[1:].lower() in FORMATS:
         raise UserError(f"{str(chosen.out_plot)!r} names a picture: add --matplot, or name a LaTeX file (.tex).")
     seeds = read_seeds(chosen.in_file)
     require_one_study(seeds, chosen.across)
@@ -57,7 +58,7 @@ def run(arguments: Sequence[str] | None = None) -> None:
         return
     for stream, rows in streams(table):
         path = picture(chosen.out_plot, stream)
-        save_figure(plot_stages(rows, title, (low, high), means.label), path)
+        save_figure(plot_stages(rows, title, (low, high), means.label, chosen.width), path, rows)
         print(path)
 
 

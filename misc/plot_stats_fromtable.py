@@ -18,11 +18,11 @@ import pandas as pd
 from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.texts import read_text
-from static_dynamic.misc._tables import pick, picture_kind, read_units, require_folder
-from static_dynamic.report.plots import save_figure
+from static_dynamic.misc._tables import add_width, pick, read_units, require_folder
 from static_dynamic.report.published import PUBLISHED_FACTORS, stage_name
 from static_dynamic.report.scores import plot_scores
 from static_dynamic.report.tables import in_order
+from static_dynamic.report.theme import format_of, save_figure
 
 COLUMNS = ("unit", *PUBLISHED_FACTORS[4])
 
@@ -74,13 +74,16 @@ def run(arguments: Sequence[str] | None = None) -> None:
     )
     options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
     options.add_argument("--out", type=Path, help="picture to write (plots_stats/<name of DIR>.png)")
+    add_width(options)
     chosen = options.parse_args(arguments)
-    out = picture_kind(chosen.out or Path("plots_stats") / f"{chosen.dir.resolve().name}.png")
+    out = chosen.out or Path("plots_stats") / f"{chosen.dir.resolve().name}.png"
+    format_of(out)
     require_folder(chosen.dir)
     tables = sorted(chosen.dir.glob("[!.]*,*.csv"))
     scores = pd.concat(map(read_table, tables)) if tables else read_units(chosen.dir)
     found = statistics(pick(scores, chosen.stages))
-    save_figure(plot_scores(found), out)
+    ends = {"low": found["mean"] - found["std"], "high": found["mean"] + found["std"]}
+    save_figure(plot_scores(found.assign(**ends), width=chosen.width), out, found)
     print(found.round(3).to_string(index=False))
     print(out)
 

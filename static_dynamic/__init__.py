@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from static_dynamic.probes.result import ProbeResult
     from static_dynamic.probes.targets import Target
     from static_dynamic.reopening import open_run, score
+    from static_dynamic.report.figures import draw
     from static_dynamic.report.own import plot
     from static_dynamic.results import Result, load
     from static_dynamic.scoring import Scoring
@@ -62,6 +63,7 @@ _HOMES = {
     "ablate": "network.ablation",
     "check_model": "network.testing",
     "compare": "comparison",
+    "draw": "report.figures",
     "estimator": "estimators.registry",
     "flow_change": "interventions.flow_changes",
     "load": "results",
@@ -103,6 +105,7 @@ __all__ = [
     "ablate",
     "check_model",
     "compare",
+    "draw",
     "estimator",
     "flow_change",
     "functional",

@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +12,15 @@ from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.estimators.numbers import Sample
 from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.resampling import FEWEST_VIDEOS, jackknife_interval
-from static_dynamic.report.differences import Difference, save_differences
+from static_dynamic.report.differences import Difference, save_differences, sentence
+from static_dynamic.report.tables import in_order
 from static_dynamic.results import Result, load
 from static_dynamic.studies import study_differences
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from static_dynamic.report.theme import Width
 
 OF_THE_MODEL = ("model", "weights", "structure", "stages", "pool", "checkpoint", "twin")
 """Parts of a study in which networks may differ that are shown the same clips."""
@@ -28,7 +33,7 @@ MOST = 3
 """Differences that a message names."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison:
     """Differences of one measurement from another.
 
@@ -58,11 +63,49 @@ class Comparison:
         """
         return save_comparisons([self], Path(path))
 
+    def plot(
+        self, path: str | Path | None = None, *, estimator: str | None = None, width: "Width" = "double"
+    ) -> "Figure":
+        """Draw the differences over the stages, with intervals; a notebook shows the figure.
+
+        Args:
+            path: A file; its ending says the format: ``.pdf``, ``.svg`` or ``.png``. Its data lie beside it.
+            estimator: Whose numbers; those of the headline for ``None``.
+            width: ``single``: 3.35 inches, one column of a page; ``double``: 6.9 inches.
+
+        Raises:
+            UserError: If the estimator, the width or the ending is unknown, or the file cannot be written.
+        """
+        from static_dynamic.report.pictures import plot_differences
+        from static_dynamic.report.theme import format_of, save_figure
+
+        if path is not None:
+            format_of(Path(path))
+        there = in_order(self.layers, "estimator")
+        if estimator is not None and estimator not in there:
+            raise unknown("estimator of this comparison", estimator, there)
+        said, name = self._said, estimator or there[0]
+        rows = self.layers[self.layers["estimator"] == name]
+        figure = plot_differences(rows, said.part(name), said.title, width)
+        if path is not None:
+            save_figure(figure, Path(path), rows)
+        return figure
+
+    @property
+    def _said(self) -> Difference:
+        return Difference(self.names, self.layers, self.units, self.notes, self.described)
+
+    def __repr__(self) -> str:
+        paired = "paired" if self.paired else "not paired"
+        head = f"Comparison({self._said.title}: {self.layers['stage'].nunique()} stages, {paired})"
+        return f"{head}\n  {sentence(self._said)}"
+
     def _repr_html_(self) -> str:
-        """Shown by notebooks."""
-        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
-        title = f"<p><b>{escape(f'{self.names[1]} less {self.names[0]}')}</b></p>"
-        return f"{title}{self.layers.round(2).to_html(index=False)}<ul>{notes}</ul>"
+        """Shown by notebooks: the differences of the headline, and their figure."""
+        from static_dynamic.report.notebook import as_html
+
+        rows = self.layers[self.layers["estimator"] == self.layers["estimator"].iloc[0]]
+        return as_html(self._said.title, sentence(self._said), rows.round(2), self.plot(), self.notes)
 
 
 def compare(
@@ -123,9 +166,7 @@ def save_comparisons(comparisons: Sequence[Comparison], path: Path) -> Path:
     Raises:
         UserError: If the folder cannot be written.
     """
-    return save_differences(
-        [Difference(each.names, each.layers, each.units, each.notes, each.described) for each in comparisons], path
-    )
+    return save_differences([each._said for each in comparisons], path)
 
 
 def _other_clips(one: Result, other: Result, allowed: bool) -> list[str]:

@@ -1,17 +1,17 @@
 """Results: tidy tables, the numbers on every resample, and the manifest that says how they were made."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import pandas as pd
 
-from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, counted, unknown
 from static_dynamic.common.files import remove, write_atomically, write_bytes
 from static_dynamic.common.runs import Kind
 from static_dynamic.common.texts import read_json
@@ -21,6 +21,12 @@ from static_dynamic.estimators.released import Released
 from static_dynamic.estimators.samples import read_samples, samples_as_bytes
 from static_dynamic.report.parts import Part, all_classes
 from static_dynamic.report.tables import class_shares, factor_numbers, in_order, of_estimator, quality_means, with_ends
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from static_dynamic.report.figures import Kind as Figures
+    from static_dynamic.report.theme import Width
 
 MEASUREMENT = Kind("measurement", "run.json", (), format=2)
 """Format 1 held one estimator, ``released``; format 2 holds several, their twins, and the numbers on every resample."""
@@ -161,20 +167,67 @@ class Result:
         MEASUREMENT.write(folder, json.loads(manifest))
         return folder
 
-    def plot(self, folder: str | Path) -> list[Path]:
-        """Write ``layers`` (numbers per stage, with intervals) and ``units`` (classes per stage) as SVG and PNG.
+    @overload
+    def plot(
+        self, path: None = None, *, estimator: str | None = ..., width: "Width" = ..., format: str | Sequence[str] = ...
+    ) -> "Figure": ...
 
-        They are those of the headline; of a further estimator they are called ``layers-<name>`` and ``units-<name>``.
-        Your own pictures (``@sd.plot``) come under their names.
+    @overload
+    def plot(self, path: str | Path, *, width: "Width" = ..., format: str | Sequence[str] = ...) -> list[Path]: ...
+
+    @overload
+    def plot(
+        self,
+        path: str | Path | None = None,
+        *,
+        kind: "Figures",
+        estimator: str | None = ...,
+        width: "Width" = ...,
+        format: str | Sequence[str] = ...,
+    ) -> "Figure": ...
+
+    def plot(
+        self,
+        path: str | Path | None = None,
+        *,
+        kind: "Figures | None" = None,
+        estimator: str | None = None,
+        width: "Width" = "double",
+        format: str | Sequence[str] = ("svg", "png"),
+    ) -> "Figure | list[Path]":
+        """Draw one figure, which a notebook shows, or write all default figures; the data of each lie beside it.
+
+        The default figures are ``layers`` (numbers per stage, with intervals) and ``units`` (classes per stage) of the
+        headline; ``layers-<name>`` and ``units-<name>`` of every further estimator; and your own (``@sd.plot``).
+
+        Args:
+            path: A file, whose ending is its format, or a folder; of the default figures a folder.
+            kind: ``layers``, ``units``, ``histogram``, ``joint``, the name of a function that ``@sd.plot`` has
+                registered, or a function from a result to a figure; ``None`` is all default figures where a folder is
+                given, and ``layers`` otherwise. For several results see :func:`static_dynamic.draw`.
+            estimator: Whose numbers one figure shows; the headline's for ``None``.
+            width: ``single``: 3.35 inches, one column of a page; ``double``: 6.9 inches.
+            format: ``pdf``, ``svg``, ``png``, or several.
+
+        Returns:
+            The figure; of all default figures the paths that were written.
+
+        Raises:
+            UserError: If something of this is unknown, cannot be drawn or cannot be written.
         """
-        from static_dynamic.report.own import save_own_plots
-        from static_dynamic.report.pictures import save_plots
+        from static_dynamic.report.figures import DEFAULT, draw, save_all
+        from static_dynamic.report.theme import FORMATS
 
-        paths = save_plots(self.parts, Path(folder))
-        for name, stem, kind in product(estimators(), ("layers", "units"), ("svg", "png")):
-            if (earlier := Path(folder) / f"{stem}-{name}.{kind}") not in paths:
+        if kind is not None or path is None:
+            kind = "layers" if kind is None else kind
+            return draw(self, path, kind=kind, estimator=estimator, width=width, format=format)
+        if estimator is not None:
+            raise UserError(f"The default figures show every estimator: say which with `kind='{DEFAULT[0]}'`.")
+        paths = save_all(self, Path(path), width, format)
+        for name, stem, ending in product(estimators(), DEFAULT, (*FORMATS, "data.csv")):
+            if (earlier := Path(path) / f"{stem}-{name}.{ending}") not in paths:
                 remove(earlier)  # that of an earlier result
-        return [*paths, *save_own_plots(self, Path(folder))]
+        return paths
 
     def report(self, path: str | Path) -> Path:
         """Write one HTML page with tables, plots and how to read them; it needs no network and no other file."""
@@ -185,23 +238,23 @@ class Result:
         return save_page(self.parts, self.manifest, self.warnings, Path(path), **tables)
 
     def __repr__(self) -> str:
+        from static_dynamic.report.answer import answer
+
         study = self.manifest.get("study", {})
         videos = int(self.layers["videos"].max()) if len(self.layers) else 0
-        return (
-            f"Result({study.get('model', 'a model')}: {len(self.stages)} stages, {videos} videos, "
-            f"{', '.join(self.estimators)}; {len(self.warnings)} warnings)"
-        )
+        counts = counted(len(self.stages), "stage", "stages"), counted(videos, "video", "videos")
+        notes = counted(len(self.warnings), "warning", "warnings")
+        head = f"Result({study.get('model', 'a model')}: {', '.join(counts)}, {', '.join(self.estimators)}; {notes})"
+        said = answer(self.parts)
+        return head if said is None else f"{head}\n  {said}"
 
     def _repr_html_(self) -> str:
-        """Shown by notebooks: the headline's table."""
-        from html import escape
+        """Shown by notebooks: the headline per stage beside untrained networks, and its figure."""
+        from static_dynamic.report.notebook import as_html, small_table
 
-        described = self.described()
-        notes = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
-        return (
-            f"<p><b>{escape(repr(self))}</b><br>{escape(described['summary'])}</p>"
-            f"{self.layer().round(1).to_html(index=False)}<ul>{notes}</ul>"
-        )
+        head, _, said = repr(self).partition("\n")
+        said = f"{self.described()['summary']} {said}"
+        return as_html(head, said, small_table(self.parts[0]), self.plot(), self.warnings)
 
 
 def load(folder: str | Path) -> Result:

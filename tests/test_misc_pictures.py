@@ -88,11 +88,13 @@ def test_any_title_can_stand_in_latex(title):
 
 def test_histograms_have_the_published_names():
     save(fake(1), 1)
-    names = {f"{published_name(stage)}_{kind}_hist.png" for stage in STAGES[:1] for kind in ("mot", "app")}
+    names = [f"{published_name(STAGES[0])}_{kind}_hist" for kind in ("mot", "app")]
     for place, out in (("runs/model_1", "one"), ("dim/idv_scores/model", "two")):
         succeeds("plot_histogram", place, "--out", out, "--stages", "app_stream.conv*")
-        assert {path.name for path in Path(out).iterdir()} == names
-    for name in names:
+        assert {path.name for path in Path(out).iterdir()} == {
+            f"{name}{end}" for name in names for end in (".png", ".data.csv")
+        }
+    for name in (f"{name}.png" for name in names):
         assert is_picture(Path("one") / name)
         assert Path("one", name).read_bytes() == Path("two", name).read_bytes()
 

@@ -10,7 +10,8 @@ from pages import read_page
 import static_dynamic as sd
 from static_dynamic.report.parts import beside_untrained
 from static_dynamic.report.pictures import HOLLOW, LINE, MODEL, SPREAD, plot_part
-from static_dynamic.report.plots import COLOURS, CYCLE, colours_of, plot_units
+from static_dynamic.report.plots import plot_units
+from static_dynamic.report.theme import COLOURS, CYCLE, colours_of
 
 STAGES = ["slow.a", "slow.b", "fast.c"]
 MOTION = {"slow.a": (4.0, 3.0, 2.0, 8.0), "slow.b": (40.0, 5.0, 1.0, 9.0), "fast.c": (1.0, 6.0, 4.0, 7.0)}
@@ -141,7 +142,7 @@ def test_further_estimators_have_pictures_under_their_names(result, tmp_path):
         f"{name}{of}.{kind}"
         for name in ("layers", "units")
         for of in ("", "-released", "-mine")
-        for kind in ("svg", "png")
+        for kind in ("svg", "png", "data.csv")
     }
     texts = {of: (tmp_path / f"layers{of}.svg").read_text() for of in ("", "-released", "-mine")}
     assert "needs motion" in texts[""]

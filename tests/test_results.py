@@ -208,7 +208,8 @@ def test_a_result_of_format_1_is_one_of_the_released_score(old, told):
 
 def test_a_result_of_format_1_is_drawn_shown_and_saved_anew(old):
     result = load(old)
-    assert {path.name for path in result.plot(old)} == {"layers.svg", "layers.png", "units.svg", "units.png"}
+    names = {f"{name}.{kind}" for name in ("layers", "units") for kind in ("svg", "png", "data.csv")}
+    assert {path.name for path in result.plot(old)} == names
     page = result.report(old / "report.html").read_text()
     assert ">20.0 [19.0, 21.0]</td>" in page
     assert "No untrained networks stand beside these numbers" in page

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from static_dynamic.report.plots import BLACK, BLUE, GREY, PALE, VERMILION, house_style, save_figure
+from static_dynamic.report.theme import BLACK, BLUE, GREY, PALE, VERMILION, house_style, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from static_dynamic.report.plots import house_style, save_figure
+from static_dynamic.report.theme import house_style, save_figure
 from static_dynamic.sources.factorial import CONTENTS, draw_scenes, one_scene, render, true_flow
 
 if TYPE_CHECKING:

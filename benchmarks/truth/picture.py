@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.truth.judging import CAUSES, NEEDS, READINGS, Question
-from static_dynamic.report.plots import BLUE, COLOURS, GREY, VERMILION, save_figure
+from static_dynamic.report.theme import BLUE, COLOURS, GREY, VERMILION, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -15,8 +15,8 @@ import pandas as pd
 
 import static_dynamic as sd
 from static_dynamic import models
-from static_dynamic.report.plots import BLUE, PURPLE, UNTRAINED, VERMILION, house_style, save_figure
 from static_dynamic.report.several import Curve, plot_curves
+from static_dynamic.report.theme import BLUE, PURPLE, UNTRAINED, VERMILION, house_style, save_figure
 from static_dynamic.sources import FactorialVideos
 from static_dynamic.sources.factorial import DIRECTIONS
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,11 @@ from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.probing import onset
 from static_dynamic.functional.resampling import Resamples
 from static_dynamic.report.tables import in_order
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from static_dynamic.report.theme import Width
 
 PROBES = Kind("set of probes", "probes.json", ("probes.csv", "onsets.csv"), restarts=True)
 NONE = "none"
@@ -117,17 +122,32 @@ class ProbeResult:
         PROBES.write(folder, {"how": self.how, "warnings": self.warnings})
         return folder
 
-    def plot(self, path: str | Path) -> Path:
+    @overload
+    def plot(self, path: None = None, *, width: "Width" = ...) -> "Figure": ...
+
+    @overload
+    def plot(self, path: str | Path, *, width: "Width" = ...) -> Path: ...
+
+    def plot(self, path: str | Path | None = None, *, width: "Width" = "double") -> "Figure | Path":
         """Draw the score over the stages, a panel per target, with intervals, controls, twins and onsets.
 
         Args:
-            path: A file; its ending says the format, e.g. ``.svg`` or ``.png``.
-        """
-        from static_dynamic.report.plots import save_figure
-        from static_dynamic.report.probes import plot_probes
+            path: A file; its ending says the format: ``.pdf``, ``.svg`` or ``.png``. Its data lie beside it.
+            width: ``single``: 3.35 inches, one column of a page; ``double``: 6.9 inches.
 
-        save_figure(plot_probes(self.table, self.onsets), Path(path))
-        return Path(path)
+        Returns:
+            The file or, without one, the figure, which a notebook shows.
+
+        Raises:
+            UserError: If the ending or the width is unknown, or the file cannot be written.
+        """
+        from static_dynamic.report.probes import plot_probes
+        from static_dynamic.report.theme import format_of, save_figure
+
+        if path is not None:
+            format_of(Path(path))
+        figure = plot_probes(self.table, self.onsets, width)
+        return figure if path is None else save_figure(figure, Path(path), self.table)[0]
 
     def __repr__(self) -> str:
         lines = [
@@ -141,8 +161,8 @@ class ProbeResult:
         return "\n".join([head, *lines])
 
     def _repr_html_(self) -> str:
-        """Shown by notebooks."""
-        from html import escape
+        """Shown by notebooks: onsets, and the figure."""
+        from static_dynamic.report.notebook import as_html
 
-        notes = "".join(f"<li>{escape(warning)}</li>" for warning in self.warnings)
-        return f"{self.onsets.round(2).to_html(index=False)}{self.table.round(2).to_html(index=False)}<ul>{notes}</ul>"
+        head = repr(self).partition("\n")[0]
+        return as_html(head, "", self.onsets.round(2), self.plot(), self.warnings)

@@ -8,8 +8,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from static_dynamic.report.parts import Part, all_classes
-from static_dynamic.report.plots import colours_of
 from static_dynamic.report.tables import in_order
+from static_dynamic.report.theme import colours_of
 
 MOST = 700_000
 """Numbers that a page holds of units; of more units only every second, third, … is shown."""

@@ -11,9 +11,9 @@ import pandas as pd
 from static_dynamic.common.tables import rows_of
 from static_dynamic.report.page import save_html
 from static_dynamic.report.parts import AUXILIARY, Part
-from static_dynamic.report.plots import colours_of
 from static_dynamic.report.profile import Axis, axis_of, profile
 from static_dynamic.report.tables import in_order, number, with_interval
+from static_dynamic.report.theme import colours_of
 
 SMALL = "smaller than the spread of untrained networks"
 NO_DIFFERENCE = "not distinguishable from 0"

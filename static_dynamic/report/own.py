@@ -1,37 +1,43 @@
-"""Your own pictures: functions from a result to a figure, drawn with those of every result."""
+"""Your own figures: functions from a result to a figure, drawn with those of every result or on their own."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pandas as pd
 
 from static_dynamic.common.errors import UserError, reason
 from static_dynamic.common.registry import Registry
-from static_dynamic.report.plots import save_figure
+from static_dynamic.report.theme import Width, house_style, shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-plot: Registry[Callable[[Any], "Figure"]] = Registry("plot", reserved=("layers", "units"))
-"""Decorator: a function from a result to a figure of matplotlib."""
+BUILT_IN = ("layers", "units", "histogram", "joint", "curves", "models", "datasets", "course")
+"""Names of the figures that this package draws."""
+plot: Registry[Callable[[Any], "Figure | tuple[Figure, pd.DataFrame]"]] = Registry("plot", reserved=BUILT_IN)
+"""Decorator: a function from a result to a figure of matplotlib or, with its data, to a figure and a table."""
 
 
-def save_own_plots(result: object, folder: Path) -> list[Path]:
-    """Write every registered picture as SVG and PNG, under its name.
+def draw_own(
+    function: Callable[[Any], Any], name: str, result: object, width: Width
+) -> "tuple[Figure, pd.DataFrame | None]":
+    """The figure of a function, and its data if the function gives them.
+
+    It is called in the style of all others, so that a figure without a size of its own has the width.
 
     Raises:
-        UserError: If one cannot be drawn, or the folder cannot be written; those before it are there.
+        UserError: If it cannot be drawn.
     """
     from matplotlib.figure import Figure
 
-    paths = []
-    for name, entry in plot.entries.items():
-        try:
-            figure = entry.function(result)
-        except Exception as error:  # whatever the user's function raises
-            raise UserError(f"The plot {name!r} cannot be drawn: {reason(error)}.") from error
-        if not isinstance(figure, Figure):
-            raise UserError(f"The plot {name!r} must return a matplotlib Figure. Got {type(figure).__name__}.")
-        for kind in ("svg", "png"):
-            paths.append(folder / f"{name}.{kind}")
-            save_figure(figure, paths[-1])
-    return paths
+    try:
+        with house_style(width):
+            drawn = function(result)
+    except Exception as error:  # whatever the user's function raises
+        raise UserError(f"The plot {name!r} cannot be drawn: {reason(error)}.") from error
+    figure, data = drawn if isinstance(drawn, tuple) and len(drawn) == 2 else (drawn, None)
+    if not isinstance(figure, Figure):
+        raise UserError(f"The plot {name!r} must return a matplotlib Figure. Got {type(figure).__name__}.")
+    if data is not None and not isinstance(data, pd.DataFrame):
+        raise UserError(f"The data of the plot {name!r} must be a pandas DataFrame. Got {type(data).__name__}.")
+    return shown(figure), data

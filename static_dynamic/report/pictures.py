@@ -1,24 +1,15 @@
-"""The pictures of a result: numbers per stage over those of untrained networks, and classes of units."""
+"""The first figure of a result: numbers per stage over those of untrained networks."""
 
 from collections.abc import Sequence
-from itertools import product
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from static_dynamic.report.panels import draw_panels, of_streams
 from static_dynamic.report.parts import Part
-from static_dynamic.report.plots import (
-    UNITS,
-    UNTRAINED,
-    colours_of,
-    per_stream,
-    plot_curve,
-    plot_units,
-    save_figure,
-    side_by_side,
-)
+from static_dynamic.report.plots import plot_curve, side_by_side
+from static_dynamic.report.theme import UNTRAINED, Width, colours_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,34 +20,21 @@ LINE = "untrained networks"
 """Of the same architecture."""
 SPREAD = "their spread"
 HOLLOW = "hollow: not distinguishable\nfrom an untrained network"
+GRAIN, NO_DIFFERENCE = (
+    "half of the spread of untrained networks",
+    "hollow: not distinguishable from 0,\nor smaller than that",
+)
 REACH = 0.3
 """How far band and dashes go on beside the first and the last stage, in distances of stages."""
 
 
-def save_plots(parts: Sequence[Part], folder: Path) -> list[Path]:
-    """Write ``layers`` and ``units`` as SVG and PNG: of the first part, and of the others under their names.
-
-    Raises:
-        UserError: If the folder cannot be written.
-    """
-    paths = []
-    for part in parts:
-        figures = {"layers": plot_part(part)}
-        if not part.classes.empty:
-            figures["units"] = plot_units(part.units, UNITS, part.described["classes"])
-        for (name, figure), kind in product(figures.items(), ("svg", "png")):
-            paths.append(folder / f"{name}{'' if part is parts[0] else f'-{part.name}'}.{kind}")
-            save_figure(figure, paths[-1])
-    return paths
-
-
-def plot_part(part: Part) -> "Figure":
-    """A picture of one estimator: a panel per stream.
+def plot_part(part: Part, width: Width = "double") -> "Figure":
+    """A figure of one estimator: a panel per stream.
 
     One number per stage is drawn over the grey line and band of untrained networks, on an axis of all it can be. Of
     several, each has a dashed line for them. A point is hollow where it lies within their spread.
     """
-    table = part.numbers[part.numbers["factor"].isin(part.drawn)]
+    table = part_drawn(part)
     colours = colours_of(part.drawn)
     hollow = bool(table["inside"].any())
 
@@ -75,7 +53,39 @@ def plot_part(part: Part) -> "Figure":
         if part.single and part.percent:
             axes.set_ylim(-3, 103)  # with room for the points at the ends
 
-    return per_stream(part.stages, panel, part.label, part.title)
+    return draw_panels(of_streams(part.stages), panel, part.label, width, part.title)
+
+
+def part_drawn(part: Part) -> pd.DataFrame:
+    """The data of :func:`plot_part`: rows of `Part.numbers`."""
+    return part.numbers[part.numbers["factor"].isin(part.drawn)]
+
+
+def plot_differences(rows: pd.DataFrame, part: Part, title: str, width: Width = "double") -> "Figure":
+    """Differences of two results under one estimator, with intervals, around 0; a panel per stream.
+
+    Args:
+        rows: Of the estimator, see `static_dynamic.comparison.Comparison.layers`.
+        part: What the estimator is called, and what its numbers count.
+        title: What is subtracted from what.
+        width: Of the figure.
+    """
+    drawn, table = part.drawn, rows.rename(columns={"difference": "mean"})
+    colours = colours_of(drawn)
+
+    def panel(axes: "Axes", stages: list[str]) -> None:
+        for place, factor in enumerate(drawn):
+            of = table[table["factor"] == factor].set_index("stage").loc[stages]
+            x = side_by_side(place, len(drawn), len(stages))
+            plot_curve(axes, x, of, factor, colours[factor])
+            hollow_out(axes, x, of.assign(inside=~of["differs"] | (of["mean"].abs() < of["grain"])), colours[factor])
+            if len(drawn) == 1 and of["grain"].notna().any():
+                axes.fill_between(x, -of["grain"], of["grain"], color=UNTRAINED, alpha=0.22, linewidth=0, label=GRAIN)
+        axes.plot([], [], **_hollow("black"), label=NO_DIFFERENCE)
+        axes.axhline(0, color="black", linewidth=0.8, zorder=1)
+
+    points = "percent points" if part.percent else part.unit_of_measurement
+    return draw_panels(of_streams(part.stages), panel, f"difference, {points}", width, f"{part.title}: {title}")
 
 
 def draw_twins(axes: "Axes", x: Sequence[float], rows: pd.DataFrame, colour: str | None) -> None:
@@ -83,12 +93,12 @@ def draw_twins(axes: "Axes", x: Sequence[float], rows: pd.DataFrame, colour: str
     wide = [x[0] - REACH, *x, x[-1] + REACH]  # so that those of a lone stage are seen
     twin, low, high = (np.pad(rows[name].to_numpy(float), 1, "edge") for name in ("twin", "twin_low", "twin_high"))
     if colour is not None:
-        faded: dict[str, Any] = {"color": colour, "alpha": 0.45, "linestyle": "--", "linewidth": 1.2, "zorder": 1}
+        faded: dict[str, Any] = {"color": colour, "alpha": 0.45, "linestyle": "--", "linewidth": 1.0, "zorder": 1}
         axes.plot(wide, twin, label=f"_{LINE}", **faded)
         if LINE not in axes.get_legend_handles_labels()[1]:
-            axes.plot([], [], color=UNTRAINED, linestyle="--", linewidth=1.2, label=LINE)
+            axes.plot([], [], color=UNTRAINED, linestyle="--", linewidth=1.0, label=LINE)
         return
-    axes.plot(x, rows["twin"], color=UNTRAINED, marker=".", linewidth=1.6, zorder=1.5, label=LINE)
+    axes.plot(x, rows["twin"], color=UNTRAINED, marker=".", linewidth=1.2, zorder=1.5, label=LINE)
     if np.isfinite(low).any():
         axes.fill_between(wide, low, high, color=UNTRAINED, alpha=0.22, linewidth=0, zorder=1, label=SPREAD)
 
@@ -106,6 +116,6 @@ def _hollow(colour: str) -> dict[str, Any]:
         "marker": "o",
         "markerfacecolor": "white",
         "markeredgecolor": colour,
-        "markeredgewidth": 1.6,
+        "markeredgewidth": 1.1,
         "zorder": 3,
     }

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 
 from static_dynamic.common.tables import rows_of
-from static_dynamic.report.plots import colours_of
 from static_dynamic.report.tables import stream_and_name
+from static_dynamic.report.theme import colours_of
 
 Point = tuple[float, float]
 """Right of the left edge, below the upper edge; percent of width and height."""

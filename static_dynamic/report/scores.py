@@ -1,87 +1,149 @@
 """Scores of units and of checkpoints: how they spread, their means, and their course over training."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from static_dynamic.report.plots import COLOURS, house_style, per_stream, plot_curve, shortened
+from static_dynamic.report.panels import draw_grid, draw_panels, of_streams
+from static_dynamic.report.parts import Part
+from static_dynamic.report.plots import plot_bars, plot_curve
 from static_dynamic.report.tables import in_order
+from static_dynamic.report.theme import Width, colours_of, shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-BINS = [float(end) for end in range(0, 52, 2)]
+Array = npt.NDArray[np.float64]
+
+BINS: Array = np.arange(0.0, 52.0, 2.0)
 """Percent: with scores in -1..1 a factor's part of the softmax lies in 6-47 %."""
+COUNT = 25
+"""Bins of scores."""
+FAINT = 0.35
+"""How opaque histograms are that lie over each other."""
 
 
-def plot_histogram(percent: npt.NDArray[np.float64], factor: str, stage: str) -> "Figure":
-    """How many units give a factor how large a part of their softmax, in percent; dead units are left out."""
-    alive = percent[np.isfinite(percent)]
-    with _one_panel(stage) as (figure, axes):
-        axes.hist(alive, bins=BINS, color=COLOURS[factor], edgecolor="white", linewidth=0.5)
-        if len(alive):
-            axes.axvline(float(alive.mean()), color="black", linestyle="--", label=f"mean {alive.mean():.1f}")
-            axes.legend(frameon=False, loc="upper left")  # "best" searches, and warns where it takes long
-        else:
-            axes.text(0.5, 0.5, "no unit varies", transform=axes.transAxes, ha="center")
-            axes.set_yticks([0, 1])
-        axes.set_xlim(BINS[0], BINS[-1])
-        axes.set_xlabel(f"{factor}, % of the unit's softmax")
-        axes.set_ylabel("units")
-    return figure
+class Histogram(NamedTuple):
+    """Numbers of units.
 
-
-def plot_course(table: pd.DataFrame, stage: str, label: str) -> "Figure":
-    """How large every factor is over training, with intervals where there are any.
-
-    Args:
-        table: Columns ``iteration``, ``factor``, ``mean``, ``low``, ``high``.
-        stage: The stage that it is about.
-        label: What the values are.
+    Attributes:
+        counts: Rows of ``stage``, ``factor``, ``low`` and ``high`` (the ends of a bin), ``units``.
+        means: Rows of ``stage``, ``factor``, ``mean``, and ``undefined``: units without a score, which are left out.
     """
-    with _one_panel(stage) as (figure, axes):
-        for factor in in_order(table, "factor"):
-            rows = table[table["factor"] == factor].sort_values("iteration")
-            plot_curve(axes, list(rows["iteration"]), rows, factor)
-        axes.set_xlabel("iteration")
-        axes.set_ylabel(label)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside right upper", frameon=False)
-    return figure
+
+    counts: pd.DataFrame
+    means: pd.DataFrame
 
 
-def plot_scores(table: pd.DataFrame) -> "Figure":
-    """Mean score of the units of every stage, with their standard deviation; a panel per stream.
+def histogram(units: pd.DataFrame, factors: list[str], bins: Array | None = None) -> Histogram:
+    """How many units of every stage have which score; those beyond the bins are in the first or the last one.
 
     Args:
-        table: Columns ``stage``, ``factor``, ``mean``, ``std``.
+        units: Columns ``stage`` and the factors.
+        factors: Whose scores.
+        bins: Ends of the bins; ``None`` is from -1 or 0 to 1, or further where scores lie further out.
+    """
+    bins = bins_of(units[factors].to_numpy(float)) if bins is None else bins
+    counts, means = [], []
+    for stage, rows in units.groupby("stage", sort=False):
+        for factor in factors:
+            scores = rows[factor].to_numpy(float)
+            alive = scores[np.isfinite(scores)]
+            found = np.histogram(np.clip(alive, bins[0], bins[-1]), bins)[0]
+            of = {"stage": stage, "factor": factor}
+            counts.append(pd.DataFrame({**of, "low": bins[:-1], "high": bins[1:], "units": found}))
+            mean = float(alive.mean()) if len(alive) else np.nan
+            means.append({**of, "mean": mean, "undefined": len(scores) - len(alive)})
+    return Histogram(pd.concat(counts, ignore_index=True), pd.DataFrame(means))
+
+
+def bins_of(scores: Array) -> Array:
+    """Ends of bins that hold all scores."""
+    scores = scores[np.isfinite(scores)]
+    least, most = (scores.min(), scores.max()) if len(scores) else (0.0, 1.0)
+    low = 0.0 if least >= 0 else min(-1.0, float(np.floor(least)))
+    return np.linspace(low, max(1.0, float(np.ceil(most))), COUNT + 1)
+
+
+def plot_histogram(found: Histogram, label: str, width: Width = "double", title: str = "") -> "Figure":
+    """How many units have which score, a panel per stage; means are dashed.
+
+    Args:
+        found: What is drawn.
+        label: What scores are.
+        width: Of the figure.
+        title: Above all.
+    """
+    factors = in_order(found.counts, "factor")
+    colours = colours_of(factors)
+    by_stage, means = dict(iter(found.counts.groupby("stage", sort=False))), found.means.set_index(["stage", "factor"])
+
+    def panel(axes: "Axes", stage: str) -> None:
+        for factor in factors:
+            rows, mean = by_stage[stage], means.loc[(stage, factor)]
+            rows = rows[rows["factor"] == factor]
+            edges = [*rows["low"], rows["high"].iloc[-1]]
+            fine: dict[str, Any] = {"color": colours[factor], "linewidth": 0.9}
+            axes.stairs(rows["units"], edges, fill=True, color=colours[factor], alpha=FAINT)
+            axes.stairs(rows["units"], edges, label=factor if len(factors) > 1 else None, **fine)
+            axes.axvline(mean["mean"], linestyle="--", **fine)
+        axes.set_xlim(found.counts["low"].min(), found.counts["high"].max())
+        axes.set_ylim(bottom=0, top=max(1.0, 1.05 * found.counts["units"].max()))
+        axes.locator_params(axis="x", nbins=4)
+        axes.locator_params(axis="y", nbins=4, integer=True)
+
+    undefined = found.means.groupby("stage", sort=False)["undefined"].max()
+    names = {stage: shortened(stage) + (f" ({left} undefined)" if left else "") for stage, left in undefined.items()}
+    return draw_grid(names, panel, (label, "units"), width, title)
+
+
+def course(parts: "dict[float, Part]") -> pd.DataFrame:
+    """The numbers of one estimator at every iteration: columns ``iteration``, ``stage``, ``factor``, ``mean``, ends."""
+    columns = ["iteration", "stage", "factor", "mean", "low", "high"]
+    tables = [part.numbers.assign(iteration=iteration) for iteration, part in sorted(parts.items())]
+    drawn = next(iter(parts.values())).drawn
+    table = pd.concat(tables, ignore_index=True)
+    return table.loc[table["factor"].isin(drawn), columns]
+
+
+def plot_course(table: pd.DataFrame, label: str, width: Width = "double", title: str = "") -> "Figure":
+    """How large every factor is over training, with intervals where there are any; a panel per stage.
+
+    Args:
+        table: Columns ``iteration``, ``stage``, ``factor``, ``mean``, ``low``, ``high``.
+        label: What the values are.
+        width: Of the figure.
+        title: Above all.
     """
     factors = in_order(table, "factor")
-    width = 0.8 / len(factors)
+    colours = colours_of(factors)
+
+    def panel(axes: "Axes", stage: str) -> None:
+        for factor in factors:
+            rows = table[(table["stage"] == stage) & (table["factor"] == factor)].sort_values("iteration")
+            plot_curve(axes, list(rows["iteration"]), rows, factor, colours[factor])
+        axes.locator_params(axis="x", nbins=3)
+
+    return draw_grid(
+        {stage: shortened(stage) for stage in in_order(table, "stage")}, panel, ("iteration", label), width, title
+    )
+
+
+def plot_scores(table: pd.DataFrame, label: str = "score of units, mean ± std", width: Width = "double") -> "Figure":
+    """A bar for every factor of every stage, with an interval; a panel per stream.
+
+    Args:
+        table: Columns ``stage``, ``factor``, ``mean``, ``low``, ``high``.
+        label: What the values are.
+        width: Of the figure.
+    """
+    factors = in_order(table, "factor")
 
     def panel(axes: "Axes", stages: list[str]) -> None:
-        for place, factor in enumerate(factors):
-            rows = table[table["factor"] == factor].set_index("stage").loc[stages]
-            x = np.arange(len(stages)) + width * (place - (len(factors) - 1) / 2)
-            error = {"elinewidth": 1, "capsize": 2}
-            axes.bar(x, rows["mean"], width, yerr=rows["std"], color=COLOURS[factor], label=factor, error_kw=error)
-        axes.axhline(0, color="black", linewidth=0.8)
+        rows = [table[table["factor"] == factor].set_index("stage").loc[stages] for factor in factors]
+        plot_bars(axes, rows, factors)
 
-    return per_stream(in_order(table, "stage"), panel, "score of units, mean ± std")
-
-
-@contextmanager
-def _one_panel(title: str) -> "Iterator[tuple[Figure, Axes]]":
-    """A figure with one panel, in the style of all others."""
-    from matplotlib.figure import Figure
-
-    with house_style():
-        figure = Figure(figsize=(6.4, 4.2), layout="constrained")
-        axes = figure.subplots()
-        axes.set_title(shortened(title))
-        axes.grid(visible=False, axis="x")
-        yield figure, axes
+    return draw_panels(of_streams(in_order(table, "stage"), len(factors)), panel, label, width)

@@ -8,9 +8,9 @@ import pandas as pd
 from static_dynamic.common.tables import rows_of
 from static_dynamic.report.atlas import thresholds
 from static_dynamic.report.parts import SAME, Part, beside_untrained
-from static_dynamic.report.plots import colours_of
 from static_dynamic.report.profile import axis_of, profile
 from static_dynamic.report.tables import number, with_interval
+from static_dynamic.report.theme import colours_of
 
 Row = dict[str, Any]
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import pandas as pd
 
-from static_dynamic.report.plots import UNTRAINED, plot_curve
+from static_dynamic.report.plots import plot_curve
+from static_dynamic.report.theme import UNTRAINED
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from static_dynamic.report.plots import COLOURS, plot_means
+from static_dynamic.report.plots import plot_means
 from static_dynamic.report.tables import in_order, stream_and_name
+from static_dynamic.report.theme import COLOURS, Width
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -55,14 +56,11 @@ def limits(table: pd.DataFrame) -> Limits:
     return math.floor(seen.min() / 10) * 10, math.ceil(seen.max() / 10) * 10
 
 
-def plot_stages(table: pd.DataFrame, title: str, ends: Limits, label: str) -> "Figure":
-    """A picture, with a panel per stream; ``label`` says what the values and their intervals are."""
-    figure = plot_means(table, label)
+def plot_stages(table: pd.DataFrame, title: str, ends: Limits, label: str, width: Width = "double") -> "Figure":
+    """A figure, with a panel per stream; ``label`` says what the values and their intervals are."""
+    figure = plot_means(table, label, title, width)
     for axes in figure.axes:
         axes.set_ylim(*ends)
-    figure.suptitle(title, parse_math=False)
-    figure.legends[0].remove()  # from beside the title, which it would meet
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
     return figure
 
 

@@ -13,6 +13,7 @@ from static_dynamic.common.files import write_bytes, write_text
 from static_dynamic.common.tables import rows_of
 from static_dynamic.flow.colour_wheel import Flow, Frame, paint
 from static_dynamic.flow.estimators import Dis
+from static_dynamic.report.theme import BLUE, GREY, VERMILION
 from static_dynamic.stylize.auditing.audit import LIMITS, PASS, Audit, re_encoded
 from static_dynamic.stylize.auditing.cases import Case
 from static_dynamic.stylize.rendering.looks import ANOTHER, FLOOR
@@ -25,7 +26,7 @@ HEIGHT = 150
 """Height of a picture on the sheet, pixels."""
 COLUMNS = 3
 MARGIN, LABEL = 6, 22
-INK, GOOD, BAD, SOFT, PAPER = "#1c1c1c", "#0072B2", "#D55E00", "#8C8C8C", (255, 255, 255)
+INK, GOOD, BAD, SOFT, PAPER = "#1c1c1c", BLUE, VERMILION, GREY, (255, 255, 255)
 TABLES = ("styles", "clips", "distances", "problems")
 SHOWN = ("colour", "texture", "flow_error", "angle", "motion", "flicker", "edges")
 
@@ -161,7 +162,7 @@ def page(audit: Audit, case: Case, sheet: bytes) -> str:
     """The HTML page, with the sheet in it."""
     from jinja2 import Environment, PackageLoader
 
-    from static_dynamic.report.plots import svg
+    from static_dynamic.report.theme import svg
 
     environment = Environment(
         loader=PackageLoader("static_dynamic.stylize"), autoescape=True, trim_blocks=True, lstrip_blocks=True
@@ -178,6 +179,8 @@ def page(audit: Audit, case: Case, sheet: bytes) -> str:
         video=case.name,
         frames=case.frames,
         sheet=b64encode(sheet).decode(),
+        good=GOOD,
+        bad=BAD,
         measures_svg=svg(plot_measures(audit)),
         distances_svg=svg(plot_distances(audit)) if len(audit.distances) else "",
     )

@@ -26,7 +26,7 @@ from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import make_folder, write_text
 from static_dynamic.common.processes import in_processes
-from static_dynamic.report.plots import save_figure
+from static_dynamic.report.theme import save_figure
 
 HERE = Path(__file__).parents[1]
 MOST_JOBS = 64

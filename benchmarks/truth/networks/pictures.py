@@ -6,8 +6,8 @@ import pandas as pd
 
 from benchmarks.truth.networks.zoo import RANDOM, Network, named
 from static_dynamic.models.truth.biases import TAUGHT
-from static_dynamic.report.plots import BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, UNTRAINED, VERMILION, house_style
 from static_dynamic.report.several import Curve, plot_curves
+from static_dynamic.report.theme import BLUE, GREEN, GREY, ORANGE, PALE, PURPLE, UNTRAINED, VERMILION, house_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

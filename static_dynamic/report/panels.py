@@ -1,0 +1,254 @@
+"""Where the panels of a figure lie, so that every name is legible at the width of a column."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from static_dynamic.report.tables import stream_and_name
+from static_dynamic.report.theme import (
+    SMALL,
+    TEXT,
+    Width,
+    house_style,
+    inches,
+    line_height,
+    shortened,
+    shown,
+    text_width,
+    wrapped,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+Draw = Callable[["Axes", list[Any]], None]
+"""Draws the stages whose keys it is given at 0, 1, 2 …"""
+
+SCALE = 0.62
+"""Inches that the vertical axis and its label take."""
+HEIGHTS = {"single": 1.6, "double": 1.9}
+"""Of a panel, inches."""
+SEVERAL = 1.25
+"""Of a panel where there are several below each other, inches."""
+SLANT = 0.3
+"""Least distance of places, in inches, whose names can be slanted; nearer ones stand upright."""
+SLANTED = 14
+"""Characters of a name that can be slanted."""
+KEY = 0.45
+"""Inches of a line of a legend beside its text."""
+BAR = 0.06
+"""Inches: the least width of one of several bars."""
+SMALLEST, LOWEST = 1.3, 0.6
+"""Inches: width and height of a panel of a grid."""
+PAGE = 8.0
+"""Inches: how high a figure may become before its panels get lower."""
+BETWEEN = 0.08
+"""Inches between panels of a grid, so that numbers at their ends do not meet."""
+MOST_PANELS = 5
+"""Of streams."""
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Stages side by side.
+
+    Attributes:
+        title: Above them.
+        names: Key of a stage → its name below its place.
+        bars: How many stand side by side at a place.
+    """
+
+    title: str
+    names: Mapping[Any, str]
+    bars: int = 1
+
+    @property
+    def pitch(self) -> float:
+        """Least distance of two places at which their names, upright, do not touch, in inches."""
+        upright = 1.1 * line_height() * max(name.count("\n") + 1 for name in self.names.values())
+        return max(upright, BAR * (self.bars + 1))
+
+    @property
+    def least(self) -> float:
+        """How wide it must be, in inches."""
+        return max(self.pitch * max(2, len(self.names)), text_width(self.title, TEXT))
+
+    def pieces(self, room: float) -> "list[Panel]":
+        """The same stages in as many panels, alike in size, as are needed to fit into lines of the figure."""
+        keys, most = list(self.names), max(1, int(room / self.pitch))
+        count = -(-len(keys) // most)
+        ends = [round(place * len(keys) / count) for place in range(count + 1)]
+        return [Panel(self.title, {key: self.names[key] for key in keys[a:b]}, self.bars) for a, b in pairwise(ends)]
+
+
+def of_streams(stages: Sequence[str], bars: int = 1) -> list[Panel]:
+    """A panel per stream: ``slow.stage1`` and ``slow.stage2`` share one, under their short names.
+
+    Stages of very many streams share one panel, under their full names.
+    """
+    streams: dict[str, dict[str, str]] = {}
+    for stage in stages:
+        stream, name = stream_and_name(stage)
+        streams.setdefault(stream, {})[stage] = side_by_side_names(name)
+    if len(streams) > MOST_PANELS:
+        return [Panel("", {stage: side_by_side_names(stage) for stage in stages}, bars)]
+    return [Panel(shortened(stream), names, bars) for stream, names in streams.items()]
+
+
+def side_by_side_names(name: str) -> str:
+    """The name of a stage below its place; stages side by side, below each other."""
+    return "+\n".join(map(shortened, name.split("+")))
+
+
+def draw_panels(panels: Sequence[Panel], draw: Draw, label: str, width: Width, title: str = "") -> "Figure":
+    """A figure of panels that share the vertical axis, in as many lines as their names need.
+
+    Args:
+        panels: From left to right, and on in the next line.
+        draw: Draws one.
+        label: Of the vertical axis.
+        width: Of the figure.
+        title: Above all.
+    """
+    from matplotlib.figure import Figure
+
+    room = inches(width) - SCALE
+    lines = in_lines([piece for panel in panels for piece in panel.pieces(room)], room)
+    height = HEIGHTS[width] if len(lines) == 1 else SEVERAL
+    label = wrapped(label, height + 0.3, TEXT)
+    with house_style(width):
+        figure = Figure(layout="constrained")
+        names = [max(_turned(panel, width_of)[1] for panel, width_of in line) for line in lines]
+        titled = (
+            line_height(TEXT) * max(panel.title.count("\n") + 1 for panel in panels)
+            if any(panel.title for panel in panels)
+            else 0.05
+        )
+        tall = [height + below + titled for below in names]
+        grid = figure.add_gridspec(len(lines), 1, height_ratios=tall)
+        first: Axes | None = None
+        for place, line in enumerate(lines):
+            columns = grid[place].subgridspec(1, len(line), width_ratios=[width_of for _, width_of in line])
+            for column, (panel, width_of) in enumerate(line):
+                axes = figure.add_subplot(columns[column], sharey=first)
+                first = first or axes
+                draw(axes, list(panel.names))
+                _name_places(axes, panel, width_of)
+                axes.set_title(panel.title)
+                axes.tick_params(labelleft=column == 0)
+                if column == 0:
+                    axes.set_ylabel(label)
+        finish(figure, sum(tall), title)
+    return shown(figure)
+
+
+def in_lines(panels: Sequence[Panel], room: float) -> list[list[tuple[Panel, float]]]:
+    """Panels in lines, each with its width in inches, so that what is left of a line is shared by all of it."""
+    lines: list[list[Panel]] = []
+    for panel in panels:
+        if lines and sum(other.least for other in lines[-1]) + panel.least <= 0.9 * room:
+            lines[-1].append(panel)
+        else:
+            lines.append([panel])
+    widths = [[max(panel.least, 0.1) for panel in line] for line in lines]
+    return [
+        [(panel, room * least / sum(width)) for panel, least in zip(line, width, strict=True)]
+        for line, width in zip(lines, widths, strict=True)
+    ]
+
+
+def draw_grid(
+    names: Mapping[str, str],
+    draw: Callable[["Axes", str], None],
+    labels: tuple[str, str],
+    width: Width,
+    title: str = "",
+) -> "Figure":
+    """A figure with a small panel for every name, all on the same axes.
+
+    Args:
+        names: Key of a panel → what stands above it.
+        draw: Draws one.
+        labels: Of the horizontal and the vertical axis.
+        width: Of the figure.
+        title: Above all.
+    """
+    from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    room = inches(width) - SCALE
+    lines = -(-len(names) // int(room / SMALLEST))
+    columns = -(-len(names) // lines)
+    titles = [wrapped(name, room / columns) for name in names.values()]
+    above = line_height() * max(text.count("\n") + 1 for text in titles)
+    height = HEIGHTS[width] if lines == 1 else max(LOWEST, min(SEVERAL, PAGE / lines - above))
+    with house_style(width):
+        figure = Figure(layout=ConstrainedLayoutEngine(w_pad=BETWEEN))
+        grid = figure.subplots(lines, columns, sharex=True, sharey=True, squeeze=False).ravel()
+        for axes, name, heading in zip(grid, names, titles, strict=False):
+            draw(axes, name)
+            axes.set_title(heading, size=SMALL)
+            axes.grid(visible=False, axis="x")
+        for place, axes in enumerate(grid):
+            axes.set_visible(place < len(names))
+            # The last panel of a column is the lowest one that is seen.
+            axes.tick_params(labelbottom=place + columns >= len(names))
+        figure.supylabel(wrapped(labels[1], lines * height, TEXT), size=TEXT)
+        finish(figure, lines * (height + above) + 0.3, title, labels[0])
+    return shown(figure)
+
+
+def finish(figure: "Figure", height: float, title: str = "", below: str = "") -> None:
+    """Set the height, given that of the panels.
+
+    Args:
+        figure: With its panels.
+        height: Of the panels, inches.
+        title: Above them.
+        below: The label of their horizontal axis; the legend of all panels follows below it.
+    """
+    drawn: dict[str, Artist] = {}
+    for axes in figure.axes:
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True):
+            drawn.setdefault(label, handle)
+        # Ticks that come later would have the size that is set then.
+        axes.tick_params(labelsize=SMALL)
+    if title:
+        figure.suptitle(wrapped(title, figure.get_figwidth(), TEXT), x=0.01, ha="left")
+        height += line_height(TEXT) * 1.4
+    if below:
+        height += line_height(TEXT) + 0.05
+    if below and not drawn:
+        figure.supxlabel(below, size=TEXT)
+    if drawn:
+        widest = max(map(text_width, drawn)) + KEY
+        columns = max(1, min(len(drawn), int(figure.get_figwidth() / widest)))
+        rows = -(-len(drawn) // columns) * max(label.count("\n") + 1 for label in drawn)
+        titled: dict[str, Any] = {"title": below, "title_fontsize": TEXT} if below else {}
+        figure.legend(drawn.values(), drawn.keys(), loc="outside lower center", ncols=columns, frameon=False, **titled)
+        height += line_height() * rows * 1.1 + 0.1
+    figure.set_figheight(height)
+
+
+def _name_places(axes: "Axes", panel: Panel, width: float) -> None:
+    """Names below the places, slanted or upright where they would touch."""
+    angle, _ = _turned(panel, width)
+    turned: dict[str, Any] = {"rotation": angle, "ha": "center" if angle in (0, 90) else "right"}
+    axes.set_xticks(range(len(panel.names)), list(panel.names.values()), **turned)
+    axes.set_xlim(-0.6, len(panel.names) - 0.4)
+    axes.grid(visible=False, axis="x")
+
+
+def _turned(panel: Panel, width: float) -> tuple[int, float]:
+    """By how many degrees names are turned, and how much room they take below the panel, in inches."""
+    distance = width / (len(panel.names) + 0.2)
+    longest = max(map(text_width, panel.names.values()))
+    lines = max(name.count("\n") + 1 for name in panel.names.values())
+    if 1.1 * longest <= distance:
+        return 0, line_height() * lines + 0.08
+    if distance >= SLANT * lines and longest <= SLANTED * text_width("x"):
+        return 30, 0.5 * longest + line_height() * lines + 0.08
+    return 90, longest + 0.08
