@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from static_dynamic import functional
     from static_dynamic.common.compute import Compute
     from static_dynamic.common.errors import BadClip, UserError
+    from static_dynamic.common.progress import progress_bar
     from static_dynamic.comparison import compare
     from static_dynamic.estimators.pairs import PairRule
     from static_dynamic.estimators.registry import estimator
@@ -78,6 +79,7 @@ _HOMES = {
     "pooling": "network.poolings",
     "probe": "probes.probe",
     "probe_activations": "probes.probe",
+    "progress_bar": "common.progress",
     "record": "network.recorder",
     "score": "reopening",
     "strongest": "network.controls",
@@ -121,6 +123,7 @@ __all__ = [
     "pooling",
     "probe",
     "probe_activations",
+    "progress_bar",
     "record",
     "score",
     "scramble",
