@@ -222,7 +222,7 @@ class Result:
             kind = "layers" if kind is None else kind
             return draw(self, path, kind=kind, estimator=estimator, width=width, format=format)
         if estimator is not None:
-            raise UserError(f"The default figures show every estimator: say which with `kind='{DEFAULT[0]}'`.")
+            raise UserError("The default figures show every estimator. To choose one, name one figure by its kind.")
         paths = save_all(self, Path(path), width, format)
         for name, stem, ending in product(estimators(), DEFAULT, (*FORMATS, "data.csv")):
             if (earlier := Path(path) / f"{stem}-{name}.{ending}") not in paths:

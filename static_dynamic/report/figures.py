@@ -136,7 +136,10 @@ def save_all(result: "Result", folder: Path, width: Width, format: str | Sequenc
     inches(width)
     formats, paths = as_formats(format), []
     if folder.suffix[1:].lower() in FORMATS:
-        raise UserError(f"{str(folder)!r} names a file: say which figure with `kind='layers'`, or name a folder.")
+        raise UserError(
+            f"{str(folder)!r} names a file, and all default figures need a folder. Name a folder, or one figure by its "
+            "kind."
+        )
     wanted = [(kind, part.name) for part in result.parts for kind in DEFAULT if kind == "layers" or len(part.classes)]
     for kind, name in [*wanted, *((name, result.headline) for name in own.names())]:
         drawing = drawer(kind)[1](Asked({name: result}, kind, name, width))

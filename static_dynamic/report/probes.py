@@ -31,7 +31,8 @@ def plot_probes(table: pd.DataFrame, onsets: pd.DataFrame, width: Width = "doubl
     """
     names = {stage: side_by_side_names(stage) for stage in in_order(table, "stage")}
     place = {stage: number for number, stage in enumerate(names)}
-    by_target, onset = dict(iter(table.groupby("target", sort=False))), {row["target"]: row for _, row in onsets.iterrows()}
+    by_target = {str(target): rows for target, rows in table.groupby("target", sort=False)}
+    onset = {str(row["target"]): row for _, row in onsets.iterrows()}
     lowest = max(LEAST, min(table["score"].min(), table["low"].min(), 0) - 0.06)
 
     def panel(axes: "Axes", keys: list[tuple[str, str]]) -> None:
