@@ -207,12 +207,13 @@ def test_names_do_not_overlap_and_are_large_enough(width, stages):
             assert len(names) == len(STAGE_NAMES[stages])  # none is left out
 
 
+@pytest.mark.parametrize("count", [3, 20])
 @pytest.mark.parametrize("width", WIDTHS)
-def test_names_of_many_models_do_not_overlap(width):
-    results = {f"a_model_with_a_long_name_{i:04d}": made(["stage5"]) for i in range(20)}
+def test_long_names_of_models_do_not_overlap(width, count):
+    results = {f"a_model_with_a_long_name_{i:04d}": made(["stage5"]) for i in range(count)}
     figure = sd.draw(results, kind="models", estimator="released", width=width)
     renderer = drawn(figure)
-    assert sum(len(ticks(axes)) for axes in figure.axes) == 20
+    assert sum(len(ticks(axes)) for axes in figure.axes) == count
     assert all(apart(ticks(axes), renderer) for axes in figure.axes)
 
 

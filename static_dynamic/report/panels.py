@@ -35,6 +35,8 @@ SEVERAL = 1.25
 """Of a panel where there are several below each other, inches."""
 SLANT = 0.3
 """Least distance of places, in inches, whose names can be slanted; nearer ones stand upright."""
+WRAPPED = 0.8
+"""Least distance of places, in inches, whose names can be broken into lines."""
 SLANTED = 14
 """Characters of a name that can be slanted."""
 KEY = 0.45
@@ -121,13 +123,10 @@ def draw_panels(panels: Sequence[Panel], draw: Draw, label: str, width: Width, t
     label = wrapped(label, height + 0.3, TEXT)
     with house_style(width):
         figure = Figure(layout="constrained")
-        names = [max(_turned(panel, width_of)[1] for panel, width_of in line) for line in lines]
-        titled = (
-            line_height(TEXT) * max(panel.title.count("\n") + 1 for panel in panels)
-            if any(panel.title for panel in panels)
-            else 0.05
-        )
-        tall = [height + below + titled for below in names]
+        names = [max(_below(panel, width_of)[1] for panel, width_of in line) for line in lines]
+        titles = [panel.title for panel in panels if panel.title]
+        titled = max((line_height(TEXT) * (text.count("\n") + 1) for text in titles), default=0.05)
+        tall = [height + room_below + titled for room_below in names]
         grid = figure.add_gridspec(len(lines), 1, height_ratios=tall)
         first: Axes | None = None
         for place, line in enumerate(lines):
@@ -234,21 +233,24 @@ def finish(figure: "Figure", height: float, title: str = "", below: str = "") ->
 
 
 def _name_places(axes: "Axes", panel: Panel, width: float) -> None:
-    """Names below the places, slanted or upright where they would touch."""
-    angle, _ = _turned(panel, width)
+    """Names below the places: in lines, slanted or upright where they would touch."""
+    angle, _, names = _below(panel, width)
     turned: dict[str, Any] = {"rotation": angle, "ha": "center" if angle in (0, 90) else "right"}
-    axes.set_xticks(range(len(panel.names)), list(panel.names.values()), **turned)
-    axes.set_xlim(-0.6, len(panel.names) - 0.4)
+    axes.set_xticks(range(len(names)), names, **turned)
+    axes.set_xlim(-0.6, len(names) - 0.4)
     axes.grid(visible=False, axis="x")
 
 
-def _turned(panel: Panel, width: float) -> tuple[int, float]:
-    """By how many degrees names are turned, and how much room they take below the panel, in inches."""
-    distance = width / (len(panel.names) + 0.2)
-    longest = max(map(text_width, panel.names.values()))
-    lines = max(name.count("\n") + 1 for name in panel.names.values())
-    if 1.1 * longest <= distance:
-        return 0, line_height() * lines + 0.08
+def _below(panel: Panel, width: float) -> tuple[int, float, list[str]]:
+    """By how many degrees names are turned, how much room they take, in inches, and the names, in lines."""
+    distance, names = width / (len(panel.names) + 0.2), list(panel.names.values())
+    longest = max(map(text_width, names))
+    if longest > 0.9 * distance and distance >= WRAPPED:
+        names = [wrapped(name, 0.9 * distance) for name in names]
+        longest = max(map(text_width, names))
+    lines = max(name.count("\n") + 1 for name in names)
+    if longest <= 0.9 * distance:
+        return 0, line_height() * lines + 0.08, names
     if distance >= SLANT * lines and longest <= SLANTED * text_width("x"):
-        return 30, 0.5 * longest + line_height() * lines + 0.08
-    return 90, longest + 0.08
+        return 30, 0.5 * longest + line_height() * lines + 0.08, names
+    return 90, longest + 0.08, names

@@ -22,7 +22,7 @@ SPREAD = "their spread"
 HOLLOW = "hollow: not distinguishable\nfrom an untrained network"
 GRAIN, NO_DIFFERENCE = (
     "half of the spread of untrained networks",
-    "hollow: not distinguishable from 0,\nor smaller than that",
+    "hollow: not distinguishable from 0, or\nsmaller than the spread of untrained networks",
 )
 REACH = 0.3
 """How far band and dashes go on beside the first and the last stage, in distances of stages."""

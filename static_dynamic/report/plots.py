@@ -86,5 +86,7 @@ def plot_bars(axes: "Axes", rows: Sequence[pd.DataFrame], factors: Sequence[str]
         x = np.arange(len(table)) + thick * (place - (len(factors) - 1) / 2)
         middle, reach = (table["low"] + table["high"]) / 2, (table["high"] - table["low"]) / 2
         axes.bar(x, table["mean"], thick, color=colours[factor], label=factor)
-        axes.errorbar(x, middle, yerr=reach, fmt="none", elinewidth=1, capsize=2, ecolor="black", label=f"_{factor}")
+        axes.errorbar(
+            x, middle, yerr=reach, fmt="none", elinewidth=1, capsize=2, ecolor="black", zorder=4, label=f"_{factor}"
+        )
     axes.axhline(0, color="black", linewidth=0.8)
