@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from static_dynamic.common.tables import rows_of
 from static_dynamic.report.panels import draw_grid, draw_panels, of_streams
 from static_dynamic.report.parts import Part
 from static_dynamic.report.plots import plot_bars, plot_curve
@@ -79,11 +80,12 @@ def plot_histogram(found: Histogram, label: str, width: Width = "double", title:
     """
     factors = in_order(found.counts, "factor")
     colours = colours_of(factors)
-    by_stage, means = dict(iter(found.counts.groupby("stage", sort=False))), found.means.set_index(["stage", "factor"])
+    by_stage = {str(stage): rows for stage, rows in found.counts.groupby("stage", sort=False)}
+    means = {(row["stage"], row["factor"]): row for row in rows_of(found.means)}
 
     def panel(axes: "Axes", stage: str) -> None:
         for factor in factors:
-            rows, mean = by_stage[stage], means.loc[(stage, factor)]
+            rows, mean = by_stage[stage], means[stage, factor]
             rows = rows[rows["factor"] == factor]
             edges = [*rows["low"], rows["high"].iloc[-1]]
             fine: dict[str, Any] = {"color": colours[factor], "linewidth": 0.9}
@@ -95,7 +97,7 @@ def plot_histogram(found: Histogram, label: str, width: Width = "double", title:
         axes.locator_params(axis="x", nbins=4)
         axes.locator_params(axis="y", nbins=4, integer=True)
 
-    undefined = found.means.groupby("stage", sort=False)["undefined"].max()
+    undefined = {stage: max(int(means[stage, factor]["undefined"]) for factor in factors) for stage in by_stage}
     names = {stage: shortened(stage) + (f" ({left} undefined)" if left else "") for stage, left in undefined.items()}
     return draw_grid(names, panel, (label, "units"), width, title)
 
