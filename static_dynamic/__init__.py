@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from static_dynamic.results import Result, load
     from static_dynamic.scoring import Scoring
     from static_dynamic.sources import open_source, source
+    from static_dynamic.tracking import track
 
 __version__ = "0.1.0"
 
@@ -87,6 +88,7 @@ _HOMES = {
     "scramble": "interventions.scrambles:scrambling",
     "source": "sources",
     "style": "interventions.styles",
+    "track": "tracking",
     "variance_share": "network.controls",
 }
 
@@ -131,6 +133,7 @@ __all__ = [
     "strongest",
     "style",
     "sweep",
+    "track",
     "variance_share",
 ]
 

@@ -43,6 +43,7 @@ class Study:
         conditions: Styles and orders.
         compute: How forwards are run.
         judge: Also judges the model's output on every variant.
+        pictured: Whether small pictures of what is shown are kept.
     """
 
     recorder: Recorder
@@ -52,14 +53,14 @@ class Study:
     conditions: Conditions
     compute: Compute
     judge: Judge | None = None
+    pictured: bool = True
 
     def describe(self) -> dict[str, object]:
         """Everything that decides the activations, as plain data: equal descriptions mean equal bytes in the store."""
         model, crossed = self.recorder.model, self.conditions.crossed
         return {
             "model": getattr(getattr(model, "spec", None), "name", type(model).__name__),
-            "weights": weights_digest(model),
-            "structure": structure_digest(model),
+            **self.fingerprint(),
             "stages": {name: [list(tap) for tap in taps] for name, taps in self.recorder.stages.items()},
             "pool": self.recorder.pool,
             **({"judge": repr(self.judge)} if self.judge else {}),
@@ -76,6 +77,11 @@ class Study:
             "precision": self.compute.precision,
             "device": pick_device(self.compute.device).type,
         }
+
+    def fingerprint(self) -> dict[str, str]:
+        """Digests of everything in the model that decides activations."""
+        model = self.recorder.model
+        return {"weights": weights_digest(model), "structure": structure_digest(model)}
 
     def _made(self) -> list[str]:
         """The styles that do not lie on disk."""
@@ -215,7 +221,7 @@ def collect(study: Study, store: Store, on_video: OnDone = untold, twins: Sequen
             records: list[Record] = []
             readable = _readable(islice(upcoming, len(shards[number])), records, problems, study, tell)
             strips = Strips(study.recipe)
-            pictured = number == 0 and any(subject.store is store for subject in lacking[number])
+            pictured = study.pictured and number == 0 and any(subject.store is store for subject in lacking[number])
             prepared = strips.watch(readable) if pictured else readable
             keys, activations, judgements = _forward(study, lacking[number], prepared, device)
             _check_widths(store, lacking[number], activations)

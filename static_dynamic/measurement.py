@@ -8,7 +8,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 from torch import nn
 
@@ -125,21 +125,23 @@ def measure(
         ['relu']
     """
     started = time.perf_counter()
-    source, scoring, input_recipe = (
-        open_source(videos),
-        scoring or Scoring(PairRule(seed=seed), seed=seed),
-        declared_recipe(model, recipe),
+    study, scoring, chosen_estimators = planned(
+        model,
+        videos,
+        stages,
+        recipe=recipe,
+        layout=layout,
+        pool=pool,
+        styles=styles,
+        scrambles=scrambles,
+        max_videos=max_videos,
+        seed=seed,
+        compute=compute,
+        scoring=scoring,
+        estimators=estimators,
+        judge=judge,
     )
-    chosen, not_used = first_videos(source, max_videos), unused(source, max_videos)
-    _check_flow(source, input_recipe)
-    named = _named(input_recipe, styles, scrambles, seed, getattr(source, "original", True))
-    conditions, chosen_estimators = _conditions(source, input_recipe, named, scoring, estimators)
-    study = Study(
-        Recorder(model, stages, layout, pool), source, chosen, input_recipe, conditions, compute or Compute(), judge
-    )
-    # What cannot be scored is found now rather than after hours of forwards.
-    described_videos = {video.name: describe_video(video) for video in study.videos}
-    check_plans(study.variants(), described_videos, conditions, scoring, chosen_estimators)
+    not_used = unused(study.source, max_videos)
     random, of_twins = make_twins(model, twins, seed, untrained)
     described = study.describe()
     check = partial(_check_clips, described=described) if resume else lambda folder: None
@@ -147,7 +149,7 @@ def measure(
         scores, compared = score_beside_twins(activations, stores, scoring, chosen_estimators)
         records, quality = activations.records(), activations.judgements()
         pictures, top = activations.pictures(), top_clips(activations)
-    seen = [*not_used, *activations.damaged, *_skipped(records), *_uneven(records)]
+    seen = [*not_used, *activations.damaged, *skipped(records), *_uneven(records)]
     notes = [*declared_notes(model), *of_twins, *seen]
     manifest = {
         **(provenance or {}),
@@ -160,13 +162,56 @@ def measure(
         "machine": platform.platform(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(time.perf_counter() - started, 2),
-        "left_out": [list(entry) for entry in left_out_of(source)],
+        "left_out": [list(entry) for entry in left_out_of(study.source)],
         "seconds_seen": spans(records),
         "videos": records,
         "notes": notes,
     }
     warnings = [*notes, *scores.warnings]
     return Result(scores.layers, scores.units, manifest, warnings, quality, scores.samples, compared, pictures, top)
+
+
+class Planned(NamedTuple):
+    """What will be measured, and how it will be scored."""
+
+    study: Study
+    scoring: Scoring
+    estimators: tuple[Estimator, ...]
+
+
+def planned(
+    model: nn.Module,
+    videos: Videos,
+    stages: Stages | None,
+    *,
+    recipe: Recipe | FlowRecipe | Mapping[str, Any] | None,
+    layout: str | None,
+    pool: str | Pooling,
+    styles: Sequence[str | Style],
+    scrambles: Sequence[str | Callable[..., Any]] | None,
+    max_videos: int | None,
+    seed: int,
+    compute: Compute | None,
+    scoring: Scoring | None,
+    estimators: str | Estimator | Iterable[str | Estimator] | None,
+    judge: Judge | None = None,
+) -> Planned:
+    """The study that these arguments of :func:`measure` ask for; what cannot be scored is found before any forward.
+
+    Raises:
+        UserError: For anything that the caller can mend, in one line.
+    """
+    source, scoring = open_source(videos), scoring or Scoring(PairRule(seed=seed), seed=seed)
+    input_recipe = declared_recipe(model, recipe)
+    chosen = first_videos(source, max_videos)
+    _check_flow(source, input_recipe)
+    named = _named(input_recipe, styles, scrambles, seed, getattr(source, "original", True))
+    conditions, found = _conditions(source, input_recipe, named, scoring, estimators)
+    recorder = Recorder(model, stages, layout, pool)
+    study = Study(recorder, source, chosen, input_recipe, conditions, compute or Compute(), judge)
+    described = {video.name: describe_video(video) for video in study.videos}
+    check_plans(study.variants(), described, conditions, scoring, found)
+    return Planned(study, scoring, found)
 
 
 def _check_clips(folder: Path, described: Mapping[str, Any]) -> None:
@@ -237,10 +282,11 @@ def _conditions(
     return conditions, found
 
 
-def _skipped(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    skipped = [f"Skipped {record['video']}: {record['problem']}" for record in records if record["problem"]]
+def skipped(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A line for every video that could not be read, or judged."""
+    unread = [f"Skipped {record['video']}: {record['problem']}" for record in records if record["problem"]]
     unjudged = [f"Not judged {record['video']}: {record['unjudged']}" for record in records if "unjudged" in record]
-    return skipped + unjudged
+    return unread + unjudged
 
 
 def spans(records: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:

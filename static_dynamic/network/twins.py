@@ -63,8 +63,7 @@ def make_twins(
     Raises:
         UserError: If there can be no such number of twins, or ``untrained`` returns no new module.
     """
-    if not isinstance(count, int) or count < 0:
-        raise UserError(f"The number of random twins must be 0 or more: `twins=3`. Got {count!r:.80}.")
+    check_count(count)
     twins: list[Twin] = []
     notes = []
     for number in range(count):
@@ -87,6 +86,12 @@ def make_twins(
     if len(twins) > 1 and len({weights_digest(twin.model) for twin in twins}) == 1:
         notes.append("Random twins: all have the same weights, so their spread says nothing.")
     return twins, list(dict.fromkeys(notes))
+
+
+def check_count(count: object) -> None:
+    """Raise if there can be no such number of twins."""
+    if not isinstance(count, int) or count < 0:
+        raise UserError(f"The number of random twins must be 0 or more: `twins=3`. Got {count!r:.80}.")
 
 
 def _check_new(made: object, before: Iterable[nn.Module]) -> None:

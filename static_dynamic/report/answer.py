@@ -42,14 +42,14 @@ def answer(parts: Sequence[Part]) -> Answer | None:
     records = rows_of(rows)
     if part.single:
         row = records[0]
-        value = _with_unit(part, row["mean"], row["low"], row["high"])
+        value = with_unit(part, row["mean"], row["low"], row["high"])
         what = f"{value} {WORDS[part.name]}" if part.name in WORDS else f"{' '.join(part.label.split())}: {value}"
         return Answer(part.stages[-1], what, _beside(part, row))
-    shown = [f"{row['factor']} {_with_unit(part, row['mean'], row['low'], row['high'])}" for row in records]
+    shown = [f"{row['factor']} {with_unit(part, row['mean'], row['low'], row['high'])}" for row in records]
     return Answer(part.stages[-1], f"{part.title.lower()}: {', '.join(shown)}", _all_beside(part, records))
 
 
-def _with_unit(part: Part, value: float, low: float, high: float) -> str:
+def with_unit(part: Part, value: float, low: float, high: float) -> str:
     """A number with its unit and interval: ``42.0 % [30.1, 55.0]``."""
     if value != value:
         return "undefined"
@@ -63,7 +63,7 @@ def _beside(part: Part, row: Mapping[str, Any]) -> str:
     """How far one number is from those of untrained networks."""
     if row["twin"] != row["twin"]:
         return "no untrained networks stand beside it, so it does not say what was learned"
-    untrained = _with_unit(part, row["twin"], row["twin_low"], row["twin_high"])
+    untrained = with_unit(part, row["twin"], row["twin_low"], row["twin_high"])
     if row["mean"] != row["mean"]:
         return f"untrained networks of the same architecture give {untrained}"
     points = " points" if part.percent else ""

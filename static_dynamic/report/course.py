@@ -1,0 +1,84 @@
+"""A course: how the numbers of a model change while it trains, stage by stage."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from static_dynamic.report.differences import verdict
+from static_dynamic.report.parts import Part
+
+KEY = ["stage", "factor"]
+UNTRAINED = ["twin", "twin_low", "twin_high"]
+
+
+@dataclass(frozen=True)
+class Course:
+    """What was measured of a model while it trained.
+
+    Attributes:
+        model: What it is called.
+        table: One row per step, stage, estimator and factor: ``value``, ``low``, ``high``.
+        changes: One row per stage, estimator and factor: the last value less the first one, ``change``, with the ends
+            ``low`` and ``high`` of its paired interval.
+        untrained: The same key with ``twin``, ``twin_low``, ``twin_high``: what untrained networks give.
+        described: What every estimator says of itself, the headline first.
+        unit: What steps count, e.g. ``"epoch"``.
+        notes: What a reader must know.
+        made: How it was measured, a name and a text each.
+    """
+
+    model: str
+    table: pd.DataFrame
+    changes: pd.DataFrame
+    untrained: pd.DataFrame
+    described: Sequence[Mapping[str, Any]]
+    unit: str = "step"
+    notes: Sequence[str] = ()
+    made: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def steps(self) -> list[int]:
+        """When it was measured."""
+        return sorted({*self.table["step"]})
+
+    @property
+    def parts(self) -> list[Part]:
+        """What there is of every estimator: rows of the table, with what untrained networks give."""
+        found = []
+        for described in self.described:
+            of_it = [table[table["estimator"] == described["name"]] for table in (self.table, self.untrained)]
+            rows = of_it[0].merge(of_it[1][[*KEY, *UNTRAINED]], how="left", on=KEY)
+            found += [Part(described, rows, pd.DataFrame())] if len(rows) else []
+        return found
+
+    def rows(self, part: Part, stage: str, factor: str) -> pd.DataFrame:
+        """The rows of one stage and factor, by step."""
+        rows = part.layer[(part.layer["stage"] == stage) & (part.layer["factor"] == factor)]
+        return rows.sort_values("step")
+
+    def change(self, part: Part, stage: str, factor: str) -> dict[str, Any]:
+        """The change of a number and what is to be made of it."""
+        rows = self.changes[
+            (self.changes["estimator"] == part.name)
+            & (self.changes["stage"] == stage)
+            & (self.changes["factor"] == factor)
+        ].to_dict("records")
+        found = rows[0] if rows else dict.fromkeys(["change", "low", "high"], math.nan)
+        differs = found["low"] > 0 or found["high"] < 0
+        return {
+            **found,
+            "verdict": verdict({**found, "difference": found["change"], "differs": differs, "grain": math.nan}),
+        }
+
+    def at(self, step: int) -> str:
+        """A moment in words.
+
+        Example:
+            >>> empty = pd.DataFrame()
+            >>> Course("net", empty, empty, empty, [], "epoch").at(1)
+            'after 1 epoch'
+        """
+        return f"at {self.unit} 0" if step == 0 else f"after {step} {self.unit}{'s' if step != 1 else ''}"

@@ -1,0 +1,6 @@
+"""Measuring a model while it trains, on the same clips every time: is the training making it static?"""
+
+from static_dynamic.tracking.course import open_course
+from static_dynamic.tracking.track import Tracker, track
+
+__all__ = ["Tracker", "open_course", "track"]

@@ -1,0 +1,120 @@
+"""Clips that are prepared once and kept as the model takes them: in memory and, beyond some size, in files."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from threading import Lock
+
+import torch
+
+from static_dynamic.collect import Study
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import write_atomically
+from static_dynamic.media.clip import Video
+from static_dynamic.media.inputs import Inputs, tensors_of
+from static_dynamic.store import Record
+from static_dynamic.variants import Cell, PreparedVideo
+
+GIGABYTE = 10**9
+
+
+@dataclass(frozen=True)
+class KeptVideo(PreparedVideo):
+    """A video whose variants are kept as the model takes them.
+
+    Attributes:
+        kept: Condition → what the model sees of it, or the file that holds this.
+    """
+
+    kept: Mapping[Cell, Inputs] | Path = field(default_factory=dict)
+
+    def show(self, cell: Cell) -> Inputs:
+        """What the model sees of one variant."""
+        if isinstance(self.kept, Mapping):
+            return self.kept[cell]
+        return torch.load(self.kept, mmap=True, weights_only=True)[self.conditions.cells.index(cell)]
+
+
+class Clips:
+    """Prepared videos, each kept at its first use.
+
+    Args:
+        videos: How many there will be.
+        memory: Gigabytes that may be kept in memory.
+        disk: Gigabytes that may go to temporary files, where the system keeps those (``TMPDIR``).
+
+    Raises:
+        UserError: If a size is negative.
+    """
+
+    def __init__(self, videos: int, memory: float, disk: float) -> None:
+        if memory < 0 or disk < 0:
+            raise UserError(f"Clips are kept in memory ≥ 0 and disk ≥ 0 gigabytes. Got {memory:g} and {disk:g}.")
+        self.videos, self.memory, self.disk = videos, memory, disk
+        self._kept: dict[str, KeptVideo | Record] = {}
+        self._bytes, self._files = 0, 0
+        self._folder: TemporaryDirectory[str] | None = None
+        self._lock = Lock()
+
+    def __getitem__(self, name: str) -> KeptVideo | Record | None:
+        """A video that is kept, or the record of why it cannot be read; ``None`` if it has not been seen yet."""
+        return self._kept.get(name)
+
+    def keep(self, name: str, video: PreparedVideo | Record) -> KeptVideo | Record:
+        """Keep a video that was prepared.
+
+        Raises:
+            UserError: If there is not enough room for as many such videos, or the disk is full.
+        """
+        kept = self._with_variants(video) if isinstance(video, PreparedVideo) else video
+        self._kept[name] = kept
+        return kept
+
+    def _with_variants(self, video: PreparedVideo) -> KeptVideo:
+        shown = {cell: video.show(cell) for cell in video.conditions.cells}
+        size = sum(tensor.nbytes for inputs in shown.values() for tensor in tensors_of(inputs))
+        with self._lock:
+            self._check_room(size)
+            self._bytes += size
+            in_memory = self._bytes <= self.memory * GIGABYTE
+        kept = shown if in_memory else self._on_disk(list(shown.values()))
+        return KeptVideo(video.video, video.conditions, video.record, {}, kept)
+
+    def _check_room(self, size: int) -> None:
+        needed, room = self.videos * size / GIGABYTE, self.memory + self.disk
+        if needed > room:
+            raise UserError(
+                f"The clips of {self.videos} videos take about {needed:.3g} GB, and `memory={self.memory:g}` with "
+                f"`disk={self.disk:g}` keeps {room:g} GB. Give more, or measure on fewer videos: "
+                f"`max_videos={max(1, int(room * GIGABYTE / size))}`."
+            )
+
+    def _on_disk(self, shown: list[Inputs]) -> Path:
+        with self._lock:
+            self._folder = self._folder or TemporaryDirectory(prefix="static-dynamic-clips-")
+            self._files += 1
+            path = Path(self._folder.name) / f"{self._files}.pt"
+        write_atomically(path, lambda partial: torch.save(shown, partial))
+        return path
+
+
+@dataclass(frozen=True)
+class KeptStudy(Study):
+    """A study whose videos are read and prepared once, however often it is collected."""
+
+    clips: Clips = field(default_factory=lambda: Clips(0, 0, 0))
+
+    def prepare(self, video: Video) -> PreparedVideo | Record:
+        """A video as it is kept; at its first use it is read."""
+        return self.clips[video.name] or self.clips.keep(video.name, super().prepare(video))
+
+    def fingerprint(self) -> dict[str, str]:
+        """Nothing: the model changes while it trains."""
+        return {}
+
+
+def kept_study(study: Study, memory: float, disk: float) -> KeptStudy:
+    """The same study, with its clips kept in so many gigabytes of memory and of disk."""
+    parts = {one.name: getattr(study, one.name) for one in fields(study)}
+    return KeptStudy(**{**parts, "pictured": False}, clips=Clips(len(study.videos), memory, disk))

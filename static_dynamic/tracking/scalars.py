@@ -1,0 +1,73 @@
+"""Where the numbers of a course go while it grows: TensorBoard, trackio, Weights & Biases, or an object like theirs."""
+
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from static_dynamic.common.errors import UserError, reason, unknown
+
+Log = Callable[[Mapping[str, float], int], object]
+"""Writes tag → value at a step."""
+LOGS = ("tensorboard", "trackio", "wandb")
+
+
+def scalar_log(to: Any, folder: Path) -> Log:
+    """What writes scalars to a place.
+
+    Args:
+        to: ``"tensorboard"``, ``"trackio"`` or ``"wandb"`` (the run that is open there), or any object with
+            ``add_scalar(tag, value, step)`` or ``log(values, step=…)``.
+        folder: For the log of TensorBoard, which is made at the first point.
+
+    Raises:
+        UserError: If it is something else, or the package is not installed.
+    """
+    if isinstance(to, str):
+        if to not in LOGS:
+            raise unknown("log", to, LOGS, where="log_to")
+        return _TensorBoard(_installed(to, "torch.utils.tensorboard"), folder) if to == LOGS[0] else _open_run(to)
+    if callable(getattr(to, "add_scalar", None)):
+        return lambda values, step: [to.add_scalar(tag, value, step) for tag, value in values.items()]
+    if callable(getattr(to, "log", None)):
+        return lambda values, step: to.log(dict(values), step=step)
+    raise UserError(
+        f"`log_to` takes {', '.join(LOGS)}, or an object with add_scalar(tag, value, step) or log(values, step=…). "
+        f"Got {type(to).__name__}."
+    )
+
+
+def _installed(package: str, module: str | None = None) -> Any:
+    try:
+        return import_module(module or package)
+    except ImportError:
+        raise UserError(f"{package} is not installed: pip install {package}.") from None
+
+
+def _open_run(package: str) -> Log:
+    """To the run that the user has opened there."""
+    module = _installed(package)
+
+    def log(values: Mapping[str, float], step: int) -> None:
+        try:
+            module.log(dict(values), step=step)
+        except Exception as error:
+            raise UserError(
+                f"{package} takes no numbers: {reason(error)}. Open a run first: {package}.init(…)."
+            ) from error
+
+    return log
+
+
+class _TensorBoard:
+    """A log in a folder of its own, begun with the first numbers."""
+
+    def __init__(self, module: Any, folder: Path) -> None:
+        self.module, self.folder = module, folder
+        self.writer: Any = None
+
+    def __call__(self, values: Mapping[str, float], step: int) -> None:
+        self.writer = self.writer or self.module.SummaryWriter(str(self.folder))
+        for tag, value in values.items():
+            self.writer.add_scalar(tag, value, step)
+        self.writer.flush()
