@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -27,6 +27,9 @@ from static_dynamic.training.scores import accuracies, check_output, predict
 UNDECISIVE = {"num_workers", "max_bad", "device", "eval_freq", "save_steps", "save_every", "resume", "cfg_file"}
 """Options that do not decide the weights: a run may go on with others."""
 
+OnEpoch = Callable[[int], object]
+"""Called with how many epochs are done."""
+
 
 @runtime_checkable
 class Changing(Protocol):
@@ -45,6 +48,7 @@ def fit(
     folder: Path,
     arch: str = "model",
     study: Study | None = None,
+    on_epoch: OnEpoch | None = None,
 ) -> list[Row]:
     """Train a model, or go on training it, and leave metrics and checkpoints in a folder.
 
@@ -57,6 +61,8 @@ def fit(
             ``bad_videos.csv`` and ``tensorboard/``.
         arch: Name of the model, for the checkpoints.
         study: What else decides the weights, as plain data; a run of another study is not gone on with.
+        on_epoch: Called in the first process before the first epoch and after every one; it must leave the model and
+            the random state as they are, as a :class:`static_dynamic.tracking.Tracker` does.
 
     Returns:
         The metrics of every epoch.
@@ -64,7 +70,7 @@ def fit(
     Raises:
         UserError: For a run of another study, a loss that is not finite, or too many videos that cannot be read.
     """
-    return _Run(model, train, val, options, folder, arch, study or {}).finish()
+    return _Run(model, train, val, options, folder, arch, study or {}, on_epoch).finish()
 
 
 class _Run:
@@ -79,8 +85,10 @@ class _Run:
         folder: Path,
         arch: str,
         study: Study,
+        on_epoch: OnEpoch | None,
     ) -> None:
         self.options, self.folder, self.arch, self.clips = options, folder, arch, train
+        self.on_epoch = on_epoch
         self.videos = len(train) + len(val or ())
         self.accelerator, self.progress, self.clock = accelerator_for(options, folder), Progress(), 0.0
         self.network = self._adapted(model)
@@ -124,6 +132,8 @@ class _Run:
         with claimed(self.accelerator, self.folder, self.study, self.options.resume):
             self._resume()
             with self._tensorboard():
+                if not self.progress.step:
+                    self._tell()
                 while self.progress.epoch < self.options.epochs:
                     self._epoch()
         self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
@@ -158,7 +168,13 @@ class _Run:
             self._write(is_best)
         self.accelerator.log(row, step=self.progress.epoch)
         self.accelerator.print(", ".join(f"{name} {value:.4g}" for name, value in row.items()))
+        self._tell()
         self.states.save(self.progress.epoch * len(self.batches))
+
+    def _tell(self) -> None:
+        """Say how many epochs are done; before the state is saved, so that a run that is stopped says it again."""
+        if self.on_epoch is not None and self.accelerator.is_main_process:
+            self.on_epoch(self.progress.epoch)
 
     def _is_time(self, every: int) -> bool:
         done = self.progress.epoch + 1

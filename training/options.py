@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
-from static_dynamic.common.options import Numbers, Options
+from static_dynamic.common.options import Names, Numbers, Options
 
 
 def _template(value: str) -> str:
@@ -92,6 +92,12 @@ class TrainOptions(LoopOptions, DataOptions):
         None, description="mirror half of the clips (default: unless the data set or a class names a direction)"
     )
     pretrained_backbone: bool = Field(False, description="begin with an ImageNet ResNet-50, where there is a network")
+    track: str | None = Field(
+        None, description="measure on these videos while it trains, e.g. factorial:24, or a folder (default: do not)"
+    )
+    track_every: int = Field(1, ge=1, description="epochs between two measurements")
+    track_stages: Names | None = Field(None, description="stages that are measured, names or globs (default: all)")
+    track_layout: str | None = Field(None, description="layout of stages named by module path, e.g. 'N C T H W'")
 
     @model_validator(mode="after")
     def _one_beginning(self) -> Self:

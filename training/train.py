@@ -3,6 +3,7 @@
 from dataclasses import asdict
 
 from static_dynamic.training.checkpoints import Row
+from static_dynamic.training.course import course
 from static_dynamic.training.lists import digest, read_categories
 from static_dynamic.training.loop import fit
 from static_dynamic.training.machinery import say_notes
@@ -40,4 +41,5 @@ def train(options: TrainOptions) -> list[Row]:
     say_notes(options, *notes, short_videos(entries, network.recipe, options.sampling))
     clips = training_clips(options, entries, network.recipe, may_flip(options, categories))
     validation = evaluation_clips(options, tested, network.recipe) if tested else None
-    return fit(network.model, clips, validation, options, options.folder("train"), network.name, study)
+    on_epoch = course(options, network)
+    return fit(network.model, clips, validation, options, options.folder("train"), network.name, study, on_epoch)

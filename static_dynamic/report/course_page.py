@@ -189,6 +189,7 @@ def _row(course: Course, part: Part, rows: pd.DataFrame) -> dict[str, Any]:
     """A line of the main table."""
     first, last = rows.iloc[0], rows.iloc[-1]
     found = course.change(part, last["stage"], last["factor"])
+    ends = float(last["twin"]), float(last["twin_low"]), float(last["twin_high"])
     return {
         "stage": last["stage"],
         "factor": last["factor"],
@@ -196,9 +197,7 @@ def _row(course: Course, part: Part, rows: pd.DataFrame) -> dict[str, Any]:
         "last": with_interval(last["value"], last["low"], last["high"], part.digits),
         "change": with_interval(found["change"], found["low"], found["high"], part.digits),
         "verdict": found["verdict"],
-        "untrained": with_interval(last["twin"], last["twin_low"], last["twin_high"], part.digits)
-        if math.isfinite(last["twin"])
-        else "",
+        "untrained": with_interval(*ends, digits=part.digits) if math.isfinite(last["twin"]) else "",
     }
 
 

@@ -38,7 +38,7 @@ def plot_course_stages(course: "Course", part: Part) -> "Figure":
     colours = colours_of(part.drawn)
     with house_style():
         figure = Figure(figsize=(1.6 + 3 * columns, 0.8 + 2.6 * rows), layout="constrained")
-        all_axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).flat
+        all_axes = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
         for axes, stage in zip(all_axes, part.stages, strict=False):
             for factor, colour in colours.items():
                 numbers = course.rows(part, stage, factor)
@@ -46,14 +46,13 @@ def plot_course_stages(course: "Course", part: Part) -> "Figure":
                     numbers["step"], numbers["low"], numbers["high"], color=colour, alpha=0.22, linewidth=0
                 )
                 axes.plot(numbers["step"], numbers["value"], color=colour, marker="o", markersize=4, label=factor)
-                axes.axhline(numbers["twin"].iloc[-1], color=UNTRAINED if part.single else colour, linestyle="--")
+                grey, untrained = UNTRAINED if part.single else colour, numbers["twin"].iloc[-1]
+                axes.axhline(untrained, color=grey, linestyle="--", label="untrained" if part.single else f"_{factor}")
             axes.set_title(shortened(stage))
-            axes.set_ylim(bottom=min(0, axes.get_ylim()[0]))
-        for axes in list(all_axes)[len(part.stages) :]:
+        all_axes[0].set_ylim(bottom=min(0, all_axes[0].get_ylim()[0]))  # which all panels share
+        for axes in all_axes[len(part.stages) :]:
             axes.set_axis_off()
         figure.supxlabel(course.unit)
         figure.supylabel(part.label)
-        if not part.single:
-            handles = figure.axes[0].get_legend_handles_labels()
-            figure.legend(*handles, loc="outside right upper", frameon=False)
+        figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     return figure
