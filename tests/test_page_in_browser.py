@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from test_course_page import course
 from test_page import HOSTILE, everywhere, measured  # noqa: F401 - a fixture
 
 PLACES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
@@ -149,3 +150,39 @@ def test_hostile_names_do_nothing(opened, measured, tmp_path):  # noqa: F811 - t
     page = opened(everywhere(measured[1]).report(tmp_path / "report.html"))
     page.locator("#map canvas").first.click(position={"x": 5, "y": 5})
     assert HOSTILE in page.locator("#unit").inner_text()
+
+
+# ---------------------------------------------------------------- the course of a training
+
+
+@pytest.mark.parametrize("width", [390, 1200])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_course_switches_fits_the_screen_and_prints(opened, tmp_path, width, scheme):
+    found = course(estimators="needs_motion,released")
+    page = opened(found.report(tmp_path), viewport={"width": width, "height": 844}, color_scheme=scheme)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    panels = page.locator(".panel")
+    assert [panels.nth(i).is_visible() for i in range(2)] == [True, False]
+    page.get_by_role("radio", name="Published score").check()
+    assert [panels.nth(i).is_visible() for i in range(2)] == [False, True]
+    assert panels.nth(1).locator(".chart").count() == 2
+    page.emulate_media(media="print")
+    assert all(panels.nth(i).is_visible() for i in range(2))
+
+
+def test_the_chart_of_a_course_shows_its_dots_where_their_numbers_are(opened, tmp_path):
+    page = opened(course().report(tmp_path))
+    chart = page.locator(".chart").nth(1)
+    frame = chart.bounding_box()
+    dots = chart.locator("circle.dot")
+    assert dots.count() == 3
+    boxes = [dots.nth(i).bounding_box() for i in range(3)]
+    for box, step, value in zip(boxes, (0, 500, 4000), (19, 22, 31), strict=True):
+        assert box["x"] + box["width"] / 2 == pytest.approx(frame["x"] + frame["width"] * step / 4000, abs=1)
+        assert box["y"] + box["height"] / 2 == pytest.approx(frame["y"] + frame["height"] * (1 - value / 50), abs=1)
+
+
+def test_hostile_names_do_nothing_in_a_course(opened, tmp_path):
+    found = course({HOSTILE: (1.0, 2.0), "a": (3.0, 4.0)}, (0, 1), model=HOSTILE, unit=HOSTILE, notes=[HOSTILE])
+    page = opened(found.report(tmp_path))
+    assert page.locator("h1").inner_text() == HOSTILE

@@ -55,6 +55,8 @@ def answer(course: Course) -> str:
 
 def _now(part: Part, rows: pd.DataFrame) -> str:
     last = rows.iloc[-1]
+    if not math.isfinite(last["value"]):
+        return f"{part.title.lower() if part.single else last['factor']} is undefined"
     value = with_unit(part, last["value"], last["low"], last["high"])
     if part.single:
         return f"{value} {WORDS.get(part.name, f'({part.title.lower()})')}"

@@ -258,13 +258,11 @@ def course_of(points: Points) -> Tracked:
     described = points.described
     if not there:
         raise UserError("This course holds no points yet: measure one, e.g. with `tracker.now(0)`.")
-    numbered = [point for point in there if point.rows.get("stage")]
-    ends = (numbered or there)[0], (numbered or there)[-1]
     unit = str(described.get("unit", "step"))
     return Tracked(
         str(described.get("model", "A model")),
         points.table,
-        changes_of(*ends, float(described.get("scoring", {}).get("confidence", 0.95))),
+        changes_of(there[0], there[-1], float(described.get("scoring", {}).get("confidence", 0.95))),
         points.untrained,
         described["described"],
         unit,
