@@ -234,8 +234,8 @@ def test_too_little_room_is_found_with_the_first_video():
     tracker = tracked(PlantedModel(), videos, memory=0.0001, disk=0.00002, compute=sd.Compute(workers=0))
     with pytest.raises(sd.UserError) as error:
         tracker(0)
-    assert "about 0.000442 GB" in str(error.value)
-    assert "`max_videos=1`" in str(error.value)
+    assert "about 0.000442 GB, and 0.00012 GB are allowed" in str(error.value)
+    assert "There is room for 1 video." in str(error.value)
     assert {read.split("/")[0] for read in videos.reads} == {"v000"}
 
 

@@ -9,7 +9,7 @@ from threading import Lock
 import torch
 
 from static_dynamic.collect import Study
-from static_dynamic.common.errors import UserError
+from static_dynamic.common.errors import UserError, counted
 from static_dynamic.common.files import write_atomically
 from static_dynamic.media.clip import Video
 from static_dynamic.media.inputs import Inputs, tensors_of
@@ -84,10 +84,10 @@ class Clips:
     def _check_room(self, size: int) -> None:
         needed, room = self.videos * size / GIGABYTE, self.memory + self.disk
         if needed > room:
+            fit = counted(int(room * GIGABYTE / size), "video", "videos")
             raise UserError(
-                f"The clips of {self.videos} videos take about {needed:.3g} GB, and `memory={self.memory:g}` with "
-                f"`disk={self.disk:g}` keeps {room:g} GB. Give more, or measure on fewer videos: "
-                f"`max_videos={max(1, int(room * GIGABYTE / size))}`."
+                f"The clips of {self.videos} videos take about {needed:.3g} GB, and {room:g} GB are allowed: "
+                f"{self.memory:g} in memory and {self.disk:g} on disk. There is room for {fit}."
             )
 
     def _on_disk(self, shown: list[Inputs]) -> Path:

@@ -105,7 +105,7 @@ def track(
         >>> tracker = track(net, "factorial:6", relu, recipe=Recipe(frames=8, rate=2, crop=32), every=100, twins=0)
         >>> for step in range(200):  # here the model learns
         ...     tracker(step)
-        >>> tracker.course["step"].tolist()
+        >>> tracker.course["step"].unique().tolist()
         [0, 100]
     """
     plan = planned(
