@@ -39,7 +39,8 @@ def learn(model, seed=0):
 def both():
     """A course of two points, and a measurement at each."""
     model, results = PlantedModel(), []
-    options = {"recipe": RECIPE, "styles": ("1", "2"), "twins": 2, "estimators": "needs_motion,released"}
+    options = {"recipe": RECIPE, "styles": ("1", "2"), "twins": 2, "estimators": "needs_motion,released", "seed": 3}
+    options["scoring"] = sd.Scoring(replicates=50)  # whose seed is another
     tracker = sd.track(model, PlantedVideos(7), STAGES, **options)
     for step in (0, 500):
         tracker(step)

@@ -272,7 +272,7 @@ class Tracker:
         before = self._points.untrained
         if len(before) and (before["after_batches"].all() or not has_seen_batches(self.model)):
             return [], []
-        return make_twins(self.model, self._twins, self._scoring.seed, self._untrained)
+        return make_twins(self.model, self._twins, self._study.conditions.seed, self._untrained)
 
     # ---------------------------------------------------------------- what there is
 
