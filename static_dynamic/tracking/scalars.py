@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from static_dynamic.common.errors import UserError, reason, unknown
+from static_dynamic.optional import need
 
 Log = Callable[[Mapping[str, float], int], object]
 """Writes tag → value at a step."""
@@ -26,7 +27,7 @@ def scalar_log(to: Any, folder: Path) -> Log:
     if isinstance(to, str):
         if to not in LOGS:
             raise unknown("log", to, LOGS, where="log_to")
-        return _TensorBoard(_installed(to, "torch.utils.tensorboard"), folder) if to == LOGS[0] else _open_run(to)
+        return _TensorBoard(folder) if to == "tensorboard" else _open_run(to)
     if callable(getattr(to, "add_scalar", None)):
         return lambda values, step: [to.add_scalar(tag, value, step) for tag, value in values.items()]
     if callable(getattr(to, "log", None)):
@@ -37,16 +38,12 @@ def scalar_log(to: Any, folder: Path) -> Log:
     )
 
 
-def _installed(package: str, module: str | None = None) -> Any:
-    try:
-        return import_module(module or package)
-    except ImportError:
-        raise UserError(f"{package} is not installed: pip install {package}.") from None
-
-
 def _open_run(package: str) -> Log:
     """To the run that the user has opened there."""
-    module = _installed(package)
+    try:
+        module = import_module(package)
+    except ImportError:
+        raise UserError(f"{package} is not installed: pip install {package}.") from None
 
     def log(values: Mapping[str, float], step: int) -> None:
         try:
@@ -62,12 +59,13 @@ def _open_run(package: str) -> Log:
 class _TensorBoard:
     """A log in a folder of its own, begun with the first numbers."""
 
-    def __init__(self, module: Any, folder: Path) -> None:
-        self.module, self.folder = module, folder
+    def __init__(self, folder: Path) -> None:
+        need("tensorboard", UserError)
+        self.folder = folder
         self.writer: Any = None
 
     def __call__(self, values: Mapping[str, float], step: int) -> None:
-        self.writer = self.writer or self.module.SummaryWriter(str(self.folder))
+        self.writer = self.writer or import_module("torch.utils.tensorboard").SummaryWriter(str(self.folder))
         for tag, value in values.items():
             self.writer.add_scalar(tag, value, step)
         self.writer.flush()
