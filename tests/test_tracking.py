@@ -314,7 +314,7 @@ def test_points_of_another_training_go_once_its_weights_are_others(tmp_path):
     assert tracker.course["step"].unique().tolist() == [0, 10]
     assert sorted(path.name for path in place.glob("0*.json")) == ["000000000000.json", "000000000010.json"]
     assert tracker.course.query("step == 0").equals(stale.query("step == 0"))
-    assert any("3 points from 10 on went" in note for note in open_course(place).notes)
+    assert any("3 points from 10 on removed" in note for note in open_course(place).notes)
 
 
 def test_a_run_of_another_kind_is_named(tmp_path):

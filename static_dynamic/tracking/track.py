@@ -206,8 +206,8 @@ class Tracker:
     def now(self, step: int) -> None:
         """Measure, unless it was done at this step with these weights.
 
-        Where a course that is resumed has other weights at this step, it was that of another training from here on:
-        its later points go.
+        Where a course that is resumed has other weights at this step, it is of another training from here on: its later
+        points are removed.
 
         Raises:
             UserError: If the step is not a whole number, or the model fails on its input.
@@ -345,4 +345,5 @@ def _told(gone: int, step: int) -> list[str]:
     """What must be said where a course went on with other weights."""
     if not gone:
         return []
-    return [f"The weights were others than before, so {counted(gone, 'point', 'points')} from {step} on went."]
+    points = counted(gone, "point", "points")
+    return [f"The weights differ from those that were measured before: {points} from {step} on removed."]
