@@ -7,6 +7,7 @@ from typing import Any
 
 import pandas as pd
 
+from static_dynamic.common.tables import rows_of
 from static_dynamic.report.differences import verdict
 from static_dynamic.report.parts import Part
 
@@ -61,12 +62,9 @@ class Course:
 
     def change(self, part: Part, stage: str, factor: str) -> dict[str, Any]:
         """The change of a number and what is to be made of it."""
-        rows = self.changes[
-            (self.changes["estimator"] == part.name)
-            & (self.changes["stage"] == stage)
-            & (self.changes["factor"] == factor)
-        ].to_dict("records")
-        found = rows[0] if rows else dict.fromkeys(["change", "low", "high"], math.nan)
+        key, undefined = (stage, part.name, factor), dict.fromkeys(["change", "low", "high"], math.nan)
+        rows = (row for row in rows_of(self.changes) if (row["stage"], row["estimator"], row["factor"]) == key)
+        found: dict[str, Any] = next(rows, undefined)
         differs = found["low"] > 0 or found["high"] < 0
         return {
             **found,

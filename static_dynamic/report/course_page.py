@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from static_dynamic.common.tables import rows_of
 from static_dynamic.report.answer import WORDS, with_unit
 from static_dynamic.report.course import UNTRAINED, Course
 from static_dynamic.report.differences import NO_DIFFERENCE
@@ -16,7 +17,7 @@ from static_dynamic.report.page import save_html
 from static_dynamic.report.parts import Part
 from static_dynamic.report.plots import colours_of
 from static_dynamic.report.profile import STEP, Axis, Point, axis_of
-from static_dynamic.report.tables import number, with_interval
+from static_dynamic.report.tables import with_interval
 
 TICKS = 4
 """Marks of the axis of steps, about."""
@@ -153,7 +154,7 @@ def series(rows: pd.DataFrame, across: Axis, up: Axis, colour: str) -> dict[str,
     places = [(across.place(step), _height(up, value)) for step, value in zip(rows["step"], rows["value"], strict=True)]
     ends = [
         ((across.place(row["step"]), _height(up, row["low"])), (across.place(row["step"]), _height(up, row["high"])))
-        for row in rows.to_dict("records")
+        for row in rows_of(rows)
     ]
     twin, low, high = (_height(up, value) for value in rows.iloc[-1][UNTRAINED])
     return {
@@ -205,15 +206,8 @@ def _row(course: Course, part: Part, rows: pd.DataFrame) -> dict[str, Any]:
 
 def _by_step(steps: Sequence[int], part: Part, columns: Sequence[pd.DataFrame]) -> Iterator[dict[str, Any]]:
     """A line of the table of all steps."""
-    numbers = [rows.set_index("step") for rows in columns]
+    numbers = [{row["step"]: row for row in rows_of(rows)} for rows in columns]
     for step in steps:
-        found = (table.loc[step] if step in table.index else None for table in numbers)
-        yield {
-            "step": step,
-            "cells": [
-                with_interval(row["value"], row["low"], row["high"], part.digits)
-                if row is not None
-                else number(math.nan)
-                for row in found
-            ],
-        }
+        found = [rows.get(step, dict.fromkeys(["value", "low", "high"], math.nan)) for rows in numbers]
+        cells = [with_interval(row["value"], row["low"], row["high"], part.digits) for row in found]
+        yield {"step": step, "cells": cells}

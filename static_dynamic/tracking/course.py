@@ -164,13 +164,17 @@ def _file(folder: Path, step: int) -> Path:
 
 def table_of(points: Iterable[Point]) -> pd.DataFrame:
     """One row per step, stage, estimator and factor; NaN where a point lacks a number that others have."""
-    tables = {point.step: pd.DataFrame(point.rows).assign(step=point.step) for point in points}
-    tables = {step: tables[step] for step in sorted(tables)}
-    if not any(map(len, tables.values())):
+    steps, tables = [], []
+    for point in sorted(points, key=lambda point: point.step):
+        steps.append(point.step)
+        if len(table := pd.DataFrame(point.rows)):
+            tables.append(table.assign(step=point.step))
+    if not tables:
         return pd.DataFrame(columns=COLUMNS)
-    keys = pd.concat(sorted(tables.values(), key=len, reverse=True))[KEY].drop_duplicates()
-    wanted = pd.DataFrame({"step": list(tables)}).merge(keys, how="cross")
-    return wanted.merge(pd.concat([table for table in tables.values() if len(table)]), how="left")[COLUMNS]
+    fullest_first = sorted(tables, key=len, reverse=True)
+    keys = pd.concat(fullest_first)[KEY].drop_duplicates()
+    wanted = pd.DataFrame({"step": steps}).merge(keys, how="cross")
+    return wanted.merge(pd.concat(tables), how="left")[COLUMNS]
 
 
 def changes_of(first: Point, last: Point, confidence: float) -> pd.DataFrame:

@@ -14,6 +14,7 @@ from static_dynamic.common.errors import UserError, counted
 from static_dynamic.common.files import as_path
 from static_dynamic.common.numbers import is_whole
 from static_dynamic.common.progress import untold
+from static_dynamic.common.tables import rows_of
 from static_dynamic.estimators.base import Estimator
 from static_dynamic.estimators.registry import describe_estimator
 from static_dynamic.interventions import STRONG
@@ -236,7 +237,7 @@ class Tracker:
         point = Point(
             step,
             weights,
-            found.rows.to_dict("list"),
+            {name: found.rows[name].tolist() for name in ROWS},
             found.resamples,
             [*notes, *found.notes],
             time.strftime("%Y-%m-%dT%H:%M:%S%z"),
@@ -337,7 +338,7 @@ def _checked(step: object) -> int:
 
 def _scalars(rows: pd.DataFrame) -> dict[str, float]:
     """Tag → value of every number that is defined."""
-    defined = rows.dropna(subset="value").to_dict("records")
+    defined = rows_of(rows.dropna(subset="value"))
     return {"/".join([row["estimator"], row["stage"], row["factor"]]): float(row["value"]) for row in defined}
 
 
