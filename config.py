@@ -1,13 +1,13 @@
 """Every option of a run, typed, in one place, read from flags and a file; and the data and input that they name."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from textwrap import fill
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from static_dynamic.common.commands import also, flag
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.options import Names, Options, Repeated, read_options
 from static_dynamic.common.plugins import HELP, import_plugins
@@ -58,11 +58,22 @@ FLOW_OPTIONS = ("crop_size",)
 
 
 class Config(Options):
-    """Options of ``main.py``, under the published names where they have one; ``None`` leaves it to model and data."""
+    """Options of a measurement; each has its published name as a second one; ``None`` leaves it to model and data."""
+
+    sections: ClassVar[Mapping[str, str]] = {
+        "model": "Model",
+        "stages": "Stages and units",
+        "videos": "Videos",
+        "frames": "Input of the model",
+        "styles": "Conditions",
+        "joint_encoding": "Scores",
+        "seed": "Running",
+        "out": "Output",
+    }
 
     # What is measured
     model: str = Field(
-        "i3d", description="model to measure: a name (`python -m models list`), library:model, or module:function"
+        "i3d", description="model to measure: a name (`static-dynamic models list`), library:model, or module:function"
     )
     checkpoint: Path | None = Field(
         None, description="checkpoint file, in any published format; without it see --pretrained"
@@ -81,14 +92,14 @@ class Config(Options):
     )
     trust_checkpoint: bool = Field(False, description="load a checkpoint even if it could run code")
     trained_on: str | None = Field(None, description="data set that the checkpoint was trained on, for the record")
-    stg: Annotated[Names | None, BeforeValidator(_text)] = Field(
+    stages: Annotated[Names | None, BeforeValidator(_text), also("stg", "stage")] = Field(
         None, description="stage number, name or glob, or several with commas; default: all"
     )
     path: Literal["slow", "fast", "cat"] | None = Field(
         None, description="SlowFast pathway of a numbered stage (default: fast)"
     )
     fuse: bool = Field(True, description="SlowFast: the slow pathway after lateral fusion")
-    gp: str = Field(
+    pool: Annotated[str, also("gp")] = Field(
         "avg", description="pooling of positions: fast or avg, max, avgmax, avgmaxc, patch, cls, frame, or a plugin's"
     )
     layout: str | None = Field(None, description="layout of stages named by module path, e.g. 'N C T H W'")
@@ -106,15 +117,17 @@ class Config(Options):
     original_data_root: Path | None = Field(
         None, description="DAVIS, or a data set in its layout, for models of image and flow"
     )
-    stylized_data_root: Path | None = Field(None, description="the restyled images of --original_data_root")
+    stylized_data_root: Path | None = Field(None, description="the restyled images of --original-data-root")
     dataset: ClipDataset | FlowDataset | None = Field(
-        None, description="what --stylized_data_dir (folders: without annotations) or --original_data_root holds"
+        None, description="what --stylized-data-dir (folders: without annotations) or --original-data-root holds"
     )
     subset: str | None = Field(None, description="split of the annotations (default: the published one)")
     annotations: Path | None = Field(
-        None, description="annotation file of --dataset (default: the published name, in --stylized_data_dir)"
+        None, description="annotation file of --dataset (default: the published name, in --stylized-data-dir)"
     )
-    n_examples: int = Field(3000, ge=1, description="use at most this many videos, the first ones")
+    max_videos: Annotated[int, also("n_examples")] = Field(
+        3000, ge=1, description="use at most this many videos, the first ones"
+    )
     frames: int | None = Field(None, ge=1, description="frames of a clip")
     rate: int | None = Field(None, ge=1, description="source frames per frame of a clip")
     n_sample_frames: int | None = Field(None, ge=1, description="consecutive frames that a clip spans")
@@ -153,7 +166,8 @@ class Config(Options):
         0.5, ge=0, le=1, description="released: a unit encodes a factor above this score"
     )
     estimators: Names = Field(
-        ("needs_motion", "released"), description="what is computed, the headline first; names with commas, see above"
+        ("needs_motion", "released"),
+        description="what is computed, the headline first; names with commas (`static-dynamic estimators`)",
     )
     twins: int = Field(
         3, ge=0, description="untrained networks of the same architecture to show beside every number; 0 for none"
@@ -163,7 +177,9 @@ class Config(Options):
         "videos", description="what intervals cover the choice of: videos, for these styles, or styles too"
     )
     evaluate: bool = Field(False, description="image and flow: also compare the masks with the annotated ones (J, F)")
-    random_seed: int = Field(1, ge=0, description="seed of styles, scrambles, bootstrap and random weights")
+    seed: Annotated[int, also("random_seed")] = Field(
+        1, ge=0, description="seed of styles, scrambles, bootstrap and random weights"
+    )
 
     # Running
     plugin: Repeated = Field((), description=HELP)
@@ -172,33 +188,40 @@ class Config(Options):
         "auto", description="auto, cpu, cuda, mps, or the number of a GPU"
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="precision of forwards")
-    num_workers: int = Field(1, ge=0, description="threads that read and restyle videos while the model runs")
+    workers: Annotated[int, also("num_workers")] = Field(
+        1, ge=0, description="threads that read and restyle videos while the model runs"
+    )
     max_bad: float = Field(0.05, ge=0, le=1, description="share of unreadable videos at which a run gives up")
     resume: bool = Field(True, description="go on with a run that was stopped; else start over")
-    save_dir: Path | None = Field(None, description="folder of this run (default: runs/<name>)")
+    out: Annotated[Path | None, also("save_dir")] = Field(None, description="folder of this run (default: runs/NAME)")
     name: str | None = Field(None, description="name of this run (default: model and data)")
     dim_outputs: Path | None = Field(None, description="also write the published files, below this folder")
+
+    @classmethod
+    def adapted(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Options of a published configuration of a segmentation model, too."""
+        return _published(options)
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         given = [self.videos, self.stylized_data_dir, self.original_data_root]
         if sum(place is not None for place in given) != 1:
             raise ValueError(
-                "give either --videos (e.g. --videos factorial needs no data), --stylized_data_dir with --dataset, "
-                "or --original_data_root"
+                "give either --videos (e.g. --videos factorial needs no data), --stylized-data-dir with --dataset, "
+                "or --original-data-root"
             )
         if self.stylized_data_dir is not None and self.dataset not in get_args(ClipDataset):
-            raise ValueError(f"--stylized_data_dir needs --dataset ({', '.join(get_args(ClipDataset))})")
+            raise ValueError(f"--stylized-data-dir needs --dataset ({', '.join(get_args(ClipDataset))})")
         if self.dataset == "folders" and self.subset is not None:
             raise ValueError("--subset is a split of annotations, and --dataset folders has none")
         if self.annotations is not None and (self.stylized_data_dir is None or self.dataset == "folders"):
-            raise ValueError("--annotations is for --stylized_data_dir with a published --dataset")
+            raise ValueError("--annotations is for --stylized-data-dir with a published --dataset")
         if self.labels is not None and self.videos is None and self.dataset != "folders":
             raise ValueError("--labels is for --videos, or --dataset folders: published data sets have classes")
         if self.original_data_root is not None and self.dataset not in (None, *get_args(FlowDataset)):
-            raise ValueError(f"--original_data_root needs --dataset ({', '.join(get_args(FlowDataset))})")
+            raise ValueError(f"--original-data-root needs --dataset ({', '.join(get_args(FlowDataset))})")
         if self.stylized_data_root is not None and self.original_data_root is None:
-            raise ValueError("--stylized_data_root needs --original_data_root, which holds the lists and the flow")
+            raise ValueError("--stylized-data-root needs --original-data-root, which holds the lists and the flow")
         return self
 
     @property
@@ -216,7 +239,7 @@ class Config(Options):
     @property
     def folder(self) -> Path:
         """Folder of the run."""
-        return self.save_dir or Path("runs") / self.run_name
+        return self.out or Path("runs") / self.run_name
 
 
 def plain(name: str) -> str:
@@ -224,36 +247,15 @@ def plain(name: str) -> str:
     return name.replace("/", "-").replace(":", "-")
 
 
-ABOUT = """Measure how static and how dynamic a video model is.
-
-python main.py score RUN --estimators …    other scores from the activations of a run, without the model
-python main.py compare RUN RUN …           differences between runs, paired over videos
-python main.py doctor                      what works on this machine"""
-
-
 def read_config(arguments: Sequence[str]) -> Config:
     """Options from flags and, where they name one, from a file; the plugins among them are imported.
 
     Raises:
-        UserError: For an unknown option (the nearest is named), a value that does not fit, or a plugin that cannot be
-            imported.
+        UserError: For an unknown option (the nearest is named), an invalid value, or a plugin that cannot be imported.
     """
-    about = ABOUT
-    if {"-h", "--help"} & set(arguments):
-        about = f"{about}\n\nestimators:\n{_estimators()}"
-    config = read_options(Config, arguments, "main.py", about, synonyms={"stage": "stg"}, adapt=_published)
+    config = read_options(Config, arguments)
     import_plugins(config.plugin)
     return config
-
-
-def _estimators() -> str:
-    """The estimators by name, each with its sentence."""
-    from static_dynamic.estimators.registry import estimators
-
-    wrapped = (
-        fill(one.summary, 120, initial_indent=4 * " ", subsequent_indent=4 * " ") for one in estimators().values()
-    )
-    return "\n".join(f"  {name}\n{lines}" for name, lines in zip(estimators(), wrapped, strict=True))
 
 
 def _published(options: dict[str, Any]) -> dict[str, Any]:
@@ -296,7 +298,7 @@ def open_data(config: Config, recipe: "Recipe | FlowRecipe") -> "Source":
             styles=config.styles,
             split=config.subset or "val",
             flows=recipe.flows,
-            seed=config.random_seed,
+            seed=config.seed,
             every=config.frame_step,
         )
     if config.stylized_data_dir is None:
@@ -308,9 +310,9 @@ def open_data(config: Config, recipe: "Recipe | FlowRecipe") -> "Source":
         str(config.dataset),
         styles=config.styles or ("1", "2", "3", "4"),
         split=config.subset,
-        seed=config.random_seed,
+        seed=config.seed,
         use_normal_app=config.use_normal_app,
-        limit=config.n_examples,
+        limit=config.max_videos,
         annotations=config.annotations,
     )
 
@@ -325,13 +327,13 @@ def input_recipe(spec: "ModelSpec", config: Config) -> "Recipe | FlowRecipe":
     from static_dynamic.media.inputs import make_recipe
 
     if spec.recipe is None and None in (config.frames, config.rate, config.image_size):
-        raise UserError(f"{spec.name} declares no input: give --frames, --rate and --image_size.")
+        raise UserError(f"{spec.name} declares no input: give --frames, --rate and --image-size.")
     recipe = make_recipe(spec.recipe) if spec.recipe else Recipe()
     other = CLIP_OPTIONS if isinstance(recipe, FlowRecipe) else FLOW_OPTIONS
     for name in other:
         if getattr(config, name) is not None:
             input_form = "image and flow" if other is CLIP_OPTIONS else "clips"
-            raise UserError(f"{spec.name} takes {input_form}, for which --{name} means nothing.")
+            raise UserError(f"{spec.name} takes {input_form}, for which {flag(name)} means nothing.")
     if isinstance(recipe, FlowRecipe):
         return replace(recipe, size=config.crop_size) if config.crop_size else recipe
     form: dict[str, Any] = {

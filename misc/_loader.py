@@ -23,7 +23,7 @@ def run_loader(arguments: Sequence[str]) -> list[Path]:
     """Write a contact sheet for some videos, spread over all; one that cannot be read is named and skipped.
 
     Args:
-        arguments: Options of `main.py`; ``--n_examples`` says how many videos (4), ``--save_dir`` where to (tmp).
+        arguments: Options of `main.py`; ``--max-videos`` says how many videos (4), ``--out`` where to (tmp).
 
     Raises:
         UserError: As `main.py`, or if no video could be read.
@@ -39,11 +39,11 @@ def run_loader(arguments: Sequence[str]) -> list[Path]:
     for line in unused(source):
         print(f"Note: {line}", file=sys.stderr)
     scrambles = usual_scrambles(recipe) if config.scrambles is None else config.scrambles
-    conditions = Conditions(tuple(config.styles or source.styles or STRONG), scrambles, config.random_seed)
+    conditions = Conditions(tuple(config.styles or source.styles or STRONG), scrambles, config.seed)
     conditions.check(source, recipe)
-    count = config.n_examples if "n_examples" in config.model_fields_set else COUNT
+    count = config.max_videos if "max_videos" in config.model_fields_set else COUNT
     chosen = np.unique(np.linspace(0, len(source.videos) - 1, count).round().astype(int))
-    folder, written = config.save_dir or Path("tmp"), []
+    folder, written = config.out or Path("tmp"), []
     for video in (source.videos[i] for i in chosen):
         try:
             sheet = draw_variants(prepare_video(source, video, recipe, conditions), recipe)

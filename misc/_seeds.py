@@ -5,10 +5,12 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import Annotated
 
 import pandas as pd
+from cyclopts import Parameter
 
-from static_dynamic.common.commands import Parser
+from static_dynamic.common.commands import Several
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.misc._tables import RELEASED, note, read_run
 from static_dynamic.report import plots
@@ -69,6 +71,10 @@ class Means:
         return "\n".join(filter(None, (self.quantity, self.interval)))
 
 
+Parts = Annotated[Several, Parameter(metavar="PART", show_default=False)]
+"""The option that lets runs differ in more than the seed."""
+
+
 def read_seeds(places: Iterable[Path], deep: bool = False) -> Seeds:
     """The layer tables of runs or of published texts.
 
@@ -111,12 +117,6 @@ def mean_over(seeds: Seeds, ddof: int = 0) -> Means:
         confidence = seeds.manifests[name].get("scoring", {}).get("confidence", 0.95)
         interval = f"{100 * confidence:g} % interval over videos"
     return Means(means, quantity, interval if means[["low", "high"]].notna().any(axis=None) else "")
-
-
-def add_across(options: Parser) -> None:
-    """The option that lets runs differ in more than the seed."""
-    help = "what runs may differ in beside the seed, such as weights that were trained or drawn with several seeds"
-    options.add_argument("--across", nargs="+", default=[], metavar="PART", help=help)
 
 
 def require_one_study(seeds: Seeds, across: Collection[str] = ()) -> None:

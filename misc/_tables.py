@@ -4,20 +4,21 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from static_dynamic.common.commands import Parser
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.report.published import PUBLISHED_FACTORS, SCORES, stage_name, stage_of_file
 from static_dynamic.report.tables import stream_and_name
-from static_dynamic.report.theme import WIDTHS, format_of
+from static_dynamic.report.theme import format_of
 from static_dynamic.results import Result, load
 
 Array = npt.NDArray[np.float64]
+Width = Literal["single", "double"]
+"""How wide a figure is: as one column of a page, or as two."""
 
 
 # Runs
@@ -180,12 +181,6 @@ def picture(out: Path, name: str) -> Path:
     format_of(out)
     name = name.replace(" ", "_").replace("/", "-")
     return Path(str(out).replace("%s", name)) if "%s" in str(out) else out.with_stem(f"{out.stem}_{name}")
-
-
-def add_width(options: Parser) -> None:
-    """The option that says how wide figures are."""
-    help = "of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two (%(default)s)"
-    options.add_argument("--width", choices=tuple(WIDTHS), default="double", help=help)
 
 
 def streams(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

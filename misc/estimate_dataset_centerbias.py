@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.commands import script
 from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.common.files import write_atomically
+from static_dynamic.common.progress import tracked
 from static_dynamic.media.images import is_image
 from static_dynamic.misc._tables import note, require_folder
 from static_dynamic.sources.base import is_hidden
@@ -45,11 +46,8 @@ def centre_bias(masks: Sequence[Path]) -> tuple[npt.NDArray[np.float64], int]:
     Raises:
         UserError: If none can be read.
     """
-    from rich.console import Console
-    from rich.progress import track
-
     total, count = np.zeros(SIZE), 0
-    for path in track(masks, "masks", console=Console(stderr=True)):
+    for path in tracked(masks, "masks"):
         try:
             total += foreground(read_mask(path, SIZE))
             count += 1
@@ -66,26 +64,25 @@ def write_prior(prior: npt.NDArray[np.float64], path: Path) -> None:
     write_atomically(path, lambda partial: Image.fromarray(grey).save(partial, format="png"))
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
+def run(*, davis: Path | None = None, taovos: Path | None = None, out: Path = Path()) -> None:
     """Write ``saliency_prior_<dataset>.png`` for every root that is given.
 
-    Raises:
-        UserError: If no root is given, or one holds no masks that can be read.
+    Args:
+        davis: Folder whose images */* are masks.
+        taovos: Folder whose images */*/* are masks.
+        out: Folder to write into.
     """
-    options = Parser("estimate_dataset_centerbias.py", __doc__)
-    for dataset, pattern in MASKS.items():
-        options.add_argument(f"--{dataset}", type=Path, help=f"folder whose images {pattern} are masks")
-    options.add_argument("--out", type=Path, default=Path(), help="folder to write into (this one)")
-    chosen = options.parse_args(arguments)
-    masks = {dataset: find_masks(root, MASKS[dataset]) for dataset in MASKS if (root := getattr(chosen, dataset))}
+    masks = {
+        dataset: find_masks(root, MASKS[dataset]) for dataset, root in (("davis", davis), ("taovos", taovos)) if root
+    }
     if not masks:
         raise UserError("Which data set? Give --davis or --taovos with the folder of its masks.")
     for dataset, paths in masks.items():
         prior, count = centre_bias(paths)
-        path = chosen.out / f"saliency_prior_{dataset}.png"
+        path = out / f"saliency_prior_{dataset}.png"
         write_prior(prior, path)
         print(f"{path}: {count} masks; a position is foreground in up to {100 * prior.max():.1f} % of them.")
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

@@ -10,23 +10,20 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.commands import script
 from static_dynamic.training.labels import label_other
 
 PUBLISHED = "gifs-frames-5s.txt"
 
 
-def run() -> None:
+def run(frames: Path, /, *, out: Path | None = None) -> None:
     """Write the list.
 
-    Raises:
-        UserError: If there are no frames, or the list cannot be written.
+    Args:
+        frames: Folder of the frame folders.
+        out: The list. By default gifs-frames-5s.txt in FRAMES.
     """
-    options = Parser(Path(sys.argv[0]).name, __doc__)
-    options.add_argument("frames", type=Path, help="folder of the frame folders")
-    options.add_argument("--out", type=Path, help=f"the list (default: {PUBLISHED} in FRAMES)")
-    chosen = options.parse_args()
-    written = label_other(chosen.frames, chosen.out or chosen.frames / PUBLISHED)
+    written = label_other(frames, out or frames / PUBLISHED)
     for name, videos in written.listed.items():
         print(f"{name}: {videos} videos")
     if written.missing:
@@ -37,4 +34,4 @@ def run() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

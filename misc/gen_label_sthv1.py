@@ -7,14 +7,25 @@ ANNOTATIONS holds something-something-v1-{labels,train,validation,test}.csv. Wri
 """
 
 import sys
-from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from static_dynamic.common.commands import command
-from static_dynamic.misc.gen_label_sthv2 import run
+from static_dynamic.common.commands import script
+from static_dynamic.misc.gen_label_sthv2 import tell
 from static_dynamic.training.labels import label_sthv1
 
+
+def run(annotations: Path, frames: Path, /, *, out: Path | None = None) -> None:
+    """Write the lists.
+
+    Args:
+        annotations: Folder of the published annotations.
+        frames: Folder of the frame folders.
+        out: Folder for the lists. By default that of the annotations.
+    """
+    tell(label_sthv1(annotations, frames, out or annotations))
+
+
 if __name__ == "__main__":
-    sys.exit(command(partial(run, str(__doc__), label_sthv1)))
+    sys.exit(script(run))

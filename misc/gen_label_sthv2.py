@@ -8,27 +8,27 @@ of their names, as they are delivered today. Written: category.txt and
 """
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.commands import script
 from static_dynamic.training.labels import Written, label_sthv2
 
 
-def run(about: str = str(__doc__), label: Callable[[Path, Path, Path], Written] = label_sthv2) -> None:
+def run(annotations: Path, frames: Path, /, *, out: Path | None = None) -> None:
     """Write the lists.
 
-    Raises:
-        UserError: If the annotations are missing or damaged, or name an unknown class.
+    Args:
+        annotations: Folder of the published annotations.
+        frames: Folder of the frame folders.
+        out: Folder for the lists. By default that of the annotations.
     """
-    options = Parser(Path(sys.argv[0]).name, about)
-    options.add_argument("annotations", type=Path, help="folder of the published annotations")
-    options.add_argument("frames", type=Path, help="folder of the frame folders")
-    options.add_argument("--out", type=Path, help="folder for the lists (default: that of the annotations)")
-    chosen = options.parse_args()
-    written = label(chosen.annotations, chosen.frames, chosen.out or chosen.annotations)
+    tell(label_sthv2(annotations, frames, out or annotations))
+
+
+def tell(written: Written) -> None:
+    """Print what was written, and what was left out."""
     for name, videos in written.listed.items():
         print(f"{name}: {videos} videos")
     if written.missing:
@@ -36,4 +36,4 @@ def run(about: str = str(__doc__), label: Callable[[Path, Path, Path], Written] 
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

@@ -11,16 +11,17 @@ weights, which the seed draws too, or with weights of several trainings, --acros
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 import numpy as np
 import pandas as pd
 
-from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.commands import script
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import write_atomically
-from static_dynamic.misc._seeds import Means, add_across, mean_over, read_seeds, require_one_study
+from static_dynamic.misc._seeds import Means, Parts, mean_over, read_seeds, require_one_study
 from static_dynamic.misc._tables import note, streams
 from static_dynamic.report.tables import in_order, stream_and_name
 
@@ -66,43 +67,35 @@ def _interval(row: "pd.Series[float]") -> str:
     return f"{(row['high'] - row['low']) / 2:.3f}" if row["seeds"] > 1 else f"[{row['low']:.3f}, {row['high']:.3f}]"
 
 
-def analyse(arguments: Sequence[str] | None, script: str, description: str | None, place: str = "") -> None:
+def analyse(name_of_script: str, places: Sequence[Path], ddof: int, out: Path | None, across: Sequence[str]) -> None:
     """Read, print and, if asked, write the means of seeds whose factors the script is for."""
-    options = Parser(script, description)
-    options.add_argument(
-        "dir",
-        type=Path,
-        nargs="*" if place else "+",
-        default=[Path(place)],
-        help="runs, texts, or folders of one of them; each is a seed",
-    )
-    options.add_argument("--ddof", type=int, choices=(0, 1), default=0, help="1: sample standard deviation (0)")
-    options.add_argument("--out", type=Path, help="CSV file to write, with all digits")
-    add_across(options)
-    chosen = options.parse_args(arguments)
-    seeds = read_seeds(chosen.dir)
+    seeds = read_seeds(places)
     for name, table in seeds.tables.items():
         factors = table["factor"].nunique()
-        if SCRIPTS[factors] != script:
+        if SCRIPTS[factors] != name_of_script:
             raise UserError(f"{name} has {factors} factors: {SCRIPTS[factors]} is for it.")
-    require_one_study(seeds, chosen.across)
-    means = mean_over(seeds, chosen.ddof)
+    require_one_study(seeds, across)
+    means = mean_over(seeds, ddof)
     if len(seeds.tables) == 1:
         note("one seed: there is no interval over seeds.")
-    if chosen.out:
+    if out:
         table = means.table.assign(quantity=means.quantity, interval=means.interval)
-        write_atomically(chosen.out, lambda path: table.to_csv(path, index=False))
+        write_atomically(out, lambda path: table.to_csv(path, index=False))
     print("\n".join([heading(means), *lines(means)]))
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
+def run(place: Path, /, *further: Path, ddof: Literal[0, 1] = 0, out: Path | None = None, across: Parts = ()) -> None:
     """Print the means.
 
-    Raises:
-        UserError: If nothing can be read, or the seeds do not fit each other.
+    Args:
+        place: Run, text, or folder of one of them; each is a seed.
+        further: More of them.
+        ddof: 1: sample standard deviation.
+        out: CSV file to write, with all digits.
+        across: What runs may differ in beside the seed.
     """
-    analyse(arguments, "mean_var_analysis.py", __doc__)
+    analyse("mean_var_analysis.py", (place, *further), ddof, out, across)
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

@@ -6,26 +6,30 @@ It says what mean_var_analysis.py says of three.
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from static_dynamic.common.commands import command
+from static_dynamic.common.commands import script
+from static_dynamic.misc._seeds import Parts
 from static_dynamic.misc.mean_var_analysis import analyse
 
 PLACE = "dim_outputs/vos_models/results_final_4pairs/tatt_matnet"
 """Where the published script looks."""
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
+def run(*places: Path, ddof: Literal[0, 1] = 0, out: Path | None = None, across: Parts = ()) -> None:
     """Print the means.
 
-    Raises:
-        UserError: If nothing can be read, or the seeds do not fit each other.
+    Args:
+        places: Runs, texts, or folders of one of them; each is a seed. By default where the published script looks.
+        ddof: 1: sample standard deviation.
+        out: CSV file to write, with all digits.
+        across: What runs may differ in beside the seed.
     """
-    analyse(arguments, "mean_var_analysis_4factors.py", __doc__, PLACE)
+    analyse("mean_var_analysis_4factors.py", places or (Path(PLACE),), ddof, out, across)
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

@@ -4,15 +4,14 @@ python misc/plot_histogram.py dim_outputs/vos_models/idv_scores/rtnet --out hist
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 import pandas as pd
 
-from static_dynamic.common.commands import Parser, command
-from static_dynamic.misc._tables import add_width, pick, picture, read_units
+from static_dynamic.common.commands import Several, script
+from static_dynamic.misc._tables import Width, pick, picture, read_units
 from static_dynamic.report.published import published_name, raw_scores, unit_softmax
 from static_dynamic.report.scores import BINS, histogram, plot_histogram
 from static_dynamic.report.theme import save_figure
@@ -21,27 +20,24 @@ PLACE = Path("dim_outputs/vos_models/idv_scores/twostream_deeplabv3plus_resnet10
 """Where the published protocol leaves FusionSeg's."""
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
+def run(place: Path = PLACE, /, *, out: Path = Path(), stages: Several = ("*",), width: Width = "double") -> None:
     """Draw ``<stage>_mot_hist.png`` and ``<stage>_app_hist.png`` for every stage.
 
-    Raises:
-        UserError: If nothing can be read, or a stage is unknown.
+    Args:
+        place: Scores of one model, or a run.
+        out: Folder to write into.
+        stages: Names or globs.
+        width: Of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
     """
-    options = Parser("plot_histogram.py", __doc__)
-    options.add_argument("dir", type=Path, nargs="?", default=PLACE, help="scores of one model, or a run (%(default)s)")
-    options.add_argument("--out", type=Path, default=Path(), help="folder to write into (this one)")
-    options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
-    add_width(options)
-    chosen = options.parse_args(arguments)
-    for stage, units in pick(read_units(chosen.dir), chosen.stages).groupby("stage", sort=False):
+    for stage, units in pick(read_units(place), stages).groupby("stage", sort=False):
         dynamic, static, _ = 100 * unit_softmax(raw_scores(units))
         for short, factor, percent in (("mot", "dynamic", dynamic), ("app", "static", static)):
-            path = picture(chosen.out / f"%s_{short}_hist.png", published_name(str(stage)))
+            path = picture(out / f"%s_{short}_hist.png", published_name(str(stage)))
             found = histogram(pd.DataFrame({"stage": stage, factor: percent}), [factor], BINS)
-            figure = plot_histogram(found, f"{factor}, % of the unit's softmax", chosen.width)
+            figure = plot_histogram(found, f"{factor}, % of the unit's softmax", width)
             save_figure(figure, path, found.counts)
             print(path)
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

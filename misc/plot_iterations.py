@@ -9,17 +9,17 @@ which.
 
 import re
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 import pandas as pd
 
-from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.commands import Several, script
 from static_dynamic.common.errors import UserError
-from static_dynamic.misc._seeds import Means, Seeds, add_across, mean_over, read_seeds, require_one_study
-from static_dynamic.misc._tables import add_width, pick, picture, require_folder
+from static_dynamic.misc._seeds import Means, Parts, Seeds, mean_over, read_seeds, require_one_study
+from static_dynamic.misc._tables import Width, pick, picture, require_folder
 from static_dynamic.report.scores import plot_course
 from static_dynamic.report.theme import save_figure
 
@@ -80,26 +80,23 @@ def _require_one_training(seeds: Seeds, across: Collection[str]) -> None:
         require_one_study(seeds, (*TRAINED, *across))
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
+def run(*, in_dir: Path, out_plot: Path, stages: Several = ("*",), across: Parts = (), width: Width = "double") -> None:
     """Draw the course of every stage.
 
-    Raises:
-        UserError: If nothing can be read, a name tells no iteration, or a stage is unknown.
+    Args:
+        in_dir: Folder of runs or of texts, at any depth.
+        out_plot: Pictures: %s is the stage.
+        stages: Names or globs.
+        across: What runs may differ in beside the seed.
+        width: Of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
     """
-    options = Parser("plot_iterations.py", __doc__)
-    options.add_argument("--in_dir", type=Path, required=True, help="folder of runs or of texts, at any depth")
-    options.add_argument("--out_plot", type=Path, required=True, help="pictures: %%s is the stage")
-    options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
-    add_across(options)
-    add_width(options)
-    chosen = options.parse_args(arguments)
-    require_folder(chosen.in_dir)
-    means = course(read_seeds([chosen.in_dir], deep=True), chosen.across)
-    for stage, table in pick(means.table, chosen.stages).groupby("stage", sort=False):
-        path = picture(chosen.out_plot, str(stage))
-        save_figure(plot_course(table, means.label, chosen.width), path, table)
+    require_folder(in_dir)
+    means = course(read_seeds([in_dir], deep=True), across)
+    for stage, table in pick(means.table, stages).groupby("stage", sort=False):
+        path = picture(out_plot, str(stage))
+        save_figure(plot_course(table, means.label, width), path, table)
         print(path)
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

@@ -5,7 +5,6 @@ python misc/plot_jointencoding.py runs/rtnet_1 --threshold 0.7 --out classes.pdf
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
@@ -13,9 +12,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the scri
 import numpy as np
 import pandas as pd
 
-from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.commands import Several, script
 from static_dynamic.functional.released import classify_units
-from static_dynamic.misc._tables import RELEASED, add_width, pick, read_run, read_units
+from static_dynamic.misc._tables import RELEASED, Width, pick, read_run, read_units
 from static_dynamic.report.plots import UNITS, plot_units, units_drawn
 from static_dynamic.report.tables import class_shares
 from static_dynamic.report.theme import format_of, save_figure
@@ -37,30 +36,35 @@ def usual_threshold(place: Path) -> float:
     return float(read_run(place).described(RELEASED)["options"]["threshold"])
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
+def run(
+    place: Path,
+    /,
+    *,
+    threshold: float | None = None,
+    stages: Several = ("*",),
+    out: Path | None = None,
+    width: Width = "double",
+) -> None:
     """Print the percentages and draw them.
 
-    Raises:
-        UserError: If nothing can be read, or the threshold or a stage is not allowed.
+    Args:
+        place: Published scores of one model, or a run.
+        threshold: A unit encodes a factor above it. By default that of the run, or 0.5.
+        stages: Names or globs.
+        out: Picture to write. By default joint_encoding_plots/<name of PLACE>.png.
+        width: Of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
     """
-    options = Parser("plot_jointencoding.py", __doc__)
-    options.add_argument("dir", type=Path, help="published scores of one model, or a run")
-    options.add_argument("--threshold", type=float, help="a unit encodes a factor above it (that of the run, or 0.5)")
-    options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
-    options.add_argument("--out", type=Path, help="picture to write (joint_encoding_plots/<name of DIR>.png)")
-    add_width(options)
-    chosen = options.parse_args(arguments)
-    out = chosen.out or Path("joint_encoding_plots") / f"{chosen.dir.resolve().name}.png"
-    format_of(out)
-    units = pick(read_units(chosen.dir), chosen.stages)
-    threshold = usual_threshold(chosen.dir) if chosen.threshold is None else chosen.threshold
-    units = classified(units, threshold)
+    path = out or Path("joint_encoding_plots") / f"{place.resolve().name}.png"
+    format_of(path)
+    units = pick(read_units(place), stages)
+    border = usual_threshold(place) if threshold is None else threshold
+    units = classified(units, border)
     shares = class_shares(units).rename(columns={"residual": "none"}).rename(columns=str.capitalize)
-    figure = plot_units(units, f"{UNITS}\nscore above {threshold:g}", width=chosen.width)
-    save_figure(figure, out, units_drawn(units))
+    figure = plot_units(units, f"{UNITS}\nscore above {border:g}", width=width)
+    save_figure(figure, path, units_drawn(units))
     print(shares.drop(columns="Dead" if not shares["Dead"].any() else []).round(1).to_string(index_names=False))
-    print(out)
+    print(path)
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

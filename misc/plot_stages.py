@@ -11,54 +11,62 @@ import sys
 from collections.abc import Sequence
 from math import isfinite
 from pathlib import Path
+from typing import Annotated
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from static_dynamic.common.commands import Parser, command
+from cyclopts import Parameter
+
+from static_dynamic.common.commands import Several, script
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import write_text
-from static_dynamic.misc._seeds import add_across, mean_over, read_seeds, require_one_study
-from static_dynamic.misc._tables import add_width, pick, picture, streams
+from static_dynamic.misc._seeds import Parts, mean_over, read_seeds, require_one_study
+from static_dynamic.misc._tables import Width, pick, picture, streams
 from static_dynamic.report.stages import latex_stages, limits, plot_stages
 from static_dynamic.report.theme import FORMATS, save_figure
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
+def run(
+    *,
+    in_file: Annotated[tuple[Path, ...], Parameter(consume_multiple=True)],
+    out_plot: Path,
+    matplot: bool = False,
+    title: str | None = None,
+    y_range: tuple[float, float] | None = None,
+    stages: Several = ("*",),
+    across: Parts = (),
+    width: Width = "double",
+) -> None:
     """Draw the stages.
 
-    Raises:
-        UserError: If nothing can be read, or a stage, a range or the kind of a picture is not allowed.
+    Args:
+        in_file: Runs, texts, or folders of one of them; each is a seed.
+        out_plot: LaTeX file, or pictures: %s is the stream.
+        matplot: Draw a picture per stream instead of LaTeX.
+        title: Title. By default the name of the input, or of the folder that holds several.
+        y_range: Lowest and highest percentage. By default 10 50, or wider.
+        stages: Names or globs.
+        across: What runs may differ in beside the seed.
+        width: Of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
     """
-    options = Parser("plot_stages.py", __doc__)
-    options.add_argument(
-        "--in_file", type=Path, nargs="+", required=True, help="runs, texts, or folders of one of them; each is a seed"
-    )
-    options.add_argument("--out_plot", type=Path, required=True, help="LaTeX file, or pictures: %%s is the stream")
-    options.add_argument("--matplot", action="store_true", help="draw a picture per stream instead of LaTeX")
-    options.add_argument("--title", help="title (the name of the input, or of the folder that holds several)")
-    options.add_argument("--y_range", type=float, nargs=2, metavar=("LOW", "HIGH"), help="percent (10 50, or wider)")
-    options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
-    add_across(options)
-    add_width(options)
-    chosen = options.parse_args(arguments)
-    if not chosen.matplot and chosen.out_plot.suffix[1:].lower() in FORMATS:
-        raise UserError(f"{str(chosen.out_plot)!r} names a picture: add --matplot, or name a LaTeX file (.tex).")
-    seeds = read_seeds(chosen.in_file)
-    require_one_study(seeds, chosen.across)
+    if not matplot and out_plot.suffix[1:].lower() in FORMATS:
+        raise UserError(f"{str(out_plot)!r} names a picture: add --matplot, or name a LaTeX file (.tex).")
+    seeds = read_seeds(in_file)
+    require_one_study(seeds, across)
     means = mean_over(seeds)
-    table = pick(means.table, chosen.stages)
+    table = pick(means.table, stages)
     table = table[table["factor"].isin(("dynamic", "static"))]
-    low, high = chosen.y_range or limits(table)
+    low, high = y_range or limits(table)
     if not (low < high and isfinite(high - low)):
         raise UserError(f"--y_range must go from a lower to a higher percentage. Got {low:g} {high:g}.")
-    title = _name(chosen.in_file) if chosen.title is None else chosen.title
-    if not chosen.matplot:
-        write_text(chosen.out_plot, latex_stages(table, title, (low, high), means.label))
-        print(chosen.out_plot)
+    title = _name(in_file) if title is None else title
+    if not matplot:
+        write_text(out_plot, latex_stages(table, title, (low, high), means.label))
+        print(out_plot)
         return
     for stream, rows in streams(table):
-        path = picture(chosen.out_plot, stream)
-        save_figure(plot_stages(rows, title, (low, high), means.label, chosen.width), path, rows)
+        path = picture(out_plot, stream)
+        save_figure(plot_stages(rows, title, (low, high), means.label, width), path, rows)
         print(path)
 
 
@@ -69,4 +77,4 @@ def _name(places: Sequence[Path]) -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

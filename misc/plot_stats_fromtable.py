@@ -8,17 +8,16 @@ A table is `<stage>,<stream>_<seed>.csv` with five columns: a unit's number and 
 
 import csv
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
 import pandas as pd
 
-from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.commands import Several, script
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.texts import read_text
-from static_dynamic.misc._tables import add_width, pick, read_units, require_folder
+from static_dynamic.misc._tables import Width, pick, read_units, require_folder
 from static_dynamic.report.published import PUBLISHED_FACTORS, stage_name
 from static_dynamic.report.scores import plot_scores
 from static_dynamic.report.tables import in_order
@@ -62,31 +61,26 @@ def statistics(scores: pd.DataFrame) -> pd.DataFrame:
     return table.loc[[(stage, factor) for stage in in_order(scores, "stage") for factor in factors]].reset_index()
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
+def run(place: Path, /, *, stages: Several = ("*",), out: Path | None = None, width: Width = "double") -> None:
     """Print the statistics and draw them.
 
-    Raises:
-        UserError: If nothing can be read, or a stage is unknown.
+    Args:
+        place: Folder of the tables of one model, or of its published scores, or a run.
+        stages: Names or globs.
+        out: Picture to write. By default plots_stats/<name of PLACE>.png.
+        width: Of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
     """
-    options = Parser("plot_stats_fromtable.py", __doc__)
-    options.add_argument(
-        "dir", type=Path, help="folder of the tables of one model, or of its published scores, or a run"
-    )
-    options.add_argument("--stages", nargs="+", default=["*"], help="names or globs (all)")
-    options.add_argument("--out", type=Path, help="picture to write (plots_stats/<name of DIR>.png)")
-    add_width(options)
-    chosen = options.parse_args(arguments)
-    out = chosen.out or Path("plots_stats") / f"{chosen.dir.resolve().name}.png"
-    format_of(out)
-    require_folder(chosen.dir)
-    tables = sorted(chosen.dir.glob("[!.]*,*.csv"))
-    scores = pd.concat(map(read_table, tables)) if tables else read_units(chosen.dir)
-    found = statistics(pick(scores, chosen.stages))
+    path = out or Path("plots_stats") / f"{place.resolve().name}.png"
+    format_of(path)
+    require_folder(place)
+    tables = sorted(place.glob("[!.]*,*.csv"))
+    scores = pd.concat(map(read_table, tables)) if tables else read_units(place)
+    found = statistics(pick(scores, stages))
     ends = {"low": found["mean"] - found["std"], "high": found["mean"] + found["std"]}
-    save_figure(plot_scores(found.assign(**ends), width=chosen.width), out, found)
+    save_figure(plot_scores(found.assign(**ends), width=width), path, found)
     print(found.round(3).to_string(index=False))
-    print(out)
+    print(path)
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

@@ -4,29 +4,25 @@ python misc/render_small_davis.py data/small_davis
 """
 
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from static_dynamic.common.commands import Parser, command
-from static_dynamic.sources.small_davis import SEQUENCES, write_small_davis
+from static_dynamic.common.commands import script
+from static_dynamic.sources.small_davis import write_small_davis
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
+def run(out: Path, /, *, frames: int = 6, sequences: int = 3) -> None:
     """Write it.
 
-    Raises:
-        UserError: If a number is not allowed, or the folder cannot be written.
+    Args:
+        out: Folder of the data set.
+        frames: Frames of a sequence.
+        sequences: Sequences, at most 3.
     """
-    options = Parser("render_small_davis.py", __doc__)
-    options.add_argument("out", type=Path, metavar="OUT", help="folder of the data set")
-    options.add_argument("--frames", type=int, default=6, help="frames of a sequence (%(default)s)")
-    options.add_argument("--sequences", type=int, default=3, help=f"of them, at most {len(SEQUENCES)} (%(default)s)")
-    chosen = options.parse_args(arguments)
-    root = write_small_davis(chosen.out, chosen.frames, chosen.sequences)
-    print(f"{root}: {chosen.sequences} sequences of {chosen.frames} frames, with masks.")
+    root = write_small_davis(out, frames, sequences)
+    print(f"{root}: {sequences} sequences of {frames} frames, with masks.")
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

@@ -1,8 +1,8 @@
 """What a model of clips is shown: a contact sheet of all variants of some videos, as they enter the model.
 
-python misc/test_ar_loader.py --model i3d --videos clips/ [--n_examples 4]
+python misc/test_ar_loader.py --model i3d --videos clips/ [--max-videos 4]
 
-Takes the options of main.py; sheets go to tmp/, or to the folder of --save_dir.
+Takes the options of main.py; sheets go to tmp/, or to the folder of --out.
 """
 
 import sys

@@ -1,8 +1,8 @@
 """What a model of image and flow is shown: a contact sheet of all variants of some videos, as they enter the model.
 
-python misc/test_vos_loader.py --cfg_file configs/rtnet_davis.json --original_data_root DAVIS [--n_examples 4]
+python misc/test_vos_loader.py --cfg-file configs/rtnet_davis.json --original-data-root DAVIS [--max-videos 4]
 
-Takes the options of main.py; sheets go to tmp/, or to the folder of --save_dir.
+Takes the options of main.py; sheets go to tmp/, or to the folder of --out.
 """
 
 import sys

@@ -4,13 +4,26 @@ python misc/vid2img_other.py VIDEOS FRAMES [--seconds 5]
 """
 
 import sys
-from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
 
-from static_dynamic.common.commands import command
-from static_dynamic.misc.vid2img_sthv2 import run
+from static_dynamic.common.commands import script
+from static_dynamic.misc import vid2img_sthv2
+
+
+def run(videos: Path, frames: Path, /, *, height: int = 256, seconds: float = 5.0, workers: int = 2) -> None:
+    """Extract, or go on extracting.
+
+    Args:
+        videos: Folder of video files, or one.
+        frames: Folder for the folders of frames.
+        height: Height of the frames, pixels; 0: as they are.
+        seconds: From the start of every video.
+        workers: Processes.
+    """
+    vid2img_sthv2.run(videos, frames, height=height, seconds=seconds, workers=workers)
+
 
 if __name__ == "__main__":
-    sys.exit(command(partial(run, str(__doc__), seconds=5.0)))
+    sys.exit(script(run))

@@ -189,7 +189,7 @@ def _check_samples(results: Iterable[Result], names: Iterable[str]) -> None:
         if not result.samples:
             raise UserError(
                 f"{name} holds no numbers on resamples, as results of earlier versions do not: score its store again, "
-                "with `python main.py score RUN`."
+                "with `static-dynamic score RUN`."
             )
 
 

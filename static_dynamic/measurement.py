@@ -231,8 +231,8 @@ def _check_clips(folder: Path, described: Mapping[str, Any]) -> None:
             f"that these need ({some}). Choose another place, or {START_OVER}."
         )
     raise UserError(
-        f"{folder} holds every clip that these estimators need, and more: score it as it is, with `python main.py "
-        f"score RUN --estimators NAMES`. Otherwise choose another place, or {START_OVER}."
+        f"{folder} holds every clip that these estimators need, and more: score it as it is, with "
+        f"`static-dynamic score RUN --estimators NAMES`. Otherwise choose another place, or {START_OVER}."
     )
 
 
@@ -319,7 +319,7 @@ def _check_flow(source: Source, recipe: Recipe | FlowRecipe) -> None:
                 given = f"its flow is {' and '.join(there)}" if there else "it has no optical flow"
                 raise UserError(
                     f"This model takes images with their {' and '.join(recipe.flows)} flow; {source.name}: {given}. "
-                    "A data set in the layout of DAVIS gives both; python -m static_dynamic.flow computes the flow."
+                    "A data set in the layout of DAVIS gives both; static-dynamic flow computes the flow."
                 )
     elif there:
         raise UserError(f"This model takes clips; {source.name} gives images and their flow. Open the frames as clips.")

@@ -19,6 +19,7 @@ from static_dynamic.estimators.needs_motion import NeedsMotion
 from static_dynamic.estimators.registry import describe_estimator
 from static_dynamic.estimators.released import Released
 from static_dynamic.functional.released import allocate, classify_units
+from static_dynamic.main import main
 from static_dynamic.report.published import write_published
 from static_dynamic.results import Result
 
@@ -30,7 +31,7 @@ STAGES = ["app_stream.conv1", "app_stream.layer1", "mot_stream.conv1", "mot_stre
 
 
 def script(name, *arguments):
-    """Run a script: exit code, stdout, stderr."""
+    """Run a script of `misc/`, or a command of the program: exit code, stdout, stderr."""
     out, err = io.StringIO(), io.StringIO()
     with (
         patch.object(sys, "argv", [name, *map(str, arguments)]),
@@ -38,8 +39,15 @@ def script(name, *arguments):
         redirect_stderr(err),
         pytest.raises(SystemExit) as ending,
     ):
-        runpy.run_path(str(ROOT / "misc" / f"{name}.py"), run_name="__main__")
+        _start(name, arguments)
     return ending.value.code, out.getvalue(), err.getvalue()
+
+
+def _start(name, arguments):
+    file = ROOT / "misc" / f"{name}.py"
+    if not file.exists():
+        sys.exit(main([name, *map(str, arguments)]))
+    runpy.run_path(str(file), run_name="__main__")
 
 
 def succeeds(name, *arguments):

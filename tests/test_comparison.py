@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 import torch
 from planted import RECIPE, PlantedModel, PlantedVideos
+from program import door
 from scipy.stats import t as student
 
 import static_dynamic as sd
 from static_dynamic import functional
 from static_dynamic.common.commands import command
 from static_dynamic.estimators.needs_motion import NeedsMotion
-from static_dynamic.misc import compare_runs
 from static_dynamic.store import Store
 
 STAGES = {"planted": ("units", "N C"), "frames": ("frames", "N C T H W")}
@@ -222,7 +222,7 @@ def test_stages_of_other_names_are_paired_on_request(runs, tmp_path):
 def test_what_cannot_be_compared_is_named(runs):
     one = sd.load(runs / "seed0")
     for pair in ((one, replace(one, samples={})), (replace(one, samples={}, manifest={}), one)):
-        with pytest.raises(sd.UserError, match=r"holds no numbers on resamples.*`python main.py score RUN`"):
+        with pytest.raises(sd.UserError, match=r"holds no numbers on resamples.*`static-dynamic score RUN`"):
             sd.compare(*pair)
     (key, sample), *_ = one.samples.items()
     others = {(name, "elsewhere"): sample for name, _ in one.samples}
@@ -282,7 +282,7 @@ def test_differences_over_fewer_than_three_videos_have_no_interval(tmp_path):
 
 
 def test_the_command_prints_and_writes_the_differences(runs, tmp_path, capsys):
-    compare_runs.show([str(runs / "seed0"), str(runs / "seed1"), "--out", str(tmp_path / "out")])
+    door("compare")([str(runs / "seed0"), str(runs / "seed1"), "--out", str(tmp_path / "out")])
     out = capsys.readouterr().out
     assert "seed1 less seed0" in out
     written = pd.read_csv(tmp_path / "out" / "layers.csv")
@@ -302,7 +302,7 @@ def test_the_command_prints_and_writes_the_differences(runs, tmp_path, capsys):
 def test_slips_of_the_command_are_one_line(runs, capsys, arguments, says):
     given = [str(runs / "seed0") if word == "ONE" else word for word in arguments]
     says = "--stages pairs stages" if says == "a=b" else says
-    assert command(lambda: compare_runs.show(given)) == 2
+    assert command(lambda: door("compare")(given)) == 2
     err = capsys.readouterr().err
     assert says in err
     assert err.count("\n") == 1
@@ -380,7 +380,7 @@ def test_resamples_that_are_not_whole_are_one_line_with_a_remedy(runs, tmp_path,
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(sd.UserError, match="the numbers on resamples cannot be read") as error:
         sd.load(folder)
-    assert "`python main.py score RUN`" in str(error.value)
+    assert "`static-dynamic score RUN`" in str(error.value)
     assert "\n" not in str(error.value)
     sd.score(folder, "released").save(folder)
     assert sd.load(folder).samples

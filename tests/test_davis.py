@@ -241,7 +241,7 @@ def test_missing_flow_says_how_to_make_it(tmp_path):
     root = write_davis(tmp_path, {"swan": 3})
     shutil.rmtree(root / "FlowImages_gap-1")
     assert Davis(root).flows == ("forward",)
-    with pytest.raises(sd.UserError, match=r"No backward flow in .*python -m static_dynamic\.flow"):
+    with pytest.raises(sd.UserError, match=r"No backward flow in .*static-dynamic flow"):
         Davis(root, flows=("forward", "backward"))
 
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 import static_dynamic as sd
 from static_dynamic import models
-from static_dynamic.misc._demo_picture import curves_of, picture
-from static_dynamic.misc.demo import NETWORKS
+from static_dynamic.program.demo import NETWORKS
+from static_dynamic.program.demo_picture import curves_of, picture
 from static_dynamic.report.several import spread
 
 

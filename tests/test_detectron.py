@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from static_dynamic import Recipe, check_model, models, record
-from static_dynamic.models.__main__ import main
+from static_dynamic.main import main
 
 CONFIG = """
 from fvcore.common.config import CfgNode  # what the real one builds on
@@ -177,9 +177,9 @@ def test_the_public_checks(folder):
 
 
 def test_shapes_need_no_memory_and_no_gpu(folder, capsys):
-    assert main(["show", written()]) == 0
+    assert main(["models", "show", written()]) == 0
     assert "net.backbone[4]" in capsys.readouterr().out
-    assert main(["stages", written(), "--size", "64", "--frames", "2"]) == 0
+    assert main(["models", "stages", written(), "--size", "64", "--frames", "2"]) == 0
     assert "res5" in capsys.readouterr().out
 
 
@@ -286,7 +286,7 @@ def test_a_slip_is_one_line(folder, text, says, capsys):
     assert says in str(caught.value)
     assert "\n" not in str(caught.value)
     if "not a checkpoint" not in says:
-        assert main(["show", written(text)]) == 2
+        assert main(["models", "show", written(text)]) == 2
         assert capsys.readouterr().err.count("\n") == 1
 
 

@@ -11,8 +11,9 @@ from packaging.requirements import Requirement
 
 from static_dynamic import models
 from static_dynamic.common.errors import UserError
-from static_dynamic.misc.doctor import CORE, doctor, show
 from static_dynamic.optional import OPTIONAL, Finding, Library, check, check_optional, need
+from static_dynamic.program.doctor import CORE, findings
+from static_dynamic.program.doctor import doctor as show
 
 ROOT = Path(__file__).parents[1]
 STATES = {"usable", "not installed", "not there", "broken"}
@@ -105,10 +106,10 @@ def test_every_name_of_another_library_needs_what_the_list_says(monkeypatch):
 
 
 def test_the_report_goes_from_python_to_the_optional_libraries():
-    findings = doctor()
-    assert [finding.name for finding in findings] == ["python", *CORE, "cuda", "mps", *OPTIONAL]
-    assert all(finding.state in STATES and finding.detail and "\n" not in finding.detail for finding in findings)
-    found = {finding.name: finding for finding in findings}
+    found_all = findings()
+    assert [finding.name for finding in found_all] == ["python", *CORE, "cuda", "mps", *OPTIONAL]
+    assert all(finding.state in STATES and finding.detail and "\n" not in finding.detail for finding in found_all)
+    found = {finding.name: finding for finding in found_all}
     assert found["python"].detail.startswith(".".join(map(str, sys.version_info[:3])))
     assert found["torch"] == Finding("torch", "usable", str(torch.__version__))
     assert "FFmpeg with " in found["av"].detail
@@ -120,7 +121,7 @@ def test_a_line_is_a_finding_however_narrow_the_terminal(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "detectron2", None)
     show()
     lines = capsys.readouterr().out.splitlines()
-    assert len(lines) == len(doctor())
+    assert len(lines) == len(findings())
     assert lines[-1].split() == ["detectron2", "not", "installed", *lines[-1].split()[3:]]
     assert lines[-1].endswith(OPTIONAL["detectron2"].install)
 
@@ -142,13 +143,13 @@ def test_a_gpu_is_tried(monkeypatch, error, state):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda i: f"card {i}")
     monkeypatch.setattr(torch, "ones", ones)
-    finding = next(finding for finding in doctor() if finding.name == "cuda")
+    finding = next(finding for finding in findings() if finding.name == "cuda")
     assert finding == Finding("cuda", state, "RuntimeError: no kernel image more" if error else "card 0, card 1")
 
 
 def test_without_torch_the_doctor_still_answers():
     """The devices are left out: only torch knows them."""
-    code = "import sys, runpy; sys.modules['torch'] = None; sys.argv = ['doctor.py']; runpy.run_path('misc/doctor.py', run_name='__main__')"
+    code = "import sys, runpy; sys.modules['torch'] = None; sys.argv = ['main.py', 'doctor']; runpy.run_path('main.py', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "error: Nearly every run needs torch: see above.\n"
@@ -157,6 +158,6 @@ def test_without_torch_the_doctor_still_answers():
 
 def test_the_command_takes_no_other_words():
     done = subprocess.run(
-        [sys.executable, "misc/doctor.py", "--fix"], cwd=ROOT, capture_output=True, text=True, timeout=60
+        [sys.executable, "main.py", "doctor", "--fix"], cwd=ROOT, capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)

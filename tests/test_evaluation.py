@@ -132,12 +132,12 @@ def test_the_scripts_pass_the_published_values(tmp_path):
 
     command, flags = given("train_model.sh", "--epochs", "61")
     assert command == "train"
-    options = read_options(TrainOptions, flags, "train", "")
+    options = read_options(TrainOptions, flags)
     assert {name: getattr(options, name) for name in PUBLISHED} == {**PUBLISHED, "epochs": 61}
     (tmp_path / "my best.pth.tar").touch()
     for name, multi_clip in {"evaluate_model.sh": False, "evaluate_model_multi_clip.sh": True}.items():
         command, flags = given(name, "my best.pth.tar", "--split", "test")
         assert command == "evaluate"
-        options = read_options(EvaluateOptions, flags, "evaluate", "")
+        options = read_options(EvaluateOptions, flags)
         assert options.multi_clip is multi_clip
         assert (options.checkpoint, options.split) == (Path("my best.pth.tar"), "test")

@@ -13,7 +13,7 @@ from quick import quick
 from torch import nn
 
 from static_dynamic import Recipe, models, record
-from static_dynamic.models.__main__ import main
+from static_dynamic.main import main
 from static_dynamic.models.libraries.vision import TORCHVISION
 from static_dynamic.models.probe import probe, suggest
 from static_dynamic.network.layout import parse_layout
@@ -554,7 +554,7 @@ def test_a_checkpoint_for_your_own(own, tmp_path):
     ],
 )
 def test_a_slip_is_one_line(own, name, says, capsys):
-    assert main(["stages", name]) == 2
+    assert main(["models", "stages", name]) == 2
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert says in error
@@ -599,7 +599,7 @@ def test_unknown_pytorchvideo():
 
 
 def test_stages_of_a_model_that_declares_them(capsys):
-    assert main(["stages", "torchvision:r3d_18", "--depth", "1", "--size", "32", "--frames", "8"]) == 0
+    assert main(["models", "stages", "torchvision:r3d_18", "--depth", "1", "--size", "32", "--frames", "8"]) == 0
     shown = capsys.readouterr().out
     assert "input of shape (1, 3, 8, 32, 32)" in shown
     assert "layer4       Sequential         (1, 512, 1, 2, 2)   stage5" in shown
@@ -607,14 +607,14 @@ def test_stages_of_a_model_that_declares_them(capsys):
 
 
 def test_stages_of_a_model_that_declares_none(own, capsys):
-    assert main(["stages", f"{own}:build", "--size", "16"]) == 2
+    assert main(["models", "stages", f"{own}:build", "--size", "16"]) == 2
     assert "give --frames" in capsys.readouterr().err
-    assert main(["stages", f"{own}:build", "--size", "16", "--frames", "4"]) == 0
+    assert main(["models", "stages", f"{own}:build", "--size", "16", "--frames", "4"]) == 0
     shown = capsys.readouterr().out
     assert "suggested" in shown
     assert "declares no stages" in shown
     for wrong in (["--frames", "x"], ["--frames", "0"], ["--frames", "4", "--size", "1"]):
-        assert main(["stages", f"{own}:build", "--size", "16", *wrong]) == 2
+        assert main(["models", "stages", f"{own}:build", "--size", "16", *wrong]) == 2
 
 
 def test_your_own_function_gets_the_size_that_it_has_arguments_for(own):
@@ -625,16 +625,16 @@ def test_your_own_function_gets_the_size_that_it_has_arguments_for(own):
 
 
 def test_a_look_inside_feeds_what_the_recipe_says(own, capsys):
-    assert main(["stages", f"{own}:FramesFirst"]) == 0
+    assert main(["models", "stages", f"{own}:FramesFirst"]) == 0
     assert "input of shape (1, 4, 8, 12, 3)" in capsys.readouterr().out
-    assert main(["stages", f"{own}:FramesFirst", "--size", "6x10", "--frames", "2"]) == 0
+    assert main(["models", "stages", f"{own}:FramesFirst", "--size", "6x10", "--frames", "2"]) == 0
     assert "input of shape (1, 2, 6, 10, 3)" in capsys.readouterr().out
-    assert main(["show", f"{own}:FramesFirst"]) == 0
+    assert main(["models", "show", f"{own}:FramesFirst"]) == 0
     assert "crop 8 x 12 pixels" in capsys.readouterr().out
 
 
 def test_whatever_a_forward_raises_is_one_line_with_the_shape(own, capsys):
-    assert main(["stages", f"{own}:Fails", "--size", "16", "--frames", "4"]) == 2
+    assert main(["models", "stages", f"{own}:Fails", "--size", "16", "--frames", "4"]) == 2
     error = capsys.readouterr().err
     assert error == ("error: The model failed on an input of shape (1, 3, 4, 16, 16): LookupError: no such.\n")
 
@@ -649,7 +649,7 @@ def test_slips_of_the_command_line_are_one_line(arguments, capsys):
 
 def test_all_about_your_own(own, capsys):
     for name in ("build", "declared"):
-        assert main(["show", f"{own}:{name}"]) == 0
+        assert main(["models", "show", f"{own}:{name}"]) == 0
     assert "not declared" in capsys.readouterr().out
 
 

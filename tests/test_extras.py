@@ -73,7 +73,7 @@ from static_dynamic.flow.estimators import Raft
 from static_dynamic.interventions.flow_changes import recolour
 from static_dynamic.network.cost import measure_cost
 from static_dynamic.sources.masks import encode
-from static_dynamic.training.__main__ import main
+from static_dynamic.main import main
 from static_dynamic.training.syncmnist.digits import load_digits
 
 def command(*arguments):
@@ -83,8 +83,8 @@ def command(*arguments):
 
 torch.save({}, "raft.pth")
 for what in (
-    lambda: command("train", "--help"),
-    lambda: command("evaluate"),
+    lambda: command("train", "--model", "tsm_r50_8f", "--data", "."),
+    lambda: command("evaluate", "--model", "tsm_r50_8f", "--data", "."),
     lambda: encode(numpy.zeros((2, 2), bool)),
     lambda: load_digits("sklearn", "val"),
     lambda: recolour(numpy.zeros((2, 2, 3), "u1"), 1, 0),

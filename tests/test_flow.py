@@ -14,6 +14,7 @@ from hypothesis.extra.numpy import arrays
 from killed import killed
 from media import cut, write_frames
 from PIL import Image
+from program import door
 from safetensors.torch import save_file
 from torchvision.models.optical_flow import raft_large, raft_small
 from torchvision.utils import flow_to_image
@@ -21,9 +22,10 @@ from torchvision.utils import flow_to_image
 from static_dynamic.common.commands import command
 from static_dynamic.common.errors import UserError
 from static_dynamic.flow import Dis, Raft, compute_flow, draw, flow_sheet, paint, read
-from static_dynamic.flow.__main__ import run
 from static_dynamic.flow.sheet import WIDTH, wheel_disc
 from static_dynamic.media.pictures import HEIGHT, LABEL
+
+run = door("flow")
 
 ROOT = Path(__file__).resolve().parents[1]
 DAVIS = ROOT.parent / "shared" / "data" / "davis_mini"
@@ -385,14 +387,14 @@ SLIPS = {
     "no folder": (["nowhere"], r"No folder .*nowhere"),
     "no sequences": (["--frames", "JPEGImages/480p/pan"], r"No sequences in .*pan: each has a folder"),
     "gap 0": (["--gaps", "1,0"], r"gaps other than 0.*\[1, 0\]"),
-    "gap of letters": (["--gaps", "next"], r"--gaps are whole numbers.*'next'"),
+    "gap of letters": (["--gaps", "next"], r"--gaps is invalid: whole numbers are needed.*'next'"),
     "gap too large": (["--gaps", "9"], r"Every sequence in .* is too short for gaps \[9\]"),
     "workers": (["--workers", "-1"], r"workers ≥ 0.*-1 workers"),
-    "preset": (["--preset", "fastest"], r"Unknown DIS preset 'fastest'.*Nearest: fast"),
+    "preset": (["--preset", "fastest"], r"Unknown value 'fastest' in --preset.*Nearest: fast"),
     "weights": (["--raft", "weights.pth"], r"No file 'weights.pth'"),
     "device": (["--raft", "weights.pth", "--device", "gpu9"], r"Unknown device 'gpu9'"),
     "sheet": (["--sheet", "flow.jpg"], r"must end in \.png.*'flow\.jpg'"),
-    "option": (["--gap", "1"], r"[Uu]nrecognized arguments: --gap"),
+    "option": (["--gap", "1"], r"Unknown option '--gap'.*Nearest: --gaps"),
 }
 
 

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from program import door
 
 from static_dynamic.common.commands import command
 from static_dynamic.common.errors import UserError
@@ -26,10 +27,12 @@ from static_dynamic.interventions import (
     restyle,
     scramble,
 )
-from static_dynamic.interventions.__main__ import catalogue, run
 from static_dynamic.interventions.census import Census
 from static_dynamic.interventions.colour import tone_curve, transfer
 from static_dynamic.interventions.image_style import read_image
+from static_dynamic.program.sheet import catalogue
+
+run = door("sheet")
 
 ROOT = Path(__file__).parents[1]
 VIDEOS = ROOT.parent / "shared" / "data" / "videos"
@@ -406,9 +409,8 @@ def test_contact_sheet_has_a_row_for_everything():
     assert one.shape[0] == 3 * full.shape[0] // rows  # as filmed, ink, and the one scramble that one frame can have
 
 
-def call(*arguments, capsys, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["interventions", *map(str, arguments)])
-    code = command(run)
+def call(*arguments, capsys):
+    code = command(lambda: run(arguments))
     return code, *capsys.readouterr()
 
 
@@ -423,8 +425,8 @@ def test_command_draws_a_sheet(tmp_path, painting):
     assert [path.name for path in out.parent.iterdir()] == ["sheet.png"]
 
 
-def test_command_lists_names(capsys, monkeypatch):
-    code, printed, _ = call("--list", capsys=capsys, monkeypatch=monkeypatch)
+def test_command_lists_names(capsys):
+    code, printed, _ = call("--list", capsys=capsys)
     assert code == 0
     assert printed.strip() == catalogue()
     assert all(name in printed for name in list_styles() + list_scrambles())
@@ -446,7 +448,7 @@ def test_command_lists_names(capsys, monkeypatch):
 )
 def test_command_answers_a_slip_with_one_line(arguments, said, capsys, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
-    code, printed, complaint = call(*arguments, capsys=capsys, monkeypatch=monkeypatch)
+    code, printed, complaint = call(*arguments, capsys=capsys)
     assert code == 2
     assert printed == ""
     assert complaint.count("\n") == 1
@@ -454,9 +456,9 @@ def test_command_answers_a_slip_with_one_line(arguments, said, capsys, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_command_cannot_write(capsys, monkeypatch, tmp_path):
+def test_command_cannot_write(capsys, tmp_path):
     (tmp_path / "file").touch()
     out = tmp_path / "file" / "sheet.png"
-    code, _, complaint = call("factorial", "--styles", "ink", "--out", out, capsys=capsys, monkeypatch=monkeypatch)
+    code, _, complaint = call("factorial", "--styles", "ink", "--out", out, capsys=capsys)
     assert code == 2
     assert complaint.count("\n") == 1

@@ -19,10 +19,10 @@ from torch.utils._pytree import tree_map
 
 from static_dynamic import models
 from static_dynamic.collect import weights_digest
+from static_dynamic.main import main
 from static_dynamic.media.clip import FlowRecipe
 from static_dynamic.media.inputs import example_inputs, make_recipe
 from static_dynamic.models import registry
-from static_dynamic.models.__main__ import main
 from static_dynamic.models.weights.keys import caffe2_key
 from static_dynamic.network.testing import check_model
 from static_dynamic.optional import is_there
@@ -163,9 +163,9 @@ def test_wrong_input():
 
 
 def test_command_line(capsys):
-    assert main(["list", "fast*"]) == 0
+    assert main(["models", "list", "fast*"]) == 0
     assert "fast_d48_r50_8x8" in capsys.readouterr().out
-    assert main(["show", "i3d"]) == 0
+    assert main(["models", "show", "i3d"]) == 0
     assert "s5[0]" in capsys.readouterr().out
     for slip in (["list", "x9*"], ["show", "i4d"]):
         assert main(slip) == 2

@@ -180,7 +180,7 @@ def test_the_command_line_takes_classes_from_folders(tmp_path, monkeypatch, caps
         main.open_data(main.read_config(["--videos", "factorial", "--labels", "folders"]), Recipe())
     with pytest.raises(UserError, match=r"--labels is for --videos, or --dataset folders"):
         main.read_config(["--original_data_root", "D", "--labels", "folders"])
-    with pytest.raises(UserError, match=r"--annotations is for --stylized_data_dir"):
+    with pytest.raises(UserError, match=r"--annotations is for --stylized-data-dir"):
         main.read_config(["--videos", "videos", "--annotations", "a.json"])
 
 

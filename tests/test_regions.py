@@ -5,6 +5,7 @@ import pytest
 import torch
 from media import write_video
 from PIL import Image
+from program import door
 from torch import nn
 
 from static_dynamic import Recipe, models
@@ -14,7 +15,9 @@ from static_dynamic.media.decoding import read_clip
 from static_dynamic.models.dyreg.graph import DynamicGraph, Options, ResidualGraph
 from static_dynamic.models.dyreg.regions import windows
 from static_dynamic.training.pictures import COLOURS, with_boxes
-from static_dynamic.training.regions import boxes_of, draw, find_regions, run, short_names
+from static_dynamic.training.regions import boxes_of, draw, find_regions, short_names
+
+run = door("regions")
 
 FRAMES, CROP = 4, 64
 
@@ -151,7 +154,7 @@ def test_the_command_draws_a_video(tmp_path, video, capsys):
     [
         (["--model", "dyreg_tsm_r51"], "Unknown model"),
         (["--model", "torch.nn:Identity"], "declares no input"),
-        (["--model", "test_regions:toy", "--columns", "0"], "The '--columns' must be at least 1"),
+        (["--model", "test_regions:toy", "--columns", "0"], "The --columns must be at least 1"),
         (["--model", "test_regions:toy", "--checkpoint", "missing.pth"], "missing.pth"),
     ],
 )

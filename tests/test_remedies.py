@@ -3,24 +3,32 @@
 import ast
 import re
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
+from cyclopts import App
 
-from static_dynamic.common.commands import Parser, as_flags, command
+from static_dynamic.common.commands import FLAGS, as_flags, command, flag, program, spelled, start
 from static_dynamic.common.errors import UserError
-from static_dynamic.common.options import Options
+from static_dynamic.config import read_config
+from static_dynamic.main import COMMANDS, app
 
 ROOT = Path(__file__).parents[1]
+ALL = [name for commands in COMMANDS.values() for name in commands]
+MEASURING = ["measure", "score", "compare", "report", "sheet", "flow", "cost", "demo"]
+TRAINING = ["train", "evaluate", "regions", "syncmnist", "truth"]
+STYLING = ["stylize", "audit", "scrambles", "styles", "learn", "generate"]
 PARTS = {
-    "static_dynamic": ["main.py", "config.py", "static_dynamic", "misc"],
-    "models": ["main.py", "config.py", "models"],
-    "training": ["training"],
-    "stylize": ["main.py", "config.py", "stylize"],
-    "misc": ["misc"],
-    "main": ["main.py", "config.py"],
+    "static_dynamic/program": ALL,
+    "static_dynamic": MEASURING,
+    "models": ["measure", "models stages", "stages", "cost", *TRAINING],
+    "training": TRAINING,
+    "stylize": [*STYLING, "measure"],
+    "misc": MEASURING,
+    "config.py": ["measure"],
 }
-"""Part of the project → where the flags are that its messages may name."""
+"""Part of the project → the commands whose flags its messages may name."""
 PYTHON_ONLY = re.compile(
     r"static_dynamic/(probes/|functional/(probing|questions)|network/(ablation|controls|selections|intercepting))"
 )
@@ -31,59 +39,39 @@ PYTHON_ONLY = re.compile(
 def trees(place):
     path = ROOT / place
     files = sorted(path.rglob("*.py")) if path.is_dir() else [path]
-    return [(str(file.relative_to(ROOT)), ast.parse(file.read_text())) for file in files]
+    found = [(str(file.relative_to(ROOT)), ast.parse(file.read_text())) for file in files]
+    return [(file, tree) for file, tree in found if place != "static_dynamic" or "/program/" not in file]
 
 
-def is_name_of_option(call):
-    return isinstance(call, ast.Call) and getattr(call.func, "attr", getattr(call.func, "id", "")) in (
-        "add_argument",
-        "add",
-    )
+def options(commands: App):
+    """Every flag of a command, in one spelling."""
+    return {spelled(name) for one in commands.assemble_argument_collection() for name in one.names if name[:2] == "--"}
 
 
 @cache
 def flags(part):
-    """Every flag that a command of this part has: of ``argparse``, and fields of ``Options``."""
-    found = {"--help"}
-    for place in PARTS[part]:
-        for _, tree in trees(place):
-            for node in ast.walk(tree):
-                if is_name_of_option(node):
-                    names = [argument.value for argument in node.args if isinstance(argument, ast.Constant)]
-                    found |= {name for name in names if str(name).startswith("--")}
-                    found |= {f"--no-{name[2:]}" for name in names if "BooleanOptional" in ast.unparse(node)}
-                    if any(isinstance(argument, ast.JoinedStr) for argument in node.args):  # names from a table
-                        found |= {f"--{key}" for key in keys(tree)}
-    import static_dynamic.training.options  # noqa: F401
-    from static_dynamic import config  # noqa: F401
-
-    kinds = [kind for kind in subclasses(Options) if home(kind) in [p.removesuffix(".py") for p in PARTS[part]]]
-    return found | {f"--{name}" for kind in kinds for name in kind.model_fields}
-
-
-def home(kind):
-    """The top-level place of a class: `static_dynamic.training.options` is in `training`."""
-    _, first, *_ = kind.__module__.split(".")
-    return first if (ROOT / first).exists() or (ROOT / f"{first}.py").exists() else "static_dynamic"
-
-
-def keys(tree):
-    tables = (node.keys for node in ast.walk(tree) if isinstance(node, ast.Dict))
-    return {key.value for table in tables for key in table if isinstance(key, ast.Constant)}
-
-
-def subclasses(kind):
-    return [kind, *(deeper for child in kind.__subclasses__() for deeper in subclasses(child))]
+    """Every flag of the commands that a part serves; of the scripts, their own too."""
+    whole, found = app(), {"--help", "--install-completion"}
+    for name in PARTS[part]:
+        one = whole
+        for word in name.split():
+            one = one[word]
+        found |= options(one)
+    if part == "misc":
+        for file in (ROOT / "misc").glob("*.py"):
+            if hasattr(module := import_module(f"static_dynamic.misc.{file.stem}"), "run"):
+                one = program(file.stem)
+                one.default(module.run)
+                found |= options(one)
+    return found
 
 
 def strings(tree):
-    """Line and text of every string that is no docstring and no name of an option."""
+    """Line and text of every string that is no docstring."""
     skipped = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant):
             skipped.add(node.value)
-        if is_name_of_option(node):
-            skipped |= {argument for argument in node.args if isinstance(argument, ast.Constant)}
         if isinstance(node, ast.JoinedStr):
             skipped |= {value for value in node.values if isinstance(value, ast.Constant)}
     for node in ast.walk(tree):
@@ -94,11 +82,10 @@ def strings(tree):
 
 
 def messages(part):
-    for place in [f"{part}.py", "config.py"] if part == "main" else [part]:
-        for file, tree in trees(place):
-            for line, text in strings(tree):
-                if "pip install" not in text:
-                    yield f"{file}:{line}", text
+    for file, tree in trees(part):
+        for line, text in strings(tree):
+            if "pip install" not in text:
+                yield f"{file}:{line}", text
 
 
 def arguments():
@@ -117,29 +104,48 @@ def arguments():
 @pytest.mark.parametrize("part", PARTS)
 def test_every_flag_in_a_message_exists_there(part):
     for where, text in messages(part):
-        for flag in re.findall(r"(?<![\w-])--[a-z][\w-]*", text):
-            assert flag in flags(part), f"{where} names {flag}"
+        for name in re.findall(r"(?<![\w-])--[a-z][\w-]*", text):
+            assert spelled(name) in flags(part), f"{where} names {name}"
 
 
 @pytest.mark.parametrize("part", PARTS)
 def test_every_argument_in_a_message_exists_in_python_and_as_a_flag(part):
-    from static_dynamic import main
-
     for where, text in messages(part):
         for argument in re.findall(r"`(\w+)=[^`]*`", text):
             assert argument in arguments(), f"{where} names {argument}"
-            if PYTHON_ONLY.match(where):
-                continue
-            flag = as_flags(f"`{argument}=x`", main.FLAGS).split()[0]
-            assert flag in flags(part), f"{where} names {argument}, which no command has as {flag}"
+            if not PYTHON_ONLY.match(where):
+                name = as_flags(f"`{argument}=x`").split()[0]
+                assert name in flags(part), f"{where} names {argument}, which no command has as {name}"
 
 
 def test_the_collection_sees_what_it_should():
-    assert {"--trust_checkpoint", "--stg", "--gaps"} <= flags("static_dynamic")
-    assert {"--lr", "--multi_clip", "--columns"} <= flags("training")
+    assert {"--trust-checkpoint", "--stages", "--stg", "--gaps", "--no-fuse"} <= flags("static_dynamic")
+    assert {"--lr", "--multi-clip", "--columns"} <= flags("training")
     assert {"--resume", "--max-videos"} <= flags("stylize")
+    assert "--y-range" in flags("misc")
     assert any("`resume=False`" in text for _, text in messages("static_dynamic"))
     assert any("--frames (e.g. 8" in text for _, text in messages("models"))
+
+
+@pytest.mark.parametrize(
+    "name", ["stages", "pool", "seed", "max_videos", "styles", "scrambles", "estimators", "twins", "store", "resume"]
+)
+def test_an_argument_of_measure_has_the_flag_of_its_name(name):
+    import inspect
+
+    import static_dynamic as sd
+
+    assert name in inspect.signature(sd.measure).parameters
+    assert flag(FLAGS.get(name, name)) in options(app()["measure"])
+
+
+def test_one_option_has_one_name():
+    """What was published under another name has that as a second one."""
+    others = {"--random-seed", "--num-workers", "--save-dir", "--n-examples", "--jobs", "--batch"}
+    for name in ALL:
+        if name != "models":
+            for option in app()[name].assemble_argument_collection():
+                assert spelled(option.name) not in others, name
 
 
 # ---------------------------------------------------------------- the mechanism
@@ -152,25 +158,24 @@ def test_an_error_shows_flags_on_a_command_line_and_arguments_in_python(capsys):
     def run():
         raise error
 
-    assert command(run, {"max_videos": "n_examples"}) == 2
+    assert command(run) == 2
     shown = capsys.readouterr().err
-    assert shown == "error: Start over with --resume False, or see fewer videos: --n_examples 3. A `name` stays.\n"
+    assert shown == "error: Start over with --resume False, or see fewer videos: --max-videos 3. A `name` stays.\n"
 
 
 @pytest.mark.parametrize("stroke", ["--max_videos", "--max-videos"])
 @pytest.mark.parametrize("other", ["--trust_checkpoint", "--trust-checkpoint"])
 def test_a_dash_in_a_name_is_as_good_as_an_underscore(stroke, other):
-    parser = Parser("test", None)
-    parser.add_argument("--max-videos", type=int)
-    parser.add_argument("--trust_checkpoint")
-    options = parser.parse_args([stroke, "3", f"{other}=my-file_name"])
-    assert (options.max_videos, options.trust_checkpoint) == (3, "my-file_name")
-    with pytest.raises(UserError, match="--max-video"):
-        parser.parse_args(["--max-video", "3"])
+    def run(*, max_videos: int, trust_checkpoint: str):
+        return max_videos, trust_checkpoint
+
+    one = program("test")
+    one.default(run)
+    assert start(one, [stroke, "3", f"{other}=my-file_name"]) == (3, "my-file_name")
+    with pytest.raises(UserError, match=r"Unknown option '--max-video'\. Nearest: --max-videos"):
+        start(one, ["--max-video", "3"])
 
 
 def test_options_too_take_either():
-    from static_dynamic.config import read_config
-
     config = read_config(["--videos", "factorial", "--trust-checkpoint", "--n-examples=3"])
-    assert (config.trust_checkpoint, config.n_examples) == (True, 3)
+    assert (config.trust_checkpoint, config.max_videos) == (True, 3)

@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
+from program import door
 
 import static_dynamic as sd
 from static_dynamic.common.commands import command
-from static_dynamic.misc import score_run
 from static_dynamic.reopening import open_run
 from static_dynamic.store import Store
 
@@ -187,7 +187,7 @@ def test_where_there_is_no_run_one_line_says_so(tmp_path):
 
 def test_the_command_replaces_tables_pictures_and_page(measured, tmp_path, capsys):
     folder = copied(measured, tmp_path)
-    score_run.show([str(folder), "--estimators", "needs_order,released", "--confidence", "0.8"])
+    door("score")([str(folder), "--estimators", "needs_order,released", "--confidence", "0.8"])
     out = capsys.readouterr().out
     assert "needs_order: Of what a unit reproducibly tells" in out
     found = sd.load(folder)
@@ -204,7 +204,7 @@ def test_nothing_of_the_scores_before_is_left(measured, tmp_path):
     (folder / "layers-mine.png").write_bytes(b"not of a run")
     for twin in (folder / "store").glob("twin-*"):
         shutil.rmtree(twin)
-    score_run.show([str(folder), "--estimators", "released"])
+    door("score")([str(folder), "--estimators", "released"])
     there = {path.name for path in folder.iterdir()}
     assert not {name for name in there if name.startswith(("layers-", "units-"))} - {"layers-mine.png"}
     assert sd.load(folder).twins is None
@@ -213,7 +213,7 @@ def test_nothing_of_the_scores_before_is_left(measured, tmp_path):
 
 def test_the_command_writes_elsewhere_on_request(measured, tmp_path):
     folder, before = copied(measured, tmp_path), (measured[0] / "layers.csv").read_bytes()
-    score_run.show([str(folder), "--estimators", "released", "--out", str(tmp_path / "new")])
+    door("score")([str(folder), "--estimators", "released", "--out", str(tmp_path / "new")])
     assert (folder / "layers.csv").read_bytes() == before
     assert sd.load(tmp_path / "new").estimators == ["released"]
 
@@ -224,7 +224,7 @@ def test_the_command_writes_elsewhere_on_request(measured, tmp_path):
         (["nowhere"], "There is no run in nowhere"),
         (["RUN", "--estimators", "needs_moton"], "Nearest: needs_motion"),
         (["RUN", "--estimators", "released,released"], "The estimator released is asked for twice"),
-        (["RUN", "--interval", "videoss"], "invalid choice"),
+        (["RUN", "--interval", "videoss"], "Unknown value 'videoss' in --interval. Nearest: videos"),
         (["RUN", "--confidence", "2"], "confidence in (0, 1)"),
     ],
 )
@@ -232,7 +232,7 @@ def test_slips_are_one_line_and_change_nothing(measured, tmp_path, capsys, argum
     folder = copied(measured, tmp_path)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
     given = [str(folder) if word == "RUN" else word for word in arguments]
-    assert command(lambda: score_run.show(given)) == 2
+    assert command(lambda: door("score")(given)) == 2
     err = capsys.readouterr().err
     assert says in err
     assert err.startswith("error: ")
@@ -244,5 +244,5 @@ def test_the_command_repeats_the_notes_of_the_run_as_flags(measured, tmp_path, c
     folder = copied(measured, tmp_path)
     run = json.loads((folder / "run.json").read_text())
     (folder / "run.json").write_text(json.dumps({**run, "notes": ["No `checkpoint=FILE`: random weights."]}))
-    score_run.show([str(folder), "--estimators", "released"])
+    door("score")([str(folder), "--estimators", "released"])
     assert "Note: No --checkpoint FILE: random weights." in capsys.readouterr().out

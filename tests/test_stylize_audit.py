@@ -12,12 +12,12 @@ import pandas as pd
 import pytest
 from media import coded_frames, moving_frames, write_frames, write_video
 from PIL import Image
+from program import stylize as run
 
 from static_dynamic.common.commands import command
 from static_dynamic.common.errors import UserError
 from static_dynamic.interventions import list_styles
 from static_dynamic.sources import open_source
-from static_dynamic.stylize.__main__ import run
 from static_dynamic.stylize.auditing.audit import (
     ANOTHER,
     FLOOR,
@@ -378,7 +378,7 @@ def test_the_commands_audit_and_tell(places, tmp_path, capsys):
     Image.new("RGB", (8, 8)).save(tmp_path / "ink.png")
     there, new = places / "videos", f"--out {tmp_path / 'new'}"
     for arguments, said in (
-        (f"audit {there}", "arguments are required: --out"),
+        (f"audit {there}", "The option --out is required"),
         (line, "styles.csv is there already: remove it"),
         (f"scrambles --out {out / 'styles.csv'}", "is there already"),
         (f"styles --pictures {out.parent}", "is there already"),
@@ -392,7 +392,7 @@ def test_the_commands_audit_and_tell(places, tmp_path, capsys):
         (f"audit {there} --styles original {new}", "no style to judge"),
         (f"audit {places / 'gone'} {new}", "No file or folder"),
         ("scrambles --kinds shufle", "Nearest: shuffle"),
-        ("scrambles --lengths four", "whole numbers with commas"),
+        ("scrambles --lengths four", "whole numbers are needed"),
         ("scrambles --draws 1", "two or more --draws"),
     ):
         assert command(lambda arguments=arguments: run(arguments.split())) == 2

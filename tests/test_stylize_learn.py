@@ -11,11 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from media import write_video
 from PIL import Image
+from program import door
 
-from static_dynamic.common.commands import Parser
 from static_dynamic.common.errors import UserError
 from static_dynamic.interventions import check_style, restyle
-from static_dynamic.stylize.commands_learned import add_generate_arguments, add_train_arguments, generate, train
 from static_dynamic.stylize.learning.learn import PRESETS, Learner, TrainingSettings
 from static_dynamic.stylize.learning.patches import Keyframe, Patches, open_clip, read_keyframes
 from static_dynamic.stylize.networks.learned import load_style, paint
@@ -62,20 +61,14 @@ def clip(tmp_path):
     return tmp_path
 
 
-def run(function, add_arguments, *arguments):
-    parser = Parser("stylize", None)
-    add_arguments(parser)
-    function(parser.parse_args([str(argument) for argument in arguments]))
-
-
 def learn(clip, *more, out="a.safetensors", key="keys/000.png"):
     places = ["--clip", clip / "frames", "--key", clip / key, "--out", clip / out]
-    run(train, add_train_arguments, *places, *SMALL, *more)
+    door("learn")([*places, *SMALL, *more])
     return clip / out
 
 
 def give(style, clip, out, *more):
-    run(generate, add_generate_arguments, style, clip, "--out", out, "--device", "cpu", *more)
+    door("generate")([style, clip, "--out", out, "--device", "cpu", *more])
     return out
 
 
@@ -277,7 +270,7 @@ def test_a_disk_that_was_full_can_be_gone_on_with(clip, monkeypatch):
         raise UserError("full")
 
     with monkeypatch.context() as disk:
-        disk.setattr("static_dynamic.stylize.commands_learned.write_style", full)
+        disk.setattr("static_dynamic.program.learning.write_style", full)
         with pytest.raises(UserError, match="full"):
             learn(clip, "--steps", 2)
     assert learn(clip, "--steps", 2).read_bytes() == whole
@@ -344,7 +337,7 @@ SLIPS = {
     "a size of nothing": (None, ("--size", "0"), "'size' must be 16 pixels or more. Got 0"),
     "a style of another kind": (None, ("--out", "a.pth"), "ends in .safetensors. Got --out a.pth"),
     "a place that cannot be written": (None, ("--out", "keys/000.png/a.safetensors"), "Cannot make the folder"),
-    "no such preset": (None, ("--preset", "Q"), "Unknown preset 'Q'"),
+    "no such preset": (None, ("--preset", "Q"), "Unknown value 'Q' in --preset"),
     "filters that do not fit": (None, ("--filters", "1,2,3"), "six filters"),
     "filters that are no numbers": (None, ("--filters", "a,b"), "filters"),
     "a rate of nothing": (None, ("--rate", "0"), "rate above 0"),
@@ -414,7 +407,7 @@ def test_smoothing_takes_flicker_from_what_is_painted(clip):
 @pytest.mark.parametrize(
     ("more", "line"),
     [
-        (("--smooth", "inptu"), "Unknown smoothing 'inptu' in --smooth. Nearest: input"),
+        (("--smooth", "inptu"), "Unknown value 'inptu' in --smooth. Nearest: input"),
         (("--radius", "-1", "--smooth", "input"), "radius"),
         (("--format", "gif"), "png or jpg"),
         (("--out", "a.avi"), "png or jpg, or to a .mp4"),

@@ -25,9 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def stylize(*arguments, before="pass"):
-    code = (
-        f"import sys; {before}; from stylize.__main__ import run; from static_dynamic.common.commands import command; "
-    )
+    code = f"import sys; sys.path.insert(0, 'tests'); {before}; from program import stylize as run; from static_dynamic.common.commands import command; "
     line = f"{code} sys.exit(command(lambda: run({list(map(str, arguments))!r})))"
     return subprocess.Popen(
         [sys.executable, "-c", line], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -78,7 +76,7 @@ def test_a_full_disk_leaves_nothing_half_written(tmp_path):
             0,
         ]
 
-    first = f"{FULL}; from static_dynamic.common.commands import command; from stylize.__main__ import run"
+    first = f"{FULL}; from static_dynamic.common.commands import command; from program import stylize as run"
     png = f"print(command(lambda: run({list(map(str, arguments('png')))!r})))"
     process = stylize(*arguments("mp4"), before=f"{first}; {png}")
     printed, errors = process.communicate()

@@ -9,6 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from program import door
 from scipy.stats import ks_2samp, kstest
 from torch.utils.data import DataLoader
 from torchvision.datasets.mnist import MNIST
@@ -18,7 +19,8 @@ from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import Recipe
 from static_dynamic.sources import open_source
 from static_dynamic.training.syncmnist import CANVASES, Canvas, SyncMNIST, load_digits
-from static_dynamic.training.syncmnist.__main__ import run
+
+run = door("syncmnist")
 
 FIVE = SyncMNIST(10_000)
 EQUAL = SyncMNIST(10_000, equal_pairs=True)

@@ -7,19 +7,22 @@ from pathlib import Path
 
 import pytest
 import torch
+from program import door
 from safetensors.torch import load_file
 
 from static_dynamic import models
 from static_dynamic.common.errors import UserError
-from static_dynamic.models.__main__ import listing
+from static_dynamic.models.catalogue import listing
 from static_dynamic.models.truth.biases import LEVELS, SEEDS, TAUGHT
 from static_dynamic.network.fingerprint import weights_digest
 from static_dynamic.sources import factorial
 from static_dynamic.training.truth import RECIPES, Shortcut, as_input, chosen, draw_pool, train
-from static_dynamic.training.truth.__main__ import TABLE, WEIGHTS, run
+from static_dynamic.training.truth.places import TABLE, WEIGHTS
 from static_dynamic.training.truth.several import train_all
 from static_dynamic.training.truth.table import read_table, write_table
 from static_dynamic.training.truth.train import Trained, answers_of, loss_of
+
+run = door("truth")
 
 NAMES = models.list_models("truth_*")
 OPPOSITE = {

@@ -104,7 +104,7 @@ SLIPS = {
     "another way of sampling": ({"model": "rtnet", "sampling_method": "diff_sq"}, "'sampling_method' can only be"),
     "image alone": ({"model": "rtnet", "variant": "img"}, "'variant' can only be 'img_flow'"),
     "no such model": ({"model": "rtnt", "nreps": 5}, "slip.json: Unknown model 'rtnt'. Nearest: rtnet"),
-    "size": ({"model": "rtnet", "crop_size": "480p", "nreps": 5}, "--crop_size does not fit"),
+    "size": ({"model": "rtnet", "crop_size": "480p", "nreps": 5}, "--crop-size is invalid"),
 }
 
 

@@ -132,7 +132,7 @@ def test_a_checkout_without_links_finds_the_folders_beside_the_package(tmp_path)
         target = os.readlink(link)
         link.unlink()
         link.write_text(target)
-    code = "import static_dynamic.main, static_dynamic.misc.doctor; from static_dynamic import models; print(models.__file__)"
+    code = "import static_dynamic.main, static_dynamic.program.doctor; from static_dynamic import models; print(models.__file__)"
     assert python(sys.executable, "-c", code, cwd=tmp_path).strip() == str(tmp_path / "models" / "__init__.py")
 
 

@@ -17,7 +17,7 @@ from torch import nn
 from static_dynamic import models, record
 from static_dynamic.main import main
 from static_dynamic.media.inputs import example_inputs, make_recipe
-from static_dynamic.models.__main__ import listing
+from static_dynamic.models.catalogue import listing
 from static_dynamic.models.libraries import packaged
 from static_dynamic.network.fingerprint import weights_digest
 

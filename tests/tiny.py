@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import torch
 
-from static_dynamic.training.__main__ import main
+from static_dynamic.main import main
 
 FILES = ["--data", "frames", "--lists", "lists", "--num_workers", "0", "--device", "cpu", "--batch_size", "4"]
 TRAIN = ["train", "--model", "tiny_models:Tiny", *FILES, "--lr", "0.05", "--eval_freq", "1"]

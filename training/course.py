@@ -25,7 +25,7 @@ def course(options: TrainOptions, network: Network) -> OnEpoch | None:
         options.track_stages,
         recipe=network.recipe,
         layout=options.track_layout,
-        seed=options.random_seed,
+        seed=options.seed,
         every=options.track_every,
         unit="epoch",
         store=folder / "course",

@@ -1,4 +1,4 @@
-"""``python -m training evaluate``: top-1, top-5, classes and confusions of a checkpoint, on folders of frames."""
+"""``static-dynamic evaluate``: top-1, top-5, classes and confusions of a checkpoint, on folders of frames."""
 
 import json
 from functools import partial
@@ -48,7 +48,7 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     say_notes(options, *network.notes, short_videos(entries, network.recipe, options.sampling))
     accelerator = accelerator_for(options)
     model, batches = accelerator.prepare(
-        network.model, loader(clips, options.batch_size, options.num_workers, training=False)
+        network.model, loader(clips, options.batch_size, options.workers, training=False)
     )
     found = predict(accelerator, model, batches, options.split)
     bad = dict(found.complaints)

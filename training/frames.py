@@ -11,6 +11,7 @@ from PIL import Image
 from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.common.files import make_folder, plain_errors, whole, write_text
 from static_dynamic.common.processes import in_processes
+from static_dynamic.common.progress import tracked
 from static_dynamic.common.runs import Kind, open_run
 from static_dynamic.media.decoding import decoded_frames, picture
 from static_dynamic.sources.video_files import EXTENSIONS, video_paths
@@ -64,7 +65,7 @@ def extract(videos: Path, frames: Path, extraction: Extraction, workers: int = 0
     jobs = {name: (path, frames / name) for name, path in paths.items() if not (frames / name).exists()}
     with open_run(frames, FRAMES, asdict(extraction), within={folder.parent for _, folder in jobs.values()}):
         tried = in_processes(partial(_tried, extraction=extraction), list(jobs.values()), workers)
-        complaints = dict(_shown(tried, len(jobs)))
+        complaints = dict(tracked(tried, "videos", len(jobs)))
         bad = {name: complaints[job] for name, job in jobs.items() if complaints[job]}
         write_text(frames / BAD, "".join(f"{complaint}\n" for complaint in bad.values()))
     return Extracted(len(paths) - len(bad), bad)
@@ -127,10 +128,3 @@ def _named(videos: Path) -> dict[str, Path]:
     if not named:
         raise UserError(f"No video in {videos}. Videos are files that end in {' '.join(EXTENSIONS)}.")
     return named
-
-
-def _shown(steps: Iterator[Step], total: int) -> Iterator[Step]:
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(steps, "videos", total=total, console=Console(stderr=True))

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from static_dynamic.common.errors import UserError, one_line, unknown
+from static_dynamic.common.progress import tracked
 from static_dynamic.common.texts import read_json, read_lines
 from static_dynamic.media.images import is_image
 from static_dynamic.sources.annotations import Record, inside
@@ -97,7 +98,7 @@ def _write(
     listed, missing = dict[str, int](), list[str]()
     write_categories(out, categories)
     for split, videos in found.items():
-        entries = [Entry(name, _count(frames / name), label) for name, label in _shown(videos, split)]
+        entries = [Entry(name, _count(frames / name), label) for name, label in tracked(videos, split)]
         missing += [entry.name for entry in entries if not entry.frames]
         path = list_path(out, SPLITS[split])
         write_list(path, present := [entry for entry in entries if entry.frames])
@@ -128,10 +129,3 @@ def _json_videos(path: Path, categories: Sequence[str]) -> Iterator[Video]:
         if template and label not in numbers:
             raise unknown("class", label, categories, where=f"{path}, video {name}")
         yield name, UNLABELLED if label is None else numbers[label]
-
-
-def _shown(videos: Sequence[Video], split: str) -> Iterator[Video]:
-    from rich.console import Console
-    from rich.progress import track
-
-    yield from track(videos, split, console=Console(stderr=True))

@@ -24,7 +24,7 @@ from static_dynamic.training.optimise import rate_factor, set_dropout, sgd
 from static_dynamic.training.options import LoopOptions
 from static_dynamic.training.scores import accuracies, check_output, predict
 
-UNDECISIVE = {"num_workers", "max_bad", "device", "eval_freq", "save_steps", "save_every", "resume", "cfg_file"}
+UNDECISIVE = {"workers", "max_bad", "device", "eval_freq", "save_steps", "save_every", "resume", "cfg_file"}
 """Options that do not decide the weights: a run may go on with others."""
 
 OnEpoch = Callable[[int], object]
@@ -96,8 +96,8 @@ class _Run:
         self.schedule = LambdaLR(self.optimizer, rate_factor(options))
         prepare = self.accelerator.prepare
         self.model, self.optimizer, self.schedule = prepare(self.network, self.optimizer, self.schedule)
-        self.batches = prepare(loader(train, options.batch_size, options.num_workers, training=True))
-        self.tests = prepare(loader(val or [], options.batch_size, options.num_workers, training=False))
+        self.batches = prepare(loader(train, options.batch_size, options.workers, training=True))
+        self.tests = prepare(loader(val or [], options.batch_size, options.workers, training=False))
         self._check_size()
         self.accelerator.register_for_checkpointing(self.progress)
         self.states, self.study = States(self.accelerator, folder), {**study, **self._study()}
@@ -106,7 +106,7 @@ class _Run:
         if not len(self.batches):
             raise UserError(
                 f"A batch needs {self.options.batch_size} clips for each of {self.accelerator.num_processes} "
-                f"process(es), there are {len(self.clips)}: lower --batch_size."
+                f"process(es), there are {len(self.clips)}: lower --batch-size."
             )
 
     def _adapted(self, model: nn.Module) -> nn.Module:
@@ -115,7 +115,7 @@ class _Run:
             set_dropout(model, self.options.dropout)
         if self.options.sync_bn and self.accelerator.num_processes > 1:
             if self.accelerator.device.type != "cuda":
-                raise UserError("--sync_bn needs GPUs, and there are none.")
+                raise UserError("--sync-bn needs GPUs, and there are none.")
             return nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return model
 
@@ -128,7 +128,7 @@ class _Run:
 
     def finish(self) -> list[Row]:
         """All epochs that are left."""
-        set_seed(self.options.random_seed, device_specific=True)
+        set_seed(self.options.seed, device_specific=True)
         with claimed(self.accelerator, self.folder, self.study, self.options.resume):
             self._resume()
             with self._tensorboard():

@@ -1,4 +1,4 @@
-"""What training and evaluation share of ``accelerate``, and their progress bar."""
+"""What training and evaluation share of ``accelerate``, and their progress."""
 
 from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
@@ -9,6 +9,7 @@ from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration
 
 from static_dynamic.common.commands import as_flags
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.progress import tracked
 from static_dynamic.training.options import RunOptions
 
 PRECISIONS = {"float32": "no", "bfloat16": "bf16", "float16": "fp16"}
@@ -29,7 +30,7 @@ def accelerator_for(options: RunOptions, log: Path | None = None) -> Accelerator
         log_with="tensorboard" if log else None,
         project_config=ProjectConfiguration(project_dir=str(log)) if log else None,
         # The sampler's seed is this one plus the epoch: seeds far apart share no order.
-        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=options.random_seed << 16),
+        dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=options.seed << 16),
         step_scheduler_with_optimizer=False,  # it is stepped once per epoch
     )
 
@@ -41,14 +42,10 @@ def say_notes(options: RunOptions, *notes: str | None) -> None:
 
 
 def shown(steps: Iterable[Step], what: str, accelerator: Accelerator) -> Iterable[Step]:
-    """The same, with a progress bar if the first process has a terminal."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(stderr=True)
-    hidden = not (accelerator.is_main_process and console.is_terminal)
-    total = len(steps) if isinstance(steps, Sized) else None
-    return track(readable(steps), what, total, console=console, transient=True, disable=hidden)
+    """The same steps; the first process shows their progress."""
+    if not accelerator.is_main_process:
+        return readable(steps)
+    return tracked(readable(steps), what, len(steps) if isinstance(steps, Sized) else 0, transient=True)
 
 
 def readable(steps: Iterable[Step]) -> Iterator[Step]:
@@ -69,6 +66,6 @@ def readable(steps: Iterable[Step]) -> Iterator[Step]:
             raise UserError(
                 f"A process that reads clips ended too early ({str(error).splitlines()[0].rstrip('. ')}). If it was "
                 "killed, most likely memory ran out; if it never started, the calls of a script must stand below "
-                '`if __name__ == "__main__":`. Without such processes (`num_workers=0`) clips are read here.'
+                '`if __name__ == "__main__":`. Without such processes (`workers=0`) clips are read here.'
             ) from None
         yield step

@@ -1,11 +1,13 @@
 """Options of training and of evaluation, typed, in one place."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from string import Formatter
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from static_dynamic.common.commands import also
 from static_dynamic.common.options import Names, Numbers, Options
 
 
@@ -15,15 +17,21 @@ def _template(value: str) -> str:
     return value
 
 
+DATA_SECTIONS = {"model": "Model", "data": "Clips", "batch_size": "Running", "out": "Output"}
+"""First option of a section → its heading in the help."""
+
+
 class RunOptions(Options):
     """How a model is run over clips, whatever these are and whatever for."""
 
     batch_size: int = Field(10, ge=1, description="clips per forward and process; in evaluation, videos")
-    num_workers: int = Field(2, ge=0, description="processes that read clips; the result does not depend on them")
+    workers: Annotated[int, also("num_workers")] = Field(
+        2, ge=0, description="processes that read clips; the result does not depend on them"
+    )
     max_bad: float = Field(0.05, ge=0, le=1, description="share of unreadable videos at which a run gives up")
     device: Literal["auto", "cpu"] = Field("auto", description="auto (a GPU if there is one) or cpu")
     precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="float32, or mixed")
-    random_seed: int = Field(
+    seed: Annotated[int, also("random_seed")] = Field(
         1, ge=0, lt=2**32, description="seed of weights, order, sampling, augmentation and dropout"
     )
 
@@ -35,7 +43,7 @@ class LoopOptions(RunOptions):
     lr: float = Field(0.001, gt=0, description="learning rate at the start")
     lr_type: Literal["step", "cos", "small_init_step"] = Field(
         "step",
-        description="step: x 0.1 at --lr_steps; cos: half a cosine; small_init_step: x 0.2 for ten epochs, then step",
+        description="step: x 0.1 at --lr-steps; cos: half a cosine; small_init_step: x 0.2 for ten epochs, then step",
     )
     lr_steps: Numbers = Field((50, 100), description="epochs after which the rate drops")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of SGD")
@@ -52,7 +60,7 @@ class LoopOptions(RunOptions):
 class DataOptions(RunOptions):
     """Which model, and which clips of frame folders."""
 
-    model: str = Field(description="model: a name (`python -m models list`), library:model, or module:function")
+    model: str = Field(description="model: a name (`static-dynamic models list`), library:model, or module:function")
     checkpoint: Path | None = Field(None, description="checkpoint file to begin with, in any published format")
     checkpoint_key: str | None = Field(
         None, description="where in the checkpoint the weights are, e.g. model_ema (default: what fits best)"
@@ -72,7 +80,9 @@ class DataOptions(RunOptions):
     frames: int | None = Field(None, ge=1, description="frames of a clip (default: the model's)")
     rate: int | None = Field(None, ge=1, description="dense: source frames per frame of a clip (default: the model's)")
     image_size: int | None = Field(None, ge=16, description="side of the crop, pixels (default: the model's)")
-    save_dir: Path | None = Field(None, description="folder of this run (default: runs/<command>_<model>_<data>)")
+    out: Annotated[Path | None, also("save_dir")] = Field(
+        None, description="folder of this run (default: runs/COMMAND_MODEL_DATA)"
+    )
 
     @property
     def list_folder(self) -> Path:
@@ -82,11 +92,18 @@ class DataOptions(RunOptions):
     def folder(self, command: str) -> Path:
         """Folder of the run."""
         name = f"{command}_{self.model}_{self.data.resolve().name}".replace("/", "-").replace(":", "-")
-        return self.save_dir or Path("runs") / name
+        return self.out or Path("runs") / name
 
 
 class TrainOptions(LoopOptions, DataOptions):
-    """Options of ``python -m training train``, under the published names where they have one."""
+    """Options of ``train``, under the published names where they have one."""
+
+    sections: ClassVar[Mapping[str, str]] = {
+        **DATA_SECTIONS,
+        "epochs": "Training",
+        "flip": "Training",
+        "track": "While it trains",
+    }
 
     flip: bool | None = Field(
         None, description="mirror half of the clips (default: unless the data set or a class names a direction)"
@@ -102,16 +119,18 @@ class TrainOptions(LoopOptions, DataOptions):
     @model_validator(mode="after")
     def _one_beginning(self) -> Self:
         if self.pretrained_backbone and self.checkpoint:
-            raise ValueError("give either --checkpoint or --pretrained_backbone")
+            raise ValueError("give either --checkpoint or --pretrained-backbone")
         return self
 
 
 class EvaluateOptions(DataOptions):
-    """Options of ``python -m training evaluate``."""
+    """Options of ``evaluate``."""
+
+    sections: ClassVar[Mapping[str, str]] = {**DATA_SECTIONS, "split": "Evaluation"}
 
     split: str = Field("val", description="train, val or test, or the name of a list in --lists")
     multi_clip: bool = Field(False, description="2 samplings x 3 crops of every video, logits averaged")
     full_res: bool | None = Field(
         None,
-        description="with --multi_clip: crops as large as the short side (default: yes), else of the training size",
+        description="with --multi-clip: crops as large as the short side (default: yes), else of the training size",
     )

@@ -23,7 +23,7 @@ def load_imagenet(model: nn.Module) -> LoadReport:
     """
     base = getattr(model, "base_model", None)
     if not isinstance(base, ResNet):
-        raise UserError("--pretrained_backbone is for models around an image ResNet-50, such as TSM and DyReg.")
+        raise UserError("--pretrained-backbone is for models around an image ResNet-50, such as TSM and DyReg.")
     state = fetched()
     # Around a convolution there may be a shift (`net`), or a graph behind it (`0.block`).
     homes = {re.sub(r"\.(net|0\.block)\.", ".", key): key for key in base.state_dict()}

@@ -1,17 +1,12 @@
 """Draw where the nodes of a network's graphs are on a video: an animation (GIF and MP4) and a contact sheet.
 
-    python -m training.regions --model dyreg_tsm_r50 --checkpoint F --video FILE --out DIR
-
 A row per graph; every node has a box of its own colour, at whose edge its window becomes zero. Bright places are under
 the windows of many nodes.
 """
 
-import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import takewhile
-from pathlib import Path
-from warnings import catch_warnings, simplefilter
 
 import numpy as np
 import numpy.typing as npt
@@ -19,18 +14,14 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from static_dynamic.common.commands import Parser, as_flags, command
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import Frames, Recipe
-from static_dynamic.media.inputs import declared_notes, declared_recipe, in_one_line
-from static_dynamic.media.pictures import card, write_png
+from static_dynamic.media.pictures import card
 from static_dynamic.models.dyreg.graph import DynamicGraph
 from static_dynamic.models.dyreg.regions import Regions
-from static_dynamic.models.options import add_weights, weights
 from static_dynamic.sources import open_source
-from static_dynamic.training.pictures import side_by_side, stacked, with_boxes, write_gif, write_mp4
+from static_dynamic.training.pictures import side_by_side, stacked, with_boxes
 
-FPS = 5
 HEAT = 0.35
 """How strongly windows brighten a picture, at most."""
 
@@ -139,51 +130,10 @@ def read_clip(video: str, recipe: Recipe) -> tuple[Frames, torch.Tensor]:
     return recipe.pixels(prepared), recipe.arranged(prepared)[None]
 
 
-def parser() -> Parser:
-    """The options of the command."""
-    options = Parser("python -m training.regions", __doc__)
-    options.add_argument("--model", default="dyreg_tsm_r50", help="name of the registry (%(default)s)")
-    add_weights(options)
-    options.add_argument("--video", required=True, help="a video, a folder of frames, or 'factorial'")
-    options.add_argument("--out", type=Path, required=True, help="folder to write to")
-    options.add_argument("--columns", type=int, default=8, help="frames on the contact sheet (%(default)s)")
-    return options
+if __name__ == "__main__":  # `python -m training.regions` is the same as `static-dynamic regions`
+    import sys
 
+    from static_dynamic.main import main
 
-def run(arguments: Sequence[str] | None = None) -> None:
-    """Do what the command line says.
-
-    Raises:
-        UserError: For any slip in it.
-    """
-    from static_dynamic import models
-
-    options = parser().parse_args(arguments)
-    if options.columns < 1:
-        raise UserError(f"The '--columns' must be at least 1. Got {options.columns}.")
-    try:
-        with catch_warnings():
-            simplefilter("ignore", models.PartialWeights)  # the notes say the same
-            model = models.create_model(options.model, **weights(options))
-        recipe = declared_recipe(model)
-        if not isinstance(recipe, Recipe):
-            raise UserError(f"The model {options.model!r} takes no clips of RGB frames, but {recipe}.")
-        frames, clip = read_clip(options.video, recipe)
-        with in_one_line(clip):
-            found = find_regions(model, clip)
-    except models.ModelError as error:
-        raise UserError(str(error)) from None
-    drawn = {name: draw(frames, regions) for name, regions in found.items()}
-    moving, stem = animation(drawn), options.out / Path(options.video).stem
-    write_png(contact_sheet(drawn, options.columns), stem.with_suffix(".png"))
-    write_gif(moving, stem.with_suffix(".gif"), FPS)
-    write_mp4(moving, stem.with_suffix(".mp4"), FPS)
-    for note in declared_notes(model):
-        print(f"Note: {as_flags(note)}")
-    if options.checkpoint is None:
-        print("Random weights leave every region at its anchor.")
-    print(*(stem.with_suffix(kind) for kind in (".png", ".gif", ".mp4")), sep="\n")
-
-
-if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.argv.insert(1, "regions")
+    sys.exit(main())

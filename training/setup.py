@@ -56,7 +56,7 @@ def open_model(options: DataOptions, classes: int) -> Network:
                 declared,
                 checkpoint=options.checkpoint,
                 num_classes=None if declared.fixed_classes else classes,
-                seed=options.random_seed,
+                seed=options.seed,
                 strict=options.strict,
                 trust_checkpoint=options.trust_checkpoint,
                 checkpoint_key=options.checkpoint_key,
@@ -80,7 +80,7 @@ def input_recipe(spec: models.ModelSpec, options: DataOptions) -> Recipe:
         UserError: If the model takes other than clips, or neither it nor the options say what its input is.
     """
     if spec.recipe is None and None in (options.frames, options.image_size):
-        raise UserError(f"{spec.name} declares no input: give --frames and --image_size.")
+        raise UserError(f"{spec.name} declares no input: give --frames and --image-size.")
     recipe = make_recipe(spec.recipe) if spec.recipe else Recipe(rate=1)
     if not isinstance(recipe, Recipe):
         raise UserError(f"{spec.name} takes images and flow; only models that take clips can be trained here.")
@@ -103,9 +103,7 @@ def listed(options: DataOptions, split: str, classes: int) -> list[Entry]:
 def training_clips(options: TrainOptions, entries: Sequence[Entry], recipe: Recipe, flip: bool) -> TrainingClips:
     """The clips to train on."""
     sampling = SAMPLINGS[options.sampling](recipe)
-    return TrainingClips(
-        options.data, entries, recipe, sampling, options.image_tmpl, flip=flip, seed=options.random_seed
-    )
+    return TrainingClips(options.data, entries, recipe, sampling, options.image_tmpl, flip=flip, seed=options.seed)
 
 
 def evaluation_clips(options: DataOptions, entries: Sequence[Entry], recipe: Recipe) -> EvaluationClips:

@@ -1,4 +1,4 @@
-"""``python -m training train``: a model of the zoo, or your own, on folders of frames."""
+"""``static-dynamic train``: a model of the zoo, or your own, on folders of frames."""
 
 from dataclasses import asdict
 

@@ -2,7 +2,7 @@
 
 python -m benchmarks.truth                 all parts
 python -m benchmarks.truth probes causal   some
-python -m training.truth                   trains the networks themselves again
+static-dynamic truth                   trains the networks themselves again
 
 A part that fails does not stop the others. What each took is kept in times.csv.
 """

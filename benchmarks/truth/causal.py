@@ -21,7 +21,7 @@ correlation of each score with the difference that this makes, and Fisher's 95 %
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -36,7 +36,7 @@ import static_dynamic as sd
 from benchmarks.truth.causal_picture import ALL, draw
 from benchmarks.truth.removing import BATCH, TASKS, Array, Drops, Examination, motion_axes, paired, spread
 from static_dynamic import models
-from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.commands import script
 from static_dynamic.common.errors import unknown
 from static_dynamic.common.seeds import derive_seed
 from static_dynamic.models.truth.biases import MEMBERS
@@ -45,7 +45,7 @@ from static_dynamic.network.selections import Units
 from static_dynamic.sources.factorial import render
 from static_dynamic.sources.factorial.videos import FactorialVideos
 from static_dynamic.training.truth import as_input, draw_pool
-from static_dynamic.training.truth.__main__ import WEIGHTS
+from static_dynamic.training.truth.places import WEIGHTS
 
 HERE = Path(__file__).parent
 SEED, CLIPS, VIDEOS, BLOCKS = 0, 400, 200, (200, 2, 2, 2)
@@ -274,31 +274,28 @@ def _merged(table: pd.DataFrame, path: Path) -> pd.DataFrame:
     return table
 
 
-def run(arguments: Sequence[str] | None = None) -> None:
+def run(*networks: str, out: Path = HERE) -> None:
     """Do what the command line says.
 
-    Raises:
-        UserError: If a network is none of those that were taught both tasks and have weights.
+    Args:
+        networks: Networks that were taught both tasks. By default all.
+        out: Folder for the tables and the picture.
     """
-    options = Parser("python -m benchmarks.truth.causal", __doc__)
-    options.add_argument("networks", nargs="*", metavar="NETWORK", help="networks that were taught both tasks")
-    options.add_argument("--out", type=Path, default=HERE, help="folder for the tables and the picture")
-    given = options.parse_args(arguments)
     there = with_weights()
-    for network in given.networks:
+    for network in networks:
         if network not in there:
             raise unknown("network that was taught both tasks", network, there)
     torch.set_num_threads(1)
-    for network in given.networks or there:
+    for network in networks or there:
         clock, cpu = time.perf_counter(), time.process_time()
         removed, single = examine(network)
-        table = _merged(removed, given.out / "causal.csv")
-        _merged(single, given.out / "causal_units.csv")
+        table = _merged(removed, out / "causal.csv")
+        _merged(single, out / "causal_units.csv")
         print(f"{network}: {time.perf_counter() - clock:.0f} s, {time.process_time() - cpu:.0f} s of the processor")
     for kind in ("png", "svg"):
-        draw(table, given.out / f"causal.{kind}")
+        draw(table, out / f"causal.{kind}")
     print(verdict(table))
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

@@ -6,7 +6,7 @@ from pathlib import Path
 from static_dynamic.models.errors import ModelError
 from static_dynamic.optional import OPTIONAL, Library
 
-OWN = Library(use="Networks of known bias", install="python -m training.truth", parts=("static_dynamic.models.truth",))
+OWN = Library(use="Networks of known bias", install="static-dynamic truth", parts=("static_dynamic.models.truth",))
 """What brings its weights with the zoo."""
 
 

@@ -100,7 +100,7 @@ def register_biases(family: str, what: str, network: Callable[[Heads], nn.Module
                 series=f"truth_{family}_*",
                 stages=stages,
                 recipe=INPUT,
-                paper="This project: `python -m training.truth` trains it",
+                paper="This project: `static-dynamic truth` trains it",
                 num_classes=width_of(heads),
                 licence="MIT",
                 fixed_classes=True,

@@ -1,76 +1,132 @@
 """What every command line of the project has in common: a slip is one line on stderr and exit code 2.
 
+A command is a typed function, whose docstring is its help, or takes :class:`static_dynamic.common.options.Options`.
 Messages name arguments as Python has them, in backticks: "start over with `resume=False`". A command shows them as its
 flags (:func:`as_flags`), so that every remedy exists where the user is.
 """
 
-import argparse
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NoReturn
+from collections.abc import Callable, Sequence
+from typing import Annotated, get_args
+
+from cyclopts import App, CycloptsError, Group, Parameter
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.slips import as_user_error
 from static_dynamic.optional import missing
 
 ARGUMENT = re.compile(r"`(\w+)=([^`]*)`")
 """An argument of Python in a message."""
+FLAGS = {"store": "out"}
+"""Argument of Python → flag, where they differ."""
+OPTIONS = Group("Options", sort_key=99)
+"""What stands under no heading of its own, at the end of the help."""
+Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
+"""An option that takes several words."""
+TRUTHS = {"true", "1", "false", "0"}
+"""What a switch takes, in lower case."""
 
 
-class Parser(argparse.ArgumentParser):
-    """A parser whose errors are those of the toolkit.
-
-    Options are never abbreviated, and ``-`` in a name is as good as ``_``.
-    """
-
-    def __init__(self, prog: str, description: str | None) -> None:
-        layout = argparse.RawDescriptionHelpFormatter
-        super().__init__(prog, description=description, formatter_class=layout, allow_abbrev=False)
-
-    def parse_known_args(self, args: Sequence[str] | None = None, namespace: Any = None) -> Any:  # type: ignore[override]
-        """As argparse does, whichever of the two strokes a name is written with."""
-        given = sys.argv[1:] if args is None else args
-        return super().parse_known_args([self._spelled(argument) for argument in given], namespace)
-
-    def _spelled(self, argument: str) -> str:
-        name, equals, value = argument.partition("=")
-        if not name.startswith("--") or name in self._option_string_actions:
-            return argument
-        alike = (known for known in self._option_string_actions if known.replace("-", "_") == name.replace("-", "_"))
-        return next(alike, name) + equals + value
-
-    def error(self, message: str) -> NoReturn:
-        """Raise instead of printing how the command is used."""
-        raise UserError(f"{message[0].upper()}{message[1:]}.")
-
-
-def as_flags(message: str, flags: Mapping[str, str] | None = None) -> str:
+def as_flags(message: str) -> str:
     """A message as a command line shows it: an argument of Python, in backticks, becomes a flag.
 
-    Args:
-        message: For Python.
-        flags: Name of an argument → name of the flag, where they differ.
-
     Example:
-        >>> as_flags("Start over with `resume=False`, or choose another `store=FOLDER`.", {"store": "save_dir"})
-        'Start over with --resume False, or choose another --save_dir FOLDER.'
+        >>> as_flags("Start over with `resume=False`, or choose another `store=FOLDER`.")
+        'Start over with --resume False, or choose another --out FOLDER.'
     """
-    return ARGUMENT.sub(lambda match: f"--{(flags or {}).get(match[1], match[1])} {match[2]}", message)
+    return ARGUMENT.sub(lambda match: f"{flag(FLAGS.get(match[1], match[1]))} {match[2]}", message)
 
 
-def command(run: Callable[[], object], flags: Mapping[str, str] | None = None) -> int:
-    """Run a command; the exit code is 0, 2 after a user's slip, 130 if it was stopped by hand.
+def flag(name: str) -> str:
+    """The flag of an option: ``max_videos`` → ``--max-videos``."""
+    return f"--{name.replace('_', '-')}"
 
-    Args:
-        run: The command.
-        flags: Name of an argument of Python → name of the command's flag, where they differ.
+
+def also(*names: str) -> Parameter:
+    """Further names of an option: those of the published commands, and of before there was one program."""
+    return Parameter(alias=[f"--{name}" for name in names])
+
+
+def worth_showing(default: object) -> str | None:
+    """A default as the help shows it; that of a switch which is off says nothing."""
+    if default is None or default is False or default == ():
+        return None
+    return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
+
+
+def program(name: str, about: str = "") -> App:
+    """An empty program with the habits of this project.
+
+    Switches stand alone, take True or False, or begin with ``--no-``; an option that is given twice has its last value.
     """
+    return App(
+        name,
+        about,
+        version_flags=[],
+        suppress_keyboard_interrupt=False,  # `command` says what a stop leaves
+        help_format="plaintext",
+        default_parameter=Parameter(
+            negative_iterable=(), negative_none=(), allow_repeating=True, show_default=worth_showing
+        ),
+        group_parameters=OPTIONS,
+        group_commands=OPTIONS,
+    )
+
+
+def start(app: App, tokens: Sequence[str]) -> object:
+    """Run what the tokens of a command line say.
+
+    Raises:
+        UserError: For any slip in them.
+    """
+    try:
+        tokens = _with_values(app, tokens)
+        return app(tokens, exit_on_error=False, print_error=False, result_action="return_value")
+    except CycloptsError as error:
+        raise as_user_error(error) from None
+
+
+def _with_values(app: App, tokens: Sequence[str]) -> list[str]:
+    """The published commands give a switch its value as the next word: ``--fuse True`` → ``--fuse=True``."""
+    names, apps, _ = app.parse_commands(tokens)
+    if names and names[-1].startswith("-"):  # such as --help
+        return list(tokens)
+    switches = {
+        spelled(name)
+        for option in apps[-1].assemble_argument_collection()
+        if bool in (option.hint, *get_args(option.hint))
+        for name in option.names
+    }
+    joined: list[str] = []
+    for token in tokens:
+        if joined and spelled(joined[-1]) in switches and token.lower() in TRUTHS:
+            joined[-1] += f"={token}"
+        else:
+            joined.append(token)
+    return joined
+
+
+def spelled(name: str) -> str:
+    """A name in one spelling: ``-`` is as good as ``_``."""
+    return name.replace("_", "-")
+
+
+def script(run: Callable[..., object]) -> int:
+    """Run a file of one command, which is a typed function; the exit code is that of `command`."""
+    app = program(os.path.basename(sys.argv[0]), sys.modules[run.__module__].__doc__ or "")
+    app.default(run)
+    return command(lambda: start(app, sys.argv[1:]))
+
+
+def command(run: Callable[[], object]) -> int:
+    """Run a command; the exit code is 0, 2 after a user's slip, 130 if it was stopped by hand."""
     try:
         run()
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {as_flags(str(error), flags)}", file=sys.stderr)
+        print(f"error: {as_flags(str(error))}", file=sys.stderr)
         return 2
     except ModuleNotFoundError as error:
         if not (sentence := missing(error)):

@@ -42,7 +42,9 @@ def _escaped(match: re.Match[str]) -> str:
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
 
 
-def unknown(kind: str, given: object, allowed: Iterable[str], where: str = "") -> UserError:
+def unknown(
+    kind: str, given: object, allowed: Iterable[str], where: str = "", further: Iterable[str] = ()
+) -> UserError:
     """The error for a name that is not in a list.
 
     Args:
@@ -50,13 +52,14 @@ def unknown(kind: str, given: object, allowed: Iterable[str], where: str = "") -
         given: What the user wrote.
         allowed: Every valid name.
         where: The option, file or model that holds the name.
+        further: Names that are valid, too, and are named only if they are near.
 
     Example:
         >>> print(unknown("style", "inck", ["ink", "mosaic"], where="--styles"))
         Unknown style 'inck' in --styles. Nearest: ink. Allowed: ink, mosaic.
     """
     names = list(allowed)
-    close = get_close_matches(str(given), names, n=3, cutoff=0.5)
+    close = get_close_matches(str(given), [*names, *further], n=3, cutoff=0.5)
     place = f" in {where}" if where else ""
     nearest = f" Nearest: {', '.join(close)}." if close else ""
     return UserError(f"Unknown {kind} {str(given)!r}{place}.{nearest} Allowed: {', '.join(names) or 'none'}.")

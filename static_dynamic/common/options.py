@@ -1,16 +1,20 @@
 """Options of a command as one typed model, read from flags and from a file (YAML or JSON)."""
 
-import argparse
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from inspect import Parameter as Argument
+from inspect import Signature
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, get_args
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
+from cyclopts import Group, Parameter
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic.fields import FieldInfo
 
-from static_dynamic.common.commands import Parser
+from static_dynamic.common.commands import OPTIONS, flag, program, start, worth_showing
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.files import as_path
+from static_dynamic.common.slips import invalid
 from static_dynamic.common.texts import read_text
 
 
@@ -19,7 +23,7 @@ def _split(value: object) -> object:
 
 
 def _split_all(value: object) -> object:
-    return _split(",".join(map(str, value))) if isinstance(value, list) else _split(value)
+    return _split(",".join(map(str, value))) if isinstance(value, list | tuple) else _split(value)
 
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -35,6 +39,10 @@ class Options(BaseModel):
     """The options of a command: a field is a flag, its description the flag's help."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
+    sections: ClassVar[Mapping[str, str]] = {}
+    """First field of a section → its heading in the help."""
+
+    cfg_file: Path | None = Field(None, description="YAML or JSON file with these options; flags override it")
 
     @field_validator("*")
     @classmethod
@@ -42,67 +50,115 @@ class Options(BaseModel):
         """``~`` is the home folder, also where no shell expands it: ``--videos=~/clips``."""
         return as_path(value) if isinstance(value, Path) else value
 
-    cfg_file: Path | None = Field(None, description="file with these options; flags go first")
+    @model_validator(mode="before")
+    @classmethod
+    def _named(cls, options: Any) -> Any:
+        """Options under any of their names."""
+        return cls.renamed(options) if isinstance(options, Mapping) else options
+
+    @classmethod
+    def renamed(cls, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Options under their first names; ``-`` is as good as ``_``."""
+        aliases = {alias[2:]: name for name, field in cls.model_fields.items() for alias in _aliases(field)}
+        plain = {name.replace("-", "_"): value for name, value in options.items()}
+        return {aliases.get(name, name): value for name, value in plain.items()}
+
+    @classmethod
+    def adapted(cls, options: dict[str, Any]) -> dict[str, Any]:
+        """Options from what a file and the flags say, where files of another form are read too."""
+        return options
 
 
 Kind = TypeVar("Kind", bound=Options)
 
 
-def read_options(
-    kind: type[Kind],
-    arguments: Sequence[str],
-    prog: str,
-    description: str,
-    synonyms: Mapping[str, str] | None = None,
-    adapt: Callable[[dict[str, Any]], dict[str, Any]] = lambda options: options,
-) -> Kind:
+WORDS = {
+    "int_parsing": "a whole number is needed",
+    "float_parsing": "a number is needed",
+    "bool_parsing": "True or False is needed",
+    "greater_than_equal": "must be {ge:g} or more",
+    "greater_than": "must be more than {gt:g}",
+    "less_than_equal": "must be {le:g} or less",
+    "less_than": "must be less than {lt:g}",
+    "literal_error": "must be {expected}",
+}
+"""Kind of an error of pydantic → what is needed."""
+
+
+def takes(kind: type[Kind]) -> Callable[[Callable[[Kind], Any]], Callable[..., Any]]:
+    """Make a function of options a command whose flags are their fields."""
+
+    def decorate(run: Callable[[Kind], Any]) -> Callable[..., Any]:
+        def read_and_run(**given: Any) -> Any:
+            return run(_read(kind, {name: value for name, value in given.items() if value is not None}))
+
+        read_and_run.__doc__, read_and_run.__name__ = run.__doc__, run.__name__
+        read_and_run.__module__ = run.__module__
+        vars(read_and_run)["__signature__"] = Signature(list(_flags(kind)))
+        return read_and_run
+
+    return decorate
+
+
+def read_options(kind: type[Kind], arguments: Sequence[str]) -> Kind:
     """Options from flags and, where they name one, from a file.
 
-    Args:
-        kind: The options.
-        arguments: The command line, without the program.
-        prog: Name of the program.
-        description: What it does.
-        synonyms: Another name of an option → the option.
-        adapt: Makes options of what a file and the flags say, where files of another form are read too.
-
     Raises:
-        UserError: For an unknown option (the nearest is named) or a value that does not fit.
+        UserError: For an unknown option (the nearest is named), or an invalid value.
     """
-    known, rest = _parser(kind, prog, description, synonyms or {}).parse_known_args(list(arguments))
-    if rest:
-        raise unknown("option", rest[0].split("=")[0], [f"--{name}" for name in kind.model_fields])
-    flags = {name: value for name, value in vars(known).items() if value is not None}
-    options = adapt({**read_mapping(flags["cfg_file"]), **flags}) if "cfg_file" in flags else flags
-    for synonym, name in (synonyms or {}).items():
-        options = {name: options.pop(synonym), **options} if synonym in options else options
+    app = program("options")
+    app.default(takes(kind)(lambda options: options))
+    options: Any = start(app, arguments)
+    return options
+
+
+def _read(kind: type[Kind], flags: dict[str, Any]) -> Kind:
+    file = flags.get("cfg_file")
+    options = kind.adapted({**kind.renamed(read_mapping(file)), **flags}) if file else flags
     try:
         return kind(**options)
     except ValidationError as error:
-        raise _as_user_error(kind, error, flags.get("cfg_file")) from None
+        raise _as_user_error(kind, error, file) from None
 
 
-def _parser(kind: type[Options], prog: str, description: str, synonyms: Mapping[str, str]) -> Parser:
-    parser = Parser(prog, description)
-    for name, option in kind.model_fields.items():
-        # A switch may stand alone, or take True or False as in the published commands.
-        is_switch = bool in (option.annotation, *get_args(option.annotation))
-        form: dict[str, Any] = {"nargs": "?", "const": "True"} if is_switch else {}
-        if REPEATED in option.metadata:
-            form = {"action": "append"}
-        note = " (needed)" if option.is_required() else _shown(option.default)
-        parser.add_argument(
-            f"--{name}", help=f"{option.description}{note}".replace("%", "%%"), metavar=name.upper(), **form
+def _flags(kind: type[Options]) -> Iterator[Argument]:
+    """The arguments that a command line is read into: text or a switch, which the model makes sense of."""
+    headings = dict.fromkeys(kind.sections.values())
+    groups = {heading: Group(heading, sort_key=place) for place, heading in enumerate(headings, 1)}
+    group = OPTIONS
+    for name, field in sorted(kind.model_fields.items(), key=lambda item: item[0] == "cfg_file"):
+        group = OPTIONS if name == "cfg_file" else groups.get(kind.sections.get(name, ""), group)
+        is_switch = bool in (field.annotation, *get_args(field.annotation))
+        is_repeated = REPEATED in field.metadata
+        shown = Parameter(
+            alias=_aliases(field),
+            help=f"{field.description}{' [required]' if field.is_required() else ''}",
+            group=group,
+            metavar=None if is_switch else _metavar(field),
+            choices=tuple(_choices(field.annotation)) or None,
+            show_default=(not field.is_required() and worth_showing(field.default)) or False,
         )
-    for synonym in synonyms:
-        parser.add_argument(f"--{synonym}", help=argparse.SUPPRESS)
-    return parser
+        given = bool if is_switch else tuple[str, ...] if is_repeated else str
+        yield Argument(name, Argument.KEYWORD_ONLY, default=None, annotation=Annotated[given | None, shown])
 
 
-def _shown(default: object) -> str:
-    if default is None:
-        return ""
-    return f" (default: {','.join(map(str, default)) if isinstance(default, tuple) else default})"
+def _aliases(field: FieldInfo) -> list[str]:
+    return [alias for part in field.metadata if isinstance(part, Parameter) for alias in part.alias or ()]
+
+
+def _metavar(field: FieldInfo) -> str:
+    kinds = (field.annotation, *get_args(field.annotation))
+    if any(_choices(field.annotation)):
+        return "CHOICE"
+    return next((kind.__name__.upper() for kind in (int, float, Path) if kind in kinds), "TEXT")
+
+
+def _choices(annotation: object) -> Iterator[str]:
+    if get_origin(annotation) is Literal:
+        yield from get_args(annotation)
+    else:
+        for part in get_args(annotation):
+            yield from _choices(part)
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
@@ -137,8 +193,9 @@ def _as_user_error(kind: type[Options], error: ValidationError, file: str | None
     if first["type"] == "extra_forbidden":
         return unknown("option", name, kind.model_fields, where=file or "")
     if first["type"] == "missing" and len(first["loc"]) == 1:
-        return UserError(f"The option --{name} is needed: {kind.model_fields[name].description}.")
-    message = first["msg"].removeprefix("Value error, ")
+        return UserError(f"The option {flag(name)} is required: {kind.model_fields[name].description}.")
+    known = WORDS.get(first["type"])
+    message = known.format(**first.get("ctx", {})) if known else first["msg"].removeprefix("Value error, ")
     if not name:
         return UserError(f"{message[0].upper()}{message[1:]}.")
-    return UserError(f"The option --{name} does not fit: {message[0].lower()}{message[1:]}. Got {first['input']!r}.")
+    return invalid(flag(name), message, first["input"])

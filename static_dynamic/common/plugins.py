@@ -3,23 +3,19 @@
 import os
 import sys
 import traceback
-from argparse import ArgumentParser
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 
 from static_dynamic.common.errors import UserError, reason
 
+Plugins = tuple[str, ...]
+"""The option ``--plugin`` of a command, which may be given several times."""
 HELP = (
     "module of yours that registers styles, scrambles, poolings, ..., as in `import`; the current folder is searched "
     "too. Repeatable, or several with commas"
 )
 _imported: list[str] = []
-
-
-def add_plugin_option(parser: ArgumentParser) -> None:
-    """Give a command the option ``--plugin``."""
-    parser.add_argument("--plugin", action="append", default=[], metavar="MODULE", help=HELP)
 
 
 def import_plugins(modules: Iterable[str]) -> None:

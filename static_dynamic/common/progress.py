@@ -1,10 +1,11 @@
-"""Progress of long work: it tells ``(done, total, name of the last)``, and a bar on the terminal shows it."""
+"""Progress of long work: it tells ``(done, total, name of the last)``; a terminal has a bar, a log a line a minute."""
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sized
 from contextlib import contextmanager
 from importlib.util import find_spec
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -13,8 +14,11 @@ REFRESHED = 4
 """Times per second; in a notebook every one is kept until the front end shows it."""
 NOTEBOOK_WIDTH = 100
 """Characters."""
+Step = TypeVar("Step")
 OnDone = Callable[[int, int, str], object]
 """Called whenever a part of some work is done: how many are, of how many, and what the last was."""
+FIRST, EVERY = 10.0, 60.0
+"""Seconds until the first line in a log, and between lines: what is done sooner leaves no line."""
 
 
 def untold(done: int, total: int, name: str) -> None:
@@ -22,13 +26,16 @@ def untold(done: int, total: int, name: str) -> None:
 
 
 @contextmanager
-def progress_bar(what: str) -> Iterator[OnDone]:
+def progress_bar(what: str, transient: bool = False) -> Iterator[OnDone]:
     """A bar with parts per second and the time left; it comes with the first part, so a slip stays one line.
 
     It is on stderr, and in a notebook below the cell.
 
+    Where stderr is not a terminal, lines take its place.
+
     Args:
         what: What the parts are, e.g. ``"videos"``.
+        transient: Whether the bar goes when all is done.
     """
     from rich.progress import (
         BarColumn,
@@ -39,16 +46,20 @@ def progress_bar(what: str) -> Iterator[OnDone]:
         TimeRemainingColumn,
     )
 
+    console = _console()
+    if not (console.is_terminal or console.is_jupyter):
+        yield Lines(what)
+        return
     columns = (
         TextColumn(what),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn(f"{{task.fields[rate]:.1f}} {what}/s"),
+        TextColumn("{task.fields[rate]:.1f}/s"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.description}", markup=False),
     )
-    bar = Progress(*columns, console=_console(), refresh_per_second=REFRESHED)
+    bar = Progress(*columns, console=console, refresh_per_second=REFRESHED, transient=transient)
     task = bar.add_task("", total=None, rate=0.0)
     begun: tuple[float, int] | None = None
 
@@ -74,3 +85,75 @@ def _console() -> "Console":
     if console.is_jupyter and find_spec("ipywidgets") is None:
         return Console(force_jupyter=False, force_terminal=True, width=NOTEBOOK_WIDTH)
     return console
+
+
+def tracked(steps: Iterable[Step], what: str, total: int = 0, transient: bool = False) -> Iterator[Step]:
+    """The same steps, with their progress shown.
+
+    Args:
+        steps: What is gone through.
+        what: What they are.
+        total: How many there are, if they do not say.
+        transient: Whether the bar goes when all is done.
+    """
+    total = len(steps) if isinstance(steps, Sized) else total
+    with progress_bar(what, transient) as show:
+        for done, step in enumerate(steps, 1):
+            yield step
+            show(done, total, "")
+
+
+class Lines:
+    """Progress as lines of a log: one after a few seconds, one a minute, and one at the end of what took that long.
+
+    Args:
+        what: What the parts are.
+        clock: Seconds.
+    """
+
+    def __init__(self, what: str, clock: Callable[[], float] = monotonic) -> None:
+        self.what, self.clock = what, clock
+        self.begun: tuple[float, int] | None = None
+        self.due, self.told = 0.0, False
+
+    def __call__(self, done: int, total: int, name: str) -> None:
+        """Tell that a part is done, if a line is due."""
+        now = self.clock()
+        if self.begun is None:
+            self.begun, self.due = (now, done), now + FIRST
+        if now >= self.due or (self.told and done == total):
+            self.due, self.told = now + EVERY, True
+            rate = (done - self.begun[1]) / max(now - self.begun[0], 1e-3)
+            print(progress_line(self.what, done, total, rate), file=sys.stderr, flush=True)
+
+
+def progress_line(what: str, done: int, total: int, rate: float) -> str:
+    """How far some work is.
+
+    Args:
+        what: What the parts are.
+        done: Parts that are done.
+        total: Parts in all; 0 if that is not known.
+        rate: Parts per second.
+
+    Example:
+        >>> progress_line("videos", 40, 3000, 0.5)
+        'videos: 40 of 3000, 30.0 a minute, 1 h 39 min left'
+    """
+    count = f"{done} of {total}" if total else f"{done}"
+    pace = f"{rate:.1f} a second" if rate >= 1 else f"{60 * rate:.1f} a minute"
+    left = f", {duration((total - done) / rate)} left" if total > done and rate > 0 else ""
+    return f"{what}: {count}, {pace}{left}"
+
+
+def duration(seconds: float) -> str:
+    """A time in words.
+
+    Example:
+        >>> duration(42), duration(130), duration(3 * 3600 + 62)
+        ('42 s', '2 min', '3 h 1 min')
+    """
+    minutes = round(seconds / 60)
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

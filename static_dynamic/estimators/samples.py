@@ -44,5 +44,5 @@ def read_samples(content: bytes) -> dict[tuple[str, str], Sample]:
         return found
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise ValueError(
-            f"the numbers on resamples cannot be read ({error}). Score the store again: `python main.py score RUN`"
+            f"the numbers on resamples cannot be read ({error}). Score the store again: `static-dynamic score RUN`"
         ) from None

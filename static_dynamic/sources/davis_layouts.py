@@ -114,8 +114,7 @@ def flow_root(root: Path, direction: str) -> Path:
         if (root / name).is_dir():
             return root / name
     raise UserError(
-        f"No {direction} flow in {root}: looked for {' and '.join(names)}. "
-        f"Compute it: python -m static_dynamic.flow {root}"
+        f"No {direction} flow in {root}: looked for {' and '.join(names)}. Compute it: static-dynamic flow {root}"
     )
 
 

@@ -10,11 +10,11 @@ their own; without names all are measured.
 """
 
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Annotated
 
 import pandas as pd
 
@@ -22,46 +22,38 @@ from benchmarks.truth.networks.examining import Examined, examine
 from benchmarks.truth.networks.pictures import curves, scatters
 from benchmarks.truth.networks.summary import summarise
 from benchmarks.truth.networks.zoo import Network, chosen
-from static_dynamic.common.commands import Parser, command
+from static_dynamic.common.commands import also, script
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import make_folder, write_text
 from static_dynamic.common.processes import in_processes
 from static_dynamic.report.theme import save_figure
 
 HERE = Path(__file__).parents[1]
-MOST_JOBS = 64
+MOST = 64
 
 
-def parser() -> Parser:
-    """The options of the command."""
-    options = Parser("python -m benchmarks.truth.networks", __doc__)
-    options.add_argument("names", nargs="*", metavar="NAME", help="networks, or patterns such as 'truth_cnn_*' (all)")
-    options.add_argument("--jobs", type=int, default=2, help="processes (%(default)s)")
-    options.add_argument("--work", type=Path, help="keep activations here, and go on with what is there")
-    options.add_argument("--out", type=Path, default=HERE, help="folder for tables and pictures (%(default)s)")
-    return options
-
-
-def run(arguments: Sequence[str] | None = None) -> None:
+def run(*names: str, workers: Annotated[int, also("jobs")] = 2, work: Path | None = None, out: Path = HERE) -> None:
     """Do what the command line says.
 
-    Raises:
-        UserError: For any slip in it.
+    Args:
+        names: Networks, or patterns such as 'truth_cnn_*'. By default all.
+        workers: Processes.
+        work: Keep activations here, and go on with what is there.
+        out: Folder for tables and pictures.
     """
-    given = parser().parse_args(arguments)
-    if not 1 <= given.jobs <= MOST_JOBS:
-        raise UserError(f"The '--jobs' must be between 1 and {MOST_JOBS}. Got {given.jobs}.")
-    networks = chosen(given.names)
+    if not 1 <= workers <= MOST:
+        raise UserError(f"The --workers must be between 1 and {MOST}. Got {workers}.")
+    networks = chosen(names)
     with ExitStack() as stack:
-        work = given.work or Path(stack.enter_context(TemporaryDirectory(prefix="truth-networks-")))
+        folder = work or Path(stack.enter_context(TemporaryDirectory(prefix="truth-networks-")))
         done = {}
-        for network, one in in_processes(partial(examine, work=work), networks, given.jobs):
+        for network, one in in_processes(partial(examine, work=folder), networks, workers):
             done[network] = one
             print(f"{network.name}: {one.cpu_seconds:.0f} CPU seconds", flush=True)
     tables = {
         part: _joined({network: getattr(done[network], part) for network in networks}) for part in Examined._fields[:3]
     }
-    write(tables["layers"], summarise(tables["layers"], tables["units"]), tables["behaviour"], given.out)
+    write(tables["layers"], summarise(tables["layers"], tables["units"]), tables["behaviour"], out)
     print(f"{sum(one.cpu_seconds for one in done.values()):.0f} CPU seconds in all")
 
 
@@ -91,4 +83,4 @@ def _joined(tables: dict[Network, pd.DataFrame]) -> pd.DataFrame:
 
 
 if __name__ == "__main__":
-    sys.exit(command(run))
+    sys.exit(script(run))

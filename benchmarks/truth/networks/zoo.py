@@ -13,7 +13,7 @@ from static_dynamic.network.twins import set_batch_statistics
 from static_dynamic.sources.factorial import render
 from static_dynamic.sources.factorial.videos import FactorialVideos
 from static_dynamic.training.truth import as_input
-from static_dynamic.training.truth.__main__ import WEIGHTS
+from static_dynamic.training.truth.places import WEIGHTS
 
 RANDOM, TWINS = "random", 5
 """The bias of networks that were taught nothing, and how many there are of every family."""

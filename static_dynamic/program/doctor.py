@@ -1,16 +1,7 @@
-"""What works on this machine: Python, torch, devices, video, and the optional libraries.
-
-python misc/doctor.py, or python main.py doctor
-"""
+"""``doctor``: what works on this machine."""
 
 import platform
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
-
-from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.errors import UserError, reason
 from static_dynamic.optional import Finding, Library, check, check_optional
 
@@ -25,7 +16,7 @@ CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4")
 COLOURS = {"usable": "green", "broken": "red"}
 
 
-def doctor() -> list[Finding]:
+def findings() -> list[Finding]:
     """What was found, from Python to the optional libraries."""
     python = Finding("python", "usable", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     core = [_with_codecs(check(name, library)) for name, library in CORE.items()]
@@ -33,23 +24,22 @@ def doctor() -> list[Finding]:
     return [python, *core, *devices, *check_optional()]
 
 
-def show(arguments: Sequence[str] = ()) -> None:
-    """Print all findings, a line each.
+def doctor() -> None:
+    """Say what works on this machine: Python, torch, devices, video, and the optional libraries.
 
     Raises:
-        UserError: If something does not work that nearly every run uses, or arguments are given other than ``--help``.
+        UserError: If something does not work that nearly every run uses.
     """
-    Parser("doctor.py", __doc__).parse_args(list(arguments))
     from rich.console import Console
     from rich.text import Text
 
-    findings = doctor()
-    width = max(len(finding.name) for finding in findings) + 2
+    found = findings()
+    width = max(len(finding.name) for finding in found) + 2
     console = Console()
-    for name, state, detail in findings:
+    for name, state, detail in found:
         line = Text.assemble(f"{name:{width}}", (f"{state:15}", COLOURS.get(state, "yellow")), detail)
         console.print(line, soft_wrap=True)  # a command to copy stays in one piece
-    if bad := [name for name, state, _ in findings if name in CORE and state != "usable"]:
+    if bad := [name for name, state, _ in found if name in CORE and state != "usable"]:
         raise UserError(f"Nearly every run needs {' and '.join(bad)}: see above.")
 
 
@@ -86,12 +76,3 @@ def _device(kind: str, names: list[str]) -> Finding:
     except Exception as error:  # a driver that is too old, or a GPU that this torch was not built for
         return Finding(kind, "broken", reason(error))
     return Finding(kind, "usable", ", ".join(names))
-
-
-def run() -> None:
-    """The command."""
-    show(sys.argv[1:])
-
-
-if __name__ == "__main__":
-    sys.exit(command(run))

@@ -1,16 +1,10 @@
-"""What this is about, in one picture: networks that were taught looks, motion or both, on clips made on the spot.
-
-python main.py demo
-"""
+"""``demo``: what this is about, in one picture: networks that were taught looks, motion or both."""
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # so that the script runs from anywhere
-
-from static_dynamic.common.commands import Parser, command
 from static_dynamic.common.files import make_folder
 from static_dynamic.common.progress import progress_bar
 
@@ -32,42 +26,34 @@ Needs motion: of what a unit tells about which clip it sees, the share that the 
 networks apart, and those that were taught motion from those that were never taught. The published score hardly does."""
 
 
-def parser() -> Parser:
-    """The options."""
-    parser = Parser("main.py demo", __doc__)
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), help="folder for what is found (%(default)s)")
-    parser.add_argument("--clips", type=int, default=24, help="clips that the networks are shown (%(default)s)")
-    parser.add_argument("--real_clips", type=int, default=8, help=f"clips that {REAL} is shown (%(default)s)")
-    return parser
+def demo(*, out: Path = Path("runs/demo"), clips: int = 24, real_clips: int = 8) -> None:
+    """Measure networks that were taught looks, motion or both, on clips made on the spot, and draw what was found.
 
-
-def show(arguments: Sequence[str]) -> None:
-    """Measure the networks, print what was found, and draw the picture.
-
-    Raises:
-        UserError: If an option does not fit, or the folder cannot be written.
+    Args:
+        out: Folder for what is found.
+        clips: Clips that these networks are shown.
+        real_clips: Clips that a network is shown which was trained on real videos.
     """
-    from static_dynamic.misc._demo_picture import picture
+    from static_dynamic.program.demo_picture import picture
     from static_dynamic.report.theme import save_figure
     from static_dynamic.sources import FactorialVideos
 
-    options = parser().parse_args(list(arguments))
-    for count in (options.clips, options.real_clips):
+    for count in (clips, real_clips):
         FactorialVideos(count)  # slips come before the folder is made
-    make_folder(options.out)
+    make_folder(out)
     results = {
-        what: _measured(name, f"factorial:{options.clips}", options.out, twins=3 if what == "taught both" else 0)
+        what: _measured(name, f"factorial:{clips}", out, twins=3 if what == "taught both" else 0)
         for what, name in NETWORKS.items()
     }
-    real = _real(options.real_clips, options.out)
+    real = _real(real_clips, out)
     for kind in ("png", "svg"):
-        save_figure(picture(results, real), options.out / f"demo.{kind}")
+        save_figure(picture(results, real), out / f"demo.{kind}")
     print(f"\n{WORDS}\n")
     for estimator in ("needs_motion", "released"):
         print(f"{estimator}, % [95 % interval]\n{_table(results, estimator).to_string()}\n")
     if real:
         print(f"needs_motion of {REAL}, trained on real videos\n{_table({REAL: real}, 'needs_motion').to_string()}\n")
-    print(f"Picture: {options.out / 'demo.png'}. Tables, plots and a page of every network lie beside it.")
+    print(f"Picture: {out / 'demo.png'}. Tables, plots and a page of every network lie beside it.")
 
 
 def _measured(name: str, clips: str, folder: Path, twins: int, estimators: str = "needs_motion,released") -> "Result":
@@ -99,7 +85,7 @@ def _table(results: Mapping[str, "Result"], estimator: str) -> "DataFrame":
     import pandas as pd
 
     from static_dynamic.common.tables import rows_of
-    from static_dynamic.misc._demo_picture import curves_of, numbers_of
+    from static_dynamic.program.demo_picture import curves_of, numbers_of
     from static_dynamic.report.tables import with_interval
 
     columns = {
@@ -108,7 +94,3 @@ def _table(results: Mapping[str, "Result"], estimator: str) -> "DataFrame":
     }
     stages = numbers_of(next(iter(results.values())), estimator)["stage"]
     return pd.DataFrame(columns, index=pd.Index(stages, name="stage"))
-
-
-if __name__ == "__main__":
-    sys.exit(command(lambda: show(sys.argv[1:])))

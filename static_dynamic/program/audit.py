@@ -1,0 +1,85 @@
+"""``audit``: what styles do to videos."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.plugins import Plugins, import_plugins
+from static_dynamic.common.progress import progress_bar
+from static_dynamic.program.values import Layout, Rate, frame_rate
+
+if TYPE_CHECKING:
+    from static_dynamic.stylize.auditing.cases import Case
+
+
+def audit(
+    original: Path,
+    stylized: Path | None = None,
+    /,
+    *,
+    out: Path,
+    styles: str | None = None,
+    layout: Layout | None = None,
+    fps: Rate = None,
+    frames: int = 16,
+    max_videos: int | None = None,
+    seed: int | None = None,
+    workers: int = 2,
+    plugin: Plugins = (),
+) -> None:
+    """Measure what styles keep of the motion of videos, and change of their appearance.
+
+    Args:
+        original: The videos as filmed, as for stylize.
+        stylized: A rendered data set. Without it, copies are made.
+        out: Folder for tables, pictures and page.
+        styles: Styles of the copies that are made, as for stylize. By default all built-in ones.
+        layout: Layout of a data set that was not rendered here, as for stylize.
+        fps: Frames per second of such a data set. By default those of the videos.
+        frames: Frames of a video that are looked at.
+        max_videos: Use at most this many videos, the first ones.
+        seed: Seed of the copies that are made. By default 0.
+        workers: Processes.
+        plugin: Your module to import first, which registers styles; repeatable.
+    """
+    least = {"frames": (frames, 2), "workers": (workers, 0), "max-videos": (max_videos, 1), "seed": (seed, 0)}
+    for name, (given, value) in least.items():
+        if given is not None and given < value:
+            raise UserError(f"The --{name} of an audit must be {value} or more. Got {given}.")
+    rate = frame_rate(fps)
+    import_plugins(plugin)
+    from static_dynamic.common.files import refuse_existing
+    from static_dynamic.stylize.auditing.audit import audit as judge
+    from static_dynamic.stylize.auditing.audit_report import files_of, liveliest, save_audit
+    from static_dynamic.stylize.auditing.cases import made_cases
+    from static_dynamic.stylize.auditing.rendered import rendered_cases
+    from static_dynamic.stylize.rendering.looks import parse_looks
+    from static_dynamic.stylize.rendering.settings import NOTE
+
+    refuse_existing(*files_of(out))
+    if stylized is not None and out.resolve().is_relative_to(stylized.resolve()):
+        raise UserError(f"The audit must not lie among the data. Got --out {out} for {stylized}.")
+    cases: Sequence[Case]
+    if stylized is None:
+        _refuse("are for a data set, and none is given", layout=layout, fps=fps)
+        cases = made_cases(original, parse_looks(styles or "*"), frames, seed or 0)
+    else:
+        _refuse("are for copies that are made, and a data set is given", styles=styles, seed=seed)
+        if (stylized / NOTE).exists():
+            _refuse(f"are for data from elsewhere, and {stylized} has a {NOTE}", layout=layout, fps=fps)
+        cases = rendered_cases(original, stylized, layout, frames, rate)
+    cases = cases[:max_videos]
+    with progress_bar("videos") as on_video:
+        found = judge(cases, workers, on_video)
+    print(found.styles.round(2).to_string(index=False, na_rep="-"))
+    for line in found.left_out():
+        print(f"left out: {line}")
+    for path in save_audit(found, liveliest(found, cases), out):
+        print(path)
+
+
+def _refuse(why: str, **given: object) -> None:
+    """Options that would be passed over in silence are slips."""
+    if any(value is not None for value in given.values()):
+        raise UserError(f"{' and '.join(f'--{name}' for name in given)} {why}.")

@@ -1,0 +1,59 @@
+"""``compare``: what one network needs more than another, over the same videos."""
+
+from pathlib import Path
+
+from static_dynamic.common.errors import UserError
+from static_dynamic.program.tables import print_table, terminal
+
+
+def compare(
+    first: Path, /, *others: Path, stages: str | None = None, other_clips: bool = False, out: Path | None = None
+) -> None:
+    """Compare every further run with the first: differences of layers and units, paired over videos.
+
+    For example:
+        static-dynamic compare runs/random runs/trained --out differences/
+        static-dynamic compare runs/i3d runs/timesformer --stages stage5=block11
+
+    Args:
+        first: Folder of the run that the others are compared with.
+        others: Folders of the other runs.
+        stages: Stages that belong together, e.g. stage5=block11. By default those of one name.
+        other_clips: Compare runs that saw other clips, too.
+        out: Folder for layers.csv, units.csv and the page report.html.
+    """
+    import pandas as pd
+
+    from static_dynamic.common.files import write_text
+    from static_dynamic.comparison import compare as compare_runs
+    from static_dynamic.comparison import save_comparisons
+
+    if not others:
+        raise UserError(f"Two runs or more are needed for a comparison. Got {first}.")
+    console = terminal()
+    layers, units, comparisons = [], [], []
+    for other in others:
+        found = compare_runs(first, other, stages=_stages(stages), other_clips=other_clips)
+        title = f"{found.names[1]} less {found.names[0]}"
+        heading = f"{title}{'' if found.paired else ' (not paired)'}"
+        print_table(console, heading, list(found.layers.columns), found.layers.round(2).astype(str).to_numpy().tolist())
+        for note in found.notes:
+            print(f"Note: {note}")
+        comparisons.append(found)
+        layers.append(found.layers.assign(comparison=title))
+        units.append(found.units.assign(comparison=title))
+    if out:
+        for name, tables in (("layers", layers), ("units", units)):
+            write_text(out / f"{name}.csv", pd.concat(tables).to_csv(index=False))
+        save_comparisons(comparisons, out / "report.html")
+        print(f"Differences of layers and units, and report.html: {out}/")
+
+
+def _stages(text: str | None) -> dict[str, str] | None:
+    """``"a=b,c=d"`` → ``{"a": "b", "c": "d"}``."""
+    if text is None:
+        return None
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(here and there for here, _, there in pairs):
+        raise UserError(f"--stages pairs stages as in stage5=block11,stage4=block8. Got {text!r}.")
+    return {here.strip(): there.strip() for here, _, there in pairs}

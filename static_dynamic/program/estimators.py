@@ -1,0 +1,11 @@
+"""``estimators``: every score by name."""
+
+from textwrap import fill
+
+
+def estimators() -> None:
+    """Name every score that --estimators takes, with what it means."""
+    from static_dynamic.estimators.registry import estimators
+
+    for name, estimator in estimators().items():
+        print(f"{name}\n{fill(estimator.summary, 78, initial_indent='  ', subsequent_indent='  ')}")

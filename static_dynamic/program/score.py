@@ -1,0 +1,62 @@
+"""``score``: other scores from the activations of a run, without the model and the videos."""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import Parameter
+
+from static_dynamic.common.commands import as_flags
+from static_dynamic.common.plugins import Plugins, import_plugins
+
+
+def score(
+    run: Path,
+    /,
+    *,
+    estimators: Annotated[str | None, Parameter(show_default=lambda _: "needs_motion,released")] = None,
+    interval: Literal["videos", "styles"] | None = None,
+    replicates: int | None = None,
+    confidence: float | None = None,
+    plugin: Plugins = (),
+    out: Path | None = None,
+) -> None:
+    """Compute other scores from the activations of a run, without the model and the videos.
+
+    A run holds its activations in RUN/store. Every estimator whose clips were shown can be computed from them. Without
+    --out the tables, pictures and the page of the run are replaced.
+
+    For example:
+        static-dynamic score runs/i3d --estimators needs_motion,needs_order,released
+
+    Args:
+        run: Folder of a run, or of a store.
+        estimators: Names with commas (`static-dynamic estimators`).
+        interval: What intervals cover the choice of. By default as the run.
+        replicates: Bootstrap replicates. By default as the run.
+        confidence: Confidence of the intervals. By default as the run.
+        plugin: Your module to import first, which registers estimators; repeatable.
+        out: Folder for the tables, pictures and the page. By default that of the run.
+    """
+    from dataclasses import replace
+
+    from static_dynamic.program.showing import print_parts
+    from static_dynamic.program.tables import terminal
+    from static_dynamic.reopening import open_run
+    from static_dynamic.results import MEASUREMENT
+
+    import_plugins(plugin)
+    opened = open_run(run)
+    folder = out or opened.folder
+    MEASUREMENT.read(folder)  # the folder of another kind of run is refused first
+    asked: dict[str, Any] = {"interval": interval, "replicates": replicates, "confidence": confidence}
+    scoring = replace(opened.scoring, **{name: value for name, value in asked.items() if value is not None})
+    result = opened.score(estimators, scoring)
+    result.save(folder)
+    result.report(folder / "report.html")
+    result.plot(folder)
+    for part in result.parts:
+        print(f"{part.name}: {part.described['summary']}")
+    print_parts(terminal(), result)
+    for warning in result.warnings:
+        print(f"Note: {as_flags(warning)}")
+    print(f"Tables, pictures and report.html: {folder}/")
