@@ -15,9 +15,9 @@ from static_dynamic.report.course import UNTRAINED, Course
 from static_dynamic.report.differences import NO_DIFFERENCE
 from static_dynamic.report.page import save_html
 from static_dynamic.report.parts import Part
-from static_dynamic.report.plots import colours_of
 from static_dynamic.report.profile import STEP, Axis, Point, axis_of
 from static_dynamic.report.tables import with_interval
+from static_dynamic.report.theme import colours_of
 
 TICKS = 4
 """Marks of the axis of steps, about."""

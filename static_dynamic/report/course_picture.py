@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from static_dynamic.report.parts import Part
-from static_dynamic.report.plots import UNTRAINED, colours_of, house_style, save_figure, shortened
+from static_dynamic.report.theme import UNTRAINED, colours_of, house_style, save_figure, shortened
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
