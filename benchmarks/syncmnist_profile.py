@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from scipy.stats import t
 
 import static_dynamic as sd
-from benchmarks.syncmnist import COLOURS, HERE, SEEDS, Place
+from benchmarks.syncmnist import CHOSEN_ON, COLOURS, HERE, Place
 from static_dynamic.common.files import write_atomically
 from static_dynamic.report.theme import save_figure
 from static_dynamic.training.syncmnist.networks import VARIANTS, Network
@@ -80,8 +80,8 @@ def profile(place: Place, variant: str, seed: int) -> pd.DataFrame:
 
 def measured() -> pd.DataFrame:
     """All trained networks that are there."""
-    place = Place("small")
-    chosen = [(name, seed) for name in MEASURED for seed in range(SEEDS) if place.weights(name, seed).exists()]
+    place = Place()
+    chosen = [(name, seed) for name in MEASURED for seed in CHOSEN_ON if place.weights(name, seed).exists()]
     tables = []
     for number, (name, seed) in enumerate(chosen, start=1):
         tables.append(profile(place, name, seed))

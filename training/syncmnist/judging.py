@@ -13,6 +13,9 @@ from static_dynamic.training.syncmnist.fit import batches
 from static_dynamic.training.syncmnist.networks import OFFSET, Network
 from static_dynamic.training.syncmnist.settings import Setting
 
+AT_A_TIME = 50
+"""Clips in a forward pass of the test: of the published size, all of them do not fit into memory."""
+
 
 class Placed(NamedTuple):
     """Where regions are among the digits, means over digits, frames and clips.
@@ -52,9 +55,9 @@ class Test(NamedTuple):
     boxes: Tensor
 
 
-def clips_of_test(setting: Setting) -> Test:
-    """The same for every network."""
-    return Test(*map(torch.cat, zip(*batches(setting, "val", 0, setting.tested), strict=True)))
+def clips_of_test(setting: Setting, seed: int = 0) -> Test:
+    """The same for every network that is judged with this seed."""
+    return Test(*map(torch.cat, zip(*batches(setting, "val", seed, setting.tested), strict=True)))
 
 
 @torch.no_grad()
@@ -89,8 +92,15 @@ def judge(network: Network, test: Test) -> dict[str, float]:
 
 
 def right(network: Network, test: Test, regions: Sequence[Regions] | None = None) -> float:
-    """Part of the clips that get their class, where nodes may be given places."""
-    return (network(test.frames, test.boxes, regions).argmax(1) == test.labels).float().mean().item()
+    """Part of the clips that get their class, where nodes may be given places; ``network.regions``: of all clips."""
+    answers, seen = [], []
+    for start in range(0, len(test.labels), AT_A_TIME):
+        part = slice(start, start + AT_A_TIME)
+        given = regions and [Regions(*(x[part] for x in each)) for each in regions]
+        answers.append(network(test.frames[part], test.boxes[part], given).argmax(1))
+        seen.append(network.regions)
+    network.regions = [Regions(*map(torch.cat, zip(*each, strict=True))) for each in zip(*seen, strict=True)]
+    return (torch.cat(answers) == test.labels).float().mean().item()
 
 
 @contextmanager

