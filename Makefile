@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
-.PHONY: help demo truth test test-rest test-all test-lowest test-unlinted lint fix mutants bench release install lock clean
+.PHONY: help demo truth test test-rest test-all test-lowest test-unlinted lint fix mutants bench docs release install lock clean
 
 # These commands.
 help:
@@ -64,6 +64,10 @@ truth: $(READY)
 # What one pass over all stages saves.
 bench: $(READY)
 	$(RUN) -m benchmarks.one_pass
+
+# The site, in docs/_build/html: fails on a warning, a dead link, or a notebook that does not run.
+docs: $(READY)
+	$(RUN) -m sphinx -q -b html -W --keep-going docs docs/_build/html
 
 # Check and build what a release uploads, into dist/, from a clean checkout; it uploads nothing.
 release: $(READY)

@@ -1,5 +1,7 @@
 """What tests of several files stand on."""
 
+import sys
+
 import pytest
 from hypothesis import HealthCheck, settings
 from media import coded_frames, write_video
@@ -15,3 +17,21 @@ def videos(tmp_path):
     for name, length in (("a", 12), ("b", 9)):
         write_video(tmp_path / "videos" / f"{name}.mp4", coded_frames(length))
     return tmp_path / "videos"
+
+
+@pytest.fixture
+def own_parts_forgotten(monkeypatch):
+    """What a test registers or imports is gone after it."""
+    import static_dynamic as sd
+    from static_dynamic.common import plugins
+    from static_dynamic.estimators.registry import registered
+
+    for registry in (sd.style, sd.scramble, sd.flow_change, sd.pooling, sd.source, sd.plot, registered):
+        monkeypatch.setattr(registry, "_entries", dict(registry.entries))
+    monkeypatch.setattr(plugins, "_imported", [])
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    modules = set(sys.modules)
+    yield
+    for name in set(sys.modules) - modules:
+        if name.startswith("my_"):
+            del sys.modules[name]

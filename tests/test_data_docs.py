@@ -8,10 +8,8 @@ import numpy as np
 import pytest
 from media import only, write_frames, write_stylized
 
-import static_dynamic as sd
-from static_dynamic.media.clip import Recipe
 from static_dynamic.media.parts import Part
-from static_dynamic.sources import Stylized, open_source
+from static_dynamic.sources import Stylized
 from static_dynamic.sources.masks import read_boxes
 from static_dynamic.sources.rows import read_rows
 from static_dynamic.training.labels import label_sthv2
@@ -58,21 +56,3 @@ def test_the_labels_and_boxes_that_are_shown_are_read(tmp_path):
     assert (tmp_path / "train_videofolder.txt").read_text() == "v 2 0\n"
     (tmp_path / "boxes.csv").write_text(block("region_shape"))
     assert read_boxes(tmp_path / "boxes.csv") == {("arctic_fox", "00010"): ((10, 20, 74, 68), "locomotion")}
-
-
-def test_the_source_that_is_shown_is_one():
-    class Stored:
-        index, empty = [("a", "walking")], ["b"]
-
-        def frames(self, name):
-            return np.zeros((20, 8, 8, 3), np.uint8)
-
-        def checksum(self, name):
-            return "1"
-
-    space = {"sd": sd, "read_archive": lambda path: Stored()}
-    exec(block("class Archive"), space)
-    source = open_source(space["Archive"]("x"))
-    assert only(source).label == "walking"
-    assert source.read(only(source), Recipe(frames=4, rate=2, crop=8)).frames.shape == (4, 8, 8, 3)
-    assert source.left_out == [("b", "no frames (entry is empty)")]

@@ -10,7 +10,6 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from planted import RECIPE, STAGES, STYLES, PlantedModel, PlantedVideos
-from program import door, stylize
 
 import static_dynamic as sd
 from static_dynamic.collect import Study
@@ -33,32 +32,25 @@ from static_dynamic.interventions import (
     restyle,
     scramble,
 )
+from static_dynamic.interventions.__main__ import catalogue
+from static_dynamic.interventions.__main__ import run as interventions
 from static_dynamic.network.fingerprint import code_digest
 from static_dynamic.network.layout import parse_layout
 from static_dynamic.network.recorder import Recorder
-from static_dynamic.program.sheet import catalogue
 from static_dynamic.sources import FactorialVideos
 from static_dynamic.store import Store
+from static_dynamic.stylize.__main__ import run as stylize
 from static_dynamic.variants import Conditions
 
 ROOT = Path(__file__).parents[1]
-interventions = door("sheet")
-REGISTRIES = (sd.style, sd.scramble, sd.flow_change, sd.pooling, sd.source, sd.plot, registered)
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "extending.md").read_text(), re.DOTALL)
-
-
-@pytest.fixture(autouse=True)
-def as_before(monkeypatch):
-    """What a test registers or imports is gone after it."""
-    for registry in REGISTRIES:
-        monkeypatch.setattr(registry, "_entries", dict(registry.entries))
-    monkeypatch.setattr(plugins, "_imported", [])
-    modules = set(sys.modules)
-    monkeypatch.setattr(sys, "path", [*sys.path])
-    yield
-    for name in set(sys.modules) - modules:
-        if name.startswith("my_"):
-            del sys.modules[name]
+PAGES = [ROOT / "docs" / f"add_{part}.md" for part in ("style", "estimator", "data", "plot")]
+BLOCKS = [
+    block
+    for page in PAGES
+    for block in re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    if "@sd." in block
+]
+pytestmark = pytest.mark.usefixtures("own_parts_forgotten")
 
 
 @pytest.fixture

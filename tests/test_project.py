@@ -87,45 +87,6 @@ def test_the_readme_shows_the_two_commands():
     assert ran == ["test", "test-rest"]
 
 
-@pytest.mark.parametrize(
-    "block", re.findall(r"```python\n(.*?)```", README, re.DOTALL), ids=lambda block: block.split("\n")[0][:40]
-)
-def test_every_python_block_of_the_readme_runs(block, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(ROOT)
-    exec(compile(block, "README.md", "exec"), {"__name__": "readme"})
-
-
-def test_the_documents_name_only_commands_and_options_that_exist():
-    from static_dynamic.common.commands import spelled
-    from static_dynamic.main import COMMANDS, app
-
-    names, whole, seen = {name for commands in COMMANDS.values() for name in commands}, app(), 0
-    for document in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        blocks = re.findall(r"```(?:sh|bash)\n(.*?)```", document.read_text(), re.DOTALL)
-        lines = "\n".join(blocks).replace("\\\n", " ").splitlines()
-        for words in (re.split(r"\s#\s", line)[0].split() for line in lines):
-            if words[:1] == ["static-dynamic"]:
-                words = words[1:]
-            elif words[:2] == ["python", "main.py"]:
-                words = ["measure", *words[2:]]
-            else:
-                continue
-            assert words[0] in names, document.name
-            command = whole[words[0]][words[1]] if words[0] == "models" else whole[words[0]]
-            known = {spelled(name) for one in command.assemble_argument_collection() for name in one.names}
-            given = {spelled(word.split("=")[0]) for word in words if word.startswith("--")}
-            assert given <= {*known, "--help"}, f"{document.name}: {words}"
-            seen += 1
-    assert seen > 30
-
-
-def test_links_between_documents_lead_somewhere():
-    for document in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text()):
-            assert (document.parent / target).exists(), f"{document.name} links to {target}"
-
-
 QUIET_IMPORT = """
 import random, sys, importlib
 import numpy, torch

@@ -57,7 +57,7 @@ def fit(
         train: ``index → (clip, label)``; its ``set_epoch``, where there is one, is called before every epoch.
         val: The same, to validate on.
         options: How.
-        folder: Of the run; what lies there is named in :mod:`static_dynamic.training.checkpoints`, and ``metrics.csv``,
+        folder: Of the run; what lies there is named in ``training/checkpoints.py``, and ``metrics.csv``,
             ``bad_videos.csv`` and ``tensorboard/``.
         arch: Name of the model, for the checkpoints.
         study: What else decides the weights, as plain data; a run of another study is not gone on with.

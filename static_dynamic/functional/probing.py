@@ -64,7 +64,9 @@ def read_out(
 ) -> list[ReadOut]:
     """What ridge regressions say of held-out clips, for several targets of the same clips at once.
 
-        ŷ = ȳ + (x - x̄) W,   W = argmin Σ |y - ŷ|² + λ |W|²,   units standardised, all on the training folds
+    With ``y`` the targets and ``x`` the units, standardised, all means and weights from the training folds:
+
+        ŷ = ȳ + (x - x̄) W,   W = argmin Σ |y - ŷ|² + λ |W|²
 
     λ is the penalty, times the mean eigenvalue of the Gram matrix, with the least squared error on training groups
     that are left out one at a time.

@@ -114,7 +114,7 @@ class Layout:
                 (their mean), ``avgmaxc`` (both, side by side: ``(N, 2C)``), ``patch`` (the mean without the extra
                 tokens), ``cls`` (the first extra token alone), ``frame`` (the mean over the patches of every frame
                 of the stage, frames side by side: ``(N, T·C)``, which ``unflatten(1, (T, C))`` takes apart again), or
-                one of your own, see :mod:`static_dynamic.network.poolings`.
+                one of your own, see ``network/poolings.py``.
 
         Raises:
             UserError: If the output does not fit, the layout has no extra token or no T to pool by, or a pooling of
