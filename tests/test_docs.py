@@ -1,6 +1,7 @@
 """What the documents show is true: blocks of Python run, messages are those that appear, the site builds."""
 
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -108,3 +109,63 @@ def test_the_site_builds_without_a_warning_or_a_dead_link(tmp_path):
         r'<(?:script|img|link)[^>]*(?:src|href)="https?://', page
     )  # nothing comes from the network
     assert (tmp_path / "html" / "llms.txt").read_text() == (DOCS / "llms.txt").read_text()
+
+
+DOORS = {
+    "models": ["models"],
+    "training": [],
+    "training.regions": ["regions"],
+    "training.truth": ["truth"],
+    "static_dynamic.flow": ["flow"],
+}
+"""What ``python -m`` starts → the command of the program that it stands for."""
+
+
+def command_lines(page):
+    """Every line of shell, without comments and variables before it."""
+    shell = "".join(block.text for block in blocks(page) if block.language in ("sh", "bash"))
+    for line in shell.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        while words and re.fullmatch(r"\w+=.*", words[0]):
+            words.pop(0)
+        if words:
+            yield words
+
+
+def of_the_program(words):
+    """The arguments of the program that a command line starts; ``None`` if it starts something else that is there."""
+    if words[0] == "torchrun":
+        words = ["python", *words[words.index("-m") :]]
+    match words:
+        case ["static-dynamic", *rest] | ["python", "main.py", *rest]:
+            return rest
+        case ["python", "-m", module, *rest] if module in DOORS:
+            return [*DOORS[module], *rest]
+        case ["python", "-m", module, *_]:
+            place = ROOT / module.replace(".", "/")
+            assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
+        case ["python" | "bash", script, *rest]:
+            flags = re.findall(r"--(\w+)", " ".join(rest))
+            assert all(flag in (ROOT / script).read_text() for flag in flags), words
+        case ["make", target, *_]:
+            assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
+        case [first, *_]:
+            assert first in ("pip", "git"), words
+    return None
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(command_lines(page))], ids=named)
+def test_the_commands_of_a_page_are_understood(page, monkeypatch):
+    """Every command and option exists, and every value is of its kind; nothing is run."""
+    cyclopts = pytest.importorskip("cyclopts")
+    from static_dynamic.main import run
+
+    def only_parse(app, tokens, **options):
+        return app.parse_args(tokens, exit_on_error=False, print_error=False)
+
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setattr(cyclopts.App, "__call__", only_parse)
+    for words in command_lines(page):
+        arguments = of_the_program(words)
+        if arguments is not None:
+            run(arguments)
