@@ -105,9 +105,7 @@ def test_the_site_builds_without_a_warning_or_a_dead_link(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     page = (tmp_path / "html" / "index.html").read_text()
     assert "_images/demo.png" in page
-    assert not re.findall(
-        r'<(?:script|img|link)[^>]*(?:src|href)="https?://', page
-    )  # nothing comes from the network
+    assert not re.findall(r'<(?:script|img|link)[^>]*(?:src|href)="https?://', page)  # nothing comes from the network
     assert (tmp_path / "html" / "llms.txt").read_text() == (DOCS / "llms.txt").read_text()
 
 
