@@ -75,6 +75,7 @@ def test_the_readme_is_short():
     assert len((ROOT / "README.md").read_text().splitlines()) < 200
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=named)
 def test_notebooks_run(notebook, tmp_path, monkeypatch):
     nbclient = pytest.importorskip("nbclient")
@@ -155,7 +156,9 @@ def of_the_program(words):
 @pytest.mark.parametrize("page", [page for page in PAGES if any(command_lines(page))], ids=named)
 def test_the_commands_of_a_page_are_understood(page, monkeypatch):
     """Every command and option exists, and every value is of its kind; nothing is run."""
-    cyclopts = pytest.importorskip("cyclopts")
+    pytest.importorskip("static_dynamic.program")
+    import cyclopts
+
     from static_dynamic.main import run
 
     def only_parse(app, tokens, **options):
