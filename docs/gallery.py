@@ -45,6 +45,7 @@ def probes(name: str) -> None:
     """What can be read out of every stage of a network."""
     found = sd.probe(models.create_model(name), "factorial:200", TARGETS, folds=4, controls=3)
     found.plot(PICTURES / f"{name}-probes.png")
+    (PICTURES / f"{name}-probes.data.csv").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":
