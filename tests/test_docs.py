@@ -143,9 +143,8 @@ def of_the_program(words):
         case ["python", "-m", module, *_]:
             place = ROOT / module.replace(".", "/")
             assert place.with_suffix(".py").exists() or (place / "__main__.py").exists(), module
-        case ["python" | "bash", script, *rest]:
-            flags = re.findall(r"--(\w+)", " ".join(rest))
-            assert all(flag in (ROOT / script).read_text() for flag in flags), words
+        case ["python" | "bash", script, *_]:
+            assert (ROOT / script).exists(), script
         case ["make", target, *_]:
             assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.MULTILINE), target
         case [first, *_]:
