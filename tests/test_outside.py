@@ -10,6 +10,7 @@ import pytest
 import torch
 from matplotlib.figure import Figure
 from planted import RECIPE, STAGES, STYLES, PlantedModel, PlantedVideos
+from program import door, stylize
 
 import static_dynamic as sd
 from static_dynamic.collect import Study
@@ -32,17 +33,16 @@ from static_dynamic.interventions import (
     restyle,
     scramble,
 )
-from static_dynamic.interventions.__main__ import catalogue
-from static_dynamic.interventions.__main__ import run as interventions
 from static_dynamic.network.fingerprint import code_digest
 from static_dynamic.network.layout import parse_layout
 from static_dynamic.network.recorder import Recorder
+from static_dynamic.program.sheet import catalogue
 from static_dynamic.sources import FactorialVideos
 from static_dynamic.store import Store
-from static_dynamic.stylize.__main__ import run as stylize
 from static_dynamic.variants import Conditions
 
 ROOT = Path(__file__).parents[1]
+interventions = door("sheet")
 PAGES = [ROOT / "docs" / f"add_{part}.md" for part in ("style", "estimator", "data", "plot")]
 BLOCKS = [
     block
