@@ -47,9 +47,9 @@ class Arrays:
     def __init__(self, x: Floats) -> None:
         self.x = x
 
-    def stage(self, _: str, block: slice) -> Floats:
-        """Some units of all rows."""
-        return self.x[:, block]
+    def stage(self, _: str, block: slice, rows: npt.NDArray[np.intp] | None = None) -> Floats:
+        """Some units of some rows, or of all."""
+        return self.x[:, block] if rows is None else self.x[rows, block]
 
 
 class World:

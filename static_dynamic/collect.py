@@ -21,8 +21,9 @@ from static_dynamic.network.fingerprint import code_digest, forwards_of, structu
 from static_dynamic.network.poolings import pooling
 from static_dynamic.network.recorder import Recorder
 from static_dynamic.report.strips import Strips
+from static_dynamic.shards import Record
 from static_dynamic.sources import Source
-from static_dynamic.store import Record, Store
+from static_dynamic.store import Store
 from static_dynamic.variants import Conditions, PreparedVideo, Variant, prepare_video, stack
 
 VIDEOS_PER_SHARD = 8

@@ -9,7 +9,7 @@ import pandas as pd
 from static_dynamic.common.errors import UserError, counted, unknown
 from static_dynamic.estimators.base import Estimator, Plan
 from static_dynamic.estimators.design import Design
-from static_dynamic.estimators.numbers import Numbers, Resampling, Sample, Scorer, blocks
+from static_dynamic.estimators.numbers import BLOCK_BYTES, Numbers, Resampling, Sample, Scorer
 from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.functional.resampling import FEWEST_VIDEOS
 from static_dynamic.store import Store
@@ -89,7 +89,7 @@ def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator])
         UserError: If an estimator needs variants that are not there, or no stage has a finite number.
     """
     design = Design.of(store, scoring.rule, scoring.style_weights)
-    if not design.variants:
+    if not len(design.index):
         raise UserError(f"The store {store.folder} holds no clips yet: run its study again.")
     plans = {one.name: one.plan(design) for one in estimators}
     found: dict[tuple[str, str], Numbers] = {}
@@ -98,7 +98,7 @@ def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator])
         broken = broken_videos(store, stage, units, design)
         warnings += _left_out(stage, broken, design)
         sound = design.without(broken)
-        for one in estimators if sound.row else ():
+        for one in estimators if sound.counts.any() else ():
             try:
                 plan = one.plan(sound) if broken else plans[one.name]
             except UserError as error:  # too little is left in this stage; others have all
@@ -140,11 +140,13 @@ def check_plans(
 
 def broken_videos(store: Store, stage: str, units: int, design: Design) -> set[str]:
     """Videos that gave NaN or infinity in any variant."""
-    rows = np.fromiter(design.row.values(), np.intp)
-    sound = np.ones(len(design.variants), bool)
-    for block in blocks(units, len(design.variants)):
-        sound &= np.isfinite(store.stage(stage, block)).all(1)
-    return {design.variants[row].video for row in rows[~sound[rows]]}
+    index, step = design.index, max(1, BLOCK_BYTES // (4 * units))
+    broken = np.zeros(len(index.videos), bool)
+    for start in range(0, len(index), step):
+        rows = np.arange(start, min(start + step, len(index)))
+        sound = np.isfinite(store.stage(stage, slice(0, units), rows)).all(1)
+        broken[index.video[rows[~sound]]] = True
+    return {index.videos[i] for i in np.flatnonzero(broken & design.counts)}
 
 
 def _few(videos: int) -> list[str]:

@@ -1,44 +1,49 @@
 """The store: pooled activations on disk, in append-only shards that are either whole or absent.
 
     store/study.json           what decides the activations; a store of another study is refused
-    store/00003.safetensors    stage → (rows, C) float32
-    store/00003.json           what was read of every video of the shard, or why it was skipped
-    store/00003.parquet        video, style, order, replicate of every row, and what the output was worth if that was
-                               judged; written last: its presence makes the shard count
+    store/00003.safetensors    the activations of a shard, with its .json and .parquet: see `static_dynamic.shards`
+    store/00000-00063.…        64 shards put together once all of them are there, so that there are few files
     store/pictures.parquet     what the model was shown of the first videos, small
 
 A shard holds a fixed run of videos, so its bytes depend neither on the order in which shards are made nor on by whom.
 Other files in the folder are left alone.
 """
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import torch
 from pyarrow import ArrowException
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 
 from static_dynamic.common.errors import UserError
-from static_dynamic.common.files import remove, write_bytes, write_text
+from static_dynamic.common.files import write_bytes
 from static_dynamic.common.runs import Kind, claim
-from static_dynamic.variants import Variant
+from static_dynamic.shards import FILES, KEY, Ints, Record, Shards, one, run_of, there_in
+from static_dynamic.variants import Cell, Index, Variant
 
-Record = dict[str, Any]
-
-KEY = list(Variant._fields)
-NUMBER = "[0-9]" * 5
-KINDS = ("parquet", "json", "safetensors")
-"""Files of a shard."""
 PICTURES = "pictures.parquet"
-STUDY = Kind("study", "study.json", (*(f"{NUMBER}.{kind}" for kind in KINDS), PICTURES), restarts=True, alone=True)
+STUDY = Kind(
+    "study", "study.json", (*FILES, PICTURES), format=2, restarts=True, alone=True, notes=frozenset({"format"})
+)
+"""In format 1 no shards were put together."""
+SCORED = ("label", "sequence", "factors")
+"""What scores ask of the record of a video."""
+GAP = 64
+"""Rows that are passed over rather than read, where they lie between rows that are wanted."""
+
+
+class Segment(NamedTuple):
+    """Rows that lie behind each other in a file: where they begin, and how many they are."""
+
+    shards: Shards
+    start: int
+    rows: int
 
 
 class Store:
@@ -60,10 +65,7 @@ class Store:
     """
 
     def __init__(self, folder: Path, study: Mapping[str, Any], resume: bool = True) -> None:
-        self.folder = folder
-        self.study: Mapping[str, Any] = STUDY.full(study)
-        self.damaged: list[str] = []
-        claim(folder, STUDY, study, resume)
+        self._set(folder, claim(folder, STUDY, study, resume) or STUDY.full(study))
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
@@ -76,19 +78,35 @@ class Store:
         study = STUDY.read(Path(folder))
         if study is None:
             raise UserError(f"{folder} is no store: there is no {STUDY.file} in it.")
-        store.folder, store.study, store.damaged = Path(folder), study, []
+        store._set(Path(folder), study)
         return store
+
+    def _set(self, folder: Path, study: Mapping[str, Any]) -> None:
+        self.folder, self.study = folder, study
+        self.damaged: list[str] = []
+        self._whole: dict[str, bool] = {}
 
     def has(self, shard: int) -> bool:
         """Whether a shard is there, whole; one that cannot be read is noted in ``damaged``."""
-        if not self._path(shard, "parquet").exists():
-            return False
-        try:
-            self.check(shard)
-        except UserError as error:
-            self.damaged.append(str(error))
-            return False
-        return True
+        files = self._files(shard)
+        return files.there and self._is_whole(files)
+
+    def _files(self, shard: int) -> Shards:
+        """The files in which a shard is, or would be."""
+        alone, run = one(self.folder, shard), run_of(self.folder, shard)
+        return run if run.there and not alone.there else alone
+
+    def _is_whole(self, files: Shards) -> bool:
+        """Whether files can be read; of a run this is looked at once."""
+        if files.stem not in self._whole or files.first == files.last:
+            try:
+                files.check()
+            except UserError as error:
+                self.damaged.append(str(error))
+                self._whole[files.stem] = False
+            else:
+                self._whole[files.stem] = True
+        return self._whole[files.stem]
 
     def write(
         self,
@@ -107,80 +125,95 @@ class Store:
             records: One per video of the shard, the skipped ones too.
             judgements: What the model's output was worth, row by row.
         """
-        index = pd.DataFrame(variants, columns=KEY).astype(dict.fromkeys(KEY[:-1], "str") | {KEY[-1]: "int64"})
-        worth = pd.DataFrame(list(judgements), index=index.index if judgements else None, dtype="float64")
-        tensors = {stage: tensor.contiguous() for stage, tensor in activations.items()}
-        remove(self._path(shard, "parquet"))  # a shard that is replaced does not count until all of it is new
-        # As bytes, since the libraries' own writing neither takes every name nor says in one way that a disk is full.
-        write_bytes(self._path(shard, "safetensors"), save(tensors))
-        write_text(self._path(shard, "json"), json.dumps(list(records)) + "\n")
-        write_bytes(self._path(shard, "parquet"), index.join(worth).to_parquet(index=False))
+        if self._whole.get(run_of(self.folder, shard).stem) is False:
+            run_of(self.folder, shard).remove()  # it is damaged, and all of its shards are made again
+        one(self.folder, shard).write(variants, activations, records, judgements)
+        self._forget()
+        self._put_together(shard)
 
-    def _path(self, shard: int, kind: str) -> Path:
-        return self.folder / f"{shard:05d}.{kind}"
+    def _put_together(self, shard: int) -> None:
+        """Put the shards of a run together, if all of them are there by themselves."""
+        run = run_of(self.folder, shard)
+        parts = [one(self.folder, number) for number in range(run.first, run.last + 1)]
+        if self.study["format"] > 1 and not run.there and all(part.there for part in reversed(parts)):
+            run.put_together(parts)
+            self._whole.pop(run.stem, None)
+            self._forget()
 
-    def check(self, shard: int | None = None) -> None:
-        """Make sure that a shard, or all that are there, can be read.
+    def _forget(self) -> None:
+        """Read the index again when it is asked for."""
+        for name in ("_layout", "_last_members"):
+            self.__dict__.pop(name, None)
+
+    def check(self) -> None:
+        """Make sure that all shards that are there can be read.
 
         Raises:
             UserError: If not.
         """
-        for number in self.shards() if shard is None else [shard]:
-            self._check(number)
-
-    def _check(self, shard: int) -> None:
-        rows = len(self._index(shard))
-        self.records(shard)
-        if sizes := {name: size for name, size in self._shapes(shard).items() if size[0] != rows}:
-            name, size = next(iter(sizes.items()))
-            raise self._damage(shard, "safetensors", f"{size[0]} rows of {name}, and {rows} in the parquet file")
-
-    def _damage(self, shard: int, kind: str, reason: object) -> UserError:
-        path = self._path(shard, kind)
-        why = " ".join(str(reason).split()) or type(reason).__name__
-        return UserError(
-            f"Shard {shard:05d} of {self.folder} is damaged ({path.name}: {why}). "
-            "A run of the same study measures it again."
-        )
-
-    @contextmanager
-    def _reading(self, shard: int, kind: str) -> Iterator[Path]:
-        """The path of a file of a shard, to be read; what is wrong with it is one line."""
-        path = self._path(shard, kind)
-        try:
-            yield path
-        except (OSError, ValueError, SafetensorError, ArrowException) as error:
-            raise self._damage(shard, kind, error) from None
-
-    def _index(self, shard: int) -> pd.DataFrame:
-        with self._reading(shard, "parquet") as path:
-            index = pd.read_parquet(BytesIO(path.read_bytes()))
-            if "replicate" not in index:  # a store of the time before there were any
-                index.insert(min(3, len(index.columns)), "replicate", 0)
-            if missing := set(KEY) - set(index.columns):
-                raise ValueError(f"no {', '.join(sorted(missing))} in it")
-            return index
-
-    def _shapes(self, shard: int) -> dict[str, tuple[int, int]]:
-        """Stage → rows and units."""
-        with self._reading(shard, "safetensors") as path, safe_open(path, framework="numpy") as file:
-            shapes = {name: tuple(file.get_slice(name).get_shape()) for name in file.keys()}  # noqa: SIM118
-            if odd := [name for name, shape in shapes.items() if len(shape) != 2]:
-                raise ValueError(f"{odd[0]} is not a table of rows and units")
-            return shapes
+        for files in there_in(self.folder):
+            files.check()
 
     def shards(self) -> list[int]:
         """Numbers of the shards that are there."""
-        return sorted(int(path.stem) for path in self.folder.glob(f"{NUMBER}.parquet"))
+        return sorted({number for files in there_in(self.folder) for number in range(files.first, files.last + 1)})
+
+    @property
+    def _segments(self) -> list[Segment]:
+        """Where all rows lie, shard by shard."""
+        return self._layout[0]
+
+    @cached_property
+    def _layout(self) -> tuple[list[Segment], Index]:
+        """Where all rows lie, and their keys as numbers: read once."""
+        segments: list[Segment] = []
+        videos: dict[str, int] = {}
+        cells: dict[Cell, int] = {}
+        numbers = [np.empty((2, 0), np.intp)]
+        for files, used in self._counted():
+            table = files.index()
+            place, names = pd.factorize(table["video"])
+            video = _numbered(names, videos)[place]
+            place, kinds = _distinct(table[KEY[1:]])
+            cell = _numbered(kinds, cells)[place]
+            start, rows = (0, len(table)) if used is None else used
+            segments.append(Segment(files, start, rows))
+            numbers.append(np.stack([video, cell])[:, start : start + rows])
+        video, cell = np.concatenate(numbers, axis=1)
+        return segments, Index(list(videos), list(cells), video, cell)
+
+    def _counted(self) -> Iterator[tuple[Shards, tuple[int, int] | None]]:
+        """Files that are there, in the order of their shards, and which rows count, from where on; ``None`` for all."""
+        there = there_in(self.folder)
+        alone = {files.first for files in there if files.first == files.last}
+        in_runs: set[int] = set()
+        for files in there:
+            inside = range(files.first, files.last + 1)
+            if files.first == files.last:
+                if files.first not in in_runs:
+                    yield files, None
+            elif not alone.intersection(inside):
+                yield files, None
+            else:
+                in_runs.update(inside)
+                start = 0
+                for member in files.members():
+                    made_again = member.shard in alone
+                    yield (one(self.folder, member.shard), None) if made_again else (files, (start, member.rows))
+                    start += member.rows
 
     def index(self) -> pd.DataFrame:
         """Key of every row, in the order of :meth:`stage`, and the judgements of its output."""
-        tables = [self._index(shard) for shard in self.shards()]
+        tables = [files.index().iloc[start : start + rows] for files, start, rows in self._segments]
         return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=KEY)
+
+    def keys(self) -> Index:
+        """The key of every row, as numbers: read once."""
+        return self._layout[1]
 
     def variants(self) -> list[Variant]:
         """The same as keys."""
-        return [Variant(*row) for row in self.index()[KEY].itertuples(index=False)]
+        return list(self.keys())
 
     def judgements(self) -> pd.DataFrame | None:
         """Video, its sequence, style, order, replicate and every measure of the output; ``None`` if none was judged."""
@@ -193,29 +226,58 @@ class Store:
 
     def records(self, shard: int | None = None) -> list[Record]:
         """What was read of every video (of a shard), or why it was skipped."""
-        found: list[Record] = []
-        for number in self.shards() if shard is None else [shard]:
-            with self._reading(number, "json") as path:
-                records = json.loads(path.read_text(encoding="utf-8"))
-                if not isinstance(records, list) or not all(isinstance(one, dict) for one in records):
-                    raise ValueError("not a list of records")
-                found += records
+        if shard is not None:
+            return self._members(self._files(shard))[shard]
+        alone = {files.first for files in there_in(self.folder) if files.first == files.last}
+        found: dict[int, list[Record]] = {}
+        for files in there_in(self.folder):
+            found |= {n: of for n, of in self._members(files).items() if files.first == files.last or n not in alone}
+        return [record for number in sorted(found) for record in found[number]]
+
+    def _members(self, files: Shards) -> dict[int, list[Record]]:
+        """Shard → records; those of the files that were read last are kept."""
+        last: tuple[str, dict[int, list[Record]]] | None = self.__dict__.get("_last_members")
+        if last is None or last[0] != files.stem or files.first == files.last:
+            last = files.stem, {member.shard: member.records for member in files.members()}
+            self.__dict__["_last_members"] = last
+        return last[1]
+
+    def details(self) -> dict[str, Mapping[str, Any]]:
+        """Video → what scores ask of its record, where there is any of it."""
+        equal: dict[str, Mapping[str, Any]] = {}
+        found = {}
+        for files in there_in(self.folder):
+            for record in (record for of in self._members(files).values() for record in of):
+                if asked := {name: record[name] for name in SCORED if record.get(name) is not None}:
+                    found[record["video"]] = equal.setdefault(repr(asked), asked)
         return found
 
-    def stage(self, name: str, units: slice = slice(None)) -> npt.NDArray[np.float32]:
-        """Activations of a stage, ``(rows, C)``; of some of its units only, if asked for."""
+    def stage(self, name: str, units: slice = slice(None), rows: Ints | None = None) -> npt.NDArray[np.float32]:
+        """Activations of a stage, ``(rows, C)``; of some of its units and rows only, if asked for.
+
+        Args:
+            name: The stage.
+            units: Which units.
+            rows: Numbers of rows, rising.
+        """
+        starts = np.cumsum([0, *(segment.rows for segment in self._segments)])
+        if rows is None:
+            filled = [segment for segment in self._segments if segment.rows]
+            return _joined([x for files, at, n in filled for x in files.stage(name, [slice(at, at + n)], units)])
         parts = []
-        for shard in self.shards():
-            with self._reading(shard, "safetensors") as path, safe_open(path, framework="numpy") as file:
-                if name in file.keys():  # noqa: SIM118 - not a mapping
-                    parts.append(file.get_slice(name)[:, units])
-        return np.concatenate(parts)
+        place = np.searchsorted(starts, rows, side="right") - 1
+        for number in np.unique(place):
+            files, at, _ = self._segments[number]
+            wanted = rows[place == number] - starts[number] + at
+            runs = np.split(wanted, np.flatnonzero(np.diff(wanted) > GAP) + 1)
+            found = files.stage(name, [slice(int(run[0]), int(run[-1]) + 1) for run in runs], units)
+            parts += [x if len(x) == len(run) else x[run - run[0]] for x, run in zip(found, runs, strict=True)]
+        return _joined(parts)
 
     def units(self) -> dict[str, int]:
         """Stage → number of units, in the order of the study."""
-        for shard in self.shards():
-            sizes = {name: units for name, (_, units) in self._shapes(shard).items()}
-            if sizes:
+        for files in there_in(self.folder):
+            if sizes := {name: units for name, (_, units) in files.shapes().items()}:
                 return {name: sizes[name] for name in self.study.get("stages", sizes)}
         return {}
 
@@ -229,3 +291,23 @@ class Store:
             return pd.read_parquet(BytesIO((self.folder / PICTURES).read_bytes()))
         except (OSError, ValueError, ArrowException):
             return None
+
+
+def _numbered(keys: Iterable[Any], numbers: dict[Any, int]) -> Ints:
+    """Numbers of keys; those that are new are added."""
+    return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
+
+
+def _distinct(table: pd.DataFrame) -> tuple[Ints, list[Cell]]:
+    """Which condition every row has, and the conditions in the order in which they first come."""
+    code = np.zeros(len(table), np.intp)
+    for name in table:
+        place, found = pd.factorize(table[name])
+        code = code * max(1, len(found)) + place
+    place, _ = pd.factorize(code)
+    first = np.unique(place, return_index=True)[1]
+    return place, [Cell(*row) for row in table.iloc[first].itertuples(index=False)]
+
+
+def _joined(parts: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts) if parts else np.empty((0, 0), np.float32)

@@ -5,10 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from static_dynamic.estimators.numbers import blocks
+from static_dynamic.estimators.numbers import BLOCK_BYTES
 from static_dynamic.media.clip import INTACT, ORIGINAL
 from static_dynamic.store import Store
-from static_dynamic.variants import Variant
+from static_dynamic.variants import Index, Variant
+from static_dynamic.variants.index import Ints
 
 TOP = 3
 """Clips of a unit."""
@@ -24,37 +25,42 @@ def top_clips(store: Store, top: int = TOP) -> pd.DataFrame:
         One row per stage, unit and ``place`` (1 for the largest): ``video`` and ``activation``. Units that never vary
         have none, nor have activations that are NaN or infinite.
     """
-    variants = store.variants()
-    rows = as_filmed(variants)
-    if not rows:
+    index = store.keys()
+    rows = as_filmed(index)
+    if not len(rows):
         return pd.DataFrame(columns=COLUMNS)
-    names = np.array([variants[row].video for row in rows], object)
+    names = np.array([index.videos[i] for i in index.video[rows]], object)
     tables = [
-        _of_block(store.stage(stage, block)[rows], names, top).assign(stage=stage).pipe(_moved, block.start)
-        for stage, units in store.units().items()
-        for block in blocks(units, len(variants))
+        _of_stage(store, stage, units, rows, names, top).assign(stage=stage) for stage, units in store.units().items()
     ]
     return pd.concat(tables, ignore_index=True)[COLUMNS] if tables else pd.DataFrame(columns=COLUMNS)
 
 
-def as_filmed(variants: Sequence[Variant]) -> list[int]:
+def as_filmed(variants: Sequence[Variant]) -> Ints:
     """Rows of the clips as filmed and in order; of the first style where there are none."""
-    intact = [row for row, key in enumerate(variants) if key.order == INTACT and not key.replicate]
-    styles = list(dict.fromkeys(variants[row].style for row in intact))
-    style = ORIGINAL if ORIGINAL in styles else next(iter(styles), None)
-    return [row for row in intact if variants[row].style == style]
+    index = Index.of(variants)
+    cells = [cell for cell in index.cells if cell.order == INTACT and not cell.replicate]
+    style = ORIGINAL if any(cell.style == ORIGINAL for cell in cells) else next((cell.style for cell in cells), None)
+    rows = index.columns([cell for cell in cells if cell.style == style]).ravel()
+    return np.sort(rows[rows >= 0])
 
 
-def _of_block(x: np.ndarray, names: np.ndarray, top: int) -> pd.DataFrame:
-    """Of some units ``(videos, units)``."""
-    known = np.where(np.isfinite(x), x, -np.inf)
-    order = np.argsort(-known, axis=0, kind="stable")[:top]
-    values = np.take_along_axis(known, order, 0)
-    varies = known.max(0) > known.min(0)
-    place, unit = np.nonzero(np.isfinite(values) & varies)
-    table = {"unit": unit, "place": place + 1, "video": names[order[place, unit]], "activation": values[place, unit]}
-    return pd.DataFrame(table).sort_values(["unit", "place"])
-
-
-def _moved(table: pd.DataFrame, start: int) -> pd.DataFrame:
-    return table.assign(unit=table["unit"] + start)
+def _of_stage(store: Store, stage: str, units: int, rows: Ints, names: np.ndarray, top: int) -> pd.DataFrame:
+    """The clips of all units of a stage, from some of the rows after the other."""
+    best, clip = np.empty((0, units)), np.empty((0, units), np.intp)
+    least, most = np.full(units, np.inf), np.full(units, -np.inf)
+    step = max(1, BLOCK_BYTES // (16 * units))
+    for start in range(0, len(rows), step):
+        x = store.stage(stage, slice(0, units), rows[start : start + step])
+        known = np.where(np.isfinite(x), x, -np.inf)
+        least, most = np.minimum(least, known.min(0)), np.maximum(most, known.max(0))
+        known, number = (
+            np.concatenate([best, known]),
+            np.broadcast_to(np.arange(start, start + len(x))[:, None], x.shape),
+        )
+        order = np.argsort(-known, axis=0, kind="stable")[:top]  # of equal ones the first
+        best = np.take_along_axis(known, order, 0)
+        clip = np.take_along_axis(np.concatenate([clip, number]), order, 0)
+    place, unit = np.nonzero(np.isfinite(best) & (most > least))
+    table = {"unit": unit, "place": place + 1, "video": names[clip[place, unit]], "activation": best[place, unit]}
+    return pd.DataFrame(table).astype({"activation": "float32"}).sort_values(["unit", "place"])

@@ -125,13 +125,18 @@ def twin_stores(store: Store, most: int | None = None) -> tuple[list[Store], lis
         if (most is not None and number > most) or not (folder / STUDY.file).exists():
             continue
         twin = Store.open(folder)
-        if {name: value for name, value in twin.study.items() if name != "twin"} != dict(store.study):
+        if _without(twin.study, "twin") != _without(store.study):
             continue
         if all(twin.has(shard) for shard in store.shards()):
             found.append(twin)
         else:
             notes += [f"Random twin {number} lacks clips, and is left out: run the study again.", *twin.damaged]
     return found, notes
+
+
+def _without(study: Mapping[str, object], *names: str) -> dict[str, object]:
+    """What decides activations in the description of a study, without these entries."""
+    return {name: value for name, value in study.items() if name not in (*STUDY.notes, *names)}
 
 
 def _clips(study: Study) -> Iterator[Inputs]:

@@ -113,7 +113,7 @@ def test_a_shard_that_is_replaced_does_not_count_until_it_is_whole(tmp_path, mon
         raise KeyboardInterrupt
 
     with monkeypatch.context() as disk:
-        disk.setattr("static_dynamic.store.write_text", stopped)
+        disk.setattr("static_dynamic.shards.write_text", stopped)
         with pytest.raises(KeyboardInterrupt):
             write(store, 2.0, "new")
     assert wrote == ["00000.json"]

@@ -150,7 +150,7 @@ def test_a_stage_of_real_size_has_several_blocks_and_every_unit_counts_once(tmp_
     store = stored(tmp_path, variants, {"stage5": x}, [8])
     blocks = []
     read = Store.stage
-    monkeypatch.setattr(Store, "stage", lambda self, name, units: blocks.append(units) or read(self, name, units))
+    monkeypatch.setattr(Store, "stage", lambda self, name, *of: blocks.append(of[0]) or read(self, name, *of))
     scores = score(store, Scoring())
     scored = [block for block in blocks if block.stop - block.start < 2048]
     assert len(scored) > 2

@@ -11,7 +11,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from static_dynamic import store as store_module
+from static_dynamic import shards as store_module
 from static_dynamic.common.errors import UserError
 from static_dynamic.store import Store
 from static_dynamic.variants import Variant

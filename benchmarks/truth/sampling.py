@@ -122,7 +122,7 @@ def one_pair_each(plan: PairPlan) -> PairPlan:
     _, first = np.unique(np.stack([plan.found.factor, plan.found.video])[:, order], axis=1, return_index=True)
     keep = np.zeros(len(order), bool)
     keep[order[first]] = True
-    return replace(plan, found=plan.found.only(keep))
+    return replace(plan, given=plan.found.only(keep))
 
 
 def of_videos(layout: Layout, forwards: int, truth: pd.DataFrame) -> list[dict[str, Any]]:

@@ -5,46 +5,25 @@ it compares and what their covariances mean.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Literal, NamedTuple, Protocol, Self
+from typing import ClassVar, Literal, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.estimators.design import Design, Ints, Table
-from static_dynamic.functional.contrasts import Array, Contrast, Sums, cell_sums
-from static_dynamic.functional.resampling import FEWEST_VIDEOS
+from static_dynamic.estimators.estimates import Estimates
+from static_dynamic.estimators.streaming import PART_VIDEOS, Part, Streamed, dealt
+from static_dynamic.functional.contrasts import Array, Contrast, Sums, cell_sums, with_partners
+from static_dynamic.functional.resampling import FEWEST_VIDEOS, GROUPS
 from static_dynamic.variants import Cell, Conditions
 
 Classes = npt.NDArray[np.str_]
 Scale = Literal["percent", "nats", "correlation"]
 UNSEEN = 1e-5
 """Difference of two activations, relative to the largest of the stage, that rounding in float32 may make."""
-
-
-class Estimates(NamedTuple):
-    """Numbers of units on every resample, and what the layer's are made of.
-
-    Attributes:
-        units: ``(R, Q, U)``, in the order of the estimator's quantities; NaN where undefined.
-        parts: ``(R, Q, U)``.
-        whole: ``(R, Q, U)``, or a shape that fits: a layer's number is the sum of the parts over that of the wholes.
-        unbounded: ``units`` before they were cut to 0..1, where they were. Intervals are made from these: resamples of
-            a unit at a bound are alike once they are cut.
-    """
-
-    units: Array
-    parts: Array
-    whole: Array
-    unbounded: Array | None = None
-
-    @property
-    def undefined(self) -> "Estimates":
-        """The same shapes, all NaN."""
-        units, parts, whole = (np.full_like(part, np.nan) for part in (self.units, self.parts, self.whole))
-        return Estimates(units, parts, whole)
 
 
 class Plan(Protocol):
@@ -172,7 +151,7 @@ class Estimator(ABC):
 
 
 @dataclass(frozen=True, kw_only=True)
-class TablePlan:
+class TablePlan(Streamed):
     """Rows as a table of videos and cells, and which covariances are taken."""
 
     table: Table
@@ -185,13 +164,38 @@ class TablePlan:
         """Names of the sequences, or of videos that are none's: as those of other estimators."""
         return self.table.sequences
 
-    def sums(self, z: Array) -> Sums:
-        """What the covariances follow from, of units in cells ``(V, K, U)``."""
-        return cell_sums(z, self.contrasts, self.table.group, self.partner)
+    @abstractmethod
+    def transform(self, z: Array) -> Array:
+        """What is done to units in cells ``(V, K, U)`` first."""
+
+    @property
+    @abstractmethod
+    def by_video(self) -> bool:
+        """Whether what is done to one video depends on it alone."""
+
+    def parts(self) -> Iterator[Part]:
+        """See `Streamed.parts`; one part where all videos must be seen together."""
+        sizes = np.bincount(self.table.group)
+        together = not self.by_video or self.partner is not None
+        for groups in [np.arange(len(sizes))] if together else dealt(sizes):
+            table = self.table.of(groups)
+            rows, local = np.unique(table.rows, return_inverse=True)
+            yield Part(rows, replace(self, table=replace(table, rows=local.reshape(table.rows.shape))), groups)
+
+    def sums(self, x: npt.NDArray[np.float32], shift: Array | None = None) -> Sums:
+        """What the covariances follow from."""
+        return cell_sums(self._cells(x), self.contrasts, self.table.group, self.partner, shift)
+
+    def _cells(self, x: npt.NDArray[np.float32]) -> Array:
+        return self.transform(x[self.table.rows].astype(np.float64))
 
     def unrelated(self, seed: int) -> Self:
         """See `Plan.unrelated`."""
         return replace(self, partner=others(self.table.group, seed))
+
+    def strangers(self, x: npt.NDArray[np.float32], sums: Sums, seeds: Sequence[int]) -> list[Sums]:
+        """See `Streamed.strangers`."""
+        return with_partners(sums, self._cells(x), [others(self.table.group, seed) for seed in seeds])
 
     def repeated(self) -> None:
         """Replicates are conditions of their own here."""
@@ -200,6 +204,14 @@ class TablePlan:
         """Whether the first two cells are."""
         first, second = x[self.table.rows[:, 0]], x[self.table.rows[:, 1]]
         return bool(np.abs(first - second).max() <= UNSEEN * max(np.abs(first).max(), np.finfo(np.float32).tiny))
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Videos that are read at once, and groups whose sums are kept beyond those of these videos."""
+        videos, groups = len(self.table.rows), len(self.table.sequences)
+        return (
+            (min(videos, PART_VIDEOS), min(groups, GROUPS)) if self.by_video and videos > PART_VIDEOS else (videos, 0)
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,14 +233,23 @@ class CellPlan(TablePlan):
 
     def size(self, resamples: int) -> int:
         """Units in all cells and their products, and per resample their means and covariances."""
-        videos, cells = self.table.rows.shape
+        (videos, groups), cells = self.held, self.table.rows.shape[1]
         contrasts, quantities = len(self.contrasts), len(self.estimator.quantities)
-        return videos * (4 * cells + contrasts) + resamples * (cells + 4 * contrasts + 6 * quantities)
+        of_videos = videos * (4 * cells + contrasts) + groups * (cells + contrasts)
+        return of_videos + resamples * (cells + 4 * contrasts + 6 * quantities)
 
-    def estimates(self, x: npt.NDArray[np.float32], weights: Array) -> Estimates:
-        """See `Plan.estimates`."""
-        z = self.estimator.transform(x[self.table.rows].astype(np.float64))
-        return self.estimator.values(self.sums(z).covariances(weights))
+    def transform(self, z: Array) -> Array:
+        """That of the estimator."""
+        return self.estimator.transform(z)
+
+    @property
+    def by_video(self) -> bool:
+        """Unless the estimator does something to all videos first."""
+        return type(self.estimator).transform is CellEstimator.transform
+
+    def read(self, sums: Sums) -> Estimates:
+        """See `Streamed.read`."""
+        return self.estimator.values(sums.covariances_by_group())
 
 
 def others(group: Ints, seed: int) -> Ints:
@@ -238,13 +259,15 @@ def others(group: Ints, seed: int) -> Ints:
     """
     from static_dynamic.common.seeds import generator
 
-    members = [np.flatnonzero(group == g) for g in range(group.max() + 1)]
-    order = generator(seed, "unrelated", len(members)).permutation(len(members))
-    following = dict(zip(order, np.roll(order, -1), strict=True))
-    place = np.zeros(len(group), np.intp)
-    for mine in members:
-        place[mine] = np.arange(len(mine))
-    return np.array([members[following[g]][i % len(members[following[g]])] for g, i in zip(group, place, strict=True)])
+    size = np.bincount(group)
+    members, start = np.argsort(group, kind="stable"), np.cumsum(size) - size
+    order = generator(seed, "unrelated", len(size)).permutation(len(size))
+    following = np.empty(len(size), np.intp)
+    following[order] = np.roll(order, -1)
+    place = np.empty(len(group), np.intp)
+    place[members] = np.arange(len(group)) - np.repeat(start, size)
+    theirs = following[group]
+    return np.asarray(members[start[theirs] + place % size[theirs]])
 
 
 class CellEstimator(Estimator):

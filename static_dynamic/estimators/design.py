@@ -11,7 +11,7 @@ import numpy.typing as npt
 from static_dynamic.common.errors import UserError
 from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.store import Store
-from static_dynamic.variants import Cell, Variant
+from static_dynamic.variants import Cell, Index, Variant
 
 Ints = npt.NDArray[np.intp]
 
@@ -31,6 +31,18 @@ class Table:
     group: Ints
     videos: tuple[str, ...]
     sequences: tuple[str, ...]
+
+    def of(self, groups: Ints) -> "Table":
+        """That of some groups, by rising numbers; of all of them, that itself."""
+        if len(groups) == len(self.sequences):
+            return self
+        place = np.flatnonzero(np.isin(self.group, groups))
+        return Table(
+            self.rows[place],
+            np.searchsorted(groups, self.group[place]),
+            tuple(self.videos[i] for i in place),
+            tuple(self.sequences[i] for i in groups),
+        )
 
 
 @dataclass(frozen=True)
@@ -58,11 +70,13 @@ class Design:
     @classmethod
     def of(cls, store: Store, rule: PairRule, style_weights: Mapping[str, float]) -> "Design":
         """The design of what a store holds."""
-        variants = store.variants()
-        styles, orders = (tuple(dict.fromkeys(getattr(key, name) for key in variants)) for name in ("style", "order"))
+        index = store.keys()
+        styles, orders = (
+            tuple(dict.fromkeys(getattr(cell, name) for cell in index.cells)) for name in ("style", "order")
+        )
         return cls(
-            variants,
-            {record["video"]: record for record in store.records()},
+            index,
+            store.details(),
             tuple(store.study.get("styles", styles)),
             tuple(store.study.get("orders", orders)),
             rule,
@@ -71,29 +85,50 @@ class Design:
 
     def without(self, videos: Collection[str]) -> "Design":
         """The same without some videos."""
-        return replace(self, dropped=self.dropped | frozenset(videos))
+        return replace(self, dropped=self.dropped | frozenset(videos)) if videos else self
 
     def without_style(self, style: str) -> "Design":
         """The same without the pairs of a style."""
         return replace(self, style_weights={**self.style_weights, style: 0.0})
 
     @cached_property
+    def index(self) -> Index:
+        """The keys as numbers."""
+        return Index.of(self.variants)
+
+    @cached_property
+    def counts(self) -> npt.NDArray[np.bool_]:
+        """Which videos of the index count."""
+        return np.array([video not in self.dropped for video in self.index.videos], bool)
+
+    @cached_property
     def row(self) -> dict[Variant, int]:
-        """Variant → its row; of videos that count."""
+        """Variant → its row; of videos that count. It is large where there are many videos."""
         return {key: i for i, key in enumerate(self.variants) if key.video not in self.dropped}
 
     @cached_property
     def videos(self) -> list[str]:
         """Videos that count, in order."""
-        return list(dict.fromkeys(key.video for key in self.row))
+        return [self.index.videos[i] for i in np.flatnonzero(self.counts)]
 
     def sequence(self, video: str) -> str:
         """The sequence that a video is a moment of: itself, where it is none."""
         return str(self.records.get(video, {}).get("sequence") or video)
 
+    def grouped(self, videos: Ints) -> tuple[Ints, tuple[str, ...]]:
+        """Number of the sequence of some videos, by their numbers in the index, and the names of the sequences."""
+        number: dict[str, int] = {}
+        names = map(self.sequence, (self.index.videos[i] for i in videos))
+        group = np.fromiter((number.setdefault(name, len(number)) for name in names), np.intp, len(videos))
+        return group, tuple(number)
+
     def has(self, cells: Collection[Cell]) -> bool:
         """Whether any video is there in all of some cells."""
-        return any(self._complete(video, cells) for video in self.videos)
+        return bool(self.complete(cells).any())
+
+    def complete(self, cells: Collection[Cell]) -> npt.NDArray[np.bool_]:
+        """Which videos of the index count and are there in all of some cells."""
+        return np.asarray(self.counts & (self.index.columns(cells) >= 0).all(1))
 
     def table(self, cells: Sequence[Cell], estimator: str) -> Table:
         """The videos that are there in all of some cells.
@@ -105,23 +140,19 @@ class Design:
         Raises:
             UserError: If there is no such video, with what is missing and what would make it.
         """
-        videos = [video for video in self.videos if self._complete(video, cells)]
-        if not videos:
+        videos = np.flatnonzero(self.complete(cells))
+        if not len(videos):
             raise self._missing(cells, estimator)
-        rows = [[self.row[Variant(video, *cell)] for cell in cells] for video in videos]
-        number = {name: i for i, name in enumerate(dict.fromkeys(map(self.sequence, videos)))}
-        group = [number[self.sequence(video)] for video in videos]
-        return Table(np.array(rows, np.intp), np.array(group, np.intp), tuple(videos), tuple(number))
+        group, sequences = self.grouped(videos)
+        names = tuple(self.index.videos[i] for i in videos)
+        return Table(self.index.columns(cells, videos), group, names, sequences)
 
     def incomplete(self, cells: Collection[Cell]) -> list[str]:
         """Videos that are there, but not in all of some cells."""
-        return [video for video in self.videos if not self._complete(video, cells)]
-
-    def _complete(self, video: str, cells: Collection[Cell]) -> bool:
-        return all(Variant(video, *cell) in self.row for cell in cells)
+        return [self.index.videos[i] for i in np.flatnonzero(self.counts & ~self.complete(cells))]
 
     def _missing(self, cells: Sequence[Cell], estimator: str) -> UserError:
-        there = {Cell(key.style, key.order, key.replicate) for key in self.row}
+        there = {cell for i, cell in enumerate(self.index.cells) if (self.index.table[self.counts, i] >= 0).any()}
         absent = [cell for cell in cells if cell not in there]
         if not absent:
             return UserError(f"{estimator}: no video was measured in all of {'; '.join(map(str, cells))}.")

@@ -1,7 +1,7 @@
 """Shares of appearance and motion, from videos in which both are known and crossed."""
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -10,10 +10,12 @@ import numpy.typing as npt
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import generator
-from static_dynamic.estimators.base import Classes, Estimates, Estimator
+from static_dynamic.estimators.base import Classes, Estimator
 from static_dynamic.estimators.design import Design, Ints
+from static_dynamic.estimators.estimates import Estimates
 from static_dynamic.estimators.registry import estimator
-from static_dynamic.functional.contrasts import Array
+from static_dynamic.estimators.streaming import PART_VIDEOS, Part, Streamed, dealt
+from static_dynamic.functional.additive import Additive, Array
 from static_dynamic.functional.factorial import (
     FACTOR_CLASSES,
     SHARES,
@@ -22,6 +24,7 @@ from static_dynamic.functional.factorial import (
     mean_square,
     shares_of,
 )
+from static_dynamic.functional.resampling import GROUPS
 from static_dynamic.media.clip import FACTORS, INTACT, ORIGINAL
 from static_dynamic.variants import Cell, Conditions
 
@@ -41,7 +44,35 @@ class Shape(NamedTuple):
 
 
 @dataclass(frozen=True)
-class FactorialPlan:
+class Components(Additive):
+    """Sums of the components of blocks.
+
+    Attributes:
+        count: Blocks, ``(G,)``.
+        components: ``(G, 4, U)``.
+        shift: 0: mean squares need none.
+        size: See `Additive`.
+        entries: See `Additive`.
+    """
+
+    count: Array
+    components: Array
+    shift: Array
+    size: Array
+    entries: int
+
+    def arrays(self) -> list[Array]:
+        """Of blocks and components."""
+        return [self.count, self.components]
+
+    def of(self, arrays: Sequence[Array], size: Array, entries: int) -> "Components":
+        """See `Additive.of`."""
+        count, components = arrays
+        return Components(count, components, self.shift, size, entries)
+
+
+@dataclass(frozen=True)
+class FactorialPlan(Streamed):
     """Rows as a table of blocks, appearances, motions and draws.
 
     Attributes:
@@ -71,16 +102,27 @@ class FactorialPlan:
 
     def size(self, resamples: int) -> int:
         """A unit in all clips, what is left of it without its effects, and its components per resample."""
-        return 5 * self.rows.size + 4 * len(SHARES) * resamples
+        held = min(self.rows.size, 2 * PART_VIDEOS)
+        return 5 * held + 4 * len(SHARES) * (resamples + min(len(self.rows), GROUPS))
 
-    def estimates(self, x: npt.NDArray[np.float32], weights: Array) -> Estimates:
-        """See `Plan.estimates`."""
+    def parts(self) -> Iterator[Part]:
+        """See `Streamed.parts`; every block is a group."""
+        for groups in dealt(np.full(len(self.rows), self.rows[0].size)):
+            rows, local = np.unique(self.rows[groups], return_inverse=True)
+            names = tuple(self.blocks[i] for i in groups)
+            yield Part(rows, FactorialPlan(local.reshape(self.rows[groups].shape), names), groups)
+
+    def sums(self, x: npt.NDArray[np.float32], shift: Array | None = None) -> Components:
+        """See `Streamed.sums`."""
         table = x[self.rows].astype(np.float64)
-        of_blocks = block_components(table)
-        components = (weights @ of_blocks.reshape(len(of_blocks), -1)).reshape(len(weights), *of_blocks.shape[1:])
+        found = block_components(table)
+        return Components(np.ones(len(found)), found, np.zeros(x.shape[1]), mean_square(table), self.rows.size)
+
+    def read(self, sums: Components) -> Estimates:
+        """See `Streamed.read`."""
         with np.errstate(invalid="ignore"):  # a resample may hold no block
-            components /= weights.sum(1)[:, None, None]
-        shares, whole = shares_of(components, mean_square(table))
+            components = sums.components / sums.count[:, None, None]
+        shares, whole = shares_of(components, sums.size)
         return Estimates(shares, np.where(np.isnan(shares), 0.0, components), whole[:, None])
 
     def unrelated(self, seed: int) -> "FactorialPlan":

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from static_dynamic.estimators.base import CellEstimator, Classes, Estimates
+from static_dynamic.estimators.base import CellEstimator, Classes
 from static_dynamic.estimators.design import Design
+from static_dynamic.estimators.estimates import Estimates
 from static_dynamic.estimators.pairwise import paired_styles, scrambled_orders
 from static_dynamic.estimators.registry import estimator
 from static_dynamic.functional.contrasts import Array, Contrast

@@ -6,8 +6,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from static_dynamic.estimators.base import CellEstimator, CellPlan, Classes, Estimates, Plan
+from static_dynamic.estimators.base import CellEstimator, CellPlan, Classes, Plan
 from static_dynamic.estimators.design import Design
+from static_dynamic.estimators.estimates import Estimates
 from static_dynamic.estimators.registry import estimator
 from static_dynamic.functional.contrasts import Array, Contrast
 from static_dynamic.functional.needs_motion import (

@@ -1,23 +1,30 @@
 """The numbers of one estimator for one stage: on all videos, on every resample, and on pairs of unrelated videos.
 
-Units are read in blocks, so memory depends on neither their number nor, beyond a few kB each, that of the videos.
+Units are read in blocks and videos in parts, so memory depends on the number of neither: see
+`static_dynamic.estimators.streaming`. A plan from outside that needs all rows at once gets them, if they fit.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from static_dynamic.common.seeds import derive_seed
-from static_dynamic.estimators.base import Estimates, Estimator, Plan
+from static_dynamic.estimators.base import Estimator, Plan
+from static_dynamic.estimators.estimates import Estimates
+from static_dynamic.estimators.reading import read, read_once, require_memory
+from static_dynamic.estimators.streaming import is_streamed
 from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.nulls import false_discovery, pooled_p
-from static_dynamic.functional.resampling import Resamples, fold_sizes, resample, widened
+from static_dynamic.functional.resampling import GROUPS, Resamples, fold_sizes, resample, widened
 from static_dynamic.store import Store
 
 BLOCK_BYTES = 64 * 2**20
+"""About what is held at once."""
+STRIP_BYTES = 512 * 2**20
+"""The same where sums of groups of videos are held: a store that is not in memory is then not read in narrow strips."""
 
 
 @dataclass(frozen=True)
@@ -114,57 +121,52 @@ class Scorer:
     ) -> None:
         self.estimator, self.plan, self.resampling = estimator, plan, resampling
         self.resamples = resample(len(plan.videos), resampling.replicates, resampling.seed)
-        enough = self.resamples.enough
-        draws = range(resampling.nulls if enough else 0)
-        self.strangers = [plan.unrelated(derive_seed(resampling.seed, "unrelated", draw)) for draw in draws]
-        self.again = plan.repeated() if enough else None
+        self.nulls = resampling.nulls if self.resamples.enough else 0
         self.fewer_styles = fewer_styles
 
     def numbers(self, store: Store, stage: str, units: int) -> Numbers:
-        """Score a stage of a store."""
-        layer, ceiling, null = _Sums(), _Sums(), [_Sums() for _ in self.strangers]
+        """Score a stage of a store.
+
+        Raises:
+            UserError: If an estimator from outside needs more rows at once than fit in memory.
+        """
+        layer, ceiling, null = _Sums(), _Sums(), [_Sums() for _ in range(self.nulls)]
         without = [_Sums() for _ in self.fewer_styles]
         tables, kept, chance, alike = [], [], [], True
-        for block in blocks(units, self.plan.size(len(self.resamples.weights))):
-            x = store.stage(stage, block)
-            estimates = self._estimates(x)
-            layer.add(estimates)
-            tables.append(self._unit_table(estimates, self._sums_of(self.fewer_styles, x, without), block))
-            kept.append(_for_comparison(self.resamples, estimates.units))
-            alike = alike and self.plan.alike(x)
-            chance.append(self._sums_of(self.strangers, x, null))
-            if self.again is not None:
-                ceiling.add(_once(self.again, x))
+        for block in self._blocks(units):
+            rows = partial(store.stage, stage, block)
+            found = read(self.plan, rows, self.resamples, self.resampling.seed, self.nulls)
+            own = found.own if len(self.plan.videos) >= self.estimator.fewest else found.own.undefined
+            layer.add(own)
+            fewer = _added([read_once(plan, rows) for plan in self.fewer_styles], without)
+            tables.append(self._unit_table(own, fewer, block))
+            kept.append(_for_comparison(self.resamples, own.units))
+            chance.append(_added(found.strangers, null))
+            if found.again is not None:
+                ceiling.add(found.again)
+            alike = alike and found.alike
         table = pd.concat(tables, ignore_index=True)
-        if self.strangers:
+        if self.nulls:
             table = self._with_p(table, np.concatenate(chance, -1))
         table.insert(0, "stage", stage)
         columns = self.estimator.layer(layer.ratios, units)
-        fewer = [self.estimator.layer(sums.ratios, units) for sums in without]
+        less = [self.estimator.layer(sums.ratios, units) for sums in without]
         sample = Sample(
             self.plan.videos,
             self.resamples.replicates,
             columns,
             np.concatenate(kept, -1),
-            {name: np.concatenate([each[name] for each in fewer]) for name in columns} if fewer else {},
+            {name: np.concatenate([each[name] for each in less]) for name in columns} if less else {},
         )
         return Numbers(self._layer_table(stage, units, layer.ratios, sample, null, ceiling), table, sample, alike)
 
-    def _estimates(self, x: npt.NDArray[np.float32]) -> Estimates:
-        """The numbers on every resample; undefined with too few videos for them."""
-        estimates = self.plan.estimates(x, self.resamples.weights)
-        if len(self.plan.videos) >= self.estimator.fewest:
-            return estimates
-        return estimates.undefined
-
-    def _sums_of(self, plans: Sequence[Plan], x: npt.NDArray[np.float32], sums: Sequence[_Sums]) -> Array:
-        """Numbers of units by other plans, ``(plans, Q, U)``; those of the layer are added to their sums."""
-        found = []
-        for plan, total in zip(plans, sums, strict=True):
-            estimates = _once(plan, x)
-            total.add(estimates)
-            found.append(estimates.units[0])
-        return np.array(found)
+    def _blocks(self, units: int) -> Iterator[slice]:
+        """Blocks of units."""
+        plan, rows = self.plan, len(self.resamples.weights)
+        if not is_streamed(plan):
+            require_memory(8 * (plan.size(rows) + rows * len(plan.videos)), self.estimator.name, len(plan.videos))
+            return blocks(units, plan.size(rows))
+        return blocks(units, plan.size(rows), STRIP_BYTES if len(plan.videos) > GROUPS else BLOCK_BYTES)
 
     def _interval(self, values: Array, fewer: Array, unbounded: Array | None = None) -> tuple[Array, Array]:
         """Ends of the interval of a number on all resamples ``(R, …)`` and without each style ``(K, …)``.
@@ -233,21 +235,23 @@ class Scorer:
         if sample.fewer_styles:
             over_styles = sample.fewer_styles[estimator.column]
             table |= {"style_low": over_styles.min(0), "style_high": over_styles.max(0)}
-        if self.again is not None:
+        if ceiling.whole.ndim:
             table["ceiling"] = np.where(tested, estimator.layer(ceiling.ratios, units)[estimator.column][0], np.nan)
         return pd.DataFrame(table | {"units": units, "pairs": list(self.plan.pairs), "videos": len(self.plan.videos)})
 
 
-def blocks(units: int, size: int) -> Iterator[slice]:
-    """Slices of units, each of which takes ``size`` numbers, that do not pass the memory allowed."""
-    step = max(1, BLOCK_BYTES // (8 * size))
+def blocks(units: int, size: int, allowed: int | None = None) -> Iterator[slice]:
+    """Slices of units, each of which takes ``size`` numbers, that do not pass the memory allowed, in bytes."""
+    step = max(1, (BLOCK_BYTES if allowed is None else allowed) // (8 * size))
     for start in range(0, units, step):
         yield slice(start, min(start + step, units))
 
 
-def _once(plan: Plan, x: npt.NDArray[np.float32]) -> Estimates:
-    """The numbers on all videos, each once."""
-    return plan.estimates(x, np.ones((1, len(plan.videos))))
+def _added(found: Sequence[Estimates], sums: Sequence[_Sums]) -> Array:
+    """Numbers of units by other plans, ``(plans, Q, U)``; those of the layer are added to their sums."""
+    for estimates, total in zip(found, sums, strict=True):
+        total.add(estimates)
+    return np.array([estimates.units[0] for estimates in found])
 
 
 def _for_comparison(resamples: Resamples, values: Array) -> npt.NDArray[np.float32]:

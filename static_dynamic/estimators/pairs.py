@@ -15,7 +15,9 @@ import numpy.typing as npt
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import derive_seed
 from static_dynamic.media.clip import INTACT, ORIGINAL
-from static_dynamic.variants import Variant
+from static_dynamic.variants import Cell, Index, Variant
+
+Ints = npt.NDArray[np.intp]
 
 SHARED = ("dynamic", "static", "differ", "same")
 """What the pairs of a factor share, by its published number: 2 differs in both, 3 in neither."""
@@ -91,22 +93,19 @@ def make_pairs(
     Raises:
         UserError: If a factor has no pairs, and what would give it some.
     """
-    row = {key: i for i, key in enumerate(variants)}
-    videos = list(dict.fromkeys(key.video for key in variants))
-    styles = list(dict.fromkeys(key.style for key in variants))
-    orders = list(dict.fromkeys(key.order for key in variants))
-    pairing = _Pairing(videos, styles, orders, rule, labels or {})
-    whole = [(sequences or {}).get(video, video) for video in videos]
-    number = {sequence: i for i, sequence in enumerate(dict.fromkeys(whole))}
+    index = Index.of(variants)
+    styles = list(dict.fromkeys(cell.style for cell in index.cells))
+    orders = list(dict.fromkeys(cell.order for cell in index.cells))
+    pairing = _Pairing(index.videos, styles, orders, rule, labels or {})
+    number: dict[str, int] = {}
+    whole = [number.setdefault((sequences or {}).get(video, video), len(number)) for video in index.videos]
     found = [
-        (row[first], row[second], factor, number[sequence])
+        _rows(index, pairing, factor, np.array(whole, np.intp))
         for factor, name in enumerate(rule.names)
         if name != "residual"
-        for video, sequence in zip(videos, whole, strict=True)
-        for first, second in getattr(pairing, name)(video)
     ]
-    a, b, factors, numbers = np.array(found, np.intp).reshape(-1, 4).T
-    pairs = Pairs(a, b, factors, numbers, np.ones(len(found)))
+    a, b, factors, numbers = np.concatenate(found, axis=1)
+    pairs = Pairs(a, b, factors, numbers, np.ones(len(a)))
     for factor, name in enumerate(rule.names):
         if name != "residual" and not (pairs.factor == factor).any():
             raise UserError(
@@ -116,38 +115,49 @@ def make_pairs(
     return pairs
 
 
+def _rows(index: Index, pairing: "_Pairing", factor: int, whole: Ints) -> Ints:
+    """Both rows, factor and sequence of all pairs of a factor, video by video: ``(4, n)``."""
+    cells = list(getattr(pairing, pairing.rule.names[factor])())
+    partner = pairing.partners(pairing.rule.names[factor]) if cells else np.empty(0, np.intp)
+    videos = np.flatnonzero(partner >= 0)
+    first, second = (index.columns([pair[side] for pair in cells]) for side in (0, 1))
+    a, b = first[videos], second[partner[videos]]
+    for rows, of, side in ((a, videos, 0), (b, partner[videos], 1)):
+        if (rows < 0).any():
+            video, pair = np.argwhere(rows < 0)[0]
+            raise KeyError(Variant(index.videos[of[video]], *cells[pair][side]))
+    each = np.repeat(whole[videos], len(cells))
+    return np.stack([a.ravel(), b.ravel(), np.full(a.size, factor), each])
+
+
 @dataclass(frozen=True)
 class _Pairing:
-    videos: list[str]
+    """The conditions of the two clips of every pair of a video, and which video the second clip is of."""
+
+    videos: Sequence[str]
     styles: list[str]
     orders: list[str]
     rule: PairRule
     labels: Mapping[str, str | None]
 
-    def dynamic(self, video: str) -> Iterator[tuple[Variant, Variant]]:
-        other = video if self.rule.same_video else self._partner(video, same_class=True)
-        if other is not None:
-            for first, second in combinations(self._restyled, 2):
-                yield Variant(video, first, INTACT), Variant(other, second, INTACT)
+    def dynamic(self) -> Iterator[tuple[Cell, Cell]]:
+        for first, second in combinations(self._restyled, 2):
+            yield Cell(first, INTACT), Cell(second, INTACT)
 
-    def static(self, video: str) -> Iterator[tuple[Variant, Variant]]:
+    def static(self) -> Iterator[tuple[Cell, Cell]]:
         styles = [style for style in self.styles if style == ORIGINAL] if self.rule.normal_static else self._restyled
-        if self.rule.scrambled:
-            for style in styles:
-                for order in self._scrambles:
-                    yield Variant(video, style, INTACT), Variant(video, style, order)
-        elif (other := self._partner(video, same_class=False)) is not None:
-            for style in styles:
-                yield Variant(video, style, INTACT), Variant(other, style, INTACT)
+        for style in styles:
+            for order in self._scrambles if self.rule.scrambled else [INTACT]:
+                yield Cell(style, INTACT), Cell(style, order)
 
-    def differ(self, video: str) -> Iterator[tuple[Variant, Variant]]:
+    def differ(self) -> Iterator[tuple[Cell, Cell]]:
         for first, second in combinations(self._restyled, 2):
             for order in self._scrambles:
-                yield Variant(video, first, INTACT), Variant(video, second, order)
+                yield Cell(first, INTACT), Cell(second, order)
 
-    def same(self, video: str) -> Iterator[tuple[Variant, Variant]]:
+    def same(self) -> Iterator[tuple[Cell, Cell]]:
         for style in self._restyled:
-            yield Variant(video, style, INTACT), Variant(video, style, INTACT)
+            yield Cell(style, INTACT), Cell(style, INTACT)
 
     @property
     def _restyled(self) -> list[str]:
@@ -158,18 +168,40 @@ class _Pairing:
     def _scrambles(self) -> list[str]:
         return [order for order in self.orders if order != INTACT]
 
-    def _partner(self, video: str, same_class: bool) -> str | None:
-        if self.labels.get(video) is None:
+    def partners(self, name: str) -> Ints:
+        """Number of the video of every video's second clip, ``(V,)``; -1 where there is none."""
+        if name == "dynamic" and not self.rule.same_video:
+            return self._others(same_class=True)
+        if name == "static" and not self.rule.scrambled:
+            return self._others(same_class=False)
+        return np.arange(len(self.videos))
+
+    def _others(self, same_class: bool) -> Ints:
+        """For every video another one, drawn among those of its class or of other classes."""
+        members: dict[str, list[int]] = {}
+        for number, video in enumerate(self.videos):
+            members.setdefault(self._label(video), []).append(number)
+        of_class = {label: np.array(numbers, np.intp) for label, numbers in members.items()}
+        return np.array([self._other(i, of_class[self._label(v)], same_class) for i, v in enumerate(self.videos)])
+
+    def _other(self, video: int, members: Ints, same_class: bool) -> int:
+        """One of the members but the video, or one of all videos but the members; -1 if there is none."""
+        pool = len(members) - 1 if same_class else len(self.videos) - len(members)
+        if not pool:
+            return -1
+        drawn = derive_seed(self.rule.seed, "partner", self.videos[video], same_class) % pool
+        if same_class:
+            return int(members[drawn + (drawn >= np.searchsorted(members, video))])
+        return int(drawn + np.searchsorted(members - np.arange(len(members)), drawn, side="right"))
+
+    def _label(self, video: str) -> str:
+        label = self.labels.get(video)
+        if label is None:
             raise UserError(
                 f"Pairs across videos need the class of every video; {video!r} has none. Open the videos with "
                 "`labels=\"folders\"`, which takes it from their folders, or give a list with a column 'label'."
             )
-        others = [
-            other
-            for other in self.videos
-            if other != video and (self.labels.get(other) == self.labels[video]) == same_class
-        ]
-        return others[derive_seed(self.rule.seed, "partner", video, same_class) % len(others)] if others else None
+        return label
 
     def advice(self, name: str) -> str:
         """What would give a factor pairs."""

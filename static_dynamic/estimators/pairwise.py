@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
-import numpy.typing as npt
 
 from static_dynamic.common.errors import UserError
-from static_dynamic.estimators.base import Estimates, Estimator, TablePlan
+from static_dynamic.estimators.base import Estimator, TablePlan
 from static_dynamic.estimators.design import Design
-from static_dynamic.functional.contrasts import Array, Contrast
+from static_dynamic.estimators.estimates import Estimates
+from static_dynamic.functional.contrasts import Array, Contrast, Sums
 from static_dynamic.functional.pairwise import Covaried, covaried, pairwise_contrasts
 from static_dynamic.functional.resampling import FEWEST_VIDEOS
 from static_dynamic.media.clip import INTACT, ORIGINAL
@@ -86,13 +86,22 @@ class PairwisePlan(TablePlan):
 
     def size(self, resamples: int) -> int:
         """Units in all cells, their ranks and products, and per resample means, covariances and their scales."""
-        videos, cells = self.table.rows.shape
-        return videos * (8 * cells + len(self.contrasts)) + resamples * (2 * cells + 2 * len(self.contrasts) + 12)
+        (videos, groups), cells = self.held, self.table.rows.shape[1]
+        of_videos = videos * (8 * cells + len(self.contrasts)) + groups * (cells + len(self.contrasts))
+        return of_videos + resamples * (2 * cells + 2 * len(self.contrasts) + 12)
 
-    def estimates(self, x: npt.NDArray[np.float32], weights: Array) -> Estimates:
+    def transform(self, z: Array) -> Array:
+        """That of the estimator."""
+        return self.estimator.transform(z)
+
+    @property
+    def by_video(self) -> bool:
+        """Unless the estimator does something to all videos first, such as ranking them."""
+        return type(self.estimator).transform is PairwiseEstimator.transform
+
+    def read(self, sums: Sums) -> Estimates:
         """Units of every factor; a layer's number is the mean over the units that vary."""
-        sums = self.sums(self.estimator.transform(x[self.table.rows].astype(np.float64)))
-        found, videos = sums.covariances(weights), (weights @ sums.count)[:, None]
+        found, videos = sums.covariances_by_group(), sums.count[:, None]
         units = np.stack(
             [self.estimator.association(covaried(found, pairs), videos) for pairs in self.factors.values()], axis=1
         )

@@ -1,37 +1,56 @@
 """The measure of the published code, for comparison with the paper."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from static_dynamic.common.errors import UserError
-from static_dynamic.estimators.base import Classes, Estimates, Estimator, Plan, others
-from static_dynamic.estimators.design import Design
+from static_dynamic.estimators.base import Classes, Estimator, Plan, others
+from static_dynamic.estimators.design import Design, Ints
+from static_dynamic.estimators.estimates import Estimates
 from static_dynamic.estimators.pairs import PairRule, Pairs, make_pairs
 from static_dynamic.estimators.registry import estimator
-from static_dynamic.functional.contrasts import Array
+from static_dynamic.estimators.streaming import PART_VIDEOS, Part, Streamed, dealt
+from static_dynamic.functional.additive import Array
 from static_dynamic.functional.released import (
     UNIT_CLASSES,
+    PairMoments,
     allocate,
     classify_units,
     covariances,
     pair_moments,
+    total_moments,
     unit_scores,
 )
-from static_dynamic.variants import Cell, Conditions, Variant
+from static_dynamic.functional.resampling import GROUPS
+from static_dynamic.variants import Cell, Conditions
 
 
 @dataclass(frozen=True)
-class PairPlan:
-    """Pairs of rows, and the videos that they come from."""
+class PairPlan(Streamed):
+    """Pairs of rows, and the videos that they come from.
+
+    Attributes:
+        design: What there is to score.
+        cells: Conditions that make pairs; every video is there in all of them.
+        members: Numbers of the videos in the index of the design.
+        group: Sequence of every video, ``(V,)``.
+        names: Names of the sequences.
+        incomplete: Videos that are left out.
+        given: The pairs, where they are not all that the design's rule makes.
+    """
 
     design: Design
-    found: Pairs
+    cells: tuple[Cell, ...]
+    members: Ints
+    group: Ints
     names: tuple[str, ...]
     incomplete: Sequence[str] = ()
+    given: Pairs | None = None
 
     @property
     def rule(self) -> PairRule:
@@ -48,20 +67,77 @@ class PairPlan:
         """Names of the videos, or sequences, of first elements."""
         return self.names
 
+    @cached_property
+    def found(self) -> Pairs:
+        """All pairs: a great deal where there are many videos."""
+        if self.given is not None:
+            return self.given
+        index = self.design.index
+        number = np.empty(len(index.videos), np.intp)
+        number[self.members] = self.group
+        pairs = _pairs(self.design, np.sort(index.columns(self.cells, self.members).ravel()))
+        return pairs._replace(video=number[index.video[pairs.a]])
+
     @property
     def pairs(self) -> Sequence[int]:
         """Pairs of every factor."""
-        return [int((self.found.factor == f).sum()) for f in range(self.rule.n_factors)]
+        one = self._of(np.array([0])) if self.by_video else self
+        times = len(self.members) // len(one.members)
+        return [times * int((one.found.factor == f).sum()) for f in range(self.rule.n_factors)]
+
+    @property
+    def by_video(self) -> bool:
+        """Whether both clips of a pair are of one video, and every video has the same pairs."""
+        return self.given is None and self.rule.same_video and self.rule.scrambled
 
     def size(self, resamples: int) -> int:
         """Both elements of all pairs with their products, and per resample sums and scores."""
-        return 6 * len(self.found.a) + 8 * self.rule.n_factors * resamples
+        videos, factors = len(self.members), self.rule.n_factors
+        if not self.by_video or videos <= PART_VIDEOS:
+            return 6 * sum(self.pairs) + 8 * factors * resamples
+        at_once = 6 * sum(self.pairs) * PART_VIDEOS // videos
+        return at_once + 3 * factors * min(len(self.names), GROUPS) + 8 * factors * resamples
 
-    def estimates(self, x: npt.NDArray[np.float32], weights: Array) -> Estimates:
-        """See `Plan.estimates`."""
-        pairs, rule = self.found, self.rule
-        moments = pair_moments(x[pairs.a], x[pairs.b], pairs.factor, rule.n_factors, pairs.video, pairs.weight)
-        cov = covariances(moments.weighted(weights))
+    def parts(self) -> Iterator[Part]:
+        """See `Streamed.parts`; one part where pairs are formed across videos."""
+        sizes = np.bincount(self.group)
+        for groups in dealt(sizes) if self.by_video else [np.arange(len(self.names))]:
+            part = self._of(np.flatnonzero(np.isin(self.group, groups))) if len(groups) < len(self.names) else self
+            rows = part.used
+            yield Part(rows, part.within(rows), groups)
+
+    @property
+    def used(self) -> Ints:
+        """Rows that make pairs, and those of their replicates."""
+        again = [cell._replace(replicate=1) for cell in self.cells]
+        rows = self.design.index.columns([*self.cells, *again], self.members).ravel()
+        return np.unique(rows[rows >= 0])
+
+    def within(self, rows: Ints) -> "PairPlan":
+        """The same where only these rows are there."""
+        index = self.design.index.take(rows)
+        number = {name: i for i, name in enumerate(index.videos)}
+        members = np.array([number[self.design.index.videos[i]] for i in self.members], np.intp)
+        given = self.given
+        if given is not None or not self.by_video:
+            pairs = self.found
+            given = pairs._replace(a=np.searchsorted(rows, pairs.a), b=np.searchsorted(rows, pairs.b))
+        return replace(self, design=replace(self.design, variants=index), members=members, given=given)
+
+    def _of(self, place: Ints) -> "PairPlan":
+        """That of some of the videos, whose groups keep their order."""
+        groups, group = np.unique(self.group[place], return_inverse=True)
+        names = tuple(self.names[i] for i in groups)
+        return replace(self, members=self.members[place], group=group, names=names)
+
+    def sums(self, x: npt.NDArray[np.float32], shift: Array | None = None) -> PairMoments:
+        """See `Streamed.sums`."""
+        pairs = self.found
+        return pair_moments(x[pairs.a], x[pairs.b], pairs.factor, self.rule.n_factors, pairs.video, pairs.weight, shift)
+
+    def read(self, sums: PairMoments) -> Estimates:
+        """See `Streamed.read`."""
+        rule, cov = self.rule, covariances(sums)
         between = cov.between.copy()
         whole = np.broadcast_to(cov.total[:, None], between.shape)
         if rule.residual_index >= 0:
@@ -70,12 +146,26 @@ class PairPlan:
 
     def unrelated(self, seed: int) -> "PairPlan":
         """See `Plan.unrelated`."""
-        row, variants = self.design.row, self.design.variants
-        videos = self.design.videos
-        group = np.unique([self.design.sequence(video) for video in videos], return_inverse=True)[1]
-        partner = dict(zip(videos, (videos[i] for i in others(group, seed)), strict=True))
-        second = [variants[b] for b in self.found.b]
-        return self._with_second([row.get(key._replace(video=partner[key.video])) for key in second])
+        index = self.design.index
+        partner = np.full(len(index.videos), -1, np.intp)
+        partner[self.members] = self.members[others(self._by_name, seed)]
+        second = self.found.b
+        return self._with_second(index.table[partner[index.video[second]], index.cell[second]])
+
+    @cached_property
+    def _by_name(self) -> Ints:
+        """Sequence of every video, numbered in the order of their names."""
+        return np.unique(np.array(self.names, object), return_inverse=True)[1][self.group]
+
+    def strangers(self, x: npt.NDArray[np.float32], sums: PairMoments, seeds: Sequence[int]) -> list[PairMoments]:
+        """See `Streamed.strangers`."""
+        values = x - sums.shift
+        squares, found = values**2, []
+        for seed in seeds:
+            pairs = self.unrelated(seed).found
+            arrays = total_moments(values, squares, pairs.a, pairs.b, pairs.factor, self.rule.n_factors, pairs.weight)
+            found.append(sums.of(arrays, sums.size, sums.entries))
+        return found
 
     def alike(self, x: npt.NDArray[np.float32]) -> bool:
         """Not asked: a pair that is alike is what the score counts."""
@@ -83,19 +173,20 @@ class PairPlan:
 
     def repeated(self) -> "PairPlan | None":
         """See `Plan.repeated`."""
-        row, variants = self.design.row, self.design.variants
+        index = self.design.index
+        again = [cell._replace(replicate=1) for cell in index.cells]
+        columns, first = index.columns(again), self.found.a
         try:
-            return self._with_second([row.get(variants[a]._replace(replicate=1)) for a in self.found.a])
+            return self._with_second(columns[index.video[first], index.cell[first]])
         except UserError:
             return None
 
-    def _with_second(self, second: Sequence[int | None]) -> "PairPlan":
-        """Pairs with other second elements, without those that have none."""
-        keep = np.array([b is not None for b in second])
-        pairs = self.found._replace(b=np.array([b or 0 for b in second], np.intp)).only(keep)
-        if {*pairs.factor} != {*self.found.factor}:
+    def _with_second(self, second: Ints) -> "PairPlan":
+        """Pairs with other second elements, without those that have none, which are -1."""
+        pairs = self.found._replace(b=second).only(second >= 0)
+        if {*pairs.factor.tolist()} != {*self.found.factor.tolist()}:
             raise UserError("A factor has no pairs left.")
-        return replace(self, found=pairs)
+        return replace(self, given=pairs)
 
 
 @estimator
@@ -129,26 +220,30 @@ class Released(Estimator):
 
     def plan(self, design: Design) -> Plan:
         """Pairs, of which those that count for nothing are gone."""
-        wanted = [
-            key for key in design.row if key.style in design.styles and key.order in design.orders and not key.replicate
+        index = design.index
+        cells = [
+            cell
+            for cell in index.cells
+            if cell.style in design.styles and cell.order in design.orders and not cell.replicate
         ]
-        if not wanted:
+        there = (index.columns(cells) >= 0) & design.counts[:, None]
+        if not there.any():
             design.table([Cell(style, order) for style in design.styles for order in design.orders], self.name)
-        lacking = _incomplete(wanted)
-        wanted = [key for key in wanted if key.video not in lacking]
-        labels = {video: record.get("label") for video, record in design.records.items()}
-        pairs = make_pairs(wanted, design.rule, labels, {video: design.sequence(video) for video in design.videos})
-        rows = np.array([design.row[key] for key in wanted], np.intp)
-        pairs = pairs._replace(a=rows[pairs.a], b=rows[pairs.b], weight=_weights(pairs, wanted, design))
-        kept = pairs.only(pairs.weight > 0)
-        for factor in np.setdiff1d(pairs.factor, kept.factor):
-            raise UserError(
-                f"Every {design.rule.names[factor]} pair has a style of weight 0: {dict(design.style_weights)}."
-            )
-        sequences = list(dict.fromkeys(design.sequence(key.video) for key in wanted))
-        used, number = np.unique(kept.video, return_inverse=True)
-        names = tuple(sequences[i] for i in used)
-        return PairPlan(design.without(lacking), kept._replace(video=number), names, lacking)
+        most = there[
+            there.sum(1).argmax()
+        ]  # a video that is not there in every condition in which others are lacks some
+        lacks = there.any(1) & (most & ~there).any(1)
+        members = np.flatnonzero(there.any(1) & ~lacks)
+        lacking = [index.videos[i] for i in np.flatnonzero(lacks)]
+        whole = design.without(lacking)
+        group, names = whole.grouped(members)
+        chosen = tuple(cell for cell, kept in zip(cells, most, strict=True) if kept)
+        plan = PairPlan(whole, chosen, members, group, names, lacking)
+        if plan.by_video:
+            plan._of(np.array([0])).found  # noqa: B018 - raises where a factor has no pairs
+            return plan
+        used, number = np.unique(plan.found.video, return_inverse=True)
+        return replace(plan, names=tuple(names[i] for i in used), given=plan.found._replace(video=number))
 
     def layer(self, ratios: Array, units: int) -> dict[str, Array]:
         """Scores and their softmax."""
@@ -164,16 +259,17 @@ class Released(Estimator):
         return classify_units(units, self.threshold)
 
 
-def _incomplete(variants: Sequence[Variant]) -> list[str]:
-    """Videos that are not there in every condition in which others are; none where all lack some."""
-    cells: dict[str, set[Cell]] = {}
-    for key in variants:
-        cells.setdefault(key.video, set()).add(key.cell)
-    most = max(cells.values(), key=len, default=set())
-    return [video for video, there in cells.items() if not there >= most]
-
-
-def _weights(pairs: Pairs, variants: Sequence[Variant], design: Design) -> Array:
-    """The product of the weights of both styles."""
-    weight = np.array([design.style_weights.get(variant.style, 1.0) for variant in variants])
-    return np.asarray(weight[pairs.a] * weight[pairs.b])
+def _pairs(design: Design, rows: Ints) -> Pairs:
+    """The pairs among some rows of a design, without those of weight 0."""
+    index = design.index.take(rows)
+    labels = {video: design.records.get(video, {}).get("label") for video in index.videos}
+    pairs = make_pairs(index, design.rule, labels)
+    weight = np.array([design.style_weights.get(cell.style, 1.0) for cell in index.cells])
+    weights = weight[index.cell[pairs.a]] * weight[index.cell[pairs.b]]
+    pairs = pairs._replace(a=rows[pairs.a], b=rows[pairs.b], weight=weights)
+    kept = pairs.only(weights > 0)
+    for factor in np.setdiff1d(pairs.factor, kept.factor):
+        raise UserError(
+            f"Every {design.rule.names[factor]} pair has a style of weight 0: {dict(design.style_weights)}."
+        )
+    return kept

@@ -11,12 +11,13 @@ weights ``w``, and the sums of two sets of videos lie behind each other.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.functional.additive import Additive, Ints, bilinear
 from static_dynamic.functional.released import ROUNDING
 
 Array = npt.NDArray[np.float64]
@@ -25,36 +26,52 @@ Contrast = Sequence[tuple[int, int]]
 
 
 @dataclass(frozen=True)
-class Sums:
-    """Sums over the videos of each group, of units shifted by ``shift``.
+class Sums(Additive):
+    """Sums over the videos of each group.
 
     Attributes:
         count: Videos, ``(G,)``.
         cells: ``Σ z``, ``(G, K, U)``.
         products: Contrast → mean over its pairs of ``Σ z_a z_b``, ``(G, U)``.
-        size: Mean square of the unit before the shift, ``(U,)``: what counts as rounding is judged against it.
         contrasts: Contrast → its pairs of cells.
+        shift: See `Additive`.
+        size: See `Additive`.
+        entries: See `Additive`.
     """
 
     count: Array
     cells: Array
     products: Mapping[str, Array]
-    size: Array
     contrasts: Mapping[str, Contrast]
+    shift: Array
+    size: Array
+    entries: int
+
+    def arrays(self) -> list[Array]:
+        """Of videos, cells and products."""
+        return [self.count, self.cells, *self.products.values()]
+
+    def of(self, arrays: Sequence[Array], size: Array, entries: int) -> "Sums":
+        """See `Additive.of`."""
+        count, cells, *products = arrays
+        named = dict(zip(self.products, products, strict=True))
+        return replace(self, count=count, cells=cells, products=named, size=size, entries=entries)
 
     def covariances(self, weights: Array | None = None) -> dict[str, Array]:
         """Covariance of every contrast, ``(R, U)``, with each group counted ``weights`` times, ``(R, G)``.
 
         Variances that are mere rounding are exactly 0. NaN where fewer than two videos count.
         """
-        weights = np.ones((1, len(self.count))) if weights is None else weights
-        n = (weights @ self.count)[:, None]
+        return self.weighted(weights).covariances_by_group()
+
+    def covariances_by_group(self) -> dict[str, Array]:
+        """The same for every group, or resample, by itself: ``(G, U)``."""
+        n = self.count[:, None]
         with np.errstate(invalid="ignore", divide="ignore"):
-            means = (weights @ self.cells.reshape(len(self.count), -1)).reshape(len(weights), *self.cells.shape[1:])
-            means /= n[..., None]
+            means = self.cells / n[..., None]
             unbiased = np.where(n > 1, n / (n - 1), np.nan)
             found = {
-                name: unbiased * (weights @ self.products[name] / n - _mean_product(means, means, pairs))
+                name: unbiased * (self.products[name] / n - _mean_product(means, means, pairs))
                 for name, pairs in self.contrasts.items()
             }
         floor = ROUNDING * self.size
@@ -69,6 +86,7 @@ def cell_sums(
     contrasts: Mapping[str, Contrast],
     group: npt.ArrayLike | None = None,
     partner: npt.ArrayLike | None = None,
+    shift: Array | None = None,
 ) -> Sums:
     """The sums from which the covariances of contrasts follow.
 
@@ -78,6 +96,7 @@ def cell_sums(
         group: Group of each video, ``(V,)`` integers from 0; each is one of its own if ``None``.
         partner: Video whose second cell is taken, ``(V,)``: another one gives what unrelated videos under the same
             conditions share. Variances stay those of the video.
+        shift: What is taken off every unit, ``(U,)``; its mean if ``None``.
 
     Raises:
         UserError: If the shapes do not fit, or a contrast names a cell that is not there.
@@ -92,7 +111,8 @@ def cell_sums(
         if not pairs or not all(0 <= cell < values.shape[1] for pair in pairs for cell in pair):
             raise UserError(f"The contrast {name!r} needs pairs of cells in 0..{values.shape[1] - 1}. Got {pairs}.")
     size = (values**2).mean((0, 1))
-    values = values - values.mean((0, 1))
+    shift = values.mean((0, 1)) if shift is None else shift
+    values = values - shift
     others = values if partner is None else values[np.asarray(partner, np.intp)]
     products = {
         name: _mean_product(values, values if all(a == b for a, b in pairs) else others, pairs)
@@ -102,9 +122,36 @@ def cell_sums(
         count=np.bincount(groups).astype(np.float64),
         cells=_summed(values, groups),
         products={name: _summed(product, groups) for name, product in products.items()},
-        size=size,
         contrasts=dict(contrasts),
+        shift=shift,
+        size=size,
+        entries=values.shape[0] * values.shape[1],
     )
+
+
+def with_partners(sums: Sums, z: Array, partners: Sequence[Ints]) -> list[Sums]:
+    """What :func:`cell_sums` gives, summed over all groups, for several choices of partners of the videos.
+
+    Args:
+        sums: Those of the videos themselves.
+        z: Units of every video in every cell, ``(V, K, U)``.
+        partners: For each choice the partner of every video, ``(V,)``.
+    """
+    total, cells = sums.weighted(), z.shape[1]
+    values = (z - sums.shift).reshape(-1, z.shape[2])
+    row = np.arange(len(z)) * cells
+    found = []
+    for partner in partners:
+        products = dict(total.products)
+        for name, pairs in sums.contrasts.items():
+            if not all(a == b for a, b in pairs):
+                first, second = (
+                    np.concatenate([of + pair[side] for pair in pairs])
+                    for side, of in enumerate((row, np.asarray(partner) * cells))
+                )
+                products[name] = bilinear(values, first, second)[None] / len(pairs)
+        found.append(replace(total, products=products))
+    return found
 
 
 def _mean_product(x: Array, y: Array, pairs: Contrast) -> Array:

@@ -8,7 +8,8 @@ Everything here follows from three sums per factor, which add up over videos: ``
 ``Σ (A² + B²) / 2``. A bootstrap over videos is therefore the same formula with other weights.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_array
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.functional.additive import Additive, bilinear
 
 Array = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.intp]
@@ -45,31 +47,35 @@ class Layerwise:
 
 
 @dataclass(frozen=True)
-class PairMoments:
-    """Sums over the pairs of each group (video) and factor, of units shifted by their mean.
+class PairMoments(Additive):
+    """Sums over the pairs of each group (video) and factor.
 
     Attributes:
         count: Pairs, or the sum of their weights, ``(G, F)``.
         mean: ``Σ (A + B) / 2``, ``(G, F, C)``.
         cross: ``Σ A B``, ``(G, F, C)``.
         square: ``Σ (A² + B²) / 2``, ``(G, F, C)``.
-        size: Mean square of the unit before the shift, ``(C,)``: what counts as rounding is judged against it.
+        shift: See `Additive`.
+        size: See `Additive`.
+        entries: See `Additive`.
     """
 
     count: Array
     mean: Array
     cross: Array
     square: Array
+    shift: Array
     size: Array
+    entries: int
 
-    def weighted(self, weights: Array | None = None) -> "PairMoments":
-        """Sums over all groups, each counted ``weights`` times: ``(R, G)`` → groups become the ``R`` replicates."""
-        weights = np.ones((1, len(self.count))) if weights is None else weights
+    def arrays(self) -> list[Array]:
+        """Of pairs, means, products and squares."""
+        return [self.count, self.mean, self.cross, self.square]
 
-        def total(sums: Array) -> Array:
-            return (weights @ sums.reshape(len(sums), -1)).reshape(len(weights), *sums.shape[1:])
-
-        return PairMoments(total(self.count), total(self.mean), total(self.cross), total(self.square), self.size)
+    def of(self, arrays: Sequence[Array], size: Array, entries: int) -> "PairMoments":
+        """See `Additive.of`."""
+        count, mean, cross, square = arrays
+        return replace(self, count=count, mean=mean, cross=cross, square=square, size=size, entries=entries)
 
 
 def pair_moments(
@@ -79,6 +85,7 @@ def pair_moments(
     n_factors: int = 3,
     group: npt.ArrayLike | None = None,
     weight: npt.ArrayLike | None = None,
+    shift: Array | None = None,
 ) -> PairMoments:
     """The sums from which every released score follows.
 
@@ -89,6 +96,7 @@ def pair_moments(
         n_factors: Number of factors, the residual included.
         group: Group (video) of each pair, ``(n,)`` integers from 0; one group if ``None``.
         weight: How much each pair counts, ``(n,)``, 0 or more; 1 if ``None``, as published.
+        shift: What is taken off every unit, ``(C,)``; its mean if ``None``.
 
     Raises:
         UserError: If the shapes do not fit, or a weight is negative.
@@ -105,7 +113,7 @@ def pair_moments(
         raise UserError(f"The weight of a pair must be 0 or more. Got {weights.min()}.")
     if factors.min() < 0 or factors.max() >= n_factors:
         raise UserError(f"A pair's factor must lie in 0..{n_factors - 1}. Got {factors.min()}..{factors.max()}.")
-    shift = (first.mean(0) + second.mean(0)) / 2
+    shift = (first.mean(0) + second.mean(0)) / 2 if shift is None else shift
     size = ((first**2).mean(0) + (second**2).mean(0)) / 2
     first, second = first - shift, second - shift
     cells = (int(groups.max()) + 1) * n_factors
@@ -119,8 +127,32 @@ def pair_moments(
         mean=summed((first + second) / 2),
         cross=summed(first * second),
         square=summed((first**2 + second**2) / 2),
+        shift=shift,
         size=size,
+        entries=n,
     )
+
+
+def total_moments(
+    values: Array, squares: Array, a: Ints, b: Ints, factor: Ints, n_factors: int, weight: Array
+) -> list[Array]:
+    """The arrays of :func:`pair_moments` summed over all groups, without a copy of both elements of every pair.
+
+    Args:
+        values: Units less their shift, ``(rows, C)``.
+        squares: Their squares.
+        a: Rows of the first elements, ``(n,)``.
+        b: Rows of the second elements.
+        factor: Factor of each pair.
+        n_factors: Number of factors.
+        weight: How much each pair counts.
+    """
+    found: list[tuple[Array, Array, Array, Array]] = []
+    for f in range(n_factors):
+        first, second, counts = (of[factor == f] for of in (a, b, weight))
+        both = sum(np.bincount(rows, counts, len(values)) for rows in (first, second)) / 2
+        found.append((counts.sum(), both @ values, bilinear(values, first, second, counts), both @ squares))
+    return [np.stack(part)[None] for part in zip(*found, strict=True)]
 
 
 @dataclass(frozen=True)

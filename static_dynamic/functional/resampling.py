@@ -18,18 +18,27 @@ FEWEST_VIDEOS = 3
 """One or two videos can hardly be resampled: their interval would be narrow whatever the truth, so there is none."""
 FOLDS = 200
 """Most rows of a jackknife."""
+GROUPS = 4000
+"""Most units of resampling: of more videos, groups are drawn and left out as one. A multiple of ``FOLDS``."""
 
 
 class Resamples(NamedTuple):
     """Weights of the videos, and how to read a statistic that was computed with each row of them.
 
     Attributes:
-        weights: ``(1 + replicates + folds, videos)``: every video once; the bootstrap; the jackknife.
+        weights: ``(1 + replicates + folds, groups)``: everything once; the bootstrap; the jackknife.
         replicates: Number of bootstrap rows.
+        group: Group of every video, ``(videos,)``: each is one of its own up to ``GROUPS`` videos.
     """
 
     weights: Array
     replicates: int
+    group: npt.NDArray[np.intp]
+
+    @property
+    def of_videos(self) -> Array:
+        """Weights of every video, ``(rows, videos)``: large where there are many videos."""
+        return self.weights if len(self.group) == self.weights.shape[1] else self.weights[:, self.group]
 
     def estimate(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The statistic itself, from its values on all rows ``(rows, …)``."""
@@ -46,7 +55,7 @@ class Resamples(NamedTuple):
     @property
     def left_out(self) -> Array:
         """Videos that each jackknife row leaves out."""
-        return fold_sizes(self.weights.shape[1], len(self.jackknife(self.weights)))
+        return fold_sizes(len(self.group), len(self.jackknife(self.weights)))
 
     @property
     def enough(self) -> bool:
@@ -76,17 +85,24 @@ def resample(videos: int, replicates: int = 1000, seed: int = 0, folds: int = FO
     A bootstrap row is how often each video comes up in n draws with replacement (Efron, 1979): a multinomial draw. A
     jackknife row leaves out one video or, with more than ``folds`` videos, one of ``folds`` groups of them.
 
+    More than ``GROUPS`` videos are first dealt at random into that many groups, as equal as can be, and these are drawn
+    and left out. A sum over a group is then the unit of the sample: the variance of a statistic is estimated as without
+    bias as from single videos, with a relative standard error of √(2 / GROUPS), 2 %, and what is held in memory does
+    not depend on the number of videos.
+
     Args:
         videos: Number of videos.
         replicates: Bootstrap rows.
         seed: Of the draws.
         folds: Most jackknife rows.
     """
-    rng = generator(seed, "bootstrap", videos)
-    drawn = rng.multinomial(videos, np.full(videos, 1 / videos), size=replicates)
-    folds = min(folds, videos)
-    left_out = np.arange(videos) % folds == np.arange(folds)[:, None]
-    return Resamples(np.concatenate([np.ones((1, videos)), drawn, ~left_out]), replicates)
+    group = np.arange(videos)
+    if videos > GROUPS:
+        group = generator(seed, "groups", videos).permutation(videos) % GROUPS
+    groups, folds = min(videos, GROUPS), min(folds, videos, GROUPS)
+    drawn = generator(seed, "bootstrap", videos).multinomial(groups, np.full(groups, 1 / groups), size=replicates)
+    left_out = np.arange(groups) % folds == np.arange(folds)[:, None]
+    return Resamples(np.concatenate([np.ones((1, groups)), drawn, ~left_out]), replicates, group)
 
 
 def widened(
@@ -115,7 +131,9 @@ def widened(
 
 def fold_sizes(videos: int, folds: int) -> Array:
     """How many videos each of some folds holds, as equal as can be: ``(folds,)``."""
-    return np.bincount(np.arange(videos) % folds, minlength=folds).astype(np.float64)
+    groups = np.arange(min(videos, GROUPS))
+    sizes = (videos - groups - 1) // GROUPS + 1
+    return np.bincount(groups % folds, sizes, folds).astype(np.float64)
 
 
 def jackknife_interval(

@@ -341,7 +341,7 @@ def _probe(stages: Iterable[Stage], plans: Sequence[Plan], quick: bool = False) 
             found = iter(read_out(x[plan.rows], [one for some in asked for one in some], plan.groups, plan.folds))
             for (coded, _), some in zip(plan.targets, asked, strict=True):
                 own, *controls = [next(found) for _ in some]
-                samples[coded.name, stage] = own.score(plan.resamples.weights)
+                samples[coded.name, stage] = own.score(plan.resamples.of_videos)
                 penalties.setdefault(coded.name, {})[stage] = own.penalties.tolist()
                 rows.append(_row(stage, coded, plan, samples[coded.name, stage], own, controls))
     if not rows:

@@ -6,12 +6,14 @@ from static_dynamic.sources import Source
 from static_dynamic.variants.clips import prepare_clip
 from static_dynamic.variants.conditions import Conditions, union
 from static_dynamic.variants.images import prepare_images
+from static_dynamic.variants.index import Index
 from static_dynamic.variants.keys import Cell, Variant, style_seed
 from static_dynamic.variants.prepared import PreparedVideo, describe_video, read_styles, stack
 
 __all__ = [
     "Cell",
     "Conditions",
+    "Index",
     "PreparedVideo",
     "Variant",
     "derive_seed",

@@ -1,0 +1,30 @@
+"""What an estimator finds."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from static_dynamic.functional.additive import Array
+
+
+class Estimates(NamedTuple):
+    """Numbers of units on every resample, and what the layer's are made of.
+
+    Attributes:
+        units: ``(R, Q, U)``, in the order of the estimator's quantities; NaN where undefined.
+        parts: ``(R, Q, U)``.
+        whole: ``(R, Q, U)``, or a shape that fits: a layer's number is the sum of the parts over that of the wholes.
+        unbounded: ``units`` before they were cut to 0..1, where they were. Intervals are made from these: resamples of
+            a unit at a bound are alike once they are cut.
+    """
+
+    units: Array
+    parts: Array
+    whole: Array
+    unbounded: Array | None = None
+
+    @property
+    def undefined(self) -> "Estimates":
+        """The same shapes, all NaN."""
+        units, parts, whole = (np.full_like(part, np.nan) for part in (self.units, self.parts, self.whole))
+        return Estimates(units, parts, whole)

@@ -1,0 +1,110 @@
+"""Reading a block of units by a plan: part by part where its numbers follow from sums over videos, else at once."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from static_dynamic.common.errors import UserError
+from static_dynamic.common.seeds import derive_seed
+from static_dynamic.estimators.base import Plan
+from static_dynamic.estimators.estimates import Estimates
+from static_dynamic.estimators.streaming import Streamed, is_streamed
+from static_dynamic.functional.additive import Additive, Collected, Ints
+from static_dynamic.functional.resampling import Resamples
+
+Rows = Callable[[Ints | None], npt.NDArray[np.float32]]
+"""Some rows of a block of units, ``(rows, U)``; all of them for ``None``."""
+
+
+class Read(NamedTuple):
+    """What is found in a block of units.
+
+    Attributes:
+        own: On every resample of the videos.
+        strangers: On pairs of unrelated videos, one for every draw.
+        again: On replicates of the first clips; ``None`` where there are none.
+        alike: Whether the conditions that are compared are equal, but for rounding.
+    """
+
+    own: Estimates
+    strangers: Sequence[Estimates]
+    again: Estimates | None
+    alike: bool
+
+
+def read(plan: Plan, rows: Rows, resamples: Resamples, seed: int, draws: int) -> Read:
+    """The numbers of a plan.
+
+    Args:
+        plan: The plan.
+        rows: Gives rows of the block.
+        resamples: Of its videos.
+        seed: Of the unrelated videos.
+        draws: How often these are drawn.
+    """
+    if isinstance(plan, Streamed) and is_streamed(plan):
+        return _by_parts(plan, rows, resamples, seed, draws)
+    x, once = rows(None), np.ones((1, len(plan.videos)))
+    again = plan.repeated() if resamples.enough else None
+    return Read(
+        plan.estimates(x, resamples.of_videos),
+        [plan.unrelated(derive_seed(seed, "unrelated", draw)).estimates(x, once) for draw in range(draws)],
+        None if again is None else again.estimates(x, once),
+        plan.alike(x),
+    )
+
+
+def read_once(plan: Plan, rows: Rows) -> Estimates:
+    """The numbers of a plan on all videos, each once."""
+    if not (isinstance(plan, Streamed) and is_streamed(plan)):
+        return plan.estimates(rows(None), np.ones((1, len(plan.videos))))
+    total: Collected[Additive] = Collected(1)
+    for part in plan.parts():
+        total.add(part.plan.sums(rows(part.rows), total.shift).weighted())
+    return plan.read(total.sums)
+
+
+def _by_parts(plan: Streamed, rows: Rows, resamples: Resamples, seed: int, draws: int) -> Read:
+    own: Collected[Any] = Collected(resamples.weights.shape[1])
+    null: list[Collected[Any]] = [Collected(1) for _ in range(draws)]
+    ceiling: Collected[Any] = Collected(1)
+    alike = True
+    for number, part in enumerate(plan.parts()):
+        x = rows(part.rows)
+        sums = part.plan.sums(x, own.shift)
+        own.add(sums, resamples.group[part.groups])
+        seeds = [derive_seed(seed, "unrelated", draw, *([number] if number else [])) for draw in range(draws)]
+        for total, found in zip(null, part.plan.strangers(x, sums, seeds), strict=True):
+            total.add(found)
+        if resamples.enough and (again := part.plan.repeated()) is not None:
+            ceiling.add(again.sums(x, sums.shift).weighted())
+        alike = alike and part.plan.alike(x)
+    return Read(
+        plan.read(own.sums.weighted(resamples.weights)),
+        [plan.read(total.sums) for total in null],
+        plan.read(ceiling.sums) if ceiling.shift is not None else None,
+        alike,
+    )
+
+
+def require_memory(size: int, estimator: str, videos: int) -> None:
+    """Make sure that what must be held at once fits.
+
+    Args:
+        size: Bytes.
+        estimator: What needs them.
+        videos: How many it reads.
+
+    Raises:
+        UserError: If less memory is available.
+    """
+    import psutil
+
+    if size > (there := psutil.virtual_memory().available):
+        raise UserError(
+            f"The estimator {estimator} reads all {videos} videos at once and needs about {size / 1e9:.1f} GB for one "
+            f"unit. {there / 1e9:.1f} GB of memory are available. Score fewer videos, or use an estimator whose sums "
+            "add up over videos (docs/large.md)."
+        )

@@ -1,0 +1,84 @@
+"""Keys of many variants as arrays of numbers: a few bytes a row, where a key of its own takes a few hundred."""
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import overload
+
+import numpy as np
+import numpy.typing as npt
+
+from static_dynamic.variants.keys import Cell, Variant
+
+Ints = npt.NDArray[np.intp]
+
+
+class Index(Sequence[Variant]):
+    """The key of every row.
+
+    Args:
+        videos: Names of the videos, in the order in which they first come.
+        cells: Conditions, likewise.
+        video: Number of every row's video, ``(rows,)``.
+        cell: Number of every row's condition, ``(rows,)``.
+    """
+
+    def __init__(self, videos: list[str], cells: list[Cell], video: Ints, cell: Ints) -> None:
+        self.videos, self.cells, self.video, self.cell = videos, cells, video, cell
+
+    @classmethod
+    def of(cls, variants: Iterable[Variant]) -> "Index":
+        """Of some keys; of an index, that itself."""
+        if isinstance(variants, Index):
+            return variants
+        videos: dict[str, int] = {}
+        cells: dict[Cell, int] = {}
+        numbers = [
+            (videos.setdefault(key.video, len(videos)), cells.setdefault(key.cell, len(cells))) for key in variants
+        ]
+        video, cell = np.array(numbers, np.intp).reshape(-1, 2).T
+        return cls(list(videos), list(cells), video, cell)
+
+    @overload
+    def __getitem__(self, row: int) -> Variant: ...
+
+    @overload
+    def __getitem__(self, row: slice) -> list[Variant]: ...
+
+    def __getitem__(self, row: int | slice) -> Variant | list[Variant]:
+        """The key of a row."""
+        if isinstance(row, slice):
+            return [self[i] for i in range(*row.indices(len(self)))]
+        return Variant(self.videos[self.video[row]], *self.cells[self.cell[row]])
+
+    def __len__(self) -> int:
+        """How many rows there are."""
+        return len(self.video)
+
+    @cached_property
+    def table(self) -> Ints:
+        """Row of every video in every condition, ``(videos, cells)``; -1 where there is none."""
+        table = np.full((len(self.videos), len(self.cells)), -1, np.intp)
+        table[self.video, self.cell] = np.arange(len(self))
+        return table
+
+    def columns(self, cells: Iterable[Cell], videos: Ints | slice = slice(None)) -> Ints:
+        """Row of some videos in some conditions, ``(videos, len(cells))``; -1 where there is none."""
+        number = {cell: i for i, cell in enumerate(self.cells)}
+        table = self.table[videos]
+        found = [table[:, number[cell]] if cell in number else np.full(len(table), -1) for cell in cells]
+        return np.stack(found, 1) if found else np.empty((len(table), 0), np.intp)
+
+    def take(self, rows: Ints) -> "Index":
+        """That of some rows, in this order."""
+        videos, video = _renumbered(self.video[rows])
+        cells, cell = _renumbered(self.cell[rows])
+        return Index([self.videos[i] for i in videos], [self.cells[i] for i in cells], video, cell)
+
+
+def _renumbered(numbers: Ints) -> tuple[Ints, Ints]:
+    """The numbers that occur, in the order in which they first do, and each number's place among these."""
+    found, first, place = np.unique(numbers, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), np.intp)
+    rank[order] = np.arange(len(order))
+    return found[order], rank[place]
