@@ -24,7 +24,7 @@ from static_dynamic.report.strips import Strips
 from static_dynamic.shards import Record
 from static_dynamic.sources import Source
 from static_dynamic.store import Store
-from static_dynamic.variants import Conditions, PreparedVideo, Variant, prepare_video, stack
+from static_dynamic.variants import Conditions, Index, PreparedVideo, Variant, prepare_video, stack
 
 VIDEOS_PER_SHARD = 8
 
@@ -101,9 +101,13 @@ class Study:
             found[f"source {kind.__name__}"] = kind
         return {name: code_digest(thing) for name, thing in found.items()}
 
+    def keys(self) -> Index:
+        """The key of every variant, if all videos can be read, as numbers."""
+        return Index.crossed([video.name for video in self.videos], list(self.conditions.cells))
+
     def variants(self) -> list[Variant]:
-        """The key of every variant, if all videos can be read."""
-        return [Variant(video.name, *cell) for video in self.videos for cell in self.conditions.cells]
+        """The same as keys."""
+        return list(self.keys())
 
     def shards(self) -> list[Sequence[Video]]:
         """The videos of every shard."""

@@ -210,7 +210,7 @@ def planned(
     recorder = Recorder(model, stages, layout, pool)
     study = Study(recorder, source, chosen, input_recipe, conditions, compute or Compute(), judge)
     described = {video.name: describe_video(video) for video in study.videos}
-    check_plans(study.variants(), described, conditions, scoring, found)
+    check_plans(study.keys(), described, conditions, scoring, found)
     return Planned(study, scoring, found)
 
 

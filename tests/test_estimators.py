@@ -9,6 +9,7 @@ from stores import design_of, make_store, variants_of
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.registry import Registry
 from static_dynamic.estimators import base, numbers, registry
+from static_dynamic.estimators import samples as samples_module
 from static_dynamic.estimators.design import Design
 from static_dynamic.estimators.needs_motion import NeedsMotion, NeedsOrder
 from static_dynamic.estimators.numbers import Resampling, Sample, Scorer
@@ -467,6 +468,16 @@ def test_samples_survive_a_file():
         np.testing.assert_array_equal(back[key].units, sample.units)
         assert back[key].units.dtype == np.float32
     assert read_samples(samples_as_bytes({})) == {}
+
+
+def test_names_of_many_videos_are_stored_once(monkeypatch):
+    monkeypatch.setattr(samples_module, "MOST_NAMES", 3)
+    layer, units = {"share": np.zeros((4, 2))}, np.zeros((2, 1, 3), np.float32)
+    few, many = ("a", "b", "ü"), ("a", "b", "c", "ü")
+    given = {("one", str(n)): Sample(names, 1, layer, units) for n, names in enumerate((many, few, many))}
+    content = samples_as_bytes(given)
+    assert content.count(b'"c"') == 1
+    assert [sample.videos for sample in read_samples(content).values()] == [many, few, many]
 
 
 def test_a_sample_knows_how_many_videos_each_jackknife_row_leaves_out():

@@ -271,6 +271,7 @@ def test_an_index_gives_keys_back_and_takes_rows_in_any_order():
     assert list(index.take(rows)) == [mixed[row] for row in rows]
     assert index.take(rows).videos == list(dict.fromkeys(mixed[row].video for row in rows))
     assert (index.columns([Cell("z", "intact")]) == -1).all()
+    assert list(Index.crossed(["a", "b"], CELLS)) == variants_of(["a", "b"], CELLS)
 
 
 # --- shards that are put together --------------------------------------------------------------------------------

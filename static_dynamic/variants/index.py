@@ -38,6 +38,12 @@ class Index(Sequence[Variant]):
         video, cell = np.array(numbers, np.intp).reshape(-1, 2).T
         return cls(list(videos), list(cells), video, cell)
 
+    @classmethod
+    def crossed(cls, videos: list[str], cells: list[Cell]) -> "Index":
+        """Every video in every condition, video by video; no name may come twice."""
+        video, cell = np.divmod(np.arange(len(videos) * len(cells)), max(1, len(cells)))
+        return cls(videos, cells, video, cell)
+
     @overload
     def __getitem__(self, row: int) -> Variant: ...
 
