@@ -82,7 +82,7 @@ class Run:
         scores, twins = score_beside_twins(self.store, self.twins, scoring, chosen)
         before = self._before()
         manifest = {
-            "study": dict(self.store.study),
+            "study": {name: value for name, value in self.store.study.items() if name not in STUDY.notes},
             "videos": self.store.records(),
             **before,
             "scoring": asdict(scoring),

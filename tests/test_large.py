@@ -15,7 +15,9 @@ from static_dynamic import shards
 from static_dynamic.common.errors import UserError
 from static_dynamic.estimators import base, numbers, reading, released, streaming
 from static_dynamic.estimators.base import Estimator
+from static_dynamic.estimators.design import Design
 from static_dynamic.estimators.estimates import Estimates
+from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.estimators.registry import find_estimators
 from static_dynamic.estimators.streaming import dealt, is_streamed
 from static_dynamic.functional import jackknife_interval, resample, resampling
@@ -240,6 +242,21 @@ def test_one_that_does_not_fit_is_told_before_memory_runs_out(tmp_path, monkeypa
     message = r"mean_of reads all 12 videos at once and needs about 8000000\.0 GB for one unit\. .* are available"
     with pytest.raises(UserError, match=message):
         score_store(planted(tmp_path, 12), Scoring(replicates=10), [MeanOf()])
+
+
+def test_pairs_across_videos_are_read_at_once_also_where_some_videos_have_none(tmp_path):
+    """The only video of its class has no dynamic pair."""
+    labels = {f"v{i}": {"label": "alone" if i == 3 else str(i % 2)} for i in range(9)}
+    cells = [Cell(style, order) for style in ("original", "ink") for order in ("intact", "shuffle")]
+    x = np.random.default_rng(0).normal(size=(36, 2))
+    store = make_store(tmp_path, variants_of(list(labels), cells), x, 2, labels, **STUDIED)
+    rule = PairRule(same_video=False)
+    plan = find_estimators("released")[0].plan(Design.of(store, rule, {}))
+    assert [part.groups.tolist() for part in plan.parts()] == [list(range(9))]
+    scores = score_store(store, Scoring(rule, replicates=20, nulls=3), find_estimators("released"))
+    found = plan.estimates(store.stage("stage"), np.ones((1, 9)))
+    np.testing.assert_allclose(scores.units["dynamic"], found.units[0, 0], rtol=1e-9)
+    assert scores.layers["null"].notna().tolist() == [True, True, False]
 
 
 def test_one_that_changes_how_an_estimator_reads_is_not_cut_into_parts():

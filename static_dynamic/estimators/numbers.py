@@ -162,11 +162,10 @@ class Scorer:
 
     def _blocks(self, units: int) -> Iterator[slice]:
         """Blocks of units."""
-        plan, rows = self.plan, len(self.resamples.weights)
-        if not is_streamed(plan):
-            require_memory(8 * (plan.size(rows) + rows * len(plan.videos)), self.estimator.name, len(plan.videos))
-            return blocks(units, plan.size(rows))
-        return blocks(units, plan.size(rows), STRIP_BYTES if len(plan.videos) > GROUPS else BLOCK_BYTES)
+        rows, videos = len(self.resamples.weights), len(self.plan.videos)
+        size, streamed = self.plan.size(rows), is_streamed(self.plan)
+        require_memory(8 * (size if streamed else size + rows * videos), self.estimator.name, videos)
+        return blocks(units, size, STRIP_BYTES if streamed and videos > GROUPS else BLOCK_BYTES)
 
     def _interval(self, values: Array, fewer: Array, unbounded: Array | None = None) -> tuple[Array, Array]:
         """Ends of the interval of a number on all resamples ``(R, …)`` and without each style ``(K, …)``.

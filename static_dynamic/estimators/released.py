@@ -155,7 +155,8 @@ class PairPlan(Streamed):
     @cached_property
     def _by_name(self) -> Ints:
         """Sequence of every video, numbered in the order of their names."""
-        return np.unique(np.array(self.names, object), return_inverse=True)[1][self.group]
+        videos = self.design.index.videos
+        return np.unique([self.design.sequence(videos[i]) for i in self.members], return_inverse=True)[1]
 
     def strangers(self, x: npt.NDArray[np.float32], sums: PairMoments, seeds: Sequence[int]) -> list[PairMoments]:
         """See `Streamed.strangers`."""
