@@ -105,7 +105,8 @@ def _add_to(total: Array, sums: Array, groups: Ints | None) -> None:
     found, place = np.unique(groups, return_inverse=True)
     if len(found) < len(groups):  # several are part of one
         belongs = csr_array((np.ones(len(groups)), (place, np.arange(len(groups)))), shape=(len(found), len(groups)))
-        sums = (belongs @ sums.reshape(len(sums), -1)).reshape(len(found), *sums.shape[1:])
+        flat: Array = np.asarray(belongs @ sums.reshape(len(sums), -1))
+        sums = flat.reshape(len(found), *sums.shape[1:])
     else:
         found = groups
     total[found] += sums
@@ -116,4 +117,5 @@ def bilinear(values: Array, first: Ints, second: Ints, weight: Array | None = No
     weight = np.ones(len(first)) if weight is None else weight
     rows, place = np.unique(first, return_inverse=True)
     partners = csr_array((weight, (place, second)), shape=(len(rows), len(values)))
-    return np.asarray(np.einsum("ru,ru->u", values[rows], partners @ values))
+    theirs: Array = np.asarray(partners @ values)
+    return np.asarray((values[rows] * theirs).sum(0))
