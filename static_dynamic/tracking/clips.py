@@ -13,7 +13,7 @@ from static_dynamic.common.errors import UserError, counted
 from static_dynamic.common.files import write_atomically
 from static_dynamic.media.clip import Video
 from static_dynamic.media.inputs import Inputs, tensors_of
-from static_dynamic.store import Record
+from static_dynamic.shards import Record
 from static_dynamic.variants import Cell, PreparedVideo
 
 GIGABYTE = 10**9
