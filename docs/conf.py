@@ -28,7 +28,7 @@ myst_enable_extensions = ["colon_fence"]
 # Notebooks run during the build, each in a process of its own; a cell that fails, fails the build.
 nb_execution_mode = "cache"
 nb_execution_in_temp = True
-nb_execution_timeout = 120
+nb_execution_timeout = 600
 nb_execution_raise_on_error = True
 
 # Signatures name types briefly. Names of other libraries are not looked up: that would need the network.
