@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
-.PHONY: help demo truth test test-rest test-all test-lowest test-unlinted lint fix mutants bench docs release install lock clean
+.PHONY: help demo truth test test-rest test-all test-lowest test-unlinted lint fix mutants bench fuzz docs release install lock clean
 
 # These commands.
 help:
@@ -68,6 +68,10 @@ bench: $(READY)
 # The site, in docs/_build/html: fails on a warning, a dead link, or a notebook that does not run.
 docs: $(READY)
 	$(RUN) -m sphinx -q -b html -W --keep-going docs docs/_build/html
+
+# Feed the toolkit random arguments and files with changed bytes, for SECONDS (an hour): fails on a traceback.
+fuzz: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.fuzz --seconds $(or $(SECONDS),3600)
 
 # Check and build what a release uploads, into dist/, from a clean checkout; it uploads nothing.
 release: $(READY)

@@ -42,6 +42,7 @@ nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(?!static_dynamic\.).*"),
     # Types that signatures name and that nobody has to make or take apart.
+    ("py:class", r".*\.(Planned|Tracked)"),
     ("py:class", r".*\.(_template|_split|Kind|Filled|Described|Places|MadeCase|RenderedCase|Part|Canvas|Axis|Shown)"),
     ("py:class", r".*\.(Design|Plan|CellPlan|Estimates)"),
     ("py:class", r".*\.(numbers\.Sample|Resampling|store\.Store|Question|flow\.estimators\.Estimator)"),

@@ -98,10 +98,13 @@ def read_scores(path: Path) -> Array:
 
 
 def _read_pickle(path: Path) -> Any:
+    from static_dynamic.common.pickles import check_pickle
     from static_dynamic.models.weights.unpickling import HarmlessUnpickler, PlainArray, RefusedError
 
     try:
         with path.open("rb") as stream:
+            check_pickle(stream)
+            stream.seek(0)
             content = HarmlessUnpickler(stream, encoding="latin1").load()
     except RefusedError as refused:
         raise UserError(f"{path} was not read: it names '{refused}', which may run code.") from None

@@ -1,17 +1,23 @@
 """One error form for every slip of a user of the zoo: what is wrong, what was given, what is allowed."""
 
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from difflib import get_close_matches
 
 from static_dynamic.optional import missing
 
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+"""What a name or a message from elsewhere may hold that would break a line."""
 MOST = 300
 """Letters of another library's message that are shown."""
 
 
 class ModelError(ValueError):
     """A mistake that the user can mend; its message is one line and needs no traceback."""
+
+    def __init__(self, message: object) -> None:
+        super().__init__(CONTROL.sub(lambda found: ascii(found[0])[1:-1], str(message)))
 
 
 class PartialWeights(UserWarning):

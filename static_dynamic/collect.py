@@ -20,6 +20,7 @@ from static_dynamic.media.inputs import Inputs, in_one_line, tensors_of
 from static_dynamic.network.fingerprint import code_digest, forwards_of, structure_digest, weights_digest
 from static_dynamic.network.poolings import pooling
 from static_dynamic.network.recorder import Recorder
+from static_dynamic.network.steadiness import Steadiness
 from static_dynamic.report.strips import Strips
 from static_dynamic.shards import Record
 from static_dynamic.sources import Source
@@ -222,13 +223,17 @@ def collect(study: Study, store: Store, on_video: OnDone = untold, twins: Sequen
             stack.enter_context(forwards_of(subject.recorder.model))
             stack.enter_context(subject.recorder)
         stack.enter_context(autocast(device, study.compute.precision))
+        steadiness = Steadiness(study.recorder)
         for number in missing:
             records: list[Record] = []
             readable = _readable(islice(upcoming, len(shards[number])), records, problems, study, tell)
             strips = Strips(study.recipe)
             pictured = study.pictured and number == 0 and any(subject.store is store for subject in lacking[number])
             prepared = strips.watch(readable) if pictured else readable
-            keys, activations, judgements = _forward(study, lacking[number], prepared, device)
+            keys, activations, judgements = _forward(study, lacking[number], prepared, device, steadiness)
+            if steadiness.notes and records:
+                records[0]["model"] = list(steadiness.notes)
+                steadiness.notes.clear()
             _check_widths(store, lacking[number], activations)
             for record in records:
                 record.update(judgements.problems.get(record["video"], {}))
@@ -286,7 +291,11 @@ def _readable(
 
 
 def _forward(
-    study: Study, subjects: Sequence[Subject], prepared: Iterable[PreparedVideo], device: torch.device
+    study: Study,
+    subjects: Sequence[Subject],
+    prepared: Iterable[PreparedVideo],
+    device: torch.device,
+    steadiness: Steadiness,
 ) -> tuple[list[Variant], list[dict[str, torch.Tensor]], Judgements]:
     """Keys, activations of every model and judgements of all variants of some videos, ``batch_size`` a forward."""
     keys: list[Variant] = []
@@ -301,6 +310,7 @@ def _forward(
             activations, output = _run(subject, inputs, judged)
             found.append(activations)
             if subject.recorder is study.recorder:
+                steadiness.ask(inputs, activations)
                 judgements.add(names, output)
         keys += names
     return keys, [_joined(found) for found in parts], judgements

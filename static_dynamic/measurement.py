@@ -8,13 +8,13 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from torch import nn
 
 from static_dynamic.collect import Judge, Study
 from static_dynamic.common.compute import Compute
-from static_dynamic.common.errors import UserError
+from static_dynamic.common.errors import UserError, shown
 from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.common.runs import START_OVER
 from static_dynamic.estimators.base import Estimator
@@ -125,6 +125,17 @@ def measure(
         ['relu']
     """
     started = time.perf_counter()
+    _check_kinds(
+        ("layout", layout, str | None),
+        ("compute", compute, Compute | None),
+        ("scoring", scoring, Scoring | None),
+        ("store", store, str | Path | None),
+        ("provenance", provenance, Mapping | None),
+        ("on_video", on_video, Callable),
+        ("styles", styles, Sequence),
+        ("scrambles", scrambles, Sequence | None),
+        ("untrained", untrained, Callable | None),
+    )
     study, scoring, chosen_estimators = planned(
         model,
         videos,
@@ -149,7 +160,8 @@ def measure(
         scores, compared = score_beside_twins(activations, stores, scoring, chosen_estimators)
         records, quality = activations.records(), activations.judgements()
         pictures, top = activations.pictures(), top_clips(activations)
-    seen = [*not_used, *activations.damaged, *skipped(records), *_uneven(records)]
+    unsteady = [note for record in records for note in record.get("model", ())]
+    seen = [*unsteady, *not_used, *activations.damaged, *skipped(records), *_uneven(records)]
     notes = [*declared_notes(model), *of_twins, *seen]
     manifest = {
         **(provenance or {}),
@@ -169,6 +181,14 @@ def measure(
     }
     warnings = [*notes, *scores.warnings]
     return Result(scores.layers, scores.units, manifest, warnings, quality, scores.samples, compared, pictures, top)
+
+
+def _check_kinds(*arguments: tuple[str, object, Any]) -> None:
+    """Refuse an argument that is of none of the kinds that it may be of: name, value and kinds of each."""
+    for name, value, kinds in arguments:
+        if not isinstance(value, kinds):
+            names = (kind.__name__.removesuffix("Type") for kind in get_args(kinds) or (kinds,))
+            raise UserError(f"The argument '{name}' must be {' or '.join(names)}. Got {shown(value)}.")
 
 
 class Planned(NamedTuple):

@@ -3,18 +3,17 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
-from io import BytesIO
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 import pandas as pd
 
-from static_dynamic.common.errors import UserError, counted, unknown
-from static_dynamic.common.files import remove, write_atomically, write_bytes
+from static_dynamic.common.errors import UserError, counted, reason, unknown
+from static_dynamic.common.files import remove, write_bytes, write_text
 from static_dynamic.common.runs import Kind
-from static_dynamic.common.texts import read_json
+from static_dynamic.common.tables import as_csv, from_csv, read_parquet
+from static_dynamic.common.texts import read_json, read_text
 from static_dynamic.estimators.numbers import Sample
 from static_dynamic.estimators.registry import describe_estimator, estimators
 from static_dynamic.estimators.released import Released
@@ -160,7 +159,7 @@ class Result:
         tables = {"layers.csv": self.layers, "quality.csv": self.quality, TWINS: self.twins}
         for name, table in tables.items():
             if table is not None:
-                write_atomically(folder / name, partial(table.to_csv, index=False))
+                write_text(folder / name, as_csv(table))
             else:
                 remove(folder / name)  # that of an earlier result
         manifest = json.dumps({**self.manifest, "warnings": self.warnings}, default=str)
@@ -269,14 +268,13 @@ def load(folder: str | Path) -> Result:
         if not isinstance(content, dict):
             raise UserError(f"run.json must hold an object. Got {type(content).__name__}")
         manifest = MEASUREMENT.checked({"kind": MEASUREMENT.name, **content}, folder / "run.json")
-        layers, units = (
-            pd.read_parquet(BytesIO((folder / f"{name}.parquet").read_bytes())) for name in ("layers", "units")
-        )
+        layers, units = (read_parquet((folder / f"{name}.parquet").read_bytes()) for name in ("layers", "units"))
         quality, twins = (_table(folder / name) for name in ("quality.csv", TWINS))
         pictures, top = (_parquet(folder / name) for name in (PICTURES, TOP_CLIPS))
         samples = read_samples((folder / SAMPLES).read_bytes()) if (folder / SAMPLES).exists() else {}
-    except (OSError, ValueError) as error:
-        raise UserError(f"No result can be read from {folder}: {str(error).rstrip('.')}.") from None
+    except Exception as error:  # a file that others changed fails in any way that it likes
+        said = str(error) if isinstance(error, OSError | ValueError) else reason(error)
+        raise UserError(f"No result can be read from {folder}: {said.rstrip('.')}.") from None
     described = {name: value for name, value in manifest.items() if name not in ("kind", "format", "warnings")}
     if manifest["format"] == 1:
         described, layers, units = _of_format_1(described, layers, units)
@@ -295,8 +293,8 @@ def _of_format_1(
 
 
 def _parquet(path: Path) -> pd.DataFrame | None:
-    return pd.read_parquet(BytesIO(path.read_bytes())) if path.exists() else None
+    return read_parquet(path.read_bytes()) if path.exists() else None
 
 
 def _table(path: Path) -> pd.DataFrame | None:
-    return pd.read_csv(path) if path.exists() else None
+    return from_csv(read_text(path)) if path.exists() else None

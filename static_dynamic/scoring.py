@@ -1,12 +1,14 @@
 """Scoring: a store of activations → numbers per stage and per unit, with intervals; the model is not needed."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 
-from static_dynamic.common.errors import UserError, counted, unknown
+from static_dynamic.common.errors import UserError, counted, shown, unknown
+from static_dynamic.common.numbers import real_within, whole_within
 from static_dynamic.estimators.base import Estimator, Plan
 from static_dynamic.estimators.design import Design
 from static_dynamic.estimators.numbers import BLOCK_BYTES, Numbers, Resampling, Sample, Scorer
@@ -16,6 +18,8 @@ from static_dynamic.store import Store
 from static_dynamic.variants import Conditions, Variant
 
 ENOUGH_VIDEOS = 50
+MOST = 10_000_000
+"""Replicates, and draws of partners."""
 INTERVALS = ("videos", "styles")
 """What the intervals cover the choice of."""
 COLUMNS = (
@@ -50,15 +54,24 @@ class Scoring:
     style_weights: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if not isinstance(self.rule, PairRule):
+            raise UserError(f"The 'rule' of a scoring must be a PairRule. Got {shown(self.rule)}.")
+        if not isinstance(self.style_weights, Mapping):
+            raise UserError(
+                f"The weights of styles must be a mapping, style to weight. Got {shown(self.style_weights)}."
+            )
         for style, weight in self.style_weights.items():
-            if not 0 <= weight < np.inf:
-                raise UserError(f"The weight of style {style!r} must be 0 or more. Got {weight}.")
-        if self.interval not in INTERVALS:
+            if not real_within(weight, 0, sys.float_info.max):
+                raise UserError(f"The weight of style {shown(style)} must be 0 or more. Got {shown(weight)}.")
+        if not isinstance(self.interval, str) or self.interval not in INTERVALS:
             raise unknown("interval", self.interval, INTERVALS)
-        if not 0 < self.confidence < 1 or self.replicates < 1 or self.seed < 0 or self.nulls < 0:
+        ranges = ((self.replicates, 1, MOST), (self.seed, 0, 2**64), (self.nulls, 0, MOST))
+        counts = all(whole_within(value, least, most) for value, least, most in ranges)
+        if not counts or not real_within(self.confidence, 0, 1) or not 0 < self.confidence < 1:
+            given = (shown(value) for value in (self.replicates, self.confidence, self.seed, self.nulls))
             raise UserError(
                 "The intervals need replicates ≥ 1, confidence in (0, 1), seed ≥ 0 and nulls ≥ 0. "
-                f"Got {self.replicates}, {self.confidence}, {self.seed} and {self.nulls}."
+                "Got {}, {}, {} and {}.".format(*given)
             )
 
     @property

@@ -15,7 +15,6 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +28,7 @@ from safetensors.torch import save
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import plain_errors, remove, whole, write_bytes, write_text
+from static_dynamic.common.tables import read_parquet
 from static_dynamic.variants import Variant
 
 Record = dict[str, Any]
@@ -150,7 +150,7 @@ class Shards:
     def index(self) -> pd.DataFrame:
         """Key of every row, and the judgements of its output."""
         with self._reading("parquet") as path:
-            index = pd.read_parquet(BytesIO(path.read_bytes()), use_threads=False)
+            index = read_parquet(path.read_bytes())
             if "replicate" not in index:  # a store of the time before there were any
                 index.insert(min(3, len(index.columns)), "replicate", 0)
             if missing := set(KEY) - set(index.columns):

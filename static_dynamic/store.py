@@ -11,7 +11,6 @@ Other files in the folder are left alone.
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
-from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -24,6 +23,7 @@ from pyarrow import ArrowException
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import write_bytes
 from static_dynamic.common.runs import Kind, claim
+from static_dynamic.common.tables import read_parquet
 from static_dynamic.shards import FILES, KEY, Ints, Record, Shards, one, run_of, there_in
 from static_dynamic.variants import Cell, Index, Variant
 
@@ -288,7 +288,7 @@ class Store:
     def pictures(self) -> pd.DataFrame | None:
         """Those that were kept; ``None`` if there are none, as in stores of earlier versions, or none can be read."""
         try:
-            return pd.read_parquet(BytesIO((self.folder / PICTURES).read_bytes()))
+            return read_parquet((self.folder / PICTURES).read_bytes())
         except (OSError, ValueError, ArrowException):
             return None
 

@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_read_costs_one_line(tmp_path):
         (cut(whole), "cannot be read"),
         (tmp_path / "empty.png", "cannot be read"),
         (tmp_path / "text.png", "cannot be read"),
-        (tmp_path, "cannot be read"),
+        (tmp_path, "not a regular file"),
     ]:
         with pytest.raises(BadClip, match=reason) as error:
             read_mask(path)

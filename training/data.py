@@ -12,8 +12,9 @@ import torch
 from torch.utils.data import DataLoader, default_collate
 
 from static_dynamic.common.errors import BadClip, UserError
-from static_dynamic.common.files import write_atomically
+from static_dynamic.common.files import write_text
 from static_dynamic.common.seeds import generator
+from static_dynamic.common.tables import as_csv
 from static_dynamic.media.clip import Frames, Recipe, Sample
 from static_dynamic.media.images import image_at, read_images
 from static_dynamic.media.inputs import Inputs
@@ -211,7 +212,7 @@ def too_many(bad: Mapping[str, str], videos: int, share: float) -> None:
 def write_complaints(folder: Path, bad: Mapping[str, str]) -> None:
     """Write which videos could not be read, and why, to ``bad_videos.csv``."""
     table = pd.DataFrame(list(bad.items()), columns=list(Complaint._fields))
-    write_atomically(folder / "bad_videos.csv", lambda path: table.to_csv(path, index=False))
+    write_text(folder / "bad_videos.csv", as_csv(table))
 
 
 def _inputs(frames: Frames, sample: Sample, recipe: Recipe) -> Inputs:

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from static_dynamic.common.files import write_atomically, write_text
+from static_dynamic.common.tables import as_csv
 from static_dynamic.training.data import IGNORED, loader, too_many, write_complaints
 from static_dynamic.training.lists import Entry, read_categories
 from static_dynamic.training.machinery import accelerator_for, say_notes
@@ -109,8 +110,8 @@ def write(folder: Path, found: Predictions, entries: list[Entry], categories: li
     confused = confusion(logits, labels, categories)
     tables = {"predictions": videos, "classes": class_table(logits, labels, categories)}
     for name, table in tables.items():
-        write_atomically(folder / f"{name}.csv", partial(table.to_csv, index=False))
-    write_atomically(folder / "confusion.csv", confused.to_csv)
+        write_text(folder / f"{name}.csv", as_csv(table))
+    write_text(folder / "confusion.csv", as_csv(confused, index=True))
     picture(folder / "confusion.png", confused)
 
 

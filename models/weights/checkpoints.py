@@ -11,11 +11,12 @@ from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from static_dynamic.models.errors import ModelError
+from static_dynamic.models.errors import ModelError, said
 from static_dynamic.models.weights.finding import Found, Target, bare, find
 from static_dynamic.models.weights.keys import State
 from static_dynamic.models.weights.reading import read
 from static_dynamic.models.weights.report import LoadReport, Shape, filled, is_counter, some
+from static_dynamic.models.weights.soundness import check_numbers
 
 SHOWN = 3
 """Up to so many names of a file and of a model stand in a message."""
@@ -75,7 +76,7 @@ def load_checkpoint(
     report = _report(found, shapes, str(path), contents.format, contents.sha256)
     _check(report, found, shapes, contents.content, strict)
     fitting = {homes[name]: x for name, x in found.state.items() if shapes.get(name) == tuple(x.shape)}
-    _check_numbers(fitting, own, str(path))
+    check_numbers(fitting, own, str(path))
     model.load_state_dict(fitting, strict=False)
     return report
 
@@ -89,6 +90,8 @@ def _find(content: Any, target: Target, key: str | None, path: str | os.PathLike
         return find(content, target, key)
     except ModelError as error:
         raise ModelError(f"The checkpoint {path} does not fit the model: {error}") from None
+    except Exception as error:  # what a model or a style of names makes of weights that are not meant for it
+        raise ModelError(f"The checkpoint {path} does not fit the model: {said(error)}.") from error
 
 
 def _report(found: Found, own: Mapping[str, Shape], path: str, kind: str, sha256: str) -> LoadReport:
@@ -128,7 +131,7 @@ def _check(report: LoadReport, found: Found, own: Mapping[str, Shape], content: 
 
 def _named(content: Any) -> str:
     """What a file says of the model that it is of."""
-    name = content.get("arch") if isinstance(content, Mapping) else None
+    name = dict(content).get("arch") if isinstance(content, Mapping) else None
     return f" (it says '{name}')" if isinstance(name, str) else ""
 
 
@@ -150,14 +153,3 @@ def _misfits(report: LoadReport) -> str:
     shapes = tuple(f"{key} {given} for {own}" for key, (given, own) in report.mismatched.items())
     kinds = {"missing": report.missing, "unexpected": report.unexpected, "of another shape": shapes}
     return "; ".join(f"{len(names)} {what}: {some(names)}" for what, names in kinds.items() if names) + "."
-
-
-def _check_numbers(state: State, own: Mapping[str, Tensor], path: str) -> None:
-    """Raise a ModelError before anything is copied that cannot be copied."""
-    if empty := [key for key, tensor in state.items() if tensor.is_meta]:
-        raise ModelError(f"{path} holds names without numbers (the meta device): {some(empty)}.")
-    if empty := [key for key in state if own[key].is_meta]:
-        raise ModelError(f"The model has no memory for its weights (the meta device): {some(empty)}.")
-    for key, tensor in state.items():
-        if tensor.layout != own[key].layout or tensor.is_quantized != own[key].is_quantized:
-            raise ModelError(f"{path} holds {key} in a form that the model cannot take: sparse or quantised.")

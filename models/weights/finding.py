@@ -32,6 +32,9 @@ TRANSPARENT = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapp
 DEPTH = 12
 """Nesting that is looked into."""
 
+MOST_ENTRIES = 300_000
+"""That are looked at, however often they stand in a file."""
+
 
 class Target:
     """A model as weights have to fit it.
@@ -92,7 +95,7 @@ def find(content: Any, target: Target, key: str | None = None) -> Found:
     Raises:
         ModelError: If there are no weights, or none of that name, or if the model refuses the best ones.
     """
-    places = _places(content, target)
+    places = _places(content, target, Budget())
     if not places:
         raise ModelError("it holds no weights.")
     wanted = [(place, state) for place, state in places if key is None or f".{key}." in f".{place}."]
@@ -122,7 +125,24 @@ def _ranked(places: list[Place], target: Target) -> list[Found]:
 # Places
 
 
-def _places(value: Any, target: Target, path: str = "", above: tuple[int, ...] = ()) -> list[Place]:
+class Budget:
+    """How much is still looked at: a list that stands in another a thousand times is looked at as often."""
+
+    def __init__(self) -> None:
+        self.entries = MOST_ENTRIES
+
+    def spend(self, entries: int) -> None:
+        """Look at so many entries with names of the usual length.
+
+        Raises:
+            ModelError: If that is too much.
+        """
+        self.entries -= entries
+        if self.entries < 0:
+            raise ModelError("it holds too many entries, or the same ones again and again.")
+
+
+def _places(value: Any, target: Target, budget: Budget, path: str = "", above: tuple[int, ...] = ()) -> list[Place]:
     """Every place with tensors, in the order of the file.
 
     Those of a nested mapping are the mapping itself, each beginning of names behind which the model may be and, where
@@ -131,14 +151,16 @@ def _places(value: Any, target: Target, path: str = "", above: tuple[int, ...] =
     if id(value) in above or len(above) > DEPTH:
         return []
     entries = _entries(value)
+    budget.spend(sum(1 + (len(path) + len(name) * name.count(".")) // 512 for name, _ in entries))
     direct = _bare({name: tensor for name, entry in entries if (tensor := _tensor(entry)) is not None})
     found: list[Place] = [(path, direct)] if direct else []
     found += [(_below(path, prefix[:-1]), _behind(direct, prefix)) for prefix in _prefixes(direct, target)]
     whole = dict(direct)
     for name, entry in entries:
-        inner = _places(entry, target, _below(path, name), (*above, id(value)))
+        inner = _places(entry, target, budget, _below(path, name), (*above, id(value)))
         found += inner
         for place, state in inner:
+            budget.spend(len(state))
             whole |= {_below(place, key)[len(path) + bool(path) :]: tensor for key, tensor in state.items()}
     return [*found, (path, whole)] if len(whole) > len(direct) else found
 
@@ -156,7 +178,7 @@ def _entries(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, nn.Module):  # a whole model was saved; only a trusted file gets here
         value = value.state_dict()
     if isinstance(value, Mapping):
-        return [(str(name), entry) for name, entry in value.items()]
+        return [(str(name), entry) for name, entry in dict(value).items()]
     if isinstance(value, (list, tuple)):
         return [(str(i), entry) for i, entry in enumerate(value)]
     return []

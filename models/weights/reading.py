@@ -16,14 +16,19 @@ from typing import Any, NamedTuple
 
 import torch
 
+from static_dynamic.common.pickles import UnboundedError, check_pickle, check_saved
 from static_dynamic.models.errors import ModelError, said
 from static_dynamic.models.weights.report import some
+from static_dynamic.models.weights.soundness import check_content
 from static_dynamic.models.weights.unpickling import HARMLESS, HarmlessUnpickler, RefusedError
 
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number, pickled
 INDEX = ".index.json"
 SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".pyth", ".ckpt", ".tar", ".pkl")
 """Of the files in a folder that may be checkpoints; the first kind that is there counts."""
+
+LONGEST_HEADER = 32 << 20
+"""Bytes of the list of tensors, in a safetensors file or beside its shards; a hundred thousand need half of it."""
 
 
 class Contents(NamedTuple):
@@ -58,7 +63,15 @@ def read(path: Path, trust: bool = False) -> Contents:
         content = _joined({file: _read(file, trust) for file in files})
     else:
         files, content = [path], _read(path, trust)
+    _check(content, path, files)
     return Contents(content, _kind(files[0]), sha256(files))
+
+
+def _check(content: Any, path: Path, files: Sequence[Path]) -> None:
+    try:
+        check_content(content, sum(file.stat().st_size for file in files))
+    except ModelError as error:
+        raise ModelError(f"The checkpoint {path} is not a sound one: {error}") from None
 
 
 def sha256(paths: Iterable[Path]) -> str:
@@ -80,13 +93,15 @@ def shards(index: Path) -> list[Path]:
         ModelError: If it is invalid, or one of them is missing.
     """
     try:
+        if index.stat().st_size > LONGEST_HEADER:
+            raise ValueError
         names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         files = [index.parent / name for name in sorted(set(names))]
         if any(file.parent != index.parent for file in files):
             raise ValueError
     except OSError as error:
         raise _unreadable(index, error) from None
-    except (ValueError, KeyError, AttributeError, TypeError):
+    except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise ModelError(
             f"The index {index} is invalid: it must hold a 'weight_map' of weights to files beside it."
         ) from None
@@ -160,6 +175,11 @@ def _read(path: Path, trust: bool) -> Any:
     reader = readers[_kind(path)]
     try:
         return reader(path, trust)
+    except UnboundedError as error:
+        remedy = "If you trust its author, pass `trust_checkpoint=True`."
+        raise ModelError(
+            f"{path} was not read: it would need time or memory without end, by {error}. {remedy}"
+        ) from None
     except RefusedError as refused:
         remedy = "If you trust its author, pass `trust_checkpoint=True`."
         raise ModelError(f"{path} was not read: it names '{refused}', which may run code. {remedy}") from None
@@ -176,11 +196,16 @@ def _unreadable(path: Path, error: OSError) -> ModelError:
 def _read_safetensors(path: Path, trust: bool) -> Any:
     from safetensors.torch import load_file
 
+    with path.open("rb") as stream:
+        if int.from_bytes(stream.read(8), "little") > LONGEST_HEADER:
+            raise ValueError(f"its header is longer than {LONGEST_HEADER} bytes")
     return load_file(path)
 
 
 def _read_torch(path: Path, trust: bool) -> Any:
     allowed: list[Any] = [(value, name) for name, value in HARMLESS.items()]
+    if not trust:
+        check_saved(path)
     try:
         with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # what is wrong comes as an error
@@ -196,4 +221,7 @@ def _read_torch(path: Path, trust: bool) -> Any:
 def _read_pickle(path: Path, trust: bool) -> Any:
     unpickler = pickle.Unpickler if trust else HarmlessUnpickler
     with path.open("rb") as stream:
+        if not trust:
+            check_pickle(stream)
+            stream.seek(0)
         return unpickler(stream, encoding="latin1").load()  # the Caffe2 zoo was written by Python 2

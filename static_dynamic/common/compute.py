@@ -11,10 +11,13 @@ from typing import TypeVar
 import torch
 from torch import nn
 
-from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, shown, unknown
+from static_dynamic.common.numbers import real_within, whole_within
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
+MOST = 1_000_000
+"""Variants per forward, and threads."""
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -38,12 +41,16 @@ class Compute:
     max_bad: float = 0.05
 
     def __post_init__(self) -> None:
-        if self.batch_size < 1 or self.workers < 0 or not 0 <= self.max_bad <= 1:
+        counts = whole_within(self.batch_size, 1, MOST) and whole_within(self.workers, 0, MOST)
+        if not counts or not real_within(self.max_bad, 0, 1):
+            given = ", ".join(f"{name}={shown(getattr(self, name))}" for name in ("batch_size", "workers", "max_bad"))
             raise UserError(
-                "The compute options need batch_size ≥ 1, workers ≥ 0 and max_bad in [0, 1]. "
-                f"Got batch_size={self.batch_size}, workers={self.workers}, max_bad={self.max_bad}."
+                f"The compute options need whole numbers batch_size ≥ 1 and workers ≥ 0, up to {MOST}, and max_bad in "
+                f"[0, 1]. Got {given}."
             )
-        if self.precision not in PRECISIONS:
+        if not isinstance(self.device, str):
+            raise unknown("device", self.device, ["auto", "cpu", "cuda", "mps"])
+        if not isinstance(self.precision, str) or self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
 
 

@@ -59,10 +59,26 @@ def unknown(
         Unknown style 'inck' in --styles. Nearest: ink. Allowed: ink, mosaic.
     """
     names = list(allowed)
-    close = get_close_matches(str(given), [*names, *further], n=3, cutoff=0.5)
+    said = shown(given) if not isinstance(given, str) else repr(given if len(given) <= MOST else f"{given[:MOST]}...")
+    written = given[:MOST] if isinstance(given, str) else said
+    close = get_close_matches(written, [*names, *further], n=3, cutoff=0.5)
     place = f" in {where}" if where else ""
     nearest = f" Nearest: {', '.join(close)}." if close else ""
-    return UserError(f"Unknown {kind} {str(given)!r}{place}.{nearest} Allowed: {', '.join(names) or 'none'}.")
+    return UserError(f"Unknown {kind} {said}{place}.{nearest} Allowed: {', '.join(names) or 'none'}.")
+
+
+def shown(value: object, most: int = 80) -> str:
+    """A value of a user as a message repeats it: short, whatever it is.
+
+    Example:
+        >>> shown("8"), shown(10**9999)
+        ("'8'", 'int')
+    """
+    try:
+        text = repr(value)
+    except Exception:  # a number of too many digits, an object of the user's own
+        return type(value).__name__
+    return text if len(text) <= most else f"{text[: most - 3]}..."
 
 
 def counted(count: int, one: str, more: str) -> str:

@@ -21,3 +21,23 @@ def is_real(value: object) -> bool:
         (True, True, False, False)
     """
     return isinstance(value, Real) and not isinstance(value, bool)
+
+
+def whole_within(value: object, least: int, most: int) -> bool:
+    """Whether a value is a whole number of Python, which JSON can keep, in a range, ends included.
+
+    Example:
+        >>> whole_within(3, 1, 3), whole_within(4, 1, 3), whole_within("3", 1, 3)
+        (True, False, False)
+    """
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def real_within(value: object, least: float, most: float) -> bool:
+    """Whether a value is a number of Python, which JSON can keep, in a range, ends included; NaN is in none.
+
+    Example:
+        >>> real_within(0.5, 0, 1), real_within(float("nan"), 0, 1), real_within("0", 0, 1)
+        (True, False, False)
+    """
+    return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most

@@ -12,7 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from pydantic.fields import FieldInfo
 
 from static_dynamic.common.commands import OPTIONS, flag, program, start, worth_showing
-from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, shown, unknown
 from static_dynamic.common.files import as_path
 from static_dynamic.common.slips import invalid
 from static_dynamic.common.texts import read_text
@@ -33,6 +33,10 @@ REPEATED = "repeated"
 Names = Annotated[tuple[str, ...], BeforeValidator(_split)]
 Numbers = Annotated[tuple[int, ...], BeforeValidator(_split)]
 Repeated = Annotated[tuple[str, ...], BeforeValidator(_split_all), REPEATED]
+
+
+LONGEST = 1_000_000
+"""Letters of a file of options."""
 
 
 class Options(BaseModel):
@@ -167,12 +171,17 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
     Raises:
         UserError: If it cannot be read, or holds something else.
     """
+    text = read_text(_found(path))
+    if len(text) > LONGEST:
+        raise UserError(f"{path} is too long for a file of options: up to {LONGEST} letters are read.")
     try:
-        options = yaml.safe_load(read_text(_found(path)))
-    except yaml.YAMLError as error:
+        options = yaml.load(text, _Plain)
+    except (yaml.YAMLError, ValueError, TypeError, LookupError, AttributeError, RecursionError) as error:
         raise UserError(f"The options in {path} are neither YAML nor JSON: {' '.join(str(error).split())}.") from None
     if not isinstance(options, dict):
         raise UserError(f"The options in {path} must be a mapping of names to values. Got {type(options).__name__}.")
+    if odd := [name for name in options if not isinstance(name, str)]:
+        raise UserError(f"The options in {path} must have names that are text. Got {shown(odd[0])}.")
     return options
 
 
@@ -185,6 +194,17 @@ def _found(path: str | Path) -> Path:
         known = ", ".join(sorted(own))
         raise UserError(f"Cannot read {path}: there is no such file. Configurations in the package: {known}.")
     return file
+
+
+class _Plain(yaml.SafeLoader):
+    """Reads YAML without aliases: a few lines of them stand for more values than any memory holds."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        """As YAML does, but for aliases."""
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.YAMLError(f"line {mark.line + 1}: aliases (*name) are not read")
+        return super().compose_node(parent, index)
 
 
 def _as_user_error(kind: type[Options], error: ValidationError, file: str | None) -> UserError:

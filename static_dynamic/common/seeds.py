@@ -9,7 +9,7 @@ from hashlib import sha256
 
 import numpy as np
 
-from static_dynamic.common.errors import UserError
+from static_dynamic.common.errors import UserError, shown
 from static_dynamic.common.numbers import is_whole
 
 
@@ -44,4 +44,4 @@ def generator(seed: int, *names: object) -> np.random.Generator:
 def check_seed(seed: int) -> None:
     """Raise a UserError if a seed is no whole number, or negative."""
     if not is_whole(seed) or seed < 0:
-        raise UserError(f"The 'seed' must be a non-negative integer. Got {seed!r}.")
+        raise UserError(f"The 'seed' must be a non-negative integer. Got {shown(seed)}.")

@@ -8,6 +8,8 @@ from typing import Any
 
 from static_dynamic.common.errors import UserError
 
+LARGEST = 128 << 20
+"""Bytes of a text file; the lists of the largest data sets have a third of it."""
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 """How files begin that Windows calls "Unicode"; those in UTF-32 begin alike."""
 
@@ -19,11 +21,14 @@ def read_text(path: str | Path) -> str:
         UserError: If the file is missing, cannot be read or is not UTF-8 text; the line is named.
     """
     try:
-        content = Path(path).read_bytes()
+        with Path(path).open("rb") as stream:
+            content = stream.read(LARGEST + 1)
     except FileNotFoundError:
         raise UserError(f"Cannot read {path}: there is no such file.") from None
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror or error}.") from None
+    if len(content) > LARGEST:
+        raise UserError(f"{path} is too large: texts of up to {LARGEST >> 20} MiB are read.")
     if content.startswith(UTF16):
         raise UserError(f"{path} is UTF-16 text: save it as UTF-8.")
     try:

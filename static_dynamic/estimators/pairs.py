@@ -12,8 +12,9 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from static_dynamic.common.errors import UserError
-from static_dynamic.common.seeds import derive_seed
+from static_dynamic.common.errors import UserError, shown
+from static_dynamic.common.numbers import is_whole
+from static_dynamic.common.seeds import check_seed, derive_seed
 from static_dynamic.media.clip import INTACT, ORIGINAL
 from static_dynamic.variants import Cell, Index, Variant
 
@@ -47,11 +48,16 @@ class PairRule:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if (self.n_factors, self.residual_index) not in FACTOR_COUNTS:
+        for name in ("same_video", "scrambled", "normal_static"):
+            if not isinstance(getattr(self, name), bool):
+                raise UserError(f"The '{name}' of a rule is True or False. Got {shown(getattr(self, name))}.")
+        check_seed(self.seed)
+        counts = (self.n_factors, self.residual_index)
+        if not all(map(is_whole, counts)) or counts not in FACTOR_COUNTS:
             allowed = ", ".join(f"{n} and {index}" for n, index in FACTOR_COUNTS)
             raise UserError(
                 f"n_factors and residual_index must be {allowed}: 0 is dynamic, 1 is static, -1 means no residual. "
-                f"Got n_factors={self.n_factors}, residual_index={self.residual_index}."
+                f"Got n_factors={shown(self.n_factors)}, residual_index={shown(self.residual_index)}."
             )
 
     @property

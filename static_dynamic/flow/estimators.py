@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.pickles import check_saved
 from static_dynamic.flow.colour_wheel import Flow, Frame
 from static_dynamic.optional import need
 
@@ -113,6 +114,7 @@ def _read_state(path: Path) -> Mapping[str, Any]:
     try:
         if path.suffix == ".safetensors":
             return load_file(path)
+        check_saved(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"No file {str(path)!r} of RAFT weights.") from None

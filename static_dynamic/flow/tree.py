@@ -23,7 +23,7 @@ from static_dynamic.common.runs import Kind, alone_in, claim
 from static_dynamic.common.texts import read_text
 from static_dynamic.flow.colour_wheel import Frame, draw
 from static_dynamic.flow.estimators import Dis, Estimator
-from static_dynamic.media.images import is_image, natural_key, read_image
+from static_dynamic.media.images import FORMATS, is_image, natural_key, read_image
 from static_dynamic.media.reading import bad_clip
 from static_dynamic.sources.davis_layouts import image_root
 from static_dynamic.sources.frame_folders import frame_folders
@@ -198,8 +198,8 @@ def _size(frame: Frame) -> str:
 def _is_whole(path: Path) -> bool:
     """Whether an image is there and not cut short."""
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             image.verify()
-    except (OSError, SyntaxError):
+    except (OSError, SyntaxError, Image.DecompressionBombError):
         return False
     return True

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
-from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, shown, unknown
+from static_dynamic.common.numbers import is_whole, real_within, whole_within
 
 ORIGINAL = "original"
 """The style of a video as it was filmed."""
@@ -103,27 +104,30 @@ class Recipe:
     values: str = "normalised"
 
     def __post_init__(self) -> None:
-        for name in ("rate", "short_side", "span"):
-            if (value := getattr(self, name)) is not None and not _is_count(value):
-                raise UserError(f"The '{name}' of a recipe must be a positive integer. Got {value!r}.")
-        _check_counts("frames", self.frames)
-        _check_counts("crop", self.crop)
+        for name, most in (("rate", MOST_FRAMES), ("short_side", LARGEST_SIDE), ("span", MOST_FRAMES)):
+            value = getattr(self, name)
+            if not whole_within(value, 1, most) and (value is not None or name == "rate"):
+                raise UserError(f"The '{name}' of a recipe must be a positive integer{_at_most(value, most)}")
+        _check_counts("frames", self.frames, MOST_FRAMES)
+        _check_counts("crop", self.crop, LARGEST_SIDE)
         if isinstance(self.crop, Sequence) and len(self.crop) != 2:
-            raise UserError(f"The 'crop' of a recipe is a side or (height, width), in pixels. Got {self.crop!r}.")
+            raise UserError(f"The 'crop' of a recipe is a side or (height, width), in pixels. Got {shown(self.crop)}.")
         if self.short_side is not None and self.short_side < min(self.size):
             raise UserError(
                 f"The 'short_side' of a recipe must be at least the crop's. Got {self.short_side} for crop {self.crop}."
             )
         for name, positive in (("mean", False), ("std", True)):
             _check_channels(name, getattr(self, name), positive)
-        if self.fps is not None and not (_is_number(self.fps) and 0 < self.fps < float("inf")):
-            raise UserError(f"The 'fps' of a recipe must be a positive number. Got {self.fps!r}.")
+        if self.fps is not None and not real_within(self.fps, *RATES):
+            slowest, fastest = RATES
+            given = f" from {slowest:g} to {fastest:g}" if real_within(self.fps, 0, np.inf) else ""
+            raise UserError(f"The 'fps' of a recipe must be a positive number{given}. Got {shown(self.fps)}.")
         if not isinstance(self.layout, str) or sorted(self.layout.split()) != sorted(AXES):
             raise UserError(
                 f"The 'layout' of a recipe names the axes C, T, H and W of one clip once each, e.g. 'T C H W'. "
-                f"Got {self.layout!r}."
+                f"Got {shown(self.layout)}."
             )
-        if self.values not in VALUES:
+        if not isinstance(self.values, str) or self.values not in VALUES:
             raise unknown("'values' of a recipe", self.values, VALUES)
 
     def changed(
@@ -274,33 +278,39 @@ class Recipe:
         return clip.permute(*(axes.index(axis) for axis in "TCHW"))
 
 
+MOST_FRAMES = 1_000_000
+"""Of a clip, read or covered, and source frames per frame."""
+LARGEST_SIDE = 16_384
+"""Of a frame that a model takes, pixels."""
+RATES = (1e-3, 1e6)
+"""Frames per second that a recipe may ask for."""
 AXES = ("C", "T", "H", "W")
 """Axes of one clip: channels, frames, height, width."""
 VALUES = ("normalised", "uint8")
 """What the numbers of a clip can be."""
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _at_most(value: object, most: int) -> str:
+    """The end of a message about counts: the greatest that is allowed, where it is too great, and what was given."""
+    counts = value if isinstance(value, tuple | list) else (value,)
+    limit = f" of at most {most}" if any(is_whole(count) and count > most for count in counts) else ""
+    return f"{limit}. Got {shown(value)}."
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
-
-
-def _check_counts(name: str, value: object) -> None:
+def _check_counts(name: str, value: object, most: int) -> None:
     """Refuse anything but a positive whole number, or several."""
     counts = value if isinstance(value, tuple | list) else (value,)
-    if not counts or not all(map(_is_count, counts)):
-        raise UserError(f"The '{name}' of a recipe must be positive integers. Got {value!r}.")
+    if not counts or not all(whole_within(count, 1, most) for count in counts):
+        raise UserError(f"The '{name}' of a recipe must be positive integers{_at_most(value, most)}")
 
 
 def _check_channels(name: str, value: object, positive: bool) -> None:
     """Refuse anything but three finite numbers, of one sign where they divide."""
-    sound = isinstance(value, tuple | list) and len(value) == 3 and all(map(_is_number, value))
-    if not sound or not all(np.isfinite(number) and (number > 0 or not positive) for number in value):  # type: ignore[attr-defined]
+    least = 1e-9 if positive else -1e9
+    sound = isinstance(value, tuple | list) and len(value) == 3
+    if not sound or not all(real_within(number, least, 1e9) for number in value):  # type: ignore[attr-defined]
         kind = "positive numbers" if positive else "numbers"
-        raise UserError(f"The '{name}' of a recipe must be three {kind}, one a channel. Got {value!r}.")
+        raise UserError(f"The '{name}' of a recipe must be three {kind}, one a channel. Got {shown(value)}.")
 
 
 def channels_first(frames: Frames) -> torch.Tensor:
@@ -348,13 +358,22 @@ class FlowRecipe:
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
     def __post_init__(self) -> None:
-        if self.frames < 1 or len(self.size) != 2 or min(self.size) < 1:
+        sides = self.size if isinstance(self.size, tuple | list) else ()
+        sized = len(sides) == 2 and all(whole_within(side, 1, LARGEST_SIDE) for side in sides)
+        if not sized or not whole_within(self.frames, 1, MOST_FRAMES):
             raise UserError(
-                f"A recipe of images needs 1 or more frames, and a height and width. Got {self.frames}, {self.size}."
+                f"A recipe of images needs 1 or more frames, up to {MOST_FRAMES}, and a height and width, up to "
+                f"{LARGEST_SIDE} pixels. Got {shown(self.frames)}, {shown(self.size)}."
+            )
+        if not isinstance(self.flows, tuple | list) or not self.flows:
+            raise UserError(
+                f"The 'flows' of a recipe must be one or more of {', '.join(FLOWS)}. Got {shown(self.flows)}."
             )
         for direction in self.flows:
-            if direction not in FLOWS:
+            if not isinstance(direction, str) or direction not in FLOWS:
                 raise unknown("direction of flow", direction, FLOWS)
+        _check_channels("mean", self.mean, positive=False)
+        _check_channels("std", self.std, positive=True)
 
     def resized(self, frames: Frames) -> Frames:
         """``(T, H, W, 3)`` → ``(T, *size, 3)``, bilinear with antialiasing, as the published transform (PIL)."""

@@ -20,8 +20,16 @@ import numpy.typing as npt
 from static_dynamic.common.errors import BadClip, one_line
 from static_dynamic.media.clip import Clip, Frames, Recipe
 from static_dynamic.media.containers import breaks_off
+from static_dynamic.media.limits import above_limit, check_clip, check_regular, check_size, most_pixels
 from static_dynamic.media.parts import Part
 from static_dynamic.media.reading import bad_clip, reduced, sampled
+
+CONTAINERS = (
+    "mov", "matroska", "avi", "asf", "flv", "mpeg", "mpegvideo", "mpegts", "mxf", "ogg", "dv", "rm", "nut", "gif",
+    "h264", "hevc", "ivf", "yuv4mpegpipe", "mjpeg", "m4v", "mpjpeg", "mp3", "aac", "wav", "flac",
+)  # fmt: skip
+"""Formats of FFmpeg that hold their pictures themselves, or sound, so that it is said; others, such as playlists, open
+further files and addresses."""
 
 Matrix = npt.NDArray[np.int32]
 
@@ -129,15 +137,31 @@ def frame_rate(stream: Any) -> Fraction | None:
 
 @contextmanager
 def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
-    """The open container and its video stream; whatever goes wrong with it becomes a `BadClip`."""
+    """The open container and its video stream; whatever goes wrong with it becomes a `BadClip`.
+
+    Whatever the file is called and holds, nothing but itself is opened: no address, no list of other files.
+    """
+    check_regular(path, "video")
     with (
         bad_clip(f"{path}: no video that can be read", path),
-        av.open(str(path), metadata_errors="replace") as container,
+        av.open(f"file:{path}", metadata_errors="replace", container_options=_alone(), options=_limits()) as container,
     ):
         stream = first_video(container.streams.video)
         if stream is None or stream.codec_context is None:
             raise BadClip(f"{path}: no video stream that can be decoded.")
+        check_size(f"{path}: this video", stream.codec_context.width, stream.codec_context.height)
+        stream.codec_context.options = _limits()
         yield container, stream
+
+
+def _alone() -> dict[str, str]:
+    """Options of libavformat that let a file open nothing but itself."""
+    return {"protocol_whitelist": "file", "format_whitelist": ",".join(CONTAINERS)}
+
+
+def _limits() -> dict[str, str]:
+    """Options of libavcodec: a limit for frames whose size no header tells; it counts edges, too, so it is generous."""
+    return {"max_pixels": str(most_pixels() * 9 // 8 + (1 << 16))}
 
 
 def _timelines(path: Path) -> Iterator[Timeline]:
@@ -176,6 +200,7 @@ def _pick(path: Path, wanted: Sequence[int], short_side: int, times: Sequence[in
                 break
             if number == wanted[len(frames)]:
                 frames.append(picture(frame, short_side))
+                check_clip(path, len(frames) * frames[-1].shape[0] * frames[-1].shape[1])
             if len(frames) == len(wanted):
                 break
     return frames
@@ -250,12 +275,13 @@ def _shown(container: Any, stream: Any, path: Path) -> Iterator[Any]:
             for frame in _frames_of(packet, number):
                 if frame.is_corrupt:
                     raise _broken(path, number)
+                check_size(f"{path}: a frame of this video", frame.width, frame.height)
                 yield frame
                 number += 1
     except av.FFmpegError as error:
         raise _broken(path, number) from error
     if not number:
-        raise BadClip(f"{path}: no frame can be decoded.")
+        raise BadClip(f"{path}: no frame can be decoded, or the first has too many pixels{above_limit()}")
 
 
 def _frames_of(packet: Any, number: int) -> Sequence[Any]:

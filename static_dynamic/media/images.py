@@ -1,6 +1,7 @@
 """Frames that lie on disk as single images."""
 
 import re
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -9,8 +10,11 @@ from PIL import Image, ImageOps
 
 from static_dynamic.common.errors import BadClip
 from static_dynamic.media.clip import Frames
+from static_dynamic.media.limits import above_limit, check_clip, check_regular, check_size
 from static_dynamic.media.reading import bad_clip, reduced
 
+FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "TIFF", "PPM", "GIF")
+"""Of Pillow; others of its formats run programs or open further files."""
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 
 
@@ -37,14 +41,26 @@ def open_image(path: Path, kind: str = "frame") -> Image.Image:
     """An image, whole in memory, turned and mirrored as its EXIF orientation says; ``kind`` is what a message calls it.
 
     Raises:
-        BadClip: If the file is missing, empty, cut short or no image.
+        BadClip: If the file is missing, empty, cut short or no image, or has more pixels than are allowed.
     """
     if not path.exists():
         raise BadClip(f"{path}: this {kind} is missing.")
-    with bad_clip(f"{path}: this {kind} cannot be read", path), Image.open(path) as image:
+    check_regular(path, kind)
+    with bad_clip(f"{path}: this {kind} cannot be read", path), _opened(path, kind) as image:
+        check_size(f"{path}: this {kind}", *image.size)
         image.load()
         ImageOps.exif_transpose(image, in_place=True)
         return image
+
+
+def _opened(path: Path, kind: str) -> Image.Image:
+    """An image of which only the header is read; that it is large is said by `check_size`, not by Pillow."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            return Image.open(path, formats=FORMATS)
+        except Image.DecompressionBombError:
+            raise BadClip(f"{path}: this {kind} has too many pixels{above_limit()}") from None
 
 
 def read_image(path: Path, kind: str = "frame") -> Frames:
@@ -78,16 +94,18 @@ def read_images(paths: Iterable[Path], short_side: int | None = None) -> Frames:
         short_side: Bring larger images down to this short side at once, so that memory stays small.
 
     Raises:
-        BadClip: If one cannot be read, or differs in size from the first.
+        BadClip: If one cannot be read, or differs in size from the first, or all have more pixels than are allowed.
     """
     frames: list[Frames] = []
-    first = None
+    first, pixels = None, 0
     for path in paths:
         image = read_image(path)
         first = first or image.shape
         if image.shape != first:
             raise BadClip(f"{path}: this frame is {_size(image.shape)}, the first one is {_size(first)} pixels.")
         frames.append(reduced(image, short_side) if short_side else image)
+        pixels += frames[-1].shape[0] * frames[-1].shape[1]
+        check_clip(path.parent, pixels)
     return np.stack(frames)
 
 

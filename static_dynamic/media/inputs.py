@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 import torch
 from torch import nn
 
-from static_dynamic.common.errors import UserError, reason, unknown
+from static_dynamic.common.errors import UserError, reason, shown, unknown
 from static_dynamic.media.clip import FlowRecipe, Recipe
 
 Inputs: TypeAlias = torch.Tensor | Sequence["Inputs"] | Mapping[str, "Inputs"]
@@ -116,6 +116,8 @@ def declared_recipe(
         raise UserError(
             "This model declares no input: give its recipe, e.g. recipe=Recipe(frames=8, rate=8, crop=224)."
         )
+    if not isinstance(given, Mapping | Recipe | FlowRecipe):
+        raise UserError(f"The recipe must be a Recipe, a FlowRecipe or a mapping of its fields. Got {shown(given)}.")
     return make_recipe(given) if isinstance(given, Mapping) else given
 
 

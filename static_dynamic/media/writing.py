@@ -63,7 +63,7 @@ def video_file(path: Path, rate: Fraction) -> Iterator[Write]:
     """
     import av
 
-    with whole(path) as partial, _plain_errors(path), av.open(str(partial), "w", format="mp4") as container:
+    with whole(path) as partial, _plain_errors(path), av.open(f"file:{partial}", "w", format="mp4") as container:
         stream: Any = container.add_stream("libx264", rate=rate, options={"qp": QUANTISER, "preset": "superfast"})
         stream.thread_count = 1  # the bytes depend on the number of threads
         stream.codec_context.colorspace, stream.codec_context.color_range = BT601, LIMITED

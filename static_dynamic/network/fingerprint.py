@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from static_dynamic.common.registry import is_outside
+from static_dynamic.media.inputs import tensors_of
 
 INTERNAL = {*vars(nn.Module()), "spec", "checkpoint"}
 """Attributes that decide no activation: the bookkeeping of torch, and what the zoo notes down about a model."""
@@ -25,13 +26,26 @@ DEEPEST = 6
 
 
 def weights_digest(model: nn.Module) -> str:
-    """SHA-256 of every parameter and buffer, also of buffers that no checkpoint keeps; names included."""
+    """SHA-256 of every parameter and buffer, names included; also of what only one of model and checkpoint has.
+
+    Buffers that no checkpoint keeps count, and so do the weights of quantised modules, which are no parameters.
+    """
     digest = hashlib.sha256()
-    tensors = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    tensors = {**_kept(model), **dict(model.named_parameters()), **dict(model.named_buffers())}
     for name, tensor in sorted(tensors.items()):
         digest.update(f"{name}{tensor.dtype}{tuple(tensor.shape)}".encode())
         digest.update(_bytes(tensor))
     return digest.hexdigest()
+
+
+def _kept(model: nn.Module) -> dict[str, torch.Tensor]:
+    """Tensors of a checkpoint that are neither parameters nor buffers."""
+    own = {name for name, _ in (*model.named_parameters(remove_duplicate=False), *model.named_buffers())}
+    own |= {name for name, _ in model.named_buffers(remove_duplicate=False)}
+    kept = {name: value for name, value in model.state_dict().items() if name not in own}
+    return {
+        f"{name}.{place}": tensor for name, value in kept.items() for place, tensor in enumerate(tensors_of([value]))
+    }
 
 
 def structure_digest(model: nn.Module) -> str:

@@ -5,7 +5,7 @@ layout, item)``), or by the caller in the same form.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import fields, is_dataclass
@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.errors import UserError, shown, unknown
 from static_dynamic.network.layout import EXAMPLES, Placed, parse_layout
 
 Stages = Sequence[str] | Mapping[str, str | Sequence[str | int | None]] | str
@@ -67,6 +67,8 @@ def resolve_stages(
     if isinstance(stages, Mapping):
         wanted: dict[str, tuple[Tap, ...]] = {name: (_tap(name, tap, layout),) for name, tap in stages.items()}
     else:
+        if not isinstance(stages, Iterable | None):
+            raise UserError(f"Stages are names, or a mapping from names to modules. Got {shown(stages)}.")
         known = declared_stages(model)
         if stages is None and not known:
             raise UserError("This model declares no stages: name modules, e.g. `stages='layer4'` `layout='N C T H W'`.")

@@ -12,7 +12,8 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from static_dynamic.common.errors import UserError, reason
+from static_dynamic.common.errors import UserError, reason, shown
+from static_dynamic.common.numbers import whole_within
 from static_dynamic.common.seeds import derive_seed
 from static_dynamic.media.inputs import Inputs, in_dtype_of, in_one_line
 from static_dynamic.network.fingerprint import weights_digest
@@ -26,6 +27,10 @@ NAMED = 3
 TWIN = "A random twin of the model"
 WITHOUT = "If the model itself takes such inputs, leave out its twins: `twins=0`."
 """What helps where a twin fails."""
+
+
+MOST_TWINS = 1000
+"""Each is a model in memory."""
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,8 @@ def make_twins(
 
 def check_count(count: object) -> None:
     """Raise if there can be no such number of twins."""
-    if not isinstance(count, int) or count < 0:
-        raise UserError(f"The number of random twins must be 0 or more: `twins=3`. Got {count!r:.80}.")
+    if not whole_within(count, 0, MOST_TWINS):
+        raise UserError(f"The number of random twins must be 0 to {MOST_TWINS}: `twins=3`. Got {shown(count)}.")
 
 
 def _check_new(made: object, before: Iterable[nn.Module]) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -10,9 +9,9 @@ import numpy as np
 import pandas as pd
 
 from static_dynamic.common.errors import UserError, unknown
-from static_dynamic.common.files import write_atomically
+from static_dynamic.common.files import write_text
 from static_dynamic.common.runs import Kind
-from static_dynamic.common.tables import rows_of
+from static_dynamic.common.tables import as_csv, rows_of
 from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.probing import onset
 from static_dynamic.functional.resampling import Resamples
@@ -118,7 +117,7 @@ class ProbeResult:
         folder = Path(folder)
         PROBES.read(folder)
         for name, table in {"probes.csv": self.table, "onsets.csv": self.onsets}.items():
-            write_atomically(folder / name, partial(table.to_csv, index=False))
+            write_text(folder / name, as_csv(table))
         PROBES.write(folder, {"how": self.how, "warnings": self.warnings})
         return folder
 

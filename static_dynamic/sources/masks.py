@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from functools import cache
-from operator import attrgetter
+from operator import attrgetter, index
 from pathlib import Path, PurePosixPath
 from types import ModuleType
 from typing import Any, NamedTuple, TypedDict
@@ -20,6 +20,7 @@ from static_dynamic.common.errors import BadClip, UserError
 from static_dynamic.common.texts import read_lines
 from static_dynamic.functional.segmentation import Box, Mask
 from static_dynamic.media.images import open_image
+from static_dynamic.media.limits import check_size
 from static_dynamic.optional import need
 
 Ids = npt.NDArray[np.uint8]
@@ -103,16 +104,19 @@ def decode(runs: Mapping[str, Any]) -> Mask:
     """The mask ``(H, W)`` of run lengths, compressed (text or bytes) or a list of numbers.
 
     Raises:
-        BadClip: If these are no run lengths, or do not fill their size.
+        BadClip: If these are no run lengths, do not fill their size, or have more pixels than are allowed.
     """
     coco = _coco()
     try:
-        height, width = runs["size"]
+        height, width = map(index, runs["size"])
+        check_size("A mask in run lengths", height, width)  # pycocotools takes the memory unasked
         packed = coco.frPyObjects(runs, height, width) if isinstance(runs["counts"], list) else runs
         mask: Mask = coco.decode(packed).astype(bool)
         counts = packed["counts"]
         # pycocotools leaves pixels that the runs do not reach as they are in memory: only full runs come back the same.
         full = encode(mask)["counts"] == (counts if isinstance(counts, str) else counts.decode("ascii"))
+    except UserError:
+        raise
     except (KeyError, TypeError, ValueError, OverflowError):
         full = False
     if not full:

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from static_dynamic.common.files import write_bytes, write_text
-from static_dynamic.common.tables import rows_of
+from static_dynamic.common.tables import as_csv, rows_of
 from static_dynamic.flow.colour_wheel import Flow, Frame, paint
 from static_dynamic.flow.estimators import Dis
 from static_dynamic.report.theme import BLUE, GREY, VERMILION
@@ -44,7 +44,7 @@ def save_audit(audit: Audit, case: Case, folder: str | Path) -> list[Path]:
     """
     root = Path(folder)
     for name in TABLES:
-        write_text(root / f"{name}.csv", getattr(audit, name).round(4).to_csv(index=False, lineterminator="\n"))
+        write_text(root / f"{name}.csv", as_csv(getattr(audit, name).round(4)))
     sheet = _png(draw_sheet(audit, case))
     write_bytes(root / "sheet.png", sheet)
     write_text(root / "audit.html", page(audit, case, sheet))

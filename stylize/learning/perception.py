@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.pickles import check_saved
 
 FETCHED = "vgg19-dcbb9e9d.pth"
 """The file that torchvision fetches: ``VGG19_Weights.IMAGENET1K_V1``."""
@@ -73,9 +74,11 @@ def load_perception(path: Path) -> Perception:
     try:
         perception = Perception(sha256(path.read_bytes()).hexdigest()[:16])
         safe = path.suffix == ".safetensors"
+        if not safe:
+            check_saved(path)
         state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
         perception.load_state_dict({key: state[key] for key in perception.state_dict()})
-    except (OSError, EOFError, RuntimeError, KeyError, TypeError, UnpicklingError, SafetensorError) as error:
+    except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, UnpicklingError, SafetensorError) as bad:
         wanted = "A state dict of torchvision's vgg19 is needed, or --vgg none."
-        raise UserError(f"{path}: no weights of VGG-19 can be read ({type(error).__name__}). {wanted}") from None
+        raise UserError(f"{path}: no weights of VGG-19 can be read ({type(bad).__name__}). {wanted}") from None
     return perception

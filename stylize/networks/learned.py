@@ -102,7 +102,7 @@ def load_style(path: str | Path, device: str = "auto") -> LearnedStyle:
         from static_dynamic.stylize.networks.pickled import read_module
 
         facts, state = {}, read_module(path)
-        network = _network(path, state, Architecture.of(state))
+        network = _network(path, state, _architecture(path, state))
     return LearnedStyle(network, facts, pick_device(device))
 
 
@@ -136,24 +136,47 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         raise UserError(f"No file {str(path)!r}.") from None
     except (OSError, SafetensorError) as error:
         raise UserError(f"{path}: this style cannot be read ({error}).") from None
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, TypeError, RecursionError):
         raise UserError(f"{path}: no learned style, but weights of something else.") from None
 
 
 def _plan(path: Path, facts: Mapping[str, Any]) -> Architecture:
     try:
         return Architecture(**facts["architecture"])
+    except UserError as error:
+        raise UserError(f"{path}: {error}") from None
     except (KeyError, TypeError):
         raise UserError(f"{path}: a style whose note does not tell how its generator is made.") from None
 
 
-def _network(path: Path, state: Mapping[str, torch.Tensor], plan: Architecture) -> Generator:
-    network = Generator(plan)
+def _architecture(path: Path, state: Mapping[str, torch.Tensor]) -> Architecture:
     try:
-        network.load_state_dict(state)
+        return Architecture.of(state)
+    except (UserError, TypeError, IndexError) as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _network(path: Path, state: Mapping[str, torch.Tensor], plan: Architecture) -> Generator:
+    """The generator with these weights; memory is taken once they fit, not for what a file promises."""
+    if plan.blocks > len(state):
+        raise UserError(f"{path}: these weights are no generator's of {plan.blocks} blocks.")
+    with torch.device("meta"):
+        network = Generator(plan)
+    try:
+        network.load_state_dict(state, assign=True)
     except RuntimeError as error:
         raise UserError(f"{path}: these weights are no generator's ({' '.join(str(error).split())[:200]}).") from None
+    if wrong := [name for name, weight in state.items() if not _is_sound(weight)]:
+        raise UserError(f"{path}: the weights {wrong[0]} are not finite numbers, or repeat themselves.")
     return network
+
+
+def _is_sound(weight: torch.Tensor) -> bool:
+    """Whether these are finite numbers, each of which lies in the file."""
+    if weight.layout != torch.strided or weight.is_meta or weight.is_complex() or weight.is_quantized:
+        return False
+    lies_there = weight.numel() * weight.element_size() <= weight.untyped_storage().nbytes()
+    return lies_there and bool(torch.isfinite(weight).all())
 
 
 def teach() -> None:

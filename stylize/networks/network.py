@@ -18,6 +18,8 @@ from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.media.clip import Frames
 
 NORMS = ("batch", "instance")
+MOST = 4096
+"""Channels, residual blocks and inputs of a generator."""
 STRIDE = 4
 """The generator halves a frame twice."""
 
@@ -48,6 +50,9 @@ class Architecture:
     inputs: int = 3
 
     def __post_init__(self) -> None:
+        for count in (*self.filters, self.blocks, self.inputs):
+            if not isinstance(count, int) or isinstance(count, bool) or count > MOST:
+                raise UserError(f"A generator has whole numbers up to {MOST} of filters and blocks. Got {count!r:.40}.")
         object.__setattr__(self, "filters", tuple(self.filters))
         if len(self.filters) != 6 or min(self.filters) < 1 or self.filters[2] != self.filters[3]:
             raise UserError(

@@ -7,7 +7,10 @@ code; only tensors are put together, by torch.
 import pickle
 import warnings
 from collections import OrderedDict
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from tarfile import is_tarfile
 from types import SimpleNamespace
 from typing import Any, BinaryIO
 from zipfile import ZipFile, is_zipfile
@@ -16,8 +19,13 @@ import torch
 from torch import Tensor
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.pickles import check_saved
 
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number, pickled
+DEEPEST = 8
+"""Modules in modules; a generator has four."""
+MOST_TENSORS = 10_000
+"""Of a module; one that stands in another twice, and so on, has them without end."""
 REBUILD = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
 TENSORS: dict[str, Any] = {f"torch._utils.{name}": getattr(torch._utils, name) for name in REBUILD}
 
@@ -59,13 +67,14 @@ def read_module(path: Path) -> dict[str, Tensor]:
     try:
         if not _is_saved(path):
             raise pickle.UnpicklingError("it was not written by torch.save")
+        check_saved(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the source of the classes did change: there is none
             reader = SimpleNamespace(Unpickler=Unpickler, load=_load, __name__=__name__)
             module = torch.load(path, map_location="cpu", pickle_module=reader, weights_only=False)
         if not isinstance(module, Kept):
             raise pickle.UnpicklingError("it holds something else")
-        return dict(_tensors(module, ""))
+        return dict(islice(_tensors(module, ""), MOST_TENSORS))
     except Exception as error:  # a damaged file fails in any way that it likes
         reason = " ".join(str(error).split()) or type(error).__name__
         raise UserError(f"{path}: no saved module can be read ({reason}).") from None
@@ -73,6 +82,8 @@ def read_module(path: Path) -> dict[str, Tensor]:
 
 def _is_saved(path: Path) -> bool:
     """Whether torch will read the file with the reader that it is given: it has its own ways with other formats."""
+    if is_tarfile(path):
+        return False
     if not is_zipfile(path):
         with path.open("rb") as stream:
             return stream.read(len(LEGACY)) == LEGACY
@@ -80,12 +91,17 @@ def _is_saved(path: Path) -> bool:
         return not any(name.endswith("constants.pkl") for name in archive.namelist())  # TorchScript
 
 
-def _tensors(module: Any, prefix: str) -> list[tuple[str, Tensor]]:
-    """Name → tensor, of a module and those in it."""
+def _tensors(module: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
+    """Name and tensor, of a module and those in it.
+
+    Raises:
+        UnpicklingError: If modules lie in each other without end.
+    """
+    if prefix.count(".") > DEEPEST:
+        raise pickle.UnpicklingError("its modules lie in each other without end")
     state = module.state
     own = [*state["_parameters"].items(), *state["_buffers"].items()]
-    found = [(prefix + name, value.data) for name, value in own if value is not None]
+    yield from ((prefix + name, value.data) for name, value in own if value is not None)
     for name, part in state["_modules"].items():
         if part is not None:
-            found += _tensors(part, f"{prefix}{name}.")
-    return found
+            yield from _tensors(part, f"{prefix}{name}.")
