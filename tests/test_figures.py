@@ -100,7 +100,7 @@ def ticks(axes):
 def apart(labels, renderer):
     """Whether neighbours leave room for each other, measured across their direction if they are slanted."""
     angles = {label.get_rotation() for label in labels}
-    if angles <= {0.0, 90.0}:
+    if angles <= {0.0, 90.0} or len(labels) == 1:
         boxes = [label.get_window_extent(renderer) for label in labels]
         return not any(first.overlaps(second) for first, second in combinations(boxes, 2))
     (angle,) = angles
@@ -225,6 +225,23 @@ def bars(figure):
     legend = figure.legends[0]
     patches = zip(legend.get_texts(), legend.get_patches(), strict=True)
     return {text.get_text(): to_hex(patch.get_facecolor()).upper() for text, patch in patches}
+
+
+def test_panels_of_equal_places_are_equally_wide_unless_a_title_needs_more():
+    from static_dynamic.report.panels import Panel, in_lines
+
+    def widths(titles, counts, room):
+        panels = [
+            Panel(title, {place: f"stage{place}" for place in range(count)})
+            for title, count in zip(titles, counts, strict=True)
+        ]
+        (line,) = in_lines(panels, room)
+        return [width for _, width in line], [panel.least for panel in panels]
+
+    assert widths(["a", "a rather long title", "b"], [4, 4, 4], 6.0)[0] == pytest.approx([2, 2, 2])
+    assert widths(["a", "b"], [2, 8], 6.0)[0] == pytest.approx([1.2, 4.8])
+    found, least = widths(["a", "a title that is so long that it needs more than its part"], [4, 4], 6.0)
+    assert found == pytest.approx([6.0 - least[1], least[1]])
 
 
 @pytest.mark.parametrize(("kind", "name"), [("units", "needs_motion"), ("joint", "released")])

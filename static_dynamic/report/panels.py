@@ -152,11 +152,22 @@ def in_lines(panels: Sequence[Panel], room: float) -> list[list[tuple[Panel, flo
             lines[-1].append(panel)
         else:
             lines.append([panel])
-    widths = [[max(panel.least, 0.1) for panel in line] for line in lines]
-    return [
-        [(panel, room * least / sum(width)) for panel, least in zip(line, width, strict=True)]
-        for line, width in zip(lines, widths, strict=True)
-    ]
+    return [list(zip(line, _shared(line, room), strict=True)) for line in lines]
+
+
+def _shared(line: Sequence[Panel], room: float) -> list[float]:
+    """Widths of the panels of a line, in proportion to their places, where none is narrower than it must be."""
+    widths = {place: panel.least for place, panel in enumerate(line)}
+    wide = {place: max(2, len(panel.names)) for place, panel in enumerate(line)}
+    while wide:
+        free = room - sum(width for place, width in widths.items() if place not in wide)
+        each = free / sum(wide.values())
+        tight = [place for place, places in wide.items() if each * places < widths[place]]
+        if not tight:
+            return [each * wide[place] if place in wide else width for place, width in widths.items()]
+        for place in tight:
+            del wide[place]
+    return [room * width / sum(widths.values()) for width in widths.values()]
 
 
 def draw_grid(

@@ -33,7 +33,11 @@ def plot_probes(table: pd.DataFrame, onsets: pd.DataFrame, width: Width = "doubl
     place = {stage: number for number, stage in enumerate(names)}
     by_target = {str(target): rows for target, rows in table.groupby("target", sort=False)}
     onset = {str(row["target"]): row for _, row in onsets.iterrows()}
-    lowest = max(LEAST, min(table["score"].min(), table["low"].min(), 0) - 0.06)
+    drawn = [
+        *(table[name] for name in ("score", "low", "twin_low") if name in table),
+        table["control"] - table["control_sd"],
+    ]
+    lowest = max(LEAST, min(0, *(values.min() for values in drawn if values.notna().any())) - 0.06)
 
     def panel(axes: "Axes", keys: list[tuple[str, str]]) -> None:
         target = keys[0][0]
