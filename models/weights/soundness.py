@@ -16,7 +16,7 @@ MOST_ENTRIES = 1_000_000
 """Of all mappings and lists in a file."""
 SHARED = 4
 """How much more memory than its file a checkpoint may need: tied weights lie there once."""
-ROOM = 64 << 20
+ROOM = 1 << 30
 """Bytes that no limit counts."""
 PACKED = (torch.bool, torch.int8, torch.uint8)
 """Of weights that were quantised: as numbers of a model they would mean something else."""

@@ -37,9 +37,18 @@ class UnboundedError(ValueError):
 
 
 class _Part(NamedTuple):
-    """What lies on the stack: how much it is, how deep its tuples are, whether it may grow, and its name or text."""
+    """What lies on the stack.
+
+    Attributes:
+        size: Its letters and entries, those of its entries included.
+        entries: Of a tuple and of tuples in it; a text is hashed once, so it is one entry.
+        depth: Of tuples in tuples.
+        grows: Whether it may grow.
+        name: Its name or text.
+    """
 
     size: int = 1
+    entries: int = 1
     depth: int = 0
     grows: bool = False
     name: str = ""
@@ -136,9 +145,10 @@ def _take(stack: list[_Part], code: Any) -> list[_Part]:
 def _made(name: str, argument: Any, taken: list[_Part]) -> _Part:
     """What a step puts on the stack."""
     if name in _TUPLES:
-        size, depth = 1 + sum(part.size for part in taken), 1 + max((part.depth for part in taken), default=0)
-        _refuse(size > MOST_TUPLE or depth > DEEPEST_TUPLE, "tuples in tuples in tuples")
-        return _Part(size, depth, grows=any(part.grows for part in taken))
+        size, entries = (1 + sum(part[measure] for part in taken) for measure in (0, 1))
+        depth = 1 + max((part.depth for part in taken), default=0)
+        _refuse(entries > MOST_TUPLE or depth > DEEPEST_TUPLE, "tuples in tuples in tuples")
+        return _Part(size, entries, depth, grows=any(part.grows for part in taken))
     if name in _NEW:
         return _GROWING
     if name in _FILL or name == "BUILD":
