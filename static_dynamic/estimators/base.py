@@ -1,7 +1,7 @@
 """What an estimator is: which variants it needs, and how activations become numbers for units and layers.
 
-A further one is one file: a class with ``@estimator``, most often a `CellEstimator`, which only says which conditions
-it compares and what their covariances mean.
+A further estimator is one file: a class with ``@estimator``, most often a `CellEstimator`, which only defines which
+conditions it compares and what their covariances mean.
 """
 
 from abc import ABC, abstractmethod
@@ -52,10 +52,10 @@ class Plan(Protocol):
         """From rows ``(rows, U)`` and weights of the videos ``(R, G)``."""
 
     def unrelated(self, seed: int) -> "Plan":
-        """The same with every second clip taken from another video under the same condition."""
+        """Take every second clip from another video under the same condition."""
 
     def repeated(self) -> "Plan | None":
-        """The same with a replicate of the first clip as the second: the ceiling; ``None`` without replicates."""
+        """Take a replicate of the first clip as the second: the ceiling; ``None`` without replicates."""
 
     def alike(self, x: npt.NDArray[np.float32]) -> bool:
         """Whether the conditions that are compared give equal rows ``(rows, U)``, but for rounding."""
@@ -70,18 +70,18 @@ class Estimator(ABC):
 
     Attributes:
         name: Its name.
-        summary: What it says, in one sentence.
-        title: Its name in words, above its pictures; made of the name if it is empty.
-        axis: What its number is, beside its pictures; made of the title if it is empty.
+        summary: What it measures, in one sentence.
+        title: Its name in words, above its pictures; derived from the name if it is empty.
+        axis: Label of the axis of its pictures; derived from the title if it is empty.
         scale: ``percent`` where a layer's number is a share, else the unit of measurement.
-        bounded: Whether its numbers lie in 0..1: their intervals then do, too.
-        limits: Column of the layer table → least and largest value that there can be: ends of intervals are cut there.
-        of_units: Quantities that units have of their own.
-        tested: Quantities that pairs of unrelated videos can have by chance.
+        bounded: Whether its numbers are in 0..1: their intervals then are, too.
+        limits: Column of the layer table → least and largest possible value: ends of intervals are cut there.
+        of_units: Quantities that every unit has for itself.
+        tested: Quantities that are tested against pairs of unrelated videos.
         classes: Classes of units; none if it has none.
-        over_styles: Whether its numbers depend on which styles were shown.
-        fewest: Videos below which its numbers are undefined.
-        if_alike: What it means for a stage that the conditions that are compared give equal activations.
+        over_styles: Whether its numbers depend on the styles that were shown.
+        fewest: Least number of videos for which its numbers are defined.
+        if_alike: What equal activations in the compared conditions mean for a stage.
     """
 
     name: ClassVar[str]
@@ -100,7 +100,7 @@ class Estimator(ABC):
 
     @property
     def column(self) -> str:
-        """The column of the layer table that is its number."""
+        """The column of the layer table that holds its number."""
         return "share" if self.scale == "percent" else "score"
 
     @abstractmethod
@@ -116,7 +116,7 @@ class Estimator(ABC):
         """
 
     def without_a_style(self, design: Design) -> "list[Plan]":
-        """How it reads a design without each style in turn; nothing where none matters, or none can be spared."""
+        """Plans without each style in turn; empty where styles do not matter, or none can be left out."""
         if not self.over_styles:
             return []
         try:
@@ -137,11 +137,11 @@ class Estimator(ABC):
         raise NotImplementedError
 
     def doubts(self, plan: Plan) -> list[str]:
-        """What a reader must know of how it reads a design: what it would rather have had."""
+        """Notes for the reader on what the design lacks for this estimator."""
         return []
 
     def remarks(self, units: Array, videos: int) -> list[str]:
-        """What a reader must know of the numbers of a stage.
+        """Notes for the reader on the numbers of a stage.
 
         Args:
             units: Numbers of units on all videos, ``(Q, U)``; NaN where undefined.
@@ -161,17 +161,17 @@ class TablePlan(Streamed):
 
     @property
     def videos(self) -> tuple[str, ...]:
-        """Names of the sequences, or of videos that are none's: as those of other estimators."""
+        """Names of the sequences, or of videos without one, as in other estimators."""
         return self.table.sequences
 
     @abstractmethod
     def transform(self, z: Array) -> Array:
-        """What is done to units in cells ``(V, K, U)`` first."""
+        """The transformation of the estimator."""
 
     @property
     @abstractmethod
     def by_video(self) -> bool:
-        """Whether what is done to one video depends on it alone."""
+        """Whether the transformation of a video depends on this video alone."""
 
     def parts(self) -> Iterator[Part]:
         """See `Streamed.parts`; one part where all videos must be seen together."""
@@ -183,7 +183,7 @@ class TablePlan(Streamed):
             yield Part(rows, replace(self, table=replace(table, rows=local.reshape(table.rows.shape))), groups)
 
     def sums(self, x: npt.NDArray[np.float32], shift: Array | None = None) -> Sums:
-        """What the covariances follow from."""
+        """The sums from which the covariances follow."""
         return cell_sums(self._cells(x), self.contrasts, self.table.group, self.partner, shift)
 
     def _cells(self, x: npt.NDArray[np.float32]) -> Array:
@@ -198,16 +198,16 @@ class TablePlan(Streamed):
         return with_partners(sums, self._cells(x), [others(self.table.group, seed) for seed in seeds])
 
     def repeated(self) -> None:
-        """Replicates are conditions of their own here."""
+        """Return ``None``: replicates are separate conditions here."""
 
     def alike(self, x: npt.NDArray[np.float32]) -> bool:
-        """Whether the first two cells are."""
+        """Whether the first two cells are equal."""
         first, second = x[self.table.rows[:, 0]], x[self.table.rows[:, 1]]
         return bool(np.abs(first - second).max() <= UNSEEN * max(np.abs(first).max(), np.finfo(np.float32).tiny))
 
     @property
     def held(self) -> tuple[int, int]:
-        """Videos that are read at once, and groups whose sums are kept beyond those of these videos."""
+        """Videos that are read at once, and groups whose sums are kept in addition."""
         videos, groups = len(self.table.rows), len(self.table.sequences)
         return (
             (min(videos, PART_VIDEOS), min(groups, GROUPS)) if self.by_video and videos > PART_VIDEOS else (videos, 0)
@@ -223,12 +223,12 @@ class CellPlan(TablePlan):
 
     @property
     def quantities(self) -> Sequence[str]:
-        """Those of the estimator."""
+        """The numbers that the estimator forms from these covariances."""
         return self.estimator.quantities
 
     @property
     def pairs(self) -> Sequence[int]:
-        """One covariance of cells is one pair for every video."""
+        """Return one pair per video: each covariance of cells has one."""
         return [len(self.table.rows)] * len(self.estimator.quantities)
 
     def size(self, resamples: int) -> int:
@@ -239,12 +239,12 @@ class CellPlan(TablePlan):
         return of_videos + resamples * (cells + 4 * contrasts + 6 * quantities)
 
     def transform(self, z: Array) -> Array:
-        """That of the estimator."""
+        """The transformation of the estimator."""
         return self.estimator.transform(z)
 
     @property
     def by_video(self) -> bool:
-        """Unless the estimator does something to all videos first."""
+        """True unless the estimator transforms all videos together."""
         return type(self.estimator).transform is CellEstimator.transform
 
     def read(self, sums: Sums) -> Estimates:
@@ -253,7 +253,7 @@ class CellPlan(TablePlan):
 
 
 def others(group: Ints, seed: int) -> Ints:
-    """For every video one of another group, each taken once: the groups in random order, moved on by one.
+    """Choose a video of another group for every video, each once: groups in random order, shifted by one.
 
     Where groups differ in size, members are repeated or left out.
     """
@@ -271,7 +271,7 @@ def others(group: Ints, seed: int) -> Ints:
 
 
 class CellEstimator(Estimator):
-    """An estimator made of covariances between conditions over videos.
+    """An estimator that is a function of covariances between conditions over videos.
 
     Attributes:
         quantities: Names of the numbers of a unit.
@@ -282,7 +282,7 @@ class CellEstimator(Estimator):
 
     @property
     def of_units(self) -> tuple[str, ...]:  # type: ignore[override]
-        """All of them."""
+        """All quantities."""
         return self.quantities
 
     @abstractmethod
@@ -302,7 +302,7 @@ class CellEstimator(Estimator):
         """Numbers of units from the covariance of every contrast, each ``(R, U)``."""
 
     def transform(self, z: Array) -> Array:
-        """What is done to units in cells ``(V, K, U)`` first."""
+        """Transform units in cells ``(V, K, U)`` before their sums are taken."""
         return z
 
     def plan(self, design: Design) -> CellPlan:

@@ -1,4 +1,4 @@
-"""The design of a study: which variants there are of which videos, and which videos depend on each other."""
+"""The design of a study: which variants of which videos exist, and which videos depend on each other."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -33,7 +33,7 @@ class Table:
     sequences: tuple[str, ...]
 
     def of(self, groups: Ints) -> "Table":
-        """That of some groups, by rising numbers; of all of them, that itself."""
+        """The table of some groups, by rising numbers; of all groups, the table itself."""
         if len(groups) == len(self.sequences):
             return self
         place = np.flatnonzero(np.isin(self.group, groups))
@@ -51,12 +51,12 @@ class Design:
 
     Attributes:
         variants: Key of every row.
-        records: Video → what was read of it.
+        records: Video → its record in the store.
         styles: Styles that make pairs, in the order of the study.
-        orders: Orders that make pairs, the intact one first.
+        orders: Orders that make pairs, the intact order first.
         rule: Which variants make pairs.
-        style_weights: Style → weight of its pairs, 1 where none is given.
-        dropped: Videos that do not count, e.g. since a stage gave NaN on them.
+        style_weights: Style → weight of its pairs, 1 by default.
+        dropped: Videos that do not count, e.g. because a stage gave NaN on them.
     """
 
     variants: Sequence[Variant]
@@ -69,7 +69,7 @@ class Design:
 
     @classmethod
     def of(cls, store: Store, rule: PairRule, style_weights: Mapping[str, float]) -> "Design":
-        """The design of what a store holds."""
+        """The design of the contents of a store."""
         index = store.keys()
         styles, orders = (
             tuple(dict.fromkeys(getattr(cell, name) for cell in index.cells)) for name in ("style", "order")
@@ -84,11 +84,11 @@ class Design:
         )
 
     def without(self, videos: Collection[str]) -> "Design":
-        """The same without some videos."""
+        """Copy the design without some videos."""
         return replace(self, dropped=self.dropped | frozenset(videos)) if videos else self
 
     def without_style(self, style: str) -> "Design":
-        """The same without the pairs of a style."""
+        """Copy the design without the pairs of a style."""
         return replace(self, style_weights={**self.style_weights, style: 0.0})
 
     @cached_property
@@ -103,7 +103,7 @@ class Design:
 
     @cached_property
     def row(self) -> dict[Variant, int]:
-        """Variant → its row; of videos that count. It is large where there are many videos."""
+        """Variant → its row, for videos that count. It is large where there are many videos."""
         return {key: i for i, key in enumerate(self.variants) if key.video not in self.dropped}
 
     @cached_property
@@ -112,7 +112,7 @@ class Design:
         return [self.index.videos[i] for i in np.flatnonzero(self.counts)]
 
     def sequence(self, video: str) -> str:
-        """The sequence that a video is a moment of: itself, where it is none."""
+        """The sequence that a video is a moment of; the video itself if it has none."""
         return str(self.records.get(video, {}).get("sequence") or video)
 
     def grouped(self, videos: Ints) -> tuple[Ints, tuple[str, ...]]:
@@ -123,22 +123,22 @@ class Design:
         return group, tuple(number)
 
     def has(self, cells: Collection[Cell]) -> bool:
-        """Whether any video is there in all of some cells."""
+        """Whether any video is available in all of some cells."""
         return bool(self.complete(cells).any())
 
     def complete(self, cells: Collection[Cell]) -> npt.NDArray[np.bool_]:
-        """Which videos of the index count and are there in all of some cells."""
+        """Which videos of the index count and are available in all of some cells."""
         return np.asarray(self.counts & (self.index.columns(cells) >= 0).all(1))
 
     def table(self, cells: Sequence[Cell], estimator: str) -> Table:
-        """The videos that are there in all of some cells.
+        """The videos that are available in all of some cells.
 
         Args:
             cells: The conditions.
             estimator: What needs them, for the message.
 
         Raises:
-            UserError: If there is no such video, with what is missing and what would make it.
+            UserError: If there is no such video; the message names what is missing and the remedy.
         """
         videos = np.flatnonzero(self.complete(cells))
         if not len(videos):
@@ -148,7 +148,7 @@ class Design:
         return Table(self.index.columns(cells, videos), group, names, sequences)
 
     def incomplete(self, cells: Collection[Cell]) -> list[str]:
-        """Videos that are there, but not in all of some cells."""
+        """Videos that are available, but not in all of some cells."""
         return [self.index.videos[i] for i in np.flatnonzero(self.counts & ~self.complete(cells))]
 
     def _missing(self, cells: Sequence[Cell], estimator: str) -> UserError:

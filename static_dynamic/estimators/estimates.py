@@ -1,4 +1,4 @@
-"""What an estimator finds."""
+"""The estimates of an estimator."""
 
 from typing import NamedTuple
 
@@ -8,14 +8,14 @@ from static_dynamic.functional.additive import Array
 
 
 class Estimates(NamedTuple):
-    """Numbers of units on every resample, and what the layer's are made of.
+    """Numbers of units on every resample, and the sums behind the numbers of the layer.
 
     Attributes:
         units: ``(R, Q, U)``, in the order of the estimator's quantities; NaN where undefined.
         parts: ``(R, Q, U)``.
-        whole: ``(R, Q, U)``, or a shape that fits: a layer's number is the sum of the parts over that of the wholes.
-        unbounded: ``units`` before they were cut to 0..1, where they were. Intervals are made from these: resamples of
-            a unit at a bound are alike once they are cut.
+        whole: ``(R, Q, U)``, or a shape that fits: a layer's number is the sum of parts over the sum of wholes.
+        unbounded: ``units`` before they were cut to 0..1, where they were. Intervals are made from these, because resamples of
+            a unit at a bound are equal once they are cut.
     """
 
     units: Array
@@ -25,6 +25,6 @@ class Estimates(NamedTuple):
 
     @property
     def undefined(self) -> "Estimates":
-        """The same shapes, all NaN."""
+        """Return estimates of the same shapes, all NaN."""
         units, parts, whole = (np.full_like(part, np.nan) for part in (self.units, self.parts, self.whole))
         return Estimates(units, parts, whole)

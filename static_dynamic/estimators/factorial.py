@@ -50,7 +50,7 @@ class Components(Additive):
     Attributes:
         count: Blocks, ``(G,)``.
         components: ``(G, 4, U)``.
-        shift: 0: mean squares need none.
+        shift: 0, since mean squares do not need a shift.
         size: See `Additive`.
         entries: See `Additive`.
     """
@@ -62,7 +62,7 @@ class Components(Additive):
     entries: int
 
     def arrays(self) -> list[Array]:
-        """Of blocks and components."""
+        """Numbers of blocks and of components."""
         return [self.count, self.components]
 
     def of(self, arrays: Sequence[Array], size: Array, entries: int) -> "Components":
@@ -92,21 +92,21 @@ class FactorialPlan(Streamed):
 
     @property
     def quantities(self) -> Sequence[str]:
-        """What the variance is split into."""
+        """The shares into which the variance is split."""
         return SHARES
 
     @property
     def pairs(self) -> Sequence[int]:
-        """All clips serve every share."""
+        """Return the number of clips: every share uses all of them."""
         return [self.rows.size] * len(SHARES)
 
     def size(self, resamples: int) -> int:
-        """A unit in all clips, what is left of it without its effects, and its components per resample."""
+        """A unit in all clips, its residuals, and its components per resample."""
         held = min(self.rows.size, 2 * PART_VIDEOS)
         return 5 * held + 4 * len(SHARES) * (resamples + min(len(self.rows), GROUPS))
 
     def parts(self) -> Iterator[Part]:
-        """See `Streamed.parts`; every block is a group."""
+        """See `Streamed.parts`; each block is a group."""
         for groups in dealt(np.full(len(self.rows), self.rows[0].size)):
             rows, local = np.unique(self.rows[groups], return_inverse=True)
             names = tuple(self.blocks[i] for i in groups)
@@ -120,21 +120,21 @@ class FactorialPlan(Streamed):
 
     def read(self, sums: Components) -> Estimates:
         """See `Streamed.read`."""
-        with np.errstate(invalid="ignore"):  # a resample may hold no block
+        with np.errstate(invalid="ignore"):  # a resample may be without blocks
             components = sums.components / sums.count[:, None, None]
         shares, whole = shares_of(components, sums.size)
         return Estimates(shares, np.where(np.isnan(shares), 0.0, components), whole[:, None])
 
     def unrelated(self, seed: int) -> "FactorialPlan":
-        """The same with the clips of every block dealt again to its cells."""
+        """Assign the clips of every block to its cells at random."""
         rng = generator(seed, "dealt", len(self.blocks))
         return replace(self, rows=rng.permuted(self.rows.reshape(len(self.rows), -1), axis=1).reshape(self.rows.shape))
 
     def repeated(self) -> None:
-        """Draws of one cell are part of the table."""
+        """Return ``None``: draws of one cell are part of the table."""
 
     def alike(self, x: npt.NDArray[np.float32]) -> bool:
-        """Not asked: a unit that never varies is dead."""
+        """Return False: a unit that never varies is dead."""
         return False
 
 
@@ -156,7 +156,7 @@ class Factorial(Estimator):
     axis = "share of the variance, %"
     summary = (
         "Of a unit's variance over clips that cross appearance and motion, the shares of both, of their interaction, "
-        "and of what neither decides."
+        "and of nuisance."
     )
     of_units = SHARES
     tested = SHARES[:3]
@@ -188,7 +188,7 @@ class Factorial(Estimator):
             name, shape = next(iter(shapes.items()))
             raise UserError(
                 f"{self.name} needs blocks in which two or more appearances are crossed with two or more motions, and "
-                f"each cell is there twice or more with everything else drawn again. Block {name!r} has {shape} "
+                f"each cell has two or more clips with everything else drawn again. Block {name!r} has {shape} "
                 "(appearances x motions x draws of the rarest cell)."
             )
         chosen = max(usable, key=lambda shape: (usable[shape], shape))

@@ -1,4 +1,4 @@
-"""Four kinds of pairs: what the response to these styles and scrambles is made of."""
+"""Four kinds of pairs: the components of the response to these styles and scrambles."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class FourPair(CellEstimator):
     """Every style in every order, each with a replicate; see :func:`static_dynamic.functional.four_pair`.
 
     Attributes:
-        threshold: Share of the variance below which a unit responds to neither, and share of what changes with the
+        threshold: Share of the variance below which a unit responds to neither, and share of the change with the
             interventions above which one of them matters.
     """
 
@@ -55,14 +55,14 @@ class FourPair(CellEstimator):
         return [cell._replace(replicate=replicate) for replicate in (0, 1) for cell in conditions.crossed]
 
     def compared(self, design: Design) -> Sequence[Cell]:
-        """With replicates where there are some."""
+        """Read replicates too where they exist."""
         styles, orders = paired_styles(design, self.name), [INTACT, *scrambled_orders(design, self.name)]
         cells = [Cell(style, order) for style in styles for order in orders]
         replicated = [*cells, *(cell._replace(replicate=1) for cell in cells)]
         return replicated if design.has(replicated) else cells
 
     def contrasts(self, cells: Sequence[Cell]) -> Mapping[str, Contrast]:
-        """Those of the pure function."""
+        """Apply the pure function to these covariances."""
         styles, orders = ({cell[part] for cell in cells} for part in (0, 1))
         return four_pair_contrasts(len(styles), len(orders), cells[-1].replicate == 1)
 
@@ -76,7 +76,7 @@ class FourPair(CellEstimator):
         return classify_responses(units, self.threshold)
 
     def remarks(self, units: Array, videos: int) -> list[str]:
-        """Where noise cannot be told."""
+        """Add a note where noise cannot be estimated."""
         noise = units[COMPONENTS.index("noise")]
         if (noise[np.isfinite(noise)] == 0).all() and np.isfinite(noise).any():
             return ["noise is 0, since no replicate was measured or all equal their clips. Noise then counts as joint."]

@@ -1,4 +1,4 @@
-"""Mutual information of the clips of a pair, as of Gaussian variables or of their ranks."""
+"""Mutual information of the clips of a pair, for Gaussian variables or for ranks."""
 
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class GaussianMI(PairwiseEstimator):
     """Information of dynamic and static pairs; see :func:`static_dynamic.functional.gaussian_mi`.
 
     Attributes:
-        threshold: Nats above which a unit encodes what the pairs of a factor share; the usual one is the information
+        threshold: Nats above which a unit encodes what the pairs of a factor share. The default is the information
             at a correlation of one half.
     """
 
@@ -38,25 +38,25 @@ class GaussianMI(PairwiseEstimator):
 
     def __post_init__(self) -> None:
         if not 0 <= self.threshold < np.inf:
-            raise UserError(f"The threshold of an information must be 0 nats or more. Got {self.threshold}.")
+            raise UserError(f"The threshold of mutual information must be 0 nats or more. Got {self.threshold}.")
 
     def association(self, of: Covaried, videos: Array) -> Array:
         """See :func:`static_dynamic.functional.gaussian_mi`."""
         return information(of, videos)
 
     def classify(self, units: Array) -> Classes:
-        """As for the released score, in nats."""
+        """Classify units as for the released score, in nats."""
         return classify_units(units - self.threshold, 0.0)
 
     def remarks(self, units: Array, videos: int) -> list[str]:
-        """Where there is more than the videos can vouch for."""
+        """Add a note where a number exceeds what this number of videos can show."""
         return [
             said for name, values in zip(self.of_units, units, strict=True) if (said := _beyond(name, values, videos))
         ]
 
 
 def _beyond(name: str, values: Array, videos: int) -> str:
-    """What to say of units that have more than ln n nats; nothing if there is none."""
+    """The note on units that have more than ln n nats; empty if there are none."""
     most, cap = np.log(videos), CAP - 0.5 / videos - 1e-5  # the numbers are in float32
     over, capped = int((values > most).sum()), int((values >= cap).sum())
     if not over:
@@ -71,7 +71,7 @@ def _beyond(name: str, values: Array, videos: int) -> str:
 @estimator
 @dataclass(frozen=True)
 class CopulaMI(GaussianMI):
-    """The same of ranks; see :func:`static_dynamic.functional.copula_mi`.
+    """Information of dynamic and static pairs from ranks; see :func:`static_dynamic.functional.copula_mi`.
 
     Videos are ranked once: a bootstrap or a jackknife keeps the normal scores of all videos.
     """

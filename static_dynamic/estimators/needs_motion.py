@@ -1,4 +1,4 @@
-"""Needs-motion and needs-order: what a still frame, or the frames in another order, do not give."""
+"""Needs-motion and needs-order: the information that a still frame, or frames in another order, do not give."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class NeedsMotion(CellEstimator):
     """Intact clips against frozen ones, each with a replicate; see :func:`static_dynamic.functional.needs_motion`.
 
     Attributes:
-        style: The style in which clips are compared; ``None`` takes the videos as filmed or, where there are none, the
+        style: The style in which clips are compared; ``None`` takes the original videos or, without them, the
             first style.
         still: Needs-motion below which a unit is called still.
         motion: Needs-motion above which it is called motion.
@@ -61,19 +61,19 @@ class NeedsMotion(CellEstimator):
         return self._cells(self.style or conditions.filmed)
 
     def compared(self, design: Design) -> Sequence[Cell]:
-        """With replicates where there are some."""
+        """Read replicates too where they exist."""
         styles = [self.style] if self.style else [ORIGINAL, *design.styles]
         wanted = [self._cells(style) for style in styles]
         found = [cells[:n] for n in (4, 2) for cells in wanted if design.has(cells[:n])]
         return found[0] if found else wanted[0]
 
     def doubts(self, plan: Plan) -> list[str]:
-        """Where there are no original videos, or no replicates."""
+        """Add notes where original videos or replicates are missing."""
         said = []
         cells = plan.cells if isinstance(plan, CellPlan) else ()
         if cells and not self.style and cells[0].style != ORIGINAL:
             said.append(
-                f"it compares clips in the style {cells[0].style!r}, since there are none of the original videos."
+                f"it compares clips in the style {cells[0].style!r}, since clips of the original videos are missing."
             )
         if len(cells) == 2:
             said.append(
@@ -86,7 +86,7 @@ class NeedsMotion(CellEstimator):
         return [Cell(style, order, replicate) for replicate in (0, 1) for order in (INTACT, self.order)]
 
     def contrasts(self, cells: Sequence[Cell]) -> Mapping[str, Contrast]:
-        """Those of the pure function."""
+        """Apply the pure function to these covariances."""
         return WITH_REPLICATES if len(cells) == 4 else WITHOUT_REPLICATES
 
     def values(self, covariance: Mapping[str, Array]) -> Estimates:
@@ -108,7 +108,7 @@ class NeedsMotion(CellEstimator):
 @estimator
 @dataclass(frozen=True)
 class NeedsOrder(NeedsMotion):
-    """The same with shuffled in place of frozen clips."""
+    """Intact clips against shuffled ones, each with a replicate; see :func:`static_dynamic.functional.needs_motion`."""
 
     name = "needs_order"
     title = "Needs the order of frames"
@@ -123,6 +123,6 @@ class NeedsOrder(NeedsMotion):
     order = "shuffle"
 
     def classify(self, units: Array) -> Classes:
-        """As for needs-motion, under names of its own."""
+        """Classify as for needs-motion, under other names."""
         names = dict(zip(NeedsMotion.classes, self.classes, strict=True))
         return np.vectorize(names.__getitem__, otypes=[object])(super().classify(units)).astype(str)

@@ -1,7 +1,7 @@
 """The numbers of one estimator for one stage: on all videos, on every resample, and on pairs of unrelated videos.
 
-Units are read in blocks and videos in parts, so memory depends on the number of neither: see
-`static_dynamic.estimators.streaming`. A plan from outside that needs all rows at once gets them, if they fit.
+Units are read in blocks and videos in parts, so memory does not depend on their numbers: see
+`static_dynamic.estimators.streaming`. An external plan that needs all rows at once gets them, if they fit.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,9 +22,9 @@ from static_dynamic.functional.resampling import GROUPS, Resamples, fold_sizes, 
 from static_dynamic.store import Store
 
 BLOCK_BYTES = 64 * 2**20
-"""About what is held at once."""
+"""Approximate limit of what is held at once, in bytes."""
 STRIP_BYTES = 512 * 2**20
-"""The same where sums of groups of videos are held: a store that is not in memory is then not read in narrow strips."""
+"""The limit where sums of groups of videos are held: a store on disk is then not read in narrow strips."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Resampling:
 
     Attributes:
         replicates: Bootstrap replicates.
-        confidence: Of the intervals.
+        confidence: Level of the intervals.
         nulls: Draws of pairs of unrelated videos.
-        seed: Of both.
+        seed: Seed of both.
         styles: Whether intervals cover the choice of styles too.
     """
 
@@ -72,12 +72,12 @@ class Sample:
 
 @dataclass(frozen=True)
 class Numbers:
-    """What one estimator says of one stage.
+    """The numbers of one estimator for one stage.
 
     Attributes:
         layer: One row per quantity.
         units: One row per unit.
-        sample: The same on every resample.
+        sample: The numbers on every resample.
         alike: Whether the conditions that are compared gave equal activations, but for rounding.
     """
 
@@ -89,13 +89,13 @@ class Numbers:
 
 @dataclass
 class _Sums:
-    """What the numbers of a layer are made of, summed over blocks of units; undefined ones count for nothing."""
+    """Parts and wholes of the numbers of a layer, summed over blocks of units; undefined units are left out."""
 
     parts: Array = field(default_factory=lambda: np.zeros(()))
     whole: Array = field(default_factory=lambda: np.zeros(()))
 
     def add(self, estimates: Estimates) -> None:
-        """Another block."""
+        """Add a block."""
         self.parts = self.parts + np.nan_to_num(estimates.parts).sum(-1)
         self.whole = self.whole + np.nan_to_num(np.broadcast_to(estimates.whole, estimates.parts.shape)).sum(-1)
 
@@ -128,7 +128,7 @@ class Scorer:
         """Score a stage of a store.
 
         Raises:
-            UserError: If an estimator from outside needs more rows at once than fit in memory.
+            UserError: If an external estimator needs more rows at once than fit in memory.
         """
         layer, ceiling, null = _Sums(), _Sums(), [_Sums() for _ in range(self.nulls)]
         without = [_Sums() for _ in self.fewer_styles]
@@ -170,7 +170,7 @@ class Scorer:
     def _interval(self, values: Array, fewer: Array, unbounded: Array | None = None) -> tuple[Array, Array]:
         """Ends of the interval of a number on all resamples ``(R, …)`` and without each style ``(K, …)``.
 
-        Of a number that was cut to 0..1 they are made before that, see `Estimates.unbounded`.
+        For a number that was cut to 0..1 they are made from the uncut values, see `Estimates.unbounded`.
         """
         resampling = self.resampling
         if unbounded is None:
@@ -195,7 +195,7 @@ class Scorer:
         return pd.DataFrame(columns)
 
     def _with_p(self, table: pd.DataFrame, chance: Array) -> pd.DataFrame:
-        """With p and q of the numbers that pairs of unrelated videos can also have; ``chance`` is ``(draws, Q, U)``."""
+        """Add p and q of the numbers that are tested against unrelated videos; ``chance`` is ``(draws, Q, U)``."""
         for q, name in self._shown():
             if name in self.estimator.tested:
                 table[f"{name}_p"] = pooled_p(table[name], chance[:, q])
@@ -203,7 +203,7 @@ class Scorer:
         return table
 
     def _shown(self) -> Iterator[tuple[int, str]]:
-        """Numbers and names of the quantities of a unit; a residual is the same for all."""
+        """Numbers and names of the quantities of a unit; the residual is equal for all units."""
         return ((q, name) for q, name in enumerate(self.plan.quantities) if name in self.estimator.of_units)
 
     def _layer_table(
@@ -240,14 +240,14 @@ class Scorer:
 
 
 def blocks(units: int, size: int, allowed: int | None = None) -> Iterator[slice]:
-    """Slices of units, each of which takes ``size`` numbers, that do not pass the memory allowed, in bytes."""
+    """Slices of units of ``size`` numbers each that stay within the memory allowed, in bytes."""
     step = max(1, (BLOCK_BYTES if allowed is None else allowed) // (8 * size))
     for start in range(0, units, step):
         yield slice(start, min(start + step, units))
 
 
 def _added(found: Sequence[Estimates], sums: Sequence[_Sums]) -> Array:
-    """Numbers of units by other plans, ``(plans, Q, U)``; those of the layer are added to their sums."""
+    """Numbers of units by other plans, ``(plans, Q, U)``; the numbers of the layer are added to their sums."""
     for estimates, total in zip(found, sums, strict=True):
         total.add(estimates)
     return np.array([estimates.units[0] for estimates in found])

@@ -1,7 +1,7 @@
-"""Pairs: two variants, formed after the fact from the rows of a store.
+"""Pairs: two variants, formed from the rows of a store.
 
 A dynamic pair shares the order and differs in style; a static pair shares the style and differs in order. Every style
-is paired with every other, and every scramble with the intact order, so few forwards give many pairs.
+is paired with every other, and every scramble with the intact order, so few forward passes give many pairs.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,9 +21,9 @@ from static_dynamic.variants import Cell, Index, Variant
 Ints = npt.NDArray[np.intp]
 
 SHARED = ("dynamic", "static", "differ", "same")
-"""What the pairs of a factor share, by its published number: 2 differs in both, 3 in neither."""
+"""What the pairs of a factor share, by its published number: pairs of 2 differ in both, those of 3 in neither."""
 FACTOR_COUNTS = ((3, 2), (4, 2), (4, 3), (4, -1), (5, 4))
-"""Numbers of factors, each with the place of the residual: every other factor has a published meaning."""
+"""Numbers of factors, each with the index of the residual: every other factor has a published meaning."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,11 +32,11 @@ class PairRule:
 
     Attributes:
         n_factors: Number of factors, the residual included: 3, or 4 or 5 with ``differ`` and ``same`` pairs.
-        residual_index: Which factor is the residual, which has no pairs: 2 or more, and the last of five; -1 if all
+        residual_index: The factor that is the residual, which has no pairs: 2 or more, and the last of five. -1 if all
             four factors have pairs.
         same_video: Dynamic pairs come from one video; otherwise from two videos of one class (``m_same``).
         scrambled: Static pairs differ in order; otherwise they are two videos of different classes (``app_shuffle``).
-        normal_static: Static pairs come from the videos as filmed (``use_normal_app``).
+        normal_static: Static pairs come from the original videos (``use_normal_app``).
         seed: Draws the partners of pairs across videos.
     """
 
@@ -97,7 +97,7 @@ def make_pairs(
         sequences: Video → the sequence that it is a moment of.
 
     Raises:
-        UserError: If a factor has no pairs, and what would give it some.
+        UserError: If a factor has no pairs; the message names what would give it some.
     """
     index = Index.of(variants)
     styles = list(dict.fromkeys(cell.style for cell in index.cells))
@@ -167,7 +167,7 @@ class _Pairing:
 
     @property
     def _restyled(self) -> list[str]:
-        """The styles that are paired; the video as filmed serves the static pairs alone where those ask for it."""
+        """The styles that are paired; with `normal_static` the original video serves the static pairs alone."""
         return [style for style in self.styles if not (self.rule.normal_static and style == ORIGINAL)]
 
     @property
@@ -183,7 +183,7 @@ class _Pairing:
         return np.arange(len(self.videos))
 
     def _others(self, same_class: bool) -> Ints:
-        """For every video another one, drawn among those of its class or of other classes."""
+        """Draw another video for every video, among those of its class or of other classes."""
         members: dict[str, list[int]] = {}
         for number, video in enumerate(self.videos):
             members.setdefault(self._label(video), []).append(number)
@@ -191,7 +191,7 @@ class _Pairing:
         return np.array([self._other(i, of_class[self._label(v)], same_class) for i, v in enumerate(self.videos)])
 
     def _other(self, video: int, members: Ints, same_class: bool) -> int:
-        """One of the members but the video, or one of all videos but the members; -1 if there is none."""
+        """Draw a member other than the video, or a video that is not a member; -1 if there is none."""
         pool = len(members) - 1 if same_class else len(self.videos) - len(members)
         if not pool:
             return -1
@@ -210,11 +210,11 @@ class _Pairing:
         return label
 
     def advice(self, name: str) -> str:
-        """What would give a factor pairs."""
+        """The remedy for a factor without pairs."""
         if name in ("dynamic", "differ") and len(self._restyled) < 2:
-            return "two styles are needed"
+            return "two styles are required"
         if name == "dynamic":
-            return "two videos of one class are needed"
+            return "two videos of one class are required"
         if name == "static" and self.rule.normal_static and ORIGINAL not in self.styles:
-            return f"the original videos are needed (style {ORIGINAL!r})"
-        return "a scramble is needed" if self.rule.scrambled or name != "static" else "two classes are needed"
+            return f"the original videos are required (style {ORIGINAL!r})"
+        return "a scramble is required" if self.rule.scrambled or name != "static" else "two classes are required"

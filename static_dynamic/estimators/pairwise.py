@@ -19,14 +19,14 @@ from static_dynamic.variants import Cell, Conditions
 
 
 def paired_styles(design: Design, name: str) -> list[str]:
-    """Styles that are paired with each other; those of weight 0 are left out.
+    """Styles that are paired with each other; styles of weight 0 are left out.
 
     Raises:
-        UserError: If there are fewer than two, or the rule is one that only the released score knows.
+        UserError: If there are fewer than two, or only the released score supports the rule.
     """
     styles = [style for style in _weighted(design, name) if not (design.rule.normal_static and style == ORIGINAL)]
     if len(styles) < 2:
-        raise UserError(f"{name} needs two styles or more. There is {', '.join(styles) or 'none'}: add some.")
+        raise UserError(f"{name} needs two styles or more. Got {', '.join(styles) or 'none'}: add some.")
     return styles
 
 
@@ -34,7 +34,7 @@ def static_styles(design: Design, name: str) -> list[str]:
     """Styles whose intact clips are paired with their scrambles.
 
     Raises:
-        UserError: If there is none, or the rule is one that only the released score knows.
+        UserError: If there is none, or only the released score supports the rule.
     """
     styles = [style for style in _weighted(design, name) if style == ORIGINAL or not design.rule.normal_static]
     if not styles:
@@ -50,7 +50,7 @@ def scrambled_orders(design: Design, name: str) -> list[str]:
     """
     orders = [order for order in design.orders if order != INTACT]
     if not orders:
-        raise UserError(f"{name} needs a scramble, e.g. shuffle. There is the intact order alone: add one.")
+        raise UserError(f"{name} needs a scramble, e.g. shuffle. Got the intact order alone: add one.")
     return orders
 
 
@@ -58,7 +58,7 @@ def _weighted(design: Design, name: str) -> list[str]:
     """Styles whose weight is not 0."""
     if not (design.rule.same_video and design.rule.scrambled):
         raise UserError(
-            f"{name} compares clips of one video. Only the estimator released has pairs across videos: leave out "
+            f"{name} compares clips of one video. Only the estimator 'released' has pairs across videos: leave out "
             f"{name}, or the rule for pairs (same_video={design.rule.same_video}, scrambled={design.rule.scrambled})."
         )
     weights = {style: design.style_weights.get(style, 1.0) for style in design.styles}
@@ -81,22 +81,22 @@ class PairwisePlan(TablePlan):
 
     @property
     def pairs(self) -> Sequence[int]:
-        """Every video gives one for every pair of conditions."""
+        """Count the pairs: every video gives one for every pair of conditions."""
         return [len(self.table.rows) * len(pairs) for pairs in self.factors.values()]
 
     def size(self, resamples: int) -> int:
-        """Units in all cells, their ranks and products, and per resample means, covariances and their scales."""
+        """Units in all cells, their ranks and products, and per resample means, covariances and scales."""
         (videos, groups), cells = self.held, self.table.rows.shape[1]
         of_videos = videos * (8 * cells + len(self.contrasts)) + groups * (cells + len(self.contrasts))
         return of_videos + resamples * (2 * cells + 2 * len(self.contrasts) + 12)
 
     def transform(self, z: Array) -> Array:
-        """That of the estimator."""
+        """The transformation of the estimator."""
         return self.estimator.transform(z)
 
     @property
     def by_video(self) -> bool:
-        """Unless the estimator does something to all videos first, such as ranking them."""
+        """True unless the estimator transforms all videos together, e.g. ranks them."""
         return type(self.estimator).transform is PairwiseEstimator.transform
 
     def read(self, sums: Sums) -> Estimates:
@@ -120,7 +120,7 @@ class PairwiseEstimator(Estimator):
         """Units ``(R, U)`` from the covariances of one factor, and how many videos count, ``(R, 1)``."""
 
     def transform(self, z: Array) -> Array:
-        """What is done to units in cells ``(V, K, U)`` first."""
+        """Transform units in cells ``(V, K, U)`` before their sums are taken."""
         return z
 
     def cells(self, conditions: Conditions) -> Sequence[Cell]:

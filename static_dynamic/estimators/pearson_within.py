@@ -29,8 +29,8 @@ class PearsonWithin(PairwiseEstimator):
     title = "Correlation within conditions"
     axis = "correlation"
     summary = (
-        "How alike the responses to two clips of a video are that differ in style (dynamic) or order (static), as a "
-        "correlation over videos."
+        "The correlation over videos of the responses to two clips of a video that differ in style (dynamic) or "
+        "order (static)."
     )
     scale = "correlation"
     limits: ClassVar[Mapping[str, tuple[float, float]]] = {"score": (-1.0, 1.0)}

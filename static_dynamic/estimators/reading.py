@@ -1,4 +1,4 @@
-"""Reading a block of units by a plan: part by part where its numbers follow from sums over videos, else at once."""
+"""Reading a block of units by a plan: in parts where its numbers follow from sums over videos, else at once."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
@@ -19,12 +19,12 @@ Rows = Callable[[Ints | None], npt.NDArray[np.float32]]
 
 
 class Read(NamedTuple):
-    """What is found in a block of units.
+    """The estimates for a block of units.
 
     Attributes:
-        own: On every resample of the videos.
-        strangers: On pairs of unrelated videos, one for every draw.
-        again: On replicates of the first clips; ``None`` where there are none.
+        own: Estimates on every resample of the videos.
+        strangers: Estimates on pairs of unrelated videos, one for every draw.
+        again: Estimates on replicates of the first clips; ``None`` without replicates.
         alike: Whether the conditions that are compared are equal, but for rounding.
     """
 
@@ -40,8 +40,8 @@ def read(plan: Plan, rows: Rows, resamples: Resamples, seed: int, draws: int) ->
     Args:
         plan: The plan.
         rows: Gives rows of the block.
-        resamples: Of its videos.
-        seed: Of the unrelated videos.
+        resamples: Resamples of its videos.
+        seed: Seed of the unrelated videos.
         draws: How often these are drawn.
     """
     if isinstance(plan, Streamed) and is_streamed(plan):
@@ -90,12 +90,12 @@ def _by_parts(plan: Streamed, rows: Rows, resamples: Resamples, seed: int, draws
 
 
 def require_memory(size: int, estimator: str, videos: int) -> None:
-    """Make sure that what must be held at once fits.
+    """Check that what must be held at once fits in memory.
 
     Args:
-        size: Bytes.
-        estimator: What needs them.
-        videos: How many it reads.
+        size: Required memory in bytes.
+        estimator: Name of the estimator that needs it.
+        videos: Number of videos that it reads.
 
     Raises:
         UserError: If less memory is available.

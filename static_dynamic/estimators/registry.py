@@ -1,4 +1,4 @@
-"""Estimators by name. The built-in ones are loaded when one is asked for; `estimator` registers one from outside."""
+"""Estimators by name. The built-in ones are loaded when one is requested; `estimator` registers an external one."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, is_dataclass
@@ -11,7 +11,7 @@ from static_dynamic.estimators.base import Estimator
 BUILT_IN = ("needs_motion", "factorial", "four_pair", "mutual_information", "pearson_within", "released")
 """Modules of this package that register estimators, in the order in which they are listed."""
 HEADLINE = ("needs_motion", "released")
-"""What is measured unless something else is asked for."""
+"""The default estimators."""
 
 registered: Registry[type[Estimator]] = Registry(
     "estimator", [f"static_dynamic.estimators.{module}" for module in BUILT_IN]
@@ -28,10 +28,10 @@ def estimator(name: str, summary: str) -> Callable[[Kind], Kind]: ...
 
 
 def estimator(name: Any, summary: str = "") -> Any:
-    """Class decorator: an estimator that can be asked for by its name.
+    """Class decorator that makes an estimator available by its name.
 
-    ``@estimator("mine", "One line.")`` sets ``name`` and ``summary`` of the class; ``@estimator`` takes those that the
-    class has.
+    ``@estimator("mine", "One line.")`` sets ``name`` and ``summary`` of the class; ``@estimator`` takes those of
+    the class.
 
     Raises:
         UserError: If another class has this name.
@@ -41,7 +41,7 @@ def estimator(name: Any, summary: str = "") -> Any:
 
     def register(kind: Kind) -> Kind:
         kind.name, kind.summary = name, summary
-        return registered(name, summary)(kind)  # type: ignore[return-value]  # the class that it is given
+        return registered(name, summary)(kind)  # type: ignore[return-value]  # the given class
 
     return register
 
@@ -55,7 +55,7 @@ def estimators() -> dict[str, type[Estimator]]:
 
 
 def find_estimators(wanted: str | Estimator | Iterable[str | Estimator] | None) -> tuple[Estimator, ...]:
-    """Estimators by name (one, or several with commas), or as objects; the usual ones for ``None``.
+    """Estimators by name (one, or several with commas), or as objects; the default ones for ``None``.
 
     Raises:
         UserError: If a name is unknown, one comes twice, or there is none.
@@ -67,7 +67,7 @@ def find_estimators(wanted: str | Estimator | Iterable[str | Estimator] | None) 
     repeated = {one.name for i, one in enumerate(found) if one.name in [other.name for other in found[:i]]}
     if repeated or not found:
         raise UserError(
-            f"The estimator {min(repeated)} is asked for twice."
+            f"The estimator {min(repeated)} is listed twice."
             if repeated
             else f"At least one estimator is required: {', '.join(estimators())}."
         )
@@ -88,8 +88,8 @@ def _find(wanted: object) -> Estimator:
 
 
 def describe_estimator(one: Estimator) -> dict[str, Any]:
-    """What a result says of an estimator, as plain data, so that it can be read where the estimator is unknown."""
-    own = vars(type(one))  # a title that is inherited is that of another score
+    """Describe an estimator as plain data, so that a result can be read where the estimator is unknown."""
+    own = vars(type(one))  # an inherited title belongs to another score
     return {
         "name": one.name,
         "title": own.get("title", ""),

@@ -36,7 +36,7 @@ class PairPlan(Streamed):
 
     Attributes:
         design: What there is to score.
-        cells: Conditions that make pairs; every video is there in all of them.
+        cells: Conditions that make pairs; every video is available in all of them.
         members: Numbers of the videos in the index of the design.
         group: Sequence of every video, ``(V,)``.
         names: Names of the sequences.
@@ -69,7 +69,7 @@ class PairPlan(Streamed):
 
     @cached_property
     def found(self) -> Pairs:
-        """All pairs: a great deal where there are many videos."""
+        """All pairs: a large array where there are many videos."""
         if self.given is not None:
             return self.given
         index = self.design.index
@@ -114,7 +114,7 @@ class PairPlan(Streamed):
         return np.unique(rows[rows >= 0])
 
     def within(self, rows: Ints) -> "PairPlan":
-        """The same where only these rows are there."""
+        """Restrict the plan to these rows."""
         index = self.design.index.take(rows)
         number = {name: i for i, name in enumerate(index.videos)}
         members = np.array([number[self.design.index.videos[i]] for i in self.members], np.intp)
@@ -125,7 +125,7 @@ class PairPlan(Streamed):
         return replace(self, design=replace(self.design, variants=index), members=members, given=given)
 
     def _of(self, place: Ints) -> "PairPlan":
-        """That of some of the videos, whose groups keep their order."""
+        """The plan for some of the videos, whose groups keep their order."""
         groups, group = np.unique(self.group[place], return_inverse=True)
         names = tuple(self.names[i] for i in groups)
         return replace(self, members=self.members[place], group=group, names=names)
@@ -169,7 +169,7 @@ class PairPlan(Streamed):
         return found
 
     def alike(self, x: npt.NDArray[np.float32]) -> bool:
-        """Not asked: a pair that is alike is what the score counts."""
+        """Return False: equal clips of a pair are what the score counts."""
         return False
 
     def repeated(self) -> "PairPlan | None":
@@ -183,7 +183,7 @@ class PairPlan(Streamed):
             return None
 
     def _with_second(self, second: Ints) -> "PairPlan":
-        """Pairs with other second elements, without those that have none, which are -1."""
+        """Pairs with other second elements, without those of -1, which have none."""
         pairs = self.found._replace(b=second).only(second >= 0)
         if {*pairs.factor.tolist()} != {*self.found.factor.tolist()}:
             raise UserError("A factor has no pairs left.")
@@ -220,7 +220,7 @@ class Released(Estimator):
         return conditions.crossed
 
     def plan(self, design: Design) -> Plan:
-        """Pairs, of which those that count for nothing are gone."""
+        """Plan the pairs, without those of weight 0."""
         index = design.index
         cells = [
             cell
@@ -232,7 +232,7 @@ class Released(Estimator):
             design.table([Cell(style, order) for style in design.styles for order in design.orders], self.name)
         most = there[
             there.sum(1).argmax()
-        ]  # a video that is not there in every condition in which others are lacks some
+        ]  # a video is incomplete if it lacks a condition that others have
         lacks = there.any(1) & (most & ~there).any(1)
         members = np.flatnonzero(there.any(1) & ~lacks)
         lacking = [index.videos[i] for i in np.flatnonzero(lacks)]
@@ -261,7 +261,7 @@ class Released(Estimator):
 
 
 def _pairs(design: Design, rows: Ints) -> Pairs:
-    """The pairs among some rows of a design, without those of weight 0."""
+    """Form the pairs among some rows of a design, without those of weight 0."""
     index = design.index.take(rows)
     labels = {video: design.records.get(video, {}).get("label") for video in index.videos}
     pairs = make_pairs(index, design.rule, labels)

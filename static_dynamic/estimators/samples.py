@@ -1,4 +1,4 @@
-"""The numbers on every resample, in a file: differences, ratios and intervals can be formed from them later."""
+"""The numbers on every resample, as a file from which differences, ratios and intervals can be formed later."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from static_dynamic.estimators.numbers import Sample
 
 UNITS, FEWER, NAMES = "units", "fewer.", "names."
 MOST_NAMES = 10_000
-"""Videos that are named in the header, once for every sample; of more the names are stored as a tensor, once."""
+"""Up to this number, videos are named in the header of each sample; above it, once as a tensor."""
 
 
 def samples_as_bytes(samples: Mapping[tuple[str, str], Sample]) -> bytes:
@@ -37,7 +37,7 @@ def read_samples(content: bytes) -> dict[tuple[str, str], Sample]:
     """Undo :func:`samples_as_bytes`.
 
     Raises:
-        ValueError: If the content is none.
+        ValueError: If the content is not samples.
     """
     try:
         size = int.from_bytes(content[:8], "little")

@@ -1,4 +1,4 @@
-"""Plans that read the rows of a design part by part: their numbers follow from sums, which add up over videos."""
+"""Plans that read the rows of a design in parts: their numbers follow from sums, which add up over videos."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -13,16 +13,16 @@ from static_dynamic.functional.additive import Additive, Array, Ints
 PART_VIDEOS = 2048
 """Videos that are read at once."""
 RUN = 64
-"""Groups that lie next to each other in a part."""
+"""Number of neighbouring groups in a part."""
 
 
 class Part(NamedTuple):
     """Some of the groups of a plan.
 
     Attributes:
-        rows: The rows of the store that it reads, rising.
+        rows: The rows of the store that it reads, in rising order.
         plan: How it reads these: its own rows are numbers among them.
-        groups: The number that each of its groups has in the whole plan.
+        groups: The number of each of its groups in the whole plan.
     """
 
     rows: Ints
@@ -31,7 +31,7 @@ class Part(NamedTuple):
 
 
 class Streamed(ABC):
-    """What a `Plan` has beyond its protocol if its numbers follow from sums over videos."""
+    """The protocol of a `Plan` whose numbers follow from sums over videos."""
 
     @abstractmethod
     def parts(self) -> Iterator[Part]:
@@ -67,7 +67,7 @@ class Streamed(ABC):
 
 
 def is_streamed(plan: object) -> bool:
-    """Whether a plan may be read part by part: not where a class derived from these has estimates of its own."""
+    """Whether a plan may be read in parts: not where a derived class overrides the estimates."""
     return isinstance(plan, Streamed) and type(plan).estimates is Streamed.estimates
 
 
@@ -75,7 +75,7 @@ def dealt(videos_of_groups: Ints) -> list[Ints]:
     """Numbers of the groups of every part.
 
     A part takes runs of neighbours from all over the list: lists of videos are often sorted by class, and the unrelated
-    videos of a part should not be of one. How the store is cut into shards does not matter.
+    videos of a part should not be of one class. How the store is cut into shards does not matter.
 
     Args:
         videos_of_groups: Videos in each group, ``(G,)``.

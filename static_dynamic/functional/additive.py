@@ -1,4 +1,4 @@
-"""Sums over videos: those of several sets of videos add up, so a statistic that is made of them needs one pass.
+"""Sums over videos: the sums of several sets of videos add up, so a statistic that is made of them needs one pass.
 
 All sets are shifted by the same numbers, close to the means of the units, so that no digits are lost.
 """
@@ -19,9 +19,9 @@ class Additive(ABC):
     """Sums over the videos of each of ``G`` groups, of units that were shifted.
 
     Attributes:
-        shift: What was taken off every unit, ``(U,)``.
-        size: Mean square of the unit before the shift, ``(U,)``: what counts as rounding is judged against it.
-        entries: Over how many values this mean was taken.
+        shift: The number subtracted from every unit, ``(U,)``.
+        size: Mean square of the unit before the shift, ``(U,)``: the threshold for rounding is relative to it.
+        entries: Number of values in this mean.
     """
 
     shift: Array
@@ -34,7 +34,7 @@ class Additive(ABC):
 
     @abstractmethod
     def of(self, arrays: Sequence[Array], size: Array, entries: int) -> Self:
-        """The same with other sums of these shapes, but for the number of groups."""
+        """Replace the sums by others of these shapes, except for the number of groups."""
 
     def weighted(self, weights: Array | None = None) -> Self:
         """Sums over all groups, each counted ``weights`` times: ``(R, G)`` → groups become the ``R`` replicates."""
@@ -49,7 +49,7 @@ Sums = TypeVar("Sums", bound=Additive)
 
 
 class Collected(Generic[Sums]):
-    """The sums of several sets of videos, put together.
+    """Collects the sums of several sets of videos.
 
     Args:
         groups: Number of groups.
@@ -64,15 +64,15 @@ class Collected(Generic[Sums]):
 
     @property
     def shift(self) -> Array | None:
-        """What must be taken off the units of all further sets; ``None`` before the first."""
+        """The number to subtract from the units of all further sets; ``None`` before the first."""
         return None if self._first is None else self._first.shift
 
     def add(self, sums: Sums, groups: Ints | None = None) -> None:
-        """Another set.
+        """Add a set.
 
         Args:
-            sums: Of this set.
-            groups: Which groups its own groups are part of, ``(own groups,)``; they are the same if ``None``.
+            sums: Sums of this set.
+            groups: The groups that its own groups are part of, ``(own groups,)``; the same groups if ``None``.
         """
         arrays = sums.arrays()
         everything = groups is None or np.array_equal(groups, np.arange(self.groups))
@@ -87,10 +87,10 @@ class Collected(Generic[Sums]):
 
     @property
     def sums(self) -> Sums:
-        """Of all sets.
+        """The sums of all sets.
 
         Raises:
-            ValueError: If there is none.
+            ValueError: If there are no sets.
         """
         if self._first is None:
             raise ValueError("There are no sums of any videos yet.")
@@ -103,7 +103,7 @@ def _add_to(total: Array, sums: Array, groups: Ints | None) -> None:
         total += sums
         return
     found, place = np.unique(groups, return_inverse=True)
-    if len(found) < len(groups):  # several are part of one
+    if len(found) < len(groups):  # several belong to one group
         belongs = csr_array((np.ones(len(groups)), (place, np.arange(len(groups)))), shape=(len(found), len(groups)))
         flat: Array = np.asarray(belongs @ sums.reshape(len(sums), -1))
         sums = flat.reshape(len(found), *sums.shape[1:])

@@ -1,4 +1,4 @@
-"""Covariances between conditions, over videos: what every score of whole videos is made of.
+"""Covariances between conditions, over videos: the basis of every score of whole videos.
 
 A *cell* is a condition under which every video is shown. ``z[v, a, i]`` is unit ``i`` on video ``v`` in cell ``a``. A
 *contrast* is a list of pairs of cells, and its covariance is the mean over them, centred per cell:
@@ -7,7 +7,7 @@ A *cell* is a condition under which every video is shown. ``z[v, a, i]`` is unit
     m_ai = Σ_v w_v z_vai / n,   n = Σ_v w_v
 
 These follow from one row of sums per video. So a bootstrap or a jackknife over videos is the same formula with other
-weights ``w``, and the sums of two sets of videos lie behind each other.
+weights ``w``, and the sums of two sets of videos can be concatenated.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,7 +22,7 @@ from static_dynamic.functional.released import ROUNDING
 
 Array = npt.NDArray[np.float64]
 Contrast = Sequence[tuple[int, int]]
-"""Pairs of cells, by their numbers; a pair of a cell with itself stands for its variance."""
+"""Pairs of cells, by their numbers; a pair of a cell with itself means its variance."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Sums(Additive):
     entries: int
 
     def arrays(self) -> list[Array]:
-        """Of videos, cells and products."""
+        """Numbers of videos, cells and products."""
         return [self.count, self.cells, *self.products.values()]
 
     def of(self, arrays: Sequence[Array], size: Array, entries: int) -> "Sums":
@@ -60,7 +60,7 @@ class Sums(Additive):
     def covariances(self, weights: Array | None = None) -> dict[str, Array]:
         """Covariance of every contrast, ``(R, U)``, with each group counted ``weights`` times, ``(R, G)``.
 
-        Variances that are mere rounding are exactly 0. NaN where fewer than two videos count.
+        Variances that are only rounding are exactly 0. NaN where fewer than two videos count.
         """
         return self.weighted(weights).covariances_by_group()
 
@@ -93,13 +93,13 @@ def cell_sums(
     Args:
         z: Units of every video in every cell, ``(V, K, U)``.
         contrasts: Name → pairs of cells.
-        group: Group of each video, ``(V,)`` integers from 0; each is one of its own if ``None``.
-        partner: Video whose second cell is taken, ``(V,)``: another one gives what unrelated videos under the same
-            conditions share. Variances stay those of the video.
-        shift: What is taken off every unit, ``(U,)``; its mean if ``None``.
+        group: Group of each video, ``(V,)`` integers from 0; each video is a group if ``None``.
+        partner: Video whose second cell is taken, ``(V,)``: another video gives the covariance of unrelated videos
+            under the same conditions. Variances remain those of the video.
+        shift: The number subtracted from every unit, ``(U,)``; its mean if ``None``.
 
     Raises:
-        UserError: If the shapes do not fit, or a contrast names a cell that is not there.
+        UserError: If the shapes do not fit, or a contrast names a cell that does not exist.
     """
     values = np.asarray(z, np.float64)
     if values.ndim != 3 or not values.shape[0]:
@@ -130,10 +130,10 @@ def cell_sums(
 
 
 def with_partners(sums: Sums, z: Array, partners: Sequence[Ints]) -> list[Sums]:
-    """What :func:`cell_sums` gives, summed over all groups, for several choices of partners of the videos.
+    """The sums of :func:`cell_sums` over all groups, for several choices of partners of the videos.
 
     Args:
-        sums: Those of the videos themselves.
+        sums: Sums of the videos themselves.
         z: Units of every video in every cell, ``(V, K, U)``.
         partners: For each choice the partner of every video, ``(V,)``.
     """

@@ -10,7 +10,7 @@ from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.released import ROUNDING
 
 SHARES = ("appearance", "motion", "interaction", "nuisance")
-"""What the variance of a unit is split into."""
+"""The shares into which the variance of a unit is split."""
 FACTOR_CLASSES = ("appearance", "motion", "joint", "neither", "dead")
 
 
@@ -19,7 +19,7 @@ class FactorialShares(NamedTuple):
 
     Attributes:
         units: ``(4, C)``; NaN for a unit that never varies.
-        variance: What they are shares of, ``(C,)``.
+        variance: The variance of which they are shares, ``(C,)``.
         layer: Summed components of all units over their summed variance, ``(4,)``.
     """
 
@@ -45,7 +45,7 @@ def factorial_shares(table: npt.ArrayLike) -> FactorialShares:
         table: ``(B, K, O, r, C)``.
 
     Raises:
-        UserError: If the shape is another, or there are fewer than two appearances, motions or draws.
+        UserError: If the shape is invalid, or there are fewer than two appearances, motions or draws.
 
     Source: Henderson's method of moments; Searle, Casella and McCulloch, Variance Components, 1992, chapter 4.
 
@@ -84,14 +84,14 @@ def block_components(table: Array) -> Array:
 
 
 def mean_square(table: Array) -> Array:
-    """Mean square of every unit, ``(C,)``: what counts as rounding is judged against it."""
+    """Mean square of every unit, ``(C,)``: the threshold for rounding is relative to it."""
     return np.asarray((table**2).mean((0, 1, 2, 3)))
 
 
 def shares_of(components: Array, size: Array) -> tuple[Array, Array]:
     """Shares ``(…, 4, C)`` and their whole ``(…, C)``, from components ``(…, 4, C)`` and mean squares ``(C,)``.
 
-    The whole is exactly 0 where it is mere rounding; the shares are then NaN.
+    The whole is exactly 0 where it is only rounding; the shares are then NaN.
     """
     whole = components.sum(-2)
     whole = np.where(whole <= ROUNDING * size, 0.0, whole)
@@ -114,10 +114,10 @@ def classify_factors(shares: npt.ArrayLike, depends: float = 0.25, explained: fl
         ``(…, C)`` of `FACTOR_CLASSES`.
 
     Raises:
-        UserError: If a border lies outside [0, 1].
+        UserError: If a border is outside [0, 1].
     """
     if not 0 <= depends <= 1 or not 0 <= explained <= 1:
-        raise UserError(f"The borders must be in 0..1. Got depends={depends}, explained={explained}.")
+        raise UserError(f"`depends` and `explained` must be in 0..1. Got depends={depends}, explained={explained}.")
     appearance, motion, interaction, _ = np.moveaxis(np.asarray(shares, np.float64), -2, 0)
     total = appearance + motion + interaction
     on_appearance = appearance + interaction > depends * total

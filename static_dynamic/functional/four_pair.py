@@ -1,4 +1,4 @@
-"""Four kinds of pairs: what a response to styles and scrambles is made of."""
+"""Four kinds of pairs: the components of a response to styles and scrambles."""
 
 from collections.abc import Mapping
 from itertools import combinations, permutations
@@ -31,7 +31,7 @@ class FourPair(NamedTuple):
 
 
 def four_pair(z: npt.ArrayLike, again: npt.ArrayLike | None = None) -> FourPair:
-    """What the response to these interventions is made of.
+    """The components of the response to these interventions.
 
     Covariances over videos, centred per condition, averaged over all pairs of conditions of a kind:
 
@@ -41,13 +41,13 @@ def four_pair(z: npt.ArrayLike, again: npt.ArrayLike | None = None) -> FourPair:
         style = c_S - c_C;  order = c_D - c_C;  joint = c_R - c_D - c_S + c_C;  content = c_C;  noise = V - c_R
         layer = Σ_i component_i / Σ_i V_i
 
-    In words: what goes when the style changes, what goes when the order does, what goes when either does, what survives
-    both, and what no replicate gives again. These say how a unit responds to *these* styles and scrambles; how much of
-    its response to untouched videos is due to appearance or motion does not follow.
+    In words: what is lost when the style changes, when the order changes, and when either changes; what survives both;
+    and what a replicate does not reproduce. These describe how a unit responds to *these* styles and scrambles. How
+    much of its response to unmodified videos is due to appearance or motion does not follow.
 
     Args:
         z: ``(V, K, O, U)``: units of every video in K styles and O orders, the intact order first.
-        again: The same for replicates; without them noise is 0, and what is noise counts as joint.
+        again: The same for replicates; without them noise is 0, and its share counts as joint.
 
     Raises:
         UserError: If the shapes do not fit, or there are fewer than two styles, two orders or three videos.
@@ -65,7 +65,7 @@ def four_pair(z: npt.ArrayLike, again: npt.ArrayLike | None = None) -> FourPair:
     videos, styles, orders, units = shape
     if styles < 2 or orders < 2 or videos < FEWEST_VIDEOS:
         raise UserError(
-            f"Two styles, two orders and {FEWEST_VIDEOS} videos are needed, or more. Got {styles}, {orders}, {videos}."
+            f"Two styles, two orders and {FEWEST_VIDEOS} videos are required, or more. Got {styles}, {orders}, {videos}."
         )
     cells = np.concatenate([part.reshape(videos, styles * orders, units) for part in given], axis=1)
     covariance = cell_sums(cells, four_pair_contrasts(styles, orders, len(given) == 2)).covariances()
@@ -75,7 +75,7 @@ def four_pair(z: npt.ArrayLike, again: npt.ArrayLike | None = None) -> FourPair:
 
 
 def four_pair_contrasts(styles: int, orders: int, replicates: bool) -> dict[str, Contrast]:
-    """The contrasts of cells that lie style by style, each in every order, the intact one first; then their replicates.
+    """The contrasts of cells in the order of styles, each in every order, intact first; then their replicates.
 
     An intact pair is named once for every scramble, so that intact and scrambled clips have half the weight each.
     """
@@ -128,10 +128,10 @@ def classify_responses(units: npt.ArrayLike, threshold: float = 0.25) -> npt.NDA
         ``(…, U)``.
 
     Raises:
-        UserError: If the threshold lies outside [0, 1].
+        UserError: If the threshold is outside [0, 1].
     """
     if not 0 <= threshold <= 1:
-        raise UserError(f"The threshold of a component must lie in 0..1. Got {threshold}.")
+        raise UserError(f"The threshold of a component must be in 0..1. Got {threshold}.")
     values = np.asarray(units, np.float64)
     style, order, joint = (np.clip(values[..., part, :], 0, 1) for part in range(3))
     explained = style + order + joint

@@ -1,4 +1,4 @@
-"""Mutual information of the two clips of a pair, under Gaussian assumptions, for every pair of conditions alone."""
+"""Mutual information of the two clips of a pair, under Gaussian assumptions, for every pair of conditions separately."""
 
 import numpy as np
 import numpy.typing as npt
@@ -10,23 +10,23 @@ from static_dynamic.functional.pairwise import Covaried, covaried, pairwise_sums
 from static_dynamic.functional.released import ROUNDING
 
 UNEXPLAINED = 1e-7
-"""Least share of a variance that is taken as unexplained: equal clips would have an infinite information."""
+"""Least unexplained share of a variance: without it, equal clips would have infinite information."""
 CAP = -0.5 * float(np.log(UNEXPLAINED))
-"""Most that a pair can have before the bias is taken off, 8.06 nats."""
+"""Largest value of a pair before the bias is subtracted, 8.06 nats."""
 HALF = -0.5 * float(np.log1p(-(0.5**2)))
 """Information of Gaussian variables of which the correlation is one half, 0.144 nats."""
 
 
 def gaussian_mi(z: npt.ArrayLike, pairs: Contrast) -> Array:
-    """Mutual information of the clips of a pair, as of Gaussian variables, in nats.
+    """Mutual information of the clips of a pair, for Gaussian variables, in nats.
 
     With ``r_ab`` the correlation over videos of a unit in conditions ``a`` and ``b``, and ``n`` videos:
 
         I = mean over (a, b) of -½ ln(1 - min(r_ab², 1 - 1e-7)) - 1 / (2 n)
 
     The last term is the bias of the estimate, to first order. The sign of a correlation does not matter. Each pair of
-    conditions has a correlation of its own: pooled, the difference between conditions would count as information. No
-    estimate from n videos can vouch for more than about ln n nats.
+    conditions has a separate correlation: pooled, the difference between conditions would count as information. An
+    estimate from n videos cannot show more than about ln n nats.
 
     Args:
         z: ``(V, K, U)``: units of every video in every condition.
@@ -52,10 +52,10 @@ def gaussian_mi(z: npt.ArrayLike, pairs: Contrast) -> Array:
 
 
 def copula_mi(z: npt.ArrayLike, pairs: Contrast) -> Array:
-    """The same after every unit has become normal scores in every condition: of the Gaussian copula, in nats.
+    """Mutual information of normal scores of every unit in every condition: of the Gaussian copula, in nats.
 
-    It depends on ranks alone, so no unit's own scale and no outlier matters, and is a lower bound of the information
-    where the relation is monotone. Arguments, values and errors are those of :func:`gaussian_mi`.
+    It depends on ranks alone, so the scale of a unit and outliers do not matter. It is a lower bound of the
+    information where the relation is monotone. Arguments, values and errors are those of :func:`gaussian_mi`.
 
     Source: Ince et al., Human Brain Mapping 2017.
 
@@ -75,7 +75,7 @@ def normal_scores(z: Array) -> Array:
         z: ``(V, K, U)``.
 
     Returns:
-        The same shape; 0 where a unit is constant in a condition, but for rounding.
+        The same shape; 0 where a unit is constant in a condition, except for rounding.
     """
     constant = z.var(0) <= ROUNDING * (z**2).mean((0, 1))
     return np.where(constant, 0.0, ndtri((rankdata(z, axis=0) - 0.5) / len(z)))

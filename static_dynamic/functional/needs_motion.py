@@ -1,4 +1,4 @@
-"""Needs-motion: what a still frame does not give (and needs-order: what the frames in another order do not give)."""
+"""Needs-motion: information that a still frame does not give (needs-order: that frames in another order do not)."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -27,17 +27,17 @@ WITH_REPLICATES: dict[str, Contrast] = {
     "frozen": [(1, 3)],
     "kept": [(0, 1), (0, 3), (2, 1), (2, 3)],
 }
-"""Contrasts of the cells intact, frozen, and both again under a replicate."""
+"""Contrasts of the cells intact, frozen, and a replicate of each."""
 
 
 class NeedsMotion(NamedTuple):
     """Shares of motion and reliability, each 0..1.
 
     Attributes:
-        units: Needs-motion of every unit; NaN where it tells nothing reproducible about which clip it sees.
-        reliability: Share of a unit's variance that a replicate gives again.
+        units: Needs-motion of every unit; NaN where its response to clips is not reproducible.
+        reliability: Share of a unit's variance that a replicate reproduces.
         weight: Reproducible variance of every unit, 0 or more.
-        layer: Mean of the units by these weights.
+        layer: Mean of the units with these weights.
     """
 
     units: Array
@@ -63,12 +63,12 @@ def needs_motion(
         reliability = cov(z, z') / var z, at most 1
         layer = Σ_i w_i needs-motion_i / Σ_i w_i,   w_i = max(cov(z, z'), 0)
 
-    A unit that multiplies motion with something reads 1: without motion it is silent, so it needs it.
+    A unit that multiplies motion with something has 1: it is silent without motion, so it needs it.
 
     Args:
         intact: ``(V, U)``.
         frozen: ``(V, U)``.
-        intact_again: ``(V, U)``; without it noise is not taken out, and reliability is 1.
+        intact_again: ``(V, U)``; without it noise is not removed, and reliability is 1.
         frozen_again: ``(V, U)``; both or none.
 
     Raises:
@@ -80,14 +80,14 @@ def needs_motion(
         (0.0, 1.0)
     """
     if (intact_again is None) != (frozen_again is None):
-        raise UserError("Replicates are needed of both the intact and the frozen clips, or of neither.")
+        raise UserError("Give `intact_again` and `frozen_again` together, or neither. Got one.")
     given = [cell for cell in (intact, frozen, intact_again, frozen_again) if cell is not None]
     cells = [np.asarray(cell, np.float64) for cell in given]
     if cells[0].ndim != 2 or any(cell.shape != cells[0].shape for cell in cells):
         shapes = ", ".join(str(cell.shape) for cell in cells)
-        raise UserError(f"All must be (videos, units), of one shape. Got {shapes}.")
+        raise UserError(f"All arrays must be (videos, units), of one shape. Got {shapes}.")
     if len(cells[0]) < FEWEST:
-        raise UserError(f"Needs-motion is a covariance over videos: {FEWEST} or more are needed. Got {len(cells[0])}.")
+        raise UserError(f"Needs-motion is a covariance over videos: {FEWEST} or more are required. Got {len(cells[0])}.")
     contrasts = WITH_REPLICATES if len(cells) == 4 else WITHOUT_REPLICATES
     covariance = cell_sums(np.stack(cells, 1), contrasts).covariances()
     shares, reliability, weight = motion_shares(covariance)
@@ -102,7 +102,7 @@ def motion_shares(covariance: Mapping[str, Array]) -> tuple[Array, Array, Array]
 
     Returns:
         Each of the shape of the covariances. Needs-motion is not cut to 0..1: it is below 0 where a still frame seems
-        to give more than all, and above 1 where c < 0. Where the weight is 0 it is 1, and means nothing; reliability
+        to give more than the clip, and above 1 where c < 0. Where the weight is 0 it is 1, without meaning; reliability
         is NaN for a unit without variance.
     """
     variance, intact, frozen, kept = (covariance[name] for name in WITH_REPLICATES)
@@ -136,7 +136,7 @@ def classify_motion(
     """
     if not 0 <= still <= motion <= 1 or not 0 <= reliable <= 1:
         raise UserError(
-            "The borders must be in 0..1, with still ≤ motion. "
+            "`still`, `motion` and `reliable` must be in 0..1, with still ≤ motion. "
             f"Got still={still}, motion={motion}, reliable={reliable}."
         )
     share, certain = np.asarray(shares, np.float64), np.asarray(reliability, np.float64)

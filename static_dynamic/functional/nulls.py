@@ -1,4 +1,4 @@
-"""Is it more than chance? What pairs of unrelated videos give, and which units stand out from that."""
+"""Tests against chance: which units exceed the values of pairs of unrelated videos."""
 
 import numpy as np
 import numpy.typing as npt
@@ -8,12 +8,12 @@ from static_dynamic.functional.contrasts import Array
 
 
 def pooled_p(values: npt.ArrayLike, by_chance: npt.ArrayLike) -> Array:
-    """One-sided p of every unit: how often chance gives any unit of the stage as much.
+    """One-sided p of every unit: how often chance gives a unit of the stage this value or more.
 
         p_i = (1 + number of (k, j) with c_kj ≥ u_i) / (1 + number of all c_kj)
 
-    Chance values of all units are pooled, since the statistic of each is on one scale: so few draws do. NaN are left
-    out.
+    Chance values of all units are pooled, since their statistics are on one scale, so few draws are enough. NaN are
+    left out.
 
     Args:
         values: ``u``, ``(U,)``.
@@ -46,7 +46,7 @@ def false_discovery(p: npt.ArrayLike) -> Array:
         ``(U,)`` in 0..1; NaN where p is.
 
     Raises:
-        UserError: If a p lies outside 0..1.
+        UserError: If a p is outside 0..1.
 
     Source: Benjamini and Hochberg, JRSS B 1995.
 
@@ -57,7 +57,7 @@ def false_discovery(p: npt.ArrayLike) -> Array:
     values = np.asarray(p, np.float64)
     defined = np.flatnonzero(~np.isnan(values))
     if ((values[defined] < 0) | (values[defined] > 1)).any():
-        raise UserError(f"Every p must lie in 0..1. Got {np.nanmin(values)}..{np.nanmax(values)}.")
+        raise UserError(f"Every p must be in 0..1. Got {np.nanmin(values)}..{np.nanmax(values)}.")
     order = defined[np.argsort(values[defined], kind="stable")]
     scaled = values[order] * len(order) / np.arange(1, len(order) + 1)
     found = np.full(values.shape, np.nan)

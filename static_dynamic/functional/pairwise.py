@@ -31,7 +31,7 @@ def pairwise_contrasts(pairs: Contrast) -> dict[str, Contrast]:
 
 
 def covaried(found: dict[str, Array], pairs: Contrast) -> Covaried:
-    """Of some pairs of conditions, from the covariances of :func:`pairwise_contrasts`."""
+    """Collect some pairs of conditions from the covariances of :func:`pairwise_contrasts`."""
     deviation = {cell: np.sqrt(found[_name(cell, cell)]) for pair in pairs for cell in pair}
     return Covaried(
         [found[_name(a, b)] for a, b in pairs],
@@ -52,10 +52,10 @@ def pairwise_sums(z: npt.ArrayLike, pairs: Contrast) -> Sums:
     """
     values = np.asarray(z, np.float64)
     if not len(pairs):
-        raise UserError("At least one pair of conditions is needed. Got none.")
+        raise UserError("At least one pair of conditions is required. Got none.")
     sums = cell_sums(values, pairwise_contrasts(pairs))
     if len(values) < FEWEST_VIDEOS:
-        raise UserError(f"A correlation over videos needs {FEWEST_VIDEOS} of them or more. Got {len(values)}.")
+        raise UserError(f"A correlation over videos needs {FEWEST_VIDEOS} videos or more. Got {len(values)}.")
     return sums
 
 
@@ -66,7 +66,7 @@ def pearson_within(z: npt.ArrayLike, pairs: Contrast) -> Array:
 
         r_i = mean over (a, b) of cov(z_ai, z_bi) / mean over (a, b) of sd(z_ai) sd(z_bi)
 
-    What a condition adds to every video alike is taken out first, unlike in the released unit score.
+    What a condition adds equally to every video is removed first, unlike in the released unit score.
 
     Args:
         z: ``(V, K, U)``: units of every video in every condition.

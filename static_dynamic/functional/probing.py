@@ -1,7 +1,7 @@
-"""Probes: what a linear read-out of activations says of clips that it was not fitted to, and from which stage on.
+"""Probes: what a linear read-out of activations predicts for held-out clips, and from which stage on.
 
 Clips of one group are always in one fold. A ridge regression is solved per fold from one eigendecomposition, which
-also gives, exactly, what the regression would say of every training group without it: so the penalty is chosen.
+also gives the exact prediction for every training group by a regression without it. These choose the penalty.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.questions import Question, Truth, Whole
 
 PENALTIES = tuple(10.0**power for power in range(-6, 5))
-"""What the penalty is chosen from, in units of the mean eigenvalue."""
+"""Candidates for the penalty, in units of the mean eigenvalue."""
 FEWEST_FOLDS = 3
 """With three there are always two training groups, so that one can be left out to choose the penalty."""
 CONSTANT = 1e-6
@@ -25,13 +25,13 @@ CONSTANT = 1e-6
 
 
 class ReadOut(NamedTuple):
-    """What a probe said of clips in the folds to which it was not fitted.
+    """The predictions of a probe for clips in the folds to which it was not fitted.
 
     Attributes:
         gained: What the answers gain, summed over the clips of every group, ``(groups, parts)``.
         possible: What could be gained, likewise.
         answers: ``(N,)``: number of the class, number, or degrees.
-        penalties: What was chosen in every fold, ``(folds,)``.
+        penalties: The penalty that was chosen in every fold, ``(folds,)``.
     """
 
     gained: Array
@@ -40,7 +40,7 @@ class ReadOut(NamedTuple):
     penalties: Array
 
     def score(self, weights: npt.ArrayLike = 1.0) -> Array:
-        """Mean over parts of what is gained of what is possible, with every row of weights of groups.
+        """Mean over parts of the gained share of the possible, for every row of weights of groups.
 
             classes: (1/K) Σ_k hits_k / n_k;   number: 1 - Σ (y - ŷ)² / Σ (y - ȳ)²;   angle: (1/n) Σ cos(ŷ - y)
 
@@ -51,7 +51,7 @@ class ReadOut(NamedTuple):
             ``(…)``.
         """
         weights = np.broadcast_to(np.asarray(weights, np.float64), (*np.shape(weights)[:-1], len(self.gained)))
-        with np.errstate(invalid="ignore"):  # a resample may hold no clip of a class
+        with np.errstate(invalid="ignore"):  # a resample may lack the clips of a class
             return np.nanmean((weights @ self.gained) / (weights @ self.possible), axis=-1)
 
 
@@ -62,7 +62,7 @@ def read_out(
     folds: npt.ArrayLike,
     penalties: Sequence[float] = PENALTIES,
 ) -> list[ReadOut]:
-    """What ridge regressions say of held-out clips, for several targets of the same clips at once.
+    """Predict held-out clips by ridge regressions, for several targets of the same clips at once.
 
     With ``y`` the targets and ``x`` the units, standardised, all means and weights from the training folds:
 
@@ -73,15 +73,15 @@ def read_out(
 
     Args:
         x: Activations, ``(N, C)``.
-        targets: Of the ``N`` clips.
+        targets: Targets of the ``N`` clips.
         groups: Number of the group of every clip, 0 … G - 1, ``(N,)``.
         folds: Fold of every clip, 0 … F - 1, ``(N,)``; see `deal_groups`.
-        penalties: What is chosen from.
+        penalties: The candidates.
 
     Raises:
-        UserError: If an activation is NaN or infinite, or a group lies in two folds.
+        UserError: If an activation is NaN or infinite, or a group is in two folds.
 
-    Source: Hoerl and Kennard, Technometrics 1970; for what is left out Allen, Technometrics 1974.
+    Source: Hoerl and Kennard, Technometrics 1970; for the left-out predictions Allen, Technometrics 1974.
 
     Example:
         >>> from static_dynamic.functional import Number
@@ -139,7 +139,7 @@ def _mean_of_others(values: Array, groups: Whole) -> Array:
 
 
 def _side_by_side(codes: Sequence[Array]) -> list[slice]:
-    """Where the columns of every target lie beside those of the others."""
+    """The columns of every target among those of all targets."""
     ends = np.cumsum([code.shape[1] for code in codes])
     return [slice(end - code.shape[1], end) for end, code in zip(ends, codes, strict=True)]
 
@@ -158,7 +158,7 @@ class Basis(NamedTuple):
         u: Eigenvectors of their Gram matrix, ``(n, r)``.
         s: Eigenvalues, ``(r,)``.
         test: Products of test and training activations in these directions, ``(m, r)``.
-        unit: The mean eigenvalue, over all directions that there can be.
+        unit: The mean eigenvalue, over all possible directions.
     """
 
     u: Array
@@ -191,8 +191,8 @@ def find_basis(train: Array, test: Array, dual: bool | None = None) -> Basis:
     """The basis of standardised activations ``(n, C)`` and ``(m, C)``.
 
     Args:
-        train: Of the training clips.
-        test: Of the test clips.
+        train: Activations of the training clips.
+        test: Activations of the test clips.
         dual: Whether the Gram matrix ``(n, n)`` is decomposed or the covariance ``(C, C)``; the smaller for ``None``.
     """
     clips, units = train.shape
@@ -201,7 +201,7 @@ def find_basis(train: Array, test: Array, dual: bool | None = None) -> Basis:
     kept = s > np.finfo(float).eps * max(clips, units) * s.max(initial=0)
     s, vectors = s[kept], vectors[:, kept]
     root = np.sqrt(s)
-    unit = float(s.sum() / max(1, min(clips - 1, units))) or 1.0  # of nothing that varies, any will do
+    unit = float(s.sum() / max(1, min(clips - 1, units))) or 1.0  # without variance any number will do
     if dual:
         return Basis(vectors, s, test @ (train.T @ vectors), unit)
     return Basis(train @ vectors / root, s, test @ vectors * root, unit)
@@ -218,16 +218,16 @@ def _rows_by_size(groups: Whole) -> Iterator[Whole]:
 def deal_groups(
     groups: npt.ArrayLike, folds: int = 5, seed: int = 0, balance: npt.ArrayLike | None = None
 ) -> npt.NDArray[np.intp]:
-    """A fold for every clip: whole groups are dealt so that folds are alike.
+    """Assign a fold to every clip: whole groups, so that folds are balanced.
 
-    Groups are taken at random, the largest first. Each goes where ``Σ_k n_fk n_gk / n_k²`` is least, with ``n_k`` how
-    often ``k`` occurs in all; of equals, where the fewest clips are.
+    Groups are taken at random, the largest first. Each goes to the fold with the least
+    ``Σ_k n_fk n_gk / n_k²``, with ``n_k`` how often ``k`` occurs in all; of equal folds, to that with the fewest clips.
 
     Args:
         groups: Number of the group of every clip, 0 … G - 1, ``(N,)``.
-        folds: How many, 3 or more.
-        seed: Of the order.
-        balance: What should be alike, e.g. indicators of classes, ``(N, K)``; clips, for ``None``.
+        folds: Number of folds, 3 or more.
+        seed: Seed of the order.
+        balance: What is balanced, e.g. indicators of classes, ``(N, K)``; the number of clips for ``None``.
 
     Raises:
         UserError: If there are fewer than three folds, or fewer groups than folds.
@@ -258,14 +258,14 @@ def deal_groups(
 
 
 def dealt_again(groups: npt.ArrayLike, rng: np.random.Generator) -> Whole:
-    """A control task: an order of clips, in which values are dealt at random to whole groups.
+    """A control task: an order of clips that assigns values at random to whole groups.
 
-    Values of a group are shuffled within it, and go to another group together, as far as groups are equally large: so
-    how often each comes, and how alike they are within a group, stay as they are.
+    Values of a group are shuffled within it, and go to another group together, as far as groups are equally large. So
+    the frequency of each value and the similarity within groups are kept.
 
     Args:
         groups: Number of the group of every clip, ``(N,)``.
-        rng: Draws the order.
+        rng: Generator that draws the order.
 
     Returns:
         ``(N,)``: clip ``i`` is given the value of clip ``order[i]``.
@@ -287,27 +287,27 @@ def _in_random_order(groups: Whole, rng: np.random.Generator) -> Whole:
 
 
 def onset(scores: npt.ArrayLike, chance: float = 0.0, part: float = 0.5) -> Whole:
-    """Number of the first stage that reaches a part of what the best stage has above chance.
+    """Number of the first stage that reaches a given part of the best stage's score above chance.
 
         min { s : θ_s - c ≥ part · max_t (θ_t - c) }
 
     Args:
-        scores: By depth along the last axis, ``(…, stages)``.
+        scores: Scores by depth along the last axis, ``(…, stages)``.
         chance: ``c``.
-        part: In (0, 1].
+        part: The part, in (0, 1].
 
     Returns:
         ``(…)``; the number of stages where none is above chance.
 
     Raises:
-        UserError: If the part lies outside (0, 1].
+        UserError: If the part is outside (0, 1].
 
     Example:
         >>> int(onset([0.1, 0.5, 0.9, 0.6]))
         1
     """
     if not is_real(part) or not 0 < part <= 1:
-        raise UserError(f"The 'part' of an onset must lie in (0, 1]. Got {part!r}.")
+        raise UserError(f"The 'part' of an onset must be in (0, 1]. Got {part!r}.")
     above = np.asarray(scores, np.float64) - chance
     best = above.max(-1, keepdims=True)
     reached = (best > 0) & (above >= part * best)

@@ -1,4 +1,4 @@
-"""What a probe can be asked: a class, a number or an angle; what is regressed on, and how an answer is scored."""
+"""Targets of a probe: a class, a number or an angle, with the regression target and the score of an answer."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
@@ -18,7 +18,7 @@ UNEVEN = 0.1
 
 
 class Question(Protocol):
-    """What is to be read out of ``N`` clips."""
+    """A target that is read out of ``N`` clips."""
 
     @property
     def chance(self) -> float:
@@ -26,32 +26,32 @@ class Question(Protocol):
 
     @property
     def code(self) -> Array:
-        """What is regressed on, ``(N, k)``."""
+        """The target of the regression, ``(N, k)``."""
 
     def answer(self, said: Array, rehearsed: Array, others: Array, train: Truth) -> Array:
         """One answer per test clip.
 
         Args:
-            said: What the regression says of the test clips, ``(m, k)``, less the training mean.
-            rehearsed: The same of every training clip, by the regression without its group, ``(n, k)``.
+            said: Predictions for the test clips, ``(m, k)``, less the training mean.
+            rehearsed: The same for every training clip, by the regression without its group, ``(n, k)``.
             others: The training mean without the group of every training clip, ``(n, k)``.
-            train: Which clips are those, ``(N,)``.
+            train: Which clips are training clips, ``(N,)``.
         """
 
     def credit(self, answers: Array, rows: Truth, train: Truth) -> tuple[Array, Array]:
-        """What answers for some clips gain, and what could be gained, ``(m, parts)``."""
+        """The gain of answers for some clips, and the possible gain, ``(m, parts)``."""
 
     def dealt(self, order: Whole) -> Self:
-        """The same question with the values of other clips."""
+        """Ask the same question with the values of other clips."""
 
 
 @dataclass(frozen=True)
 class Classes:
-    """One of several classes; scored by balanced accuracy, the mean over classes of the share that is recognised.
+    """One of several classes, scored by balanced accuracy: the mean over classes of the share that is recognised.
 
-    Indicators of the classes are regressed on. A clip is of the class whose training clips it is nearest to, by
-    Mahalanobis distance between what the regression says of it and of them. Neither the frequency of a class nor its
-    place between others decides.
+    Indicators of the classes are regressed on. A clip is assigned the class whose training clips are nearest,
+    by the Mahalanobis distance between predictions. Neither the frequency of a class nor its place between others
+    decides.
 
     Attributes:
         values: ``(N,)``, 0 … ``count`` - 1.
@@ -97,7 +97,7 @@ class Classes:
 
 @dataclass(frozen=True)
 class Number:
-    """A number; scored by R², one less the squared error in units of that of the training mean.
+    """A number, scored by R²: 1 less the ratio of the squared error to that of the training mean.
 
     Attributes:
         values: ``(N,)``.
@@ -116,7 +116,7 @@ class Number:
         return said[:, 0] + self.code[train].mean()
 
     def credit(self, answers: Array, rows: Truth, train: Truth) -> tuple[Array, Array]:
-        """Squared error that an answer saves, of that of the mean."""
+        """Squared error that an answer saves, and that of the mean."""
         possible = (self.code[rows] - self.code[train].mean()) ** 2
         return possible - (self.code[rows] - answers[:, None]) ** 2, possible
 
@@ -127,10 +127,10 @@ class Number:
 
 @dataclass(frozen=True)
 class Angle:
-    """An angle; its cosine and sine are regressed on, and scored is the mean cosine of the error.
+    """An angle, scored by the mean cosine of the error; the regression is on its cosine and sine.
 
-    The training mean is added to what the regression says only where directions are uneven, so that it alone tells
-    something of training groups that are left out. Where they are even, it points away from those that are held out.
+    The training mean is added to the predictions only where directions are uneven, so that it alone predicts
+    training groups that are left out. Where they are even, it points away from held-out groups.
 
     Attributes:
         values: ``(N,)``, degrees.

@@ -15,20 +15,20 @@ from static_dynamic.common.seeds import generator
 Array = npt.NDArray[np.float64]
 
 FEWEST_VIDEOS = 3
-"""One or two videos can hardly be resampled: their interval would be narrow whatever the truth, so there is none."""
+"""Fewest videos for an interval: with one or two it would be narrow whatever the truth."""
 FOLDS = 200
-"""Most rows of a jackknife."""
+"""Largest number of rows of a jackknife."""
 GROUPS = 4000
-"""Most units of resampling: of more videos, groups are drawn and left out as one. A multiple of ``FOLDS``."""
+"""Largest number of units of resampling: more videos form groups. A multiple of ``FOLDS``."""
 
 
 class Resamples(NamedTuple):
-    """Weights of the videos, and how to read a statistic that was computed with each row of them.
+    """Weights of the videos, and how to read a statistic that was computed with each row of weights.
 
     Attributes:
-        weights: ``(1 + replicates + folds, groups)``: everything once; the bootstrap; the jackknife.
+        weights: ``(1 + replicates + folds, groups)``: all videos once; the bootstrap; the jackknife.
         replicates: Number of bootstrap rows.
-        group: Group of every video, ``(videos,)``: each is one of its own up to ``GROUPS`` videos.
+        group: Group of every video, ``(videos,)``: up to ``GROUPS`` videos, each is a group.
     """
 
     weights: Array
@@ -59,7 +59,7 @@ class Resamples(NamedTuple):
 
     @property
     def enough(self) -> bool:
-        """Whether there are videos enough to say how sure a statistic is."""
+        """Whether there are enough videos for an interval."""
         return self.weights.shape[1] >= FEWEST_VIDEOS
 
     def stability(self, values: npt.NDArray[Any]) -> Array:
@@ -82,19 +82,19 @@ class Resamples(NamedTuple):
 def resample(videos: int, replicates: int = 1000, seed: int = 0, folds: int = FOLDS) -> Resamples:
     """Bootstrap and jackknife weights.
 
-    A bootstrap row is how often each video comes up in n draws with replacement (Efron, 1979): a multinomial draw. A
+    A bootstrap row counts how often each video is drawn in n draws with replacement (Efron, 1979): a multinomial draw. A
     jackknife row leaves out one video or, with more than ``folds`` videos, one of ``folds`` groups of them.
 
-    More than ``GROUPS`` videos are first dealt at random into that many groups, as equal as can be, and these are drawn
-    and left out. A sum over a group is then the unit of the sample: the variance of a statistic is estimated as without
-    bias as from single videos, with a relative standard error of √(2 / GROUPS), 2 %, and what is held in memory does
-    not depend on the number of videos.
+    More than ``GROUPS`` videos are first assigned at random to this number of groups of nearly equal size, and these
+    are drawn and left out. A sum over a group is then the unit of the sample. The variance of a statistic is estimated
+    as from single videos, without bias, with a relative standard error of √(2 / GROUPS), 2 %. Memory does not depend
+    on the number of videos.
 
     Args:
         videos: Number of videos.
         replicates: Bootstrap rows.
-        seed: Of the draws.
-        folds: Most jackknife rows.
+        seed: Seed of the draws.
+        folds: Largest number of jackknife rows.
     """
     group = np.arange(videos)
     if videos > GROUPS:
@@ -118,7 +118,7 @@ def widened(
         estimate: The statistic, ``(…)``.
         ends: Low and high ends over videos, each ``(…)``.
         without: The statistic without each style in turn, ``(K, …)``.
-        confidence: That of the ends.
+        confidence: Confidence of the ends.
 
     Returns:
         Low and high ends, ``(…)``.
@@ -130,7 +130,7 @@ def widened(
 
 
 def fold_sizes(videos: int, folds: int) -> Array:
-    """How many videos each of some folds holds, as equal as can be: ``(folds,)``."""
+    """Number of videos in each fold, as equal as possible: ``(folds,)``."""
     groups = np.arange(min(videos, GROUPS))
     sizes = (videos - groups - 1) // GROUPS + 1
     return np.bincount(groups % folds, sizes, folds).astype(np.float64)
@@ -157,7 +157,7 @@ def jackknife_interval(
 
     Args:
         estimate: The statistic, ``(…)``.
-        jackknife: Its values without each group, ``(g, …)``; where one is NaN the interval is.
+        jackknife: Its values without each group, ``(g, …)``; where one is NaN, so is the interval.
         left_out: Videos in each group, ``(g,)``; one if ``None``.
         confidence: In (0, 1).
         bounded: Whether the statistic is a share in 0..1.
@@ -166,7 +166,7 @@ def jackknife_interval(
         Low and high ends, ``(…)``; NaN where the statistic is undefined.
 
     Raises:
-        UserError: If the confidence lies outside (0, 1).
+        UserError: If the confidence is outside (0, 1).
 
     Source: Quenouille, Biometrika 1956; Tukey 1958; for unequal groups Busing, Meijer and van der Leeden, Statistics
     and Computing 1999; for the degrees of freedom Satterthwaite, Biometrics Bulletin 1946.
@@ -177,14 +177,14 @@ def jackknife_interval(
         (-0.48, 4.48)
     """
     if not 0 < confidence < 1:
-        raise UserError(f"The 'confidence' parameter must lie between 0 and 1. Got {confidence}.")
+        raise UserError(f"The 'confidence' parameter must be between 0 and 1. Got {confidence}.")
     theta, without = np.asarray(estimate, np.float64), np.asarray(jackknife, np.float64)
     if bounded:
         theta, without = (np.arcsin(np.sqrt(np.clip(values, 0, 1))) for values in (theta, without))
     groups = len(without)
     sizes = np.ones(groups) if left_out is None else np.asarray(left_out, np.float64)
     ratio = (sizes.sum() / sizes).reshape(-1, *[1] * (without.ndim - 1))
-    change = theta - without  # p_j and p less θ, which is exact for a constant
+    change = theta - without  # p_j and p minus θ: exact for a constant
     spread = ((ratio - 1) * change - ((1 - 1 / ratio) * change).sum(0)) / np.sqrt(ratio - 1)
     variance = (spread**2).mean(0)
     with np.errstate(invalid="ignore", divide="ignore"):

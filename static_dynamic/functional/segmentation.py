@@ -64,7 +64,7 @@ def boundary_accuracy(mask: npt.ArrayLike, truth: npt.ArrayLike, tolerance: floa
         F = 2 P R / (P + R),   P = share of the mask's boundary near the truth's, R = the reverse
 
     ``r`` is ``⌈tolerance · diagonal⌉``, or ``tolerance`` itself from 1 on. Where neither mask has a boundary, F is 1;
-    where one has none, 0. A mask that fills the frame has no boundary, so beside an empty one it has F = 1 and J = 0.
+    where only one has none, F is 0. A full mask has no boundary, so with an empty one it has F = 1 and J = 0.
 
     Args:
         mask: ``(H, W)``.
@@ -72,7 +72,7 @@ def boundary_accuracy(mask: npt.ArrayLike, truth: npt.ArrayLike, tolerance: floa
         tolerance: As a share of the image diagonal; pixels where it is 1 or more.
 
     Returns:
-        F, in 0..1; the same when mask and truth change places.
+        F, in 0..1; symmetric in mask and truth.
 
     Raises:
         UserError: If the masks are not ``(H, W)`` of one size, or the tolerance is negative.
@@ -92,7 +92,7 @@ def boundary_accuracy(mask: npt.ArrayLike, truth: npt.ArrayLike, tolerance: floa
 
 
 def boundary(mask: npt.ArrayLike) -> Mask:
-    """Pixels whose right, lower or lower right neighbour differs; beyond the border the mask goes on as it ends.
+    """Pixels whose right, lower or lower right neighbour differs; beyond the border the mask repeats its edge.
 
     Raises:
         UserError: If the mask is not ``(H, W)``.
@@ -108,7 +108,7 @@ def largest_box(mask: npt.ArrayLike) -> Box | None:
     """The box of the largest piece of a mask; ``None`` where the mask is empty.
 
     Pieces are connected over edges and corners. As in the published evaluation, the largest is the one with most
-    foreground inside its box, that of other pieces included (Yang et al. take the largest box). Of equals, the lowest.
+    foreground inside its box, including other pieces (Yang et al. take the largest box). Of equals, the lowest.
 
     Raises:
         UserError: If the mask is not ``(H, W)``.
@@ -143,7 +143,7 @@ def success_rates(overlaps: npt.ArrayLike, thresholds: Sequence[float] = SUCCESS
     """Shares of frames whose overlap is above each threshold, and their mean; all frames count alike, as published.
 
     Raises:
-        UserError: If there is no frame.
+        UserError: If there are no frames.
     """
     values = np.asarray(overlaps, np.float64).ravel()
     if not values.size:
@@ -160,7 +160,7 @@ def mean_over_sequences(values: npt.ArrayLike, sequences: Sequence[object]) -> f
         sequences: Name of the sequence of each frame.
 
     Raises:
-        UserError: If there is no frame, or the two differ in length.
+        UserError: If there are no frames, or the two differ in length.
     """
     frames = np.asarray(values, np.float64).ravel()
     if not len(frames) == len(sequences) > 0:
@@ -170,12 +170,12 @@ def mean_over_sequences(values: npt.ArrayLike, sequences: Sequence[object]) -> f
 
 
 def mask_inverted(probability: npt.ArrayLike, threshold: float = 0.5) -> bool:
-    """Whether more than half of an image's border is foreground: the object and its background are mistaken.
+    """Whether more than half of an image's border is foreground: the object and its background are swapped.
 
     The published evaluation judges this at 0.5, whatever the threshold of its masks.
 
     Args:
-        probability: Of the foreground, ``(H, W)``, in 0..1.
+        probability: Probability of the foreground, ``(H, W)``, in 0..1.
         threshold: Foreground is above it.
 
     Raises:
@@ -196,12 +196,12 @@ def upright(probability: npt.ArrayLike) -> npt.NDArray[Any]:
 def overlap_curve(
     probability: npt.ArrayLike, truth: Box | npt.ArrayLike, thresholds: npt.ArrayLike | None = None
 ) -> OverlapCurve:
-    """Overlap of the mask ``probability > t`` with the truth at every ``t``, which no choice of threshold can flatter.
+    """Overlap of the mask ``probability > t`` with the truth at every ``t``, which does not depend on a chosen threshold.
 
         area = ∫ overlap(t) dt / (t_last - t_first),   by the trapezoidal rule
 
     The overlap is ``box_overlap`` of the ``largest_box`` where the truth is a box, else J. The area of a mean of curves
-    is the mean of their areas. Nothing is turned upright here.
+    is the mean of their areas. An inverted ``probability`` is not corrected here.
 
     Args:
         probability: Of the foreground, ``(H, W)``, in 0..1.
@@ -254,5 +254,5 @@ def _probability(values: npt.ArrayLike) -> npt.NDArray[Any]:
         raise UserError(f"A foreground probability must be (H, W). Got the shape {probability.shape}.")
     low, high = probability.min(), probability.max()
     if not 0 <= low <= high <= 1:
-        raise UserError(f"A foreground probability must lie in 0..1. Got {low}..{high}.")
+        raise UserError(f"A foreground probability must be in 0..1. Got {low}..{high}.")
     return probability
