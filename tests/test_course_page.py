@@ -81,7 +81,7 @@ def test_a_number_that_is_undefined_now_is_said_to_be():
 
 def test_one_point_has_no_change(tmp_path):
     lone = course({"stage5": (19.0,)}, (0,))
-    assert answer(lone).endswith("give 9.0 % [7.0, 11.0]. How it changes shows from the second point on.")
+    assert answer(lone).endswith("give 9.0 % [7.0, 11.0]. Its change is shown from the second point on.")
     page = read_page(lone.report(tmp_path / "course.html"))
     assert "Measured 1 time on the same clips" in page.words
     assert page.tables[0][0] == ["stage", "step 0, % [interval]", "untrained, % [spread]"]

@@ -386,10 +386,10 @@ def test_estimators_are_found_by_name():
     assert find_estimators([NeedsOrder, "needs_motion"])[0] == NeedsOrder()
     for wrong, message in {
         "needs_mtion": "needs_motion",
-        "needs_motion,needs_motion": "needs_motion is asked for twice",
+        "needs_motion,needs_motion": "needs_motion is listed twice",
         (): "At least one estimator is required: needs_motion, needs_order, ",
         5: "An estimator is a name or an Estimator. Got 5",
-        (NeedsMotion(), "needs_motion"): "needs_motion is asked for twice",
+        (NeedsMotion(), "needs_motion"): "needs_motion is listed twice",
         (None,): "Got None",
     }.items():
         with pytest.raises(UserError, match=message):

@@ -222,9 +222,9 @@ def test_styles_of_weight_0_are_left_out_and_other_weights_refused(tmp_path, nam
 @pytest.mark.parametrize(
     ("styles", "orders", "rule", "words"),
     [
-        (("ink",), ORDERS, {}, "needs two styles or more. There is ink: add some."),
-        (("ink", "original"), ORDERS, {"normal_static": True}, "needs two styles or more. There is ink: add some."),
-        (STYLES, ("intact",), {}, "needs a scramble, e.g. shuffle. There is the intact order alone"),
+        (("ink",), ORDERS, {}, "needs two styles or more. Got ink: add some."),
+        (("ink", "original"), ORDERS, {"normal_static": True}, "needs two styles or more. Got ink: add some."),
+        (STYLES, ("intact",), {}, "needs a scramble, e.g. shuffle. Got the intact order alone"),
         (STYLES, ORDERS, {"same_video": False}, "compares clips of one video"),
         (STYLES, ORDERS, {"scrambled": False}, "compares clips of one video"),
     ],

@@ -383,7 +383,7 @@ def test_a_registered_name_is_a_kind():
         ({"estimator": "needs_motio"}, "Nearest: needs_motion"),
         ({"kind": "course"}, "A course needs the iteration of every result"),
         ({"path": "x.foo", "kind": "layers"}, "must end in one of .pdf, .svg, .png. Got 'x.foo'"),
-        ({"path": "x.pdf"}, "'x.pdf' names a file, and all default figures need a folder"),
+        ({"path": "x.pdf"}, "'x.pdf' names a file, but the default figures need a folder"),
         ({"path": "x", "estimator": "released"}, "To choose one, name one figure by its kind"),
     ],
 )
@@ -404,12 +404,12 @@ def test_what_a_result_lacks_is_said():
         sd.draw({"x": whole, "y": whole}, kind="layers")
     with pytest.raises(UserError, match="must be a Result"):
         sd.draw({"x": "runs/x"})
-    with pytest.raises(UserError, match="no result to draw"):
+    with pytest.raises(UserError, match="At least one result is required"):
         sd.draw({})
     bare = sd.Result(whole.layers, whole.units.drop(columns=["motion", "class"]), whole.manifest)
-    with pytest.raises(UserError, match="gives units no numbers"):
+    with pytest.raises(UserError, match="does not give numbers of units"):
         bare.plot(kind="histogram")
-    with pytest.raises(UserError, match="sorts units into no classes"):
+    with pytest.raises(UserError, match="does not sort units into classes"):
         bare.plot(kind="units")
 
 

@@ -341,7 +341,7 @@ SLIPS = {
     "no such stage": (["--videos", "factorial", "--stg", "9"], "Unknown stage '9' in --stages.*stage5"),
     "unknown style": (["--videos", "factorial", "--styles", "inck,neon"], "Unknown style 'inck'.*Nearest: ink"),
     "unknown scramble": (["--videos", "factorial", "--scrambles", "shufle"], "'shufle'.*Nearest: shuffle"),
-    "one style": (["--videos", "factorial:2", "--styles", "ink"], "two styles are needed"),
+    "one style": (["--videos", "factorial:2", "--styles", "ink"], "two styles are required"),
     "unknown device": (["--videos", "factorial", "--device", "gpu"], "Unknown device 'gpu'.*Allowed: auto"),
     "a GPU that is not there": (["--videos", "factorial", "--device", "77"], "'cuda:77' is not there"),
     "not a number": (

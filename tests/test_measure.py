@@ -317,9 +317,9 @@ def test_weights_that_leave_no_pair_say_so():
 
 
 def test_a_missing_factor_says_what_is_needed():
-    with pytest.raises(sd.UserError, match=r"no dynamic pairs: two styles are needed"):
+    with pytest.raises(sd.UserError, match=r"no dynamic pairs: two styles are required"):
         measure(styles=("1",))
-    with pytest.raises(sd.UserError, match=r"no static pairs: a scramble is needed"):
+    with pytest.raises(sd.UserError, match=r"no static pairs: a scramble is required"):
         measure(scrambles=())
 
 

@@ -78,12 +78,12 @@ def test_a_seed_that_was_appended_twice_is_read_once(work):
 def test_seeds_that_do_not_belong_together_are_refused(work):
     save(fake(1), 1)
     save(fake(2, stages=STAGES[:-1]), 2)
-    assert "hold the same stages" in fails("mean_var_analysis", "dim/final/model")
+    assert "must have the same stages" in fails("mean_var_analysis", "dim/final/model")
     folder = write_texts(work / "four", "mean_var_analysis_4factors.py")
     assert "mean_var_analysis_4factors.py is for it" in fails("mean_var_analysis", folder)
     assert "mean_var_analysis.py is for it" in fails("mean_var_analysis_4factors", "runs/model_1")
     (work / "four" / "odd.txt").write_text("Stage: conv1\n")
-    assert f"{work / 'four' / 'odd.txt'}:1: a line must read" in fails("mean_var_analysis_4factors", folder)
+    assert f"{work / 'four' / 'odd.txt'}:1: a line must have the form" in fails("mean_var_analysis_4factors", folder)
 
 
 # Unit classes
@@ -269,7 +269,7 @@ def test_an_unknown_option_is_one_line(name):
         ("plot_iterations", ["--in_dir", "runs/model_1/run.json", "--out_plot", "a.png"], "There is no folder"),
         ("mean_var_analysis", ["runs", "--out", "dim"], "Cannot write 'dim'"),
         ("mean_var_analysis", ["runs", "--ddof", "2"], "Allowed: 0, 1"),
-        ("mean_var_analysis", ["runs/model_1/run.json"], "a line must read"),
+        ("mean_var_analysis", ["runs/model_1/run.json"], "a line must have the form"),
     ],
 )
 def test_a_slip_is_one_line(name, arguments, reason):

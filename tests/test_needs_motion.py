@@ -123,7 +123,7 @@ def test_what_does_not_fit_says_so():
         needs_motion(z, np.zeros((4, 3)))
     with pytest.raises(UserError, match=r"one shape. Got \(4,\), \(4,\)"):
         needs_motion(z[:, 0], z[:, 0])
-    with pytest.raises(UserError, match=r"3 or more are needed\. Got 2"):
+    with pytest.raises(UserError, match=r"3 or more are required\. Got 2"):
         needs_motion(z[:2], z[:2])
     assert needs_motion(z[:3], z[:3]).units.shape == (2,)
 

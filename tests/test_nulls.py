@@ -44,5 +44,5 @@ def test_q_leaves_out_what_is_undefined():
 
 @pytest.mark.parametrize("wrong", [-0.1, 1.5])
 def test_a_p_outside_its_range_says_so(wrong):
-    with pytest.raises(UserError, match=r"must lie in 0\.\.1\. Got"):
+    with pytest.raises(UserError, match=r"must be in 0\.\.1\. Got"):
         false_discovery([0.5, wrong, np.nan])

@@ -135,7 +135,7 @@ def test_other_headlines_have_an_answer_too(name, says):
 
 def test_an_answer_without_twins_or_numbers_says_so():
     alone = made(twin=np.nan, twin_low=np.nan, twin_high=np.nan)
-    assert "no untrained networks stand beside it, so it does not say what was learned" in str(answer(alone.parts))
+    assert "no untrained networks were measured, so it does not show what was learned" in str(answer(alone.parts))
     assert "undefined of what units tell" in str(answer(made(share=np.nan).parts))
     assert "undefined of what units tell" in str(answer(made(share=np.nan, twin=np.nan).parts))
     assert answer([]) is None
@@ -267,7 +267,7 @@ def test_a_store_of_an_earlier_version_has_no_pictures_and_the_page_says_so(meas
     bare.save(tmp_path)
     assert not {"pictures.parquet", "top_clips.parquet"} & {path.name for path in tmp_path.iterdir()}
     page = read_page(sd.load(tmp_path).report(tmp_path / "report.html"))
-    assert "holds no pictures of what the model was shown" in page.under("seen")
+    assert "does not contain pictures of the clips" in page.under("seen")
     assert all(stage["clips"] is None for stage in page.data["atlas"]["stages"])
 
 
@@ -340,7 +340,7 @@ def test_names_that_are_no_utf_8_do_not_stop_the_page(tmp_path):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda r: sd.Result(r.layers.iloc[:0], r.units.iloc[:0]), "This result holds no numbers of layers."),
+        (lambda r: sd.Result(r.layers.iloc[:0], r.units.iloc[:0]), "This result does not contain numbers of layers."),
         (lambda r: sd.Result(r.layers, r.units.iloc[:0], {}), "This result does not say how it was made."),
         (lambda r: replace(r, manifest={"study": {"model": "m"}, "videos": []}), "Layer by layer"),
     ],
@@ -420,7 +420,7 @@ def differences(names=("one", "two"), **changes):
 
 def test_the_page_of_a_comparison_shows_every_difference(tmp_path):
     page = read_page(save_differences([differences(), differences(("one", "three"))], tmp_path / "report.html"))
-    assert page.headings[0][2] == "two, three beside one"
+    assert page.headings[0][2] == "two, three compared with one"
     together, motion, reliability, *_ = page.tables
     assert together[0][2:] == ["1: one", "2: two", "3: three"]
     assert together[1:] == [["a", "", "10.0", "30.0", "30.0"], ["b", "", "50.0", "46.0", "46.0"]]

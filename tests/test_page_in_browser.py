@@ -103,7 +103,7 @@ def test_units_are_chosen_by_pointer_by_keys_and_by_number(opened, path, measure
         assert text in shown
     page.get_by_label("unit", exact=True).fill("99")
     page.keyboard.press("Enter")
-    assert panel.inner_text() == "There is no such unit on the map."
+    assert panel.inner_text() == "This unit is not on the map."
 
 
 def test_strips_play_and_pause_and_stand_still_for_those_who_asked_for_less_motion(opened, path):

@@ -184,14 +184,14 @@ def test_factors_that_mean_nothing_are_refused_and_all_others_have_names(n_facto
 @pytest.mark.parametrize(
     ("variants", "rule", "says"),
     [
-        (rows_of("ab", ["ink"]), PairRule(), "no dynamic pairs: two styles are needed. Styles: ink; orders: intact, shuffle"),
-        (rows_of("ab", orders=["intact"]), PairRule(), "no static pairs: a scramble is needed. Styles: ink, mosaic; orders: intact"),
-        (rows_of("ab", orders=["intact"]), PairRule(n_factors=4, residual_index=-1, scrambled=False), "no differ pairs: a scramble is needed"),
-        (rows_of("ab"), PairRule(normal_static=True), r"no static pairs: the original videos are needed \(style 'original'\)"),
-        (rows_of("ab", STYLES[:2]), PairRule(normal_static=True), "no dynamic pairs: two styles are needed"),
-        (rows_of("ab", ["ink"]), PairRule(same_video=False), "no dynamic pairs: two styles are needed"),
-        (rows_of("ab"), PairRule(same_video=False), "no dynamic pairs: two videos of one class are needed"),
-        (rows_of("a"), PairRule(scrambled=False), "no static pairs: two classes are needed"),
+        (rows_of("ab", ["ink"]), PairRule(), "no dynamic pairs: two styles are required. Styles: ink; orders: intact, shuffle"),
+        (rows_of("ab", orders=["intact"]), PairRule(), "no static pairs: a scramble is required. Styles: ink, mosaic; orders: intact"),
+        (rows_of("ab", orders=["intact"]), PairRule(n_factors=4, residual_index=-1, scrambled=False), "no differ pairs: a scramble is required"),
+        (rows_of("ab"), PairRule(normal_static=True), r"no static pairs: the original videos are required \(style 'original'\)"),
+        (rows_of("ab", STYLES[:2]), PairRule(normal_static=True), "no dynamic pairs: two styles are required"),
+        (rows_of("ab", ["ink"]), PairRule(same_video=False), "no dynamic pairs: two styles are required"),
+        (rows_of("ab"), PairRule(same_video=False), "no dynamic pairs: two videos of one class are required"),
+        (rows_of("a"), PairRule(scrambled=False), "no static pairs: two classes are required"),
     ],
 )  # fmt: skip
 def test_a_factor_without_pairs_says_what_would_give_it_some(variants, rule, says):

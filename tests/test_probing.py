@@ -332,7 +332,7 @@ def test_the_onset_is_the_first_stage_that_reaches_the_part():
     assert onset([-0.1, -0.4], part=1.0) == 2
     assert onset([0.0, 0.0]) == 2
     assert onset([[0.0, 1.0], [1.0, 1.0]]).tolist() == [1, 0]
-    with pytest.raises(sd.UserError, match=r"must lie in \(0, 1\]. Got 0"):
+    with pytest.raises(sd.UserError, match=r"must be in \(0, 1\]. Got 0"):
         onset([1.0], part=0)
 
 

@@ -154,7 +154,7 @@ def test_a_malformed_line_is_named(line, tmp_path):
     ],
 )
 def test_numbers_that_no_stage_has_are_refused(line, tmp_path):
-    with pytest.raises(UserError, match=":1: a line must read"):
+    with pytest.raises(UserError, match=":1: a line must have the form"):
         read_final(written(tmp_path, line))
 
 
@@ -232,7 +232,7 @@ def test_means_over_seeds_are_those_of_the_textbook(n, ddof):
 
 def test_seeds_of_different_models_are_not_averaged():
     one, two = (layer_table(stages, [[20.0, 30.0, 50.0]] * 2) for stages in (["a.x", "a.y"], ["a.x", "a.z"]))
-    with pytest.raises(UserError, match=r"Seeds of one model hold the same stages: first has a\.y"):
+    with pytest.raises(UserError, match=r"Seeds of one model must have the same stages: a\.y .*in first"):
         over_seeds({"first": one, "second": two})
     with pytest.raises(UserError, match=r"second has a\.y .*, first has not"):
         over_seeds({"first": one[one["stage"] == "a.x"], "second": one})

@@ -223,7 +223,7 @@ def test_the_command_writes_elsewhere_on_request(measured, tmp_path):
     [
         (["nowhere"], "There is no run in nowhere"),
         (["RUN", "--estimators", "needs_moton"], "Nearest: needs_motion"),
-        (["RUN", "--estimators", "released,released"], "The estimator released is asked for twice"),
+        (["RUN", "--estimators", "released,released"], "The estimator released is listed twice"),
         (["RUN", "--interval", "videoss"], "Unknown value 'videoss' in --interval. Nearest: videos"),
         (["RUN", "--confidence", "2"], "confidence in (0, 1)"),
     ],

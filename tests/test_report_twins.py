@@ -227,7 +227,7 @@ def test_without_untrained_networks_the_page_says_so_and_how_to_get_them(tmp_pat
     bare = made({key: value for key, value in MANIFEST.items() if key != "twins"})
     layers = bare.layers.drop(columns=["twin", "twin_low", "twin_high"])
     shown = page(sd.Result(layers, bare.units, bare.manifest), tmp_path).words
-    assert "No untrained networks stand beside these numbers" in shown
+    assert "No untrained networks were measured" in shown
     assert "twins=3" in shown
     assert "untrained, %" not in shown
     assert "not distinguishable" not in shown

@@ -212,7 +212,7 @@ def test_a_result_of_format_1_is_drawn_shown_and_saved_anew(old):
     assert {path.name for path in result.plot(old)} == names
     page = result.report(old / "report.html").read_text()
     assert ">20.0 [19.0, 21.0]</td>" in page
-    assert "No untrained networks stand beside these numbers" in page
+    assert "No untrained networks were measured" in page
     again = load(result.save(old / "new"))
     assert json.loads((old / "new" / "run.json").read_text())["format"] == 2
     pd.testing.assert_frame_equal(again.layers, result.layers)

@@ -14,8 +14,8 @@ class Estimates(NamedTuple):
         units: ``(R, Q, U)``, in the order of the estimator's quantities; NaN where undefined.
         parts: ``(R, Q, U)``.
         whole: ``(R, Q, U)``, or a shape that fits: a layer's number is the sum of parts over the sum of wholes.
-        unbounded: ``units`` before they were cut to 0..1, where they were. Intervals are made from these, because resamples of
-            a unit at a bound are equal once they are cut.
+        unbounded: ``units`` before they were cut to 0..1, where they were. Intervals are made from these, because
+            resamples of a unit at a bound are equal once they are cut.
     """
 
     units: Array

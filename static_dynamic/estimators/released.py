@@ -230,9 +230,7 @@ class Released(Estimator):
         there = (index.columns(cells) >= 0) & design.counts[:, None]
         if not there.any():
             design.table([Cell(style, order) for style in design.styles for order in design.orders], self.name)
-        most = there[
-            there.sum(1).argmax()
-        ]  # a video is incomplete if it lacks a condition that others have
+        most = there[there.sum(1).argmax()]  # a video is incomplete if it lacks a condition that others have
         lacks = there.any(1) & (most & ~there).any(1)
         members = np.flatnonzero(there.any(1) & ~lacks)
         lacking = [index.videos[i] for i in np.flatnonzero(lacks)]

@@ -65,7 +65,7 @@ def four_pair(z: npt.ArrayLike, again: npt.ArrayLike | None = None) -> FourPair:
     videos, styles, orders, units = shape
     if styles < 2 or orders < 2 or videos < FEWEST_VIDEOS:
         raise UserError(
-            f"Two styles, two orders and {FEWEST_VIDEOS} videos are required, or more. Got {styles}, {orders}, {videos}."
+            f"Two styles, two orders and {FEWEST_VIDEOS} videos or more are required. Got {styles}, {orders}, {videos}."
         )
     cells = np.concatenate([part.reshape(videos, styles * orders, units) for part in given], axis=1)
     covariance = cell_sums(cells, four_pair_contrasts(styles, orders, len(given) == 2)).covariances()

@@ -1,4 +1,4 @@
-"""Mutual information of the two clips of a pair, under Gaussian assumptions, for every pair of conditions separately."""
+"""Mutual information of the two clips of a pair, under Gaussian assumptions, per pair of conditions."""
 
 import numpy as np
 import numpy.typing as npt

@@ -87,7 +87,9 @@ def needs_motion(
         shapes = ", ".join(str(cell.shape) for cell in cells)
         raise UserError(f"All arrays must be (videos, units), of one shape. Got {shapes}.")
     if len(cells[0]) < FEWEST:
-        raise UserError(f"Needs-motion is a covariance over videos: {FEWEST} or more are required. Got {len(cells[0])}.")
+        raise UserError(
+            f"Needs-motion is a covariance over videos: {FEWEST} or more are required. Got {len(cells[0])}."
+        )
     contrasts = WITH_REPLICATES if len(cells) == 4 else WITHOUT_REPLICATES
     covariance = cell_sums(np.stack(cells, 1), contrasts).covariances()
     shares, reliability, weight = motion_shares(covariance)

@@ -8,7 +8,7 @@ from static_dynamic.functional.contrasts import Array
 
 
 def pooled_p(values: npt.ArrayLike, by_chance: npt.ArrayLike) -> Array:
-    """One-sided p of every unit: how often chance gives a unit of the stage this value or more.
+    """One-sided p of every unit: how often chance gives a unit of the stage at least this value.
 
         p_i = (1 + number of (k, j) with c_kj ≥ u_i) / (1 + number of all c_kj)
 

@@ -220,8 +220,8 @@ def deal_groups(
 ) -> npt.NDArray[np.intp]:
     """Assign a fold to every clip: whole groups, so that folds are balanced.
 
-    Groups are taken at random, the largest first. Each goes to the fold with the least
-    ``Σ_k n_fk n_gk / n_k²``, with ``n_k`` how often ``k`` occurs in all; of equal folds, to that with the fewest clips.
+    Groups are taken at random, the largest first. Each goes to the fold with the least ``Σ_k n_fk n_gk / n_k²``,
+    where ``n_k`` is how often ``k`` occurs in all. Of equal folds it takes the one with the fewest clips.
 
     Args:
         groups: Number of the group of every clip, 0 … G - 1, ``(N,)``.

@@ -25,13 +25,13 @@ Ints = npt.NDArray[np.intp]
 DYNAMIC, STATIC, RESIDUAL = 0, 1, 2
 UnitClass = Literal["dynamic", "static", "joint", "residual", "dead"]
 UNIT_CLASSES: tuple[UnitClass, ...] = get_args(UnitClass)
-# A variance this small beside the unit's own size is rounding, not response.
+# A variance this small compared with the size of the unit is rounding, not response.
 ROUNDING = 1e-12
 
 
 @dataclass(frozen=True)
 class Layerwise:
-    """What the published code reports for a layer; every array ends in the factor axis ``(…, F)``.
+    """The layer scores of the published code; every array ends in the factor axis ``(…, F)``.
 
     Attributes:
         scores: ``s_f``, the factor's summed covariance over the total variance; the residual's is 1 by definition.
@@ -69,7 +69,7 @@ class PairMoments(Additive):
     entries: int
 
     def arrays(self) -> list[Array]:
-        """Of pairs, means, products and squares."""
+        """Numbers of pairs, means, products and squares."""
         return [self.count, self.mean, self.cross, self.square]
 
     def of(self, arrays: Sequence[Array], size: Array, entries: int) -> "PairMoments":
@@ -96,7 +96,7 @@ def pair_moments(
         n_factors: Number of factors, the residual included.
         group: Group (video) of each pair, ``(n,)`` integers from 0; one group if ``None``.
         weight: How much each pair counts, ``(n,)``, 0 or more; 1 if ``None``, as published.
-        shift: What is taken off every unit, ``(C,)``; its mean if ``None``.
+        shift: The number subtracted from every unit, ``(C,)``; its mean if ``None``.
 
     Raises:
         UserError: If the shapes do not fit, or a weight is negative.
@@ -112,7 +112,7 @@ def pair_moments(
     if not (weights >= 0).all():
         raise UserError(f"The weight of a pair must be 0 or more. Got {weights.min()}.")
     if factors.min() < 0 or factors.max() >= n_factors:
-        raise UserError(f"A pair's factor must lie in 0..{n_factors - 1}. Got {factors.min()}..{factors.max()}.")
+        raise UserError(f"A pair's factor must be in 0..{n_factors - 1}. Got {factors.min()}..{factors.max()}.")
     shift = (first.mean(0) + second.mean(0)) / 2 if shift is None else shift
     size = ((first**2).mean(0) + (second**2).mean(0)) / 2
     first, second = first - shift, second - shift
@@ -168,7 +168,7 @@ class Covariances:
 
 
 def covariances(moments: PairMoments) -> Covariances:
-    """Covariances from summed moments; variances that are mere rounding become exactly 0."""
+    """Covariances from summed moments; variances that are only rounding become exactly 0."""
     with np.errstate(invalid="ignore", divide="ignore"):
         count = moments.count[..., None]
         mean = moments.mean / count
@@ -189,7 +189,7 @@ def layer_scores(between: Array, total: Array, residual_index: int = RESIDUAL) -
 
 
 def _residual(index: int) -> slice:
-    """The residual among the factors; nothing where there is none, which is written -1."""
+    """The residual among the factors; empty for -1, which means there is none."""
     return slice(index, index + 1) if index >= 0 else slice(0)
 
 
@@ -286,7 +286,7 @@ def classify_units(scores: npt.ArrayLike, threshold: float = 0.5) -> npt.NDArray
         ``(…, C)`` of ``dynamic``, ``static``, ``joint``, ``residual`` or ``dead``.
 
     Raises:
-        UserError: If the threshold lies outside [0, 1].
+        UserError: If the threshold is outside [0, 1].
     """
     if not 0 <= threshold <= 1:
         raise UserError(
@@ -303,6 +303,6 @@ def _require_pairs(count: Array, residual_index: int) -> None:
     for factor, pairs in enumerate(count):
         if factor != residual_index and not pairs:
             raise UserError(
-                f"Factor {factor} has no pairs. Every factor but the residual ({residual_index}) needs some. "
+                f"Factor {factor} has no pairs. Every factor except the residual ({residual_index}) needs some. "
                 f"Got counts {count.astype(int).tolist()}."
             )

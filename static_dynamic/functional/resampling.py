@@ -82,8 +82,8 @@ class Resamples(NamedTuple):
 def resample(videos: int, replicates: int = 1000, seed: int = 0, folds: int = FOLDS) -> Resamples:
     """Bootstrap and jackknife weights.
 
-    A bootstrap row counts how often each video is drawn in n draws with replacement (Efron, 1979): a multinomial draw. A
-    jackknife row leaves out one video or, with more than ``folds`` videos, one of ``folds`` groups of them.
+    A bootstrap row counts how often each video is drawn in n draws with replacement (Efron, 1979): a multinomial draw.
+    A jackknife row leaves out one video or, with more than ``folds`` videos, one of ``folds`` groups of them.
 
     More than ``GROUPS`` videos are first assigned at random to this number of groups of nearly equal size, and these
     are drawn and left out. A sum over a group is then the unit of the sample. The variance of a statistic is estimated

@@ -196,7 +196,7 @@ def upright(probability: npt.ArrayLike) -> npt.NDArray[Any]:
 def overlap_curve(
     probability: npt.ArrayLike, truth: Box | npt.ArrayLike, thresholds: npt.ArrayLike | None = None
 ) -> OverlapCurve:
-    """Overlap of the mask ``probability > t`` with the truth at every ``t``, which does not depend on a chosen threshold.
+    """Overlap of the mask ``probability > t`` with the truth at every ``t``, independent of a chosen threshold.
 
         area = ∫ overlap(t) dt / (t_last - t_first),   by the trapezoidal rule
 

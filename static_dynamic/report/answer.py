@@ -1,4 +1,4 @@
-"""The answer of a result in one sentence: its number at the last stage, and how far untrained networks are."""
+"""The answer of a result in one sentence: its number at the last stage, and its distance from untrained networks."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ WORDS = {
     "needs_motion": "of what units tell about the clip needs motion",
     "needs_order": "of what units tell about the clip needs the order of frames",
 }
-"""What is said of estimators that we know; others are called by what stands beside their axis."""
+"""Wording for the built-in estimators; others take the label of their axis."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Answer:
     Attributes:
         where: The stage.
         what: Its number, or numbers, with intervals.
-        beside: How far untrained networks are.
+        beside: The distance from untrained networks.
     """
 
     where: str
@@ -34,7 +34,7 @@ class Answer:
 
 
 def answer(parts: Sequence[Part]) -> Answer | None:
-    """What the headline says of the last stage; ``None`` where there is nothing to say."""
+    """The numbers of the headline at the last stage; ``None`` if there are none."""
     if not parts or parts[0].numbers.empty:
         return None
     part = parts[0]
@@ -60,9 +60,9 @@ def with_unit(part: Part, value: float, low: float, high: float) -> str:
 
 
 def _beside(part: Part, row: Mapping[str, Any]) -> str:
-    """How far one number is from those of untrained networks."""
+    """Compare one number with those of untrained networks."""
     if row["twin"] != row["twin"]:
-        return "no untrained networks stand beside it, so it does not say what was learned"
+        return "no untrained networks were measured, so it does not show what was learned"
     untrained = with_unit(part, row["twin"], row["twin_low"], row["twin_high"])
     if row["mean"] != row["mean"]:
         return f"untrained networks of the same architecture give {untrained}"
@@ -78,10 +78,10 @@ def _beside(part: Part, row: Mapping[str, Any]) -> str:
 
 
 def _all_beside(part: Part, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The same of several numbers."""
+    """Compare several numbers with those of untrained networks."""
     if not part.has_twins:
-        return "no untrained networks stand beside these, so they do not say what was learned"
+        return "no untrained networks were measured, so these do not show what was learned"
     twins = " / ".join(number(row["twin"], part.digits) for row in rows)
     same = [str(row["factor"]) for row in rows if row["inside"]]
     told = f"untrained networks of the same architecture give {twins}"
-    return told if not same else f"{told}, and {', '.join(same)} cannot be told from theirs"
+    return told if not same else f"{told}, and {', '.join(same)} cannot be distinguished from theirs"

@@ -1,4 +1,4 @@
-"""What the script of a page draws: units of every stage, and classes of the published score at any threshold."""
+"""Data for the script of a page: units of every stage, and classes of the published score at any threshold."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,26 +12,26 @@ from static_dynamic.report.tables import in_order
 from static_dynamic.report.theme import colours_of
 
 MOST = 700_000
-"""Numbers that a page holds of units; of more units only every second, third, … is shown."""
+"""Largest number of unit values on a page; with more units only every second, third, … is shown."""
 THRESHOLDS = np.arange(101) / 100
 ENDS = ("", "_low", "_high")
 PUBLISHED = ("dynamic", "static", "joint", "residual", "dead")
 
 Plain = dict[str, Any]
-"""What becomes JSON."""
+"""A mapping that becomes JSON."""
 
 
 def atlas(parts: Sequence[Part], top_clips: pd.DataFrame | None = None) -> Plain:
     """The units of a result: their numbers in hundredths, classes by place, stability in percent, clips by place.
 
     Args:
-        parts: What a result says of every estimator.
+        parts: The part of a result for every estimator.
         top_clips: The clips to which units respond most.
 
     Returns:
         ``stages``, each with ``units``, their numbers, and ``clips``, lists of the places of ``videos``;
         ``estimators``, each with its ``stages`` in the same order, ``null`` where it has none; and ``every``: 1 if all
-        units are there.
+        units are included.
     """
     parts = [part for part in parts if not part.units.empty]
     stages = list(dict.fromkeys(stage for part in parts for stage in in_order(part.units, "stage")))
@@ -93,7 +93,7 @@ def _stage(part: Part, stage: str, units: npt.NDArray[np.int64], classes: Sequen
 
 
 def _whole(rows: pd.DataFrame, column: str) -> list[int | None] | None:
-    """A column in hundredths; ``None`` where it is undefined, or there is no such column."""
+    """A column in hundredths; ``None`` where it is undefined or the column does not exist."""
     if column not in rows:
         return None
     values = 100 * rows[column].to_numpy(float)

@@ -17,17 +17,17 @@ UNTRAINED = ["twin", "twin_low", "twin_high"]
 
 @dataclass(frozen=True)
 class Course:
-    """What was measured of a model while it trained.
+    """The measurements of a model during its training.
 
     Attributes:
-        model: What it is called.
+        model: Name of the model.
         table: One row per step, stage, estimator and factor: ``value``, ``low``, ``high``.
         changes: One row per stage, estimator and factor: the last value less the first one, ``change``, with the ends
             ``low`` and ``high`` of its paired interval.
-        untrained: The same key with ``twin``, ``twin_low``, ``twin_high``: what untrained networks give.
-        described: What every estimator says of itself, the headline first.
+        untrained: The same key with ``twin``, ``twin_low``, ``twin_high``: the numbers of untrained networks.
+        described: The description of every estimator, the headline first.
         unit: What steps count, e.g. ``"epoch"``.
-        notes: What a reader must know.
+        notes: Notes for the reader.
         made: How it was measured, a name and a text each.
     """
 
@@ -47,7 +47,7 @@ class Course:
 
     @property
     def parts(self) -> list[Part]:
-        """What there is of every estimator: rows of the table, with what untrained networks give."""
+        """The rows of the table for every estimator, with the numbers of untrained networks."""
         found = []
         for described in self.described:
             of_it = [table[table["estimator"] == described["name"]] for table in (self.table, self.untrained)]
@@ -61,7 +61,7 @@ class Course:
         return rows.sort_values("step")
 
     def change(self, part: Part, stage: str, factor: str) -> dict[str, Any]:
-        """The change of a number and what is to be made of it."""
+        """The change of a number, and the verdict on it."""
         key, undefined = (stage, part.name, factor), dict.fromkeys(["change", "low", "high"], math.nan)
         rows = (row for row in rows_of(self.changes) if (row["stage"], row["estimator"], row["factor"]) == key)
         found: dict[str, Any] = next(rows, undefined)

@@ -20,7 +20,7 @@ from static_dynamic.report.tables import with_interval
 from static_dynamic.report.theme import colours_of
 
 TICKS = 4
-"""Marks of the axis of steps, about."""
+"""Approximate number of marks on the axis of steps."""
 
 
 def save_course(course: Course, path: Path) -> Path:
@@ -41,7 +41,7 @@ def save_course(course: Course, path: Path) -> Path:
 
 
 def answer(course: Course) -> str:
-    """What the headline says of the last stage, in one sentence; empty where there is nothing to say."""
+    """The numbers of the headline at the last stage, in one sentence; empty if there are none."""
     if not course.parts:
         return ""
     part = course.parts[0]
@@ -50,7 +50,7 @@ def answer(course: Course) -> str:
     now = ", ".join(_now(part, row) for row in rows)
     said = f"At the last stage, {stage}, {now} {course.at(course.steps[-1])}"
     if len(course.steps) < 2:
-        return f"{said}{_untrained(part, rows)}. How it changes shows from the second point on."
+        return f"{said}{_untrained(part, rows)}. Its change is shown from the second point on."
     return f"{said}; that is {', '.join(_change(course, part, stage, row) for row in rows)}{_untrained(part, rows)}."
 
 
@@ -69,7 +69,7 @@ def _change(course: Course, part: Part, stage: str, rows: pd.DataFrame) -> str:
     first = rows.iloc[0]
     found = course.change(part, stage, first["factor"])
     if not math.isfinite(found["change"]):
-        return "undefined beside the start"
+        return "undefined compared with the start"
     low, high = (found["low"], found["high"]) if found["change"] >= 0 else (-found["high"], -found["low"])
     amount, _, interval = with_interval(abs(found["change"]), low, high, part.digits).partition(" ")
     points, side = " points" if part.percent else "", "more" if found["change"] >= 0 else "less"
@@ -79,7 +79,7 @@ def _change(course: Course, part: Part, stage: str, rows: pd.DataFrame) -> str:
 
 
 def _untrained(part: Part, rows: Sequence[pd.DataFrame]) -> str:
-    """What untrained networks give, as the end of a sentence."""
+    """The numbers of untrained networks, as the end of a sentence."""
     values = [with_unit(part, *row.iloc[-1][UNTRAINED]) for row in rows if math.isfinite(row.iloc[-1]["twin"])]
     return f"; untrained networks of the same architecture give {' / '.join(values)}" if values else ""
 
@@ -110,7 +110,7 @@ def panel(course: Course, part: Part) -> dict[str, Any]:
 
 
 def axis_of_steps(steps: Sequence[int]) -> Axis:
-    """From the first to the last step, marked at round numbers; a lone step lies in the middle.
+    """Axis from the first to the last step, marked at round numbers; a single step is in the middle.
 
     Example:
         >>> axis_of_steps([0, 500, 4000]).ticks
@@ -126,7 +126,7 @@ def axis_of_steps(steps: Sequence[int]) -> Axis:
 
 
 def axis_of_values(part: Part) -> Axis:
-    """From 0, for shares to the next 25 percent above all numbers, so that changes are seen."""
+    """Axis from 0, for shares to the next 25 percent above all numbers, so that changes are visible."""
     axis = axis_of(part.layer.rename(columns={"value": "mean"}), str(part.described["scale"]))
     values = part.layer[["value", "low", "high", *UNTRAINED]].to_numpy(float)
     most = float(np.nanmax(values)) if np.isfinite(values).any() else 100.0
@@ -150,7 +150,7 @@ def short(tick: float) -> str:
 
 
 def series(rows: pd.DataFrame, across: Axis, up: Axis, colour: str) -> dict[str, Any]:
-    """The marks of one number over all steps; where it is undefined its curve has a gap."""
+    """The marks of one number over all steps; its curve has a gap where the number is undefined."""
     places = [(across.place(step), _height(up, value)) for step, value in zip(rows["step"], rows["value"], strict=True)]
     ends = [
         ((across.place(row["step"]), _height(up, row["low"])), (across.place(row["step"]), _height(up, row["high"])))
@@ -173,7 +173,7 @@ def _height(axis: Axis, value: float) -> float | None:
 
 
 def _runs(places: Sequence[tuple[float, float | None]]) -> Iterator[list[Point]]:
-    """The defined points, in pieces where others lie between."""
+    """The defined points, in pieces that undefined points separate."""
     for there, run in groupby(places, key=lambda place: place[1] is not None):
         if there:
             yield [(x, y) for x, y in run if y is not None]
@@ -182,7 +182,7 @@ def _runs(places: Sequence[tuple[float, float | None]]) -> Iterator[list[Point]]
 def _whole(
     ends: Sequence[tuple[tuple[float, float | None], tuple[float, float | None]]],
 ) -> Iterator[list[tuple[Point, Point]]]:
-    """The same of intervals."""
+    """The defined intervals, in pieces that undefined ones separate."""
     for there, run in groupby(ends, key=lambda both: both[0][1] is not None and both[1][1] is not None):
         if there:
             yield [((x, a), (x, b)) for (x, a), (_, b) in run if a is not None and b is not None]

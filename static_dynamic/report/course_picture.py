@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from static_dynamic.report.course import Course
 
 ROW = 4
-"""Panels side by side."""
+"""Number of panels in a row."""
 
 
 def save_course_plots(course: "Course", folder: Path) -> list[Path]:
@@ -31,7 +31,7 @@ def save_course_plots(course: "Course", folder: Path) -> list[Path]:
 
 
 def plot_course_stages(course: "Course", part: Part) -> "Figure":
-    """A panel for every stage: its numbers over the steps with their intervals, and what untrained networks give."""
+    """A panel for every stage: its numbers over the steps with their intervals, and those of untrained networks."""
     from matplotlib.figure import Figure
 
     columns, rows = min(ROW, len(part.stages)), -(-len(part.stages) // ROW)

@@ -1,4 +1,4 @@
-"""The page of a comparison: what every further run needs more or less than the first, stage by stage."""
+"""The page of a comparison: how the numbers of every further run differ from the first run, stage by stage."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,19 +18,19 @@ from static_dynamic.report.theme import colours_of
 SMALL = "smaller than the spread of untrained networks"
 NO_DIFFERENCE = "not distinguishable from 0"
 STEPS = (10.0, 25.0, 50.0, 100.0, 200.0)
-"""Where axes of differences of shares may end, percent points."""
+"""Possible ends of the axes of differences of shares, percent points."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """What one run has more or less than another.
+    """The differences of one run from another.
 
     Attributes:
-        names: What the two are called.
+        names: Names of the two runs.
         layers: See `static_dynamic.comparison.Comparison.layers`.
         units: The same per unit; empty where they cannot be compared.
-        notes: What a reader must know.
-        described: Estimator → what it says of itself.
+        notes: Notes for the reader.
+        described: Estimator → its description.
     """
 
     names: tuple[str, str]
@@ -41,11 +41,11 @@ class Difference:
 
     @property
     def title(self) -> str:
-        """What is subtracted from what."""
+        """The subtraction in words."""
         return f"{self.names[1]} less {self.names[0]}"
 
     def part(self, estimator: str) -> Part:
-        """What an estimator is called, and what its numbers count."""
+        """The name of an estimator, and its unit of measurement."""
         unknown = {"name": estimator, "scale": "percent", "column": "share", "classes": []}
         rows = self.layers[self.layers["estimator"] == estimator]
         return Part({**unknown, **self.described.get(estimator, {}), "name": estimator}, rows, pd.DataFrame())
@@ -105,7 +105,7 @@ def sentence(difference: Difference) -> str:
 
 
 def verdict(row: Mapping[str, Any]) -> str:
-    """What is to be made of a difference, a row of the table; empty where it has no interval.
+    """The verdict on a difference, a row of the table; empty where it has no interval.
 
     Example:
         >>> verdict({"difference": 5.0, "low": 3.0, "high": 7.0, "differs": True, "grain": 6.0})
@@ -164,7 +164,7 @@ def _factor(rows: pd.DataFrame, units: pd.DataFrame, part: Part, axis: Axis) -> 
 
 
 def unit_shares(units: pd.DataFrame, estimator: str, factor: str) -> dict[str, float]:
-    """Stage → percent of its units whose interval leaves out 0; empty where units cannot be compared."""
+    """Stage → percent of its units whose interval excludes 0; empty where units cannot be compared."""
     if units.empty:
         return {}
     rows = units[(units["estimator"] == estimator) & (units["factor"] == factor) & units["low"].notna()]
@@ -172,7 +172,7 @@ def unit_shares(units: pd.DataFrame, estimator: str, factor: str) -> dict[str, f
 
 
 def axis_of_differences(rows: pd.DataFrame, percent: bool) -> Axis:
-    """An axis with 0 in its middle, that ends at the first step above all numbers."""
+    """An axis with 0 in its middle that ends at the first step above all numbers."""
     values = rows[["difference", "low", "high"]].to_numpy(float)
     most = float(np.nanmax(np.abs(values))) if np.isfinite(values).any() else 0.0
     end = next((step for step in STEPS if step >= most), STEPS[-1]) if percent else max(most, 1e-9)
@@ -203,7 +203,7 @@ def _all_of(differences: Sequence[Difference], part: Part, factor: str) -> dict[
 
 
 def _columns(differences: Sequence[Difference], estimator: str, factor: str) -> Iterator[tuple[str, pd.Series]]:
-    """Name and numbers of every run, stage by stage; runs of one name are told apart by their place."""
+    """Name and numbers of every run, stage by stage; runs of one name are numbered."""
     for place, each in enumerate(differences, start=2):
         of_both = (each.layers["estimator"] == estimator) & (each.layers["factor"] == factor)
         rows = each.layers[of_both].set_index("stage")

@@ -1,4 +1,4 @@
-"""The figures of results by their names: what is drawn, the data behind it, and the files."""
+"""The figures of results by name: the drawing, its data, and the files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,15 +35,15 @@ if TYPE_CHECKING:
     from static_dynamic.results import Result
 
 DEFAULT = ("layers", "units")
-"""Those of every estimator that `Result.plot` writes."""
+"""Figures that `Result.plot` writes for every estimator."""
 MARKERS = "osD^vPX*"
-"""Of curves, beside their colours."""
+"""Markers of curves, in addition to their colours."""
 
 Kind = str | Callable[[Any], Any]
 
 
 class Drawing(NamedTuple):
-    """A figure, and the data that it shows; ``None`` where a function from outside gives none."""
+    """A figure, and the data that it shows; ``None`` if an external function returns none."""
 
     figure: "Figure"
     data: pd.DataFrame | None
@@ -51,13 +51,13 @@ class Drawing(NamedTuple):
 
 @dataclass(frozen=True)
 class Asked:
-    """What a figure is made of.
+    """The input of a figure.
 
     Attributes:
         results: Name of a model, a data set or an iteration → its result.
         kind: The name of the figure.
-        estimator: Whose numbers; the headline's for ``None``.
-        width: Of the figure.
+        estimator: The estimator that is drawn; the headline for ``None``.
+        width: Width of the figure.
     """
 
     results: Mapping[Any, "Result"]
@@ -75,18 +75,18 @@ class Asked:
 
     @property
     def part(self) -> Part:
-        """What the only result says of the estimator."""
+        """The part of the only result for the estimator."""
         return part_of(self.only, self.estimator)
 
     @property
     def parts(self) -> dict[Any, Part]:
-        """What every result says of the estimator: by default of the headline of the first one."""
+        """The part of every result for the estimator: by default the headline of the first one."""
         name = self.estimator or next(iter(self.results.values())).headline
         return {label: part_of(result, name) for label, result in self.results.items()}
 
 
 def part_of(result: "Result", estimator: str | None) -> Part:
-    """What a result says of an estimator, by default of its headline."""
+    """The part of a result for an estimator, by default for its headline."""
     return Part(result.described(estimator), result.layer(estimator), result.unit(estimator))
 
 
@@ -99,20 +99,20 @@ def draw(
     width: Width = "double",
     format: str | Sequence[str] = ("svg", "png"),
 ) -> "Figure":
-    """Draw results in one figure and, if a place is named, write it with its data beside it.
+    """Draw results in one figure and, if a path is given, write it and its data next to it.
 
     Args:
-        results: One, several, or name → result: the names of models or data sets or, of a course, iterations.
-        path: A file, whose ending is its format, or a folder for ``<kind>.<format>``.
+        results: One, several, or name → result: the names of models or data sets or, for a course, iterations.
+        path: A file, whose extension is its format, or a folder for ``<kind>.<format>``.
         kind: ``models``, ``datasets`` (bars at the last stage), ``curves`` (over the stages) or ``course`` (over
-            iterations); of one result ``layers``, ``units``, ``histogram`` or ``joint``; the name of a function that
+            iterations); for one result ``layers``, ``units``, ``histogram`` or ``joint``; the name of a function that
             ``@sd.plot`` has registered, or the function itself.
-        estimator: Whose numbers are drawn; the headline's for ``None``.
+        estimator: The estimator that is drawn; the headline for ``None``.
         width: ``single``: 3.35 inches, one column of a page; ``double``: 6.9 inches.
         format: ``pdf``, ``svg``, ``png``, or several.
 
     Raises:
-        UserError: If something of this is unknown, the results do not have it, or the file cannot be written.
+        UserError: If an argument is unknown, the results lack its numbers, or the file cannot be written.
 
     Example:
         >>> draw({"I3D": first, "SlowFast": second}, "figures/models.pdf", width="single")  # doctest: +SKIP
@@ -128,17 +128,17 @@ def draw(
 def save_all(result: "Result", folder: Path, width: Width, format: str | Sequence[str]) -> list[Path]:
     """Write ``layers`` and ``units`` of every estimator, and the figures of registered functions, with their data.
 
-    Those of the headline are called so, those of a further estimator ``layers-<name>`` and ``units-<name>``.
+    Figures of the headline have these names, those of a further estimator are ``layers-<name>`` and ``units-<name>``.
 
     Raises:
-        UserError: If a figure cannot be drawn, or the folder cannot be written; those before it are there.
+        UserError: If a figure cannot be drawn, or the folder cannot be written; the figures before it are kept.
     """
     inches(width)
     formats, paths = as_formats(format), []
     if folder.suffix[1:].lower() in FORMATS:
         raise UserError(
-            f"{str(folder)!r} names a file, and all default figures need a folder. Name a folder, or one figure by its "
-            "kind."
+            f"{str(folder)!r} names a file, but the default figures need a folder. Give a folder, or choose one figure "
+            "with `kind='layers'`."
         )
     wanted = [(kind, part.name) for part in result.parts for kind in DEFAULT if kind == "layers" or len(part.classes)]
     for kind, name in [*wanted, *((name, result.headline) for name in own.names())]:
@@ -149,7 +149,7 @@ def save_all(result: "Result", folder: Path, width: Width, format: str | Sequenc
 
 
 def drawer(kind: Kind) -> tuple[str, Callable[[Asked], Drawing]]:
-    """The name of a figure, and what draws it.
+    """The name of a figure, and the function that draws it.
 
     Raises:
         UserError: If the name is unknown.
@@ -171,7 +171,7 @@ def _own(function: Callable[[Any], Any]) -> Callable[[Asked], Drawing]:
 
 
 def _places(path: Path, name: str, formats: Sequence[str]) -> list[Path]:
-    """The files that a place means: itself, or those of a folder."""
+    """The files for a path: the path itself, or files in it if it is a folder."""
     if path.suffix and not path.is_dir():
         format_of(path)
         return [path]
@@ -184,17 +184,17 @@ def _write(figure: "Figure", data: pd.DataFrame | None, places: Sequence[Path]) 
 
 
 def _named(results: "Result | Sequence[Result] | Mapping[Any, Result]", kind: str) -> "dict[Any, Result]":
-    """Results under names: those that are given, or what their studies say."""
+    """Results under names: the given ones, or those of their studies."""
     if isinstance(results, Mapping):
         named = dict(results)
     else:
         given = list(results) if isinstance(results, Sequence) else [results]
         named = dict(zip(_told_apart([_name_of(result, kind) for result in given]), given, strict=True))
     if not named:
-        raise UserError("There is no result to draw.")
+        raise UserError("At least one result is required. Got none.")
     for name, result in named.items():
         if not hasattr(result, "estimators"):
-            raise UserError(f"What is drawn must be a Result, as `sd.load` reads. Got {type(result).__name__}: {name}.")
+            raise UserError(f"Only a Result can be drawn, e.g. from `sd.load`. Got {type(result).__name__}: {name}.")
     return named
 
 
@@ -207,7 +207,7 @@ def _name_of(result: Any, kind: str) -> str:
 
 
 def _told_apart(names: Sequence[str]) -> Iterator[str]:
-    """The same names; where several are alike, with their number."""
+    """The names; equal names get a number."""
     for place, name in enumerate(names):
         again = names[:place].count(name) + 1
         yield name if names.count(name) == 1 else f"{name} {again}"
@@ -223,7 +223,7 @@ def _layers(asked: Asked) -> Drawing:
 def _units(asked: Asked) -> Drawing:
     part = asked.part
     if part.classes.empty:
-        raise UserError(f"The estimator {part.name} sorts units into no classes.")
+        raise UserError(f"The estimator {part.name} does not sort units into classes.")
     classes = part.described["classes"]
     return Drawing(plot_units(part.units, UNITS, classes, asked.width), units_drawn(part.units, classes))
 
@@ -232,7 +232,7 @@ def _joint(asked: Asked) -> Drawing:
     """The classes of the published score: dynamic, static, joint, residual."""
     if "released" not in asked.only.estimators:
         has = ", ".join(asked.only.estimators)
-        raise UserError(f"Joint encoding is about the published score, and this result has {has}: measure or score "
+        raise UserError(f"Joint encoding needs the published score, but this result has {has}: measure or score "
                         "with `estimators='released'`.")  # fmt: skip
     part = part_of(asked.only, "released")
     label = f"{UNITS}\nscore above {part.described['options'].get('threshold', 0.5):g}"
@@ -244,7 +244,7 @@ def _histogram(asked: Asked) -> Drawing:
     part = asked.part
     factors = [factor for factor in part.drawn if factor in part.units and part.units[factor].notna().any()]
     if not factors:
-        raise UserError(f"The estimator {part.name} gives units no numbers.")
+        raise UserError(f"The estimator {part.name} does not give numbers of units.")
     found = histogram(part.units, factors)
     return Drawing(plot_histogram(found, f"{part.title.lower()} of a unit", asked.width), found.counts)
 
@@ -271,7 +271,7 @@ def _curves(asked: Asked) -> Drawing:
 
 
 def _bars(asked: Asked) -> Drawing:
-    """Every factor of every result at its last stage, over what untrained networks give."""
+    """Every factor of every result at its last stage, over the numbers of untrained networks."""
     tables = []
     for name, part in asked.parts.items():
         drawn = part_drawn(part)
@@ -292,14 +292,16 @@ def _bars(asked: Asked) -> Drawing:
 
 
 def _mark_untrained(axes: "Axes", rows: Sequence[pd.DataFrame]) -> None:
-    """A line across every bar at what untrained networks give."""
+    """Draw a line across every bar at the number of untrained networks."""
     thick = 0.8 / len(rows)
     for place, table in enumerate(rows):
         x = np.arange(len(table)) + thick * (place - (len(rows) - 1) / 2)
         if table["twin"].notna().any():
             ends = x - thick / 2, x + thick / 2
             label = "_twin" if place else LINE
-            axes.hlines(table["twin"], *ends, color="white", linewidth=2.2, zorder=3)  # so that it is seen on any bar
+            axes.hlines(
+                table["twin"], *ends, color="white", linewidth=2.2, zorder=3
+            )  # so that it is visible on any bar
             axes.hlines(
                 table["twin"], *ends, color="black", linestyle=(0, (2, 1)), linewidth=1.0, zorder=3, label=label
             )

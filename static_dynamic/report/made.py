@@ -1,12 +1,12 @@
-"""How a result was made, in rows of words: model, input, videos, conditions, scoring, machine, and what it cost."""
+"""How a result was made, in rows of words: model, input, videos, conditions, scoring, machine, and cost."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 Manifest = Mapping[str, Any]
-NOTHING = "none: random weights, or those of the caller"
+NOTHING = "none: random weights, or weights that the caller loaded"
 MOST = 24
-"""Members of a list that are shown."""
+"""Number of members of a list that are shown."""
 
 
 class Group(NamedTuple):
@@ -22,7 +22,7 @@ class Group(NamedTuple):
 
 
 def made(manifest: Manifest) -> list[Group]:
-    """All that is known of how a result was made, group by group; a group of which nothing is known is left out."""
+    """The known facts about how a result was made, in groups; groups without facts are left out."""
     study = _mapping(manifest.get("study"))
     stages = _mapping(study.get("stages"))
     known = {name: study.get(name) for name in ("model", "weights", "pool")}
@@ -48,7 +48,7 @@ def made(manifest: Manifest) -> list[Group]:
 
 
 def _told(group: Group) -> Group:
-    """Without rows of which nothing is known; a model without a checkpoint says so."""
+    """Drop rows without a known value; a model without a checkpoint gets a text."""
     rows = [row for row in group.rows if row[1]]
     if group.title == "Model" and rows and not any(name.startswith("checkpoint") for name, _ in rows):
         rows.append(("checkpoint", NOTHING))
@@ -56,7 +56,7 @@ def _told(group: Group) -> Group:
 
 
 def cost(manifest: Manifest) -> list[tuple[str, str]]:
-    """What is known of the cost: of the model, and of the run."""
+    """The known cost of the model and of the run."""
     found = _mapping(manifest.get("cost"))
     study = _mapping(manifest.get("study"))
     rows = []
@@ -127,10 +127,10 @@ def _lists(value: object) -> list[Sequence[object]]:
 
 
 def _mapping(value: object) -> Mapping[str, Any]:
-    """A part of a manifest that is a mapping, as far as it is there."""
+    """A part of a manifest that is a mapping; empty if it is missing."""
     return value if isinstance(value, Mapping) else {}
 
 
 def _members(value: object) -> list[Mapping[str, Any]]:
-    """A part of a manifest that is a list of mappings, as far as it is there."""
+    """A part of a manifest that is a list of mappings; empty if it is missing."""
     return [each for each in value if isinstance(each, Mapping)] if isinstance(value, list | tuple) else []

@@ -1,4 +1,4 @@
-"""What a notebook shows of a result: a line, a small table, the figure, and what a reader must know."""
+"""A result in a notebook: a line, a small table, the figure, and notes for the reader."""
 
 from base64 import b64encode
 from collections.abc import Sequence
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DOTS = 144
-"""Per inch: twice what a screen shows, so that the figure is sharp."""
+"""Dots per inch: twice those of a screen, so that the figure is sharp."""
 MOST = 30
-"""Rows of the table."""
+"""Largest number of rows of the table."""
 
 
 def as_html(head: str, said: str, table: pd.DataFrame, figure: "Figure", notes: Sequence[str]) -> str:
-    """The pieces below each other; the figure is a PNG, since notebooks remove SVG from what they do not trust."""
+    """Stack the pieces; the figure is a PNG, since notebooks remove SVG from untrusted output."""
     picture = b64encode(png(figure, DOTS)).decode()
     inches = figure.get_figwidth()
     more = f"<p>… and {len(table) - MOST} more rows</p>" if len(table) > MOST else ""
@@ -34,7 +34,7 @@ def as_html(head: str, said: str, table: pd.DataFrame, figure: "Figure", notes: 
 
 
 def small_table(part: Part) -> pd.DataFrame:
-    """A row per stage: every number that is drawn, with its interval, beside that of untrained networks."""
+    """A row per stage: every number that is drawn, with its interval and the number of untrained networks."""
     columns: dict[str, list[str]] = {"stage": part.stages}
     for factor in part.drawn:
         rows = part.numbers[part.numbers["factor"] == factor].set_index("stage").reindex(part.stages)

@@ -1,4 +1,4 @@
-"""Your own figures: functions from a result to a figure, drawn with those of every result or on their own."""
+"""Figures of users: functions from a result to a figure, drawn with the default figures or separately."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ def draw_own(
 ) -> "tuple[Figure, pd.DataFrame | None]":
     """The figure of a function, and its data if the function gives them.
 
-    It is called in the style of all others, so that a figure without a size of its own has the width.
+    It is called in the style of all others, so that a figure without an explicit size has the width.
 
     Raises:
         UserError: If it cannot be drawn.
@@ -33,7 +33,7 @@ def draw_own(
     try:
         with house_style(width):
             drawn = function(result)
-    except Exception as error:  # whatever the user's function raises
+    except Exception as error:  # the user's function may raise anything
         raise UserError(f"The plot {name!r} cannot be drawn: {reason(error)}.") from error
     figure, data = drawn if isinstance(drawn, tuple) and len(drawn) == 2 else (drawn, None)
     if not isinstance(figure, Figure):

@@ -1,4 +1,4 @@
-"""The HTML page of a result: one file, no network, fit to be sent to a colleague."""
+"""The HTML page of a result: one file that needs no network and can be sent to a colleague."""
 
 import json
 from base64 import b64encode
@@ -42,12 +42,12 @@ def save_page(
     """Write the page.
 
     Args:
-        parts: What there is to show, the headline first.
+        parts: The parts to show, the headline first.
         manifest: How it was made.
-        warnings: What a reader must know.
+        warnings: Notes for the reader.
         path: The file; its folder names the run.
-        quality: What the outputs were worth under every condition.
-        pictures: What the model was shown, see `static_dynamic.report.strips`.
+        quality: Quality of the outputs under every condition.
+        pictures: Frames that the model was shown, see `static_dynamic.report.strips`.
         top_clips: The clips to which units respond most.
 
     Raises:
@@ -95,19 +95,19 @@ def save_html(template: str, content: Mapping[str, Any], path: Path, scripts: Se
         .get_template(template)
         .render(content, style=_part("style.css"), scripts=texts, policy=policy(texts))
     )
-    # A name that is not UTF-8 is shown with a mark in place of what cannot be.
+    # Bytes of a name that are not UTF-8 are shown as a mark.
     write_bytes(path, page.encode(errors="replace"))
     return path
 
 
 def policy(scripts: Sequence[str]) -> str:
-    """What a browser may do with the page: run these scripts alone, show pictures that it holds, and fetch nothing."""
+    """The content security policy of the page: run these scripts alone, show embedded pictures, and fetch nothing."""
     digests = " ".join(f"'sha256-{b64encode(sha256(text.encode()).digest()).decode()}'" for text in scripts)
     return f"default-src 'none'; script-src {digests}; style-src 'unsafe-inline'; img-src data:"
 
 
 def embedded(data: object) -> "Markup":
-    """Plain data as JSON that nothing in it can end: it stands in a ``script`` element, which runs nothing.
+    """Plain data as JSON for a ``script`` element that runs nothing; its texts cannot end the element.
 
     Example:
         >>> print(embedded({"name": "</script><b>"}))
@@ -130,7 +130,7 @@ def _environment() -> "Environment":
 
 
 def _part(name: str) -> "Markup":
-    """A file of this package that is no template."""
+    """Read a file of this package that is not a template."""
     from markupsafe import Markup
 
     return Markup(files("static_dynamic.report").joinpath("templates", name).read_text(encoding="utf-8"))

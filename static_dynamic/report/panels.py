@@ -1,4 +1,4 @@
-"""Where the panels of a figure lie, so that every name is legible at the width of a column."""
+"""The arrangement of the panels of a figure, so that every name is legible at the width of a column."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,42 +25,42 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Draw = Callable[["Axes", list[Any]], None]
-"""Draws the stages whose keys it is given at 0, 1, 2 …"""
+"""Draws the stages of the given keys at 0, 1, 2 …"""
 
 SCALE = 0.62
-"""Inches that the vertical axis and its label take."""
+"""Width of the vertical axis and its label, in inches."""
 HEIGHTS = {"single": 1.6, "double": 1.9}
-"""Of a panel, inches."""
+"""Height of a panel, in inches."""
 SEVERAL = 1.25
-"""Of a panel where there are several below each other, inches."""
+"""Height of a panel if there are several rows, in inches."""
 SLANT = 0.3
-"""Least distance of places, in inches, whose names can be slanted; nearer ones stand upright."""
+"""Least distance of places, in inches, whose names can be slanted; nearer names are vertical."""
 WRAPPED = 0.8
 """Least distance of places, in inches, whose names can be broken into lines."""
 SLANTED = 14
-"""Characters of a name that can be slanted."""
+"""Largest number of characters of a slanted name."""
 KEY = 0.45
-"""Inches of a line of a legend beside its text."""
+"""Width of a legend entry without its text, in inches."""
 BAR = 0.06
-"""Inches: the least width of one of several bars."""
+"""Least width of one of several bars, in inches."""
 SMALLEST, LOWEST = 1.3, 0.6
-"""Inches: width and height of a panel of a grid."""
+"""Width and height of a panel of a grid, in inches."""
 PAGE = 8.0
-"""Inches: how high a figure may become before its panels get lower."""
+"""Height of a figure above which its panels get lower, in inches."""
 BETWEEN = 0.08
-"""Inches between panels of a grid, so that numbers at their ends do not meet."""
+"""Distance between panels of a grid, in inches, so that numbers at their ends do not overlap."""
 MOST_PANELS = 5
-"""Of streams."""
+"""Largest number of panels of streams."""
 
 
 @dataclass(frozen=True)
 class Panel:
-    """Stages side by side.
+    """Stages in one panel, next to each other.
 
     Attributes:
-        title: Above them.
+        title: Title above them.
         names: Key of a stage → its name below its place.
-        bars: How many stand side by side at a place.
+        bars: Number of bars at a place.
     """
 
     title: str
@@ -69,17 +69,17 @@ class Panel:
 
     @property
     def pitch(self) -> float:
-        """Least distance of two places at which their names, upright, do not touch, in inches."""
+        """Least distance of two places at which their vertical names do not touch, in inches."""
         upright = 1.1 * line_height() * max(name.count("\n") + 1 for name in self.names.values())
         return max(upright, BAR * (self.bars + 1))
 
     @property
     def least(self) -> float:
-        """How wide it must be, in inches."""
+        """Least width of the panel, in inches."""
         return max(self.pitch * max(2, len(self.names)), text_width(self.title, TEXT))
 
     def pieces(self, room: float) -> "list[Panel]":
-        """The same stages in as many panels, alike in size, as are needed to fit into lines of the figure."""
+        """Split the stages into panels of similar size that fit into lines of the figure."""
         keys, most = list(self.names), max(1, int(room / self.pitch))
         count = -(-len(keys) // most)
         ends = [round(place * len(keys) / count) for place in range(count + 1)]
@@ -89,7 +89,7 @@ class Panel:
 def of_streams(stages: Sequence[str], bars: int = 1) -> list[Panel]:
     """A panel per stream: ``slow.stage1`` and ``slow.stage2`` share one, under their short names.
 
-    Stages of very many streams share one panel, under their full names.
+    Stages of many streams share one panel, under their full names.
     """
     streams: dict[str, dict[str, str]] = {}
     for stage in stages:
@@ -101,19 +101,19 @@ def of_streams(stages: Sequence[str], bars: int = 1) -> list[Panel]:
 
 
 def side_by_side_names(name: str) -> str:
-    """The name of a stage below its place; stages side by side, below each other."""
+    """The name of a stage below its place; stages joined by ``+`` are on separate lines."""
     return "+\n".join(map(shortened, name.split("+")))
 
 
 def draw_panels(panels: Sequence[Panel], draw: Draw, label: str, width: Width, title: str = "") -> "Figure":
-    """A figure of panels that share the vertical axis, in as many lines as their names need.
+    """A figure of panels that share the vertical axis, on the number of lines that their names need.
 
     Args:
-        panels: From left to right, and on in the next line.
-        draw: Draws one.
-        label: Of the vertical axis.
-        width: Of the figure.
-        title: Above all.
+        panels: The panels, from left to right and line by line.
+        draw: Draws one panel.
+        label: Label of the vertical axis.
+        width: Width of the figure.
+        title: Title above all.
     """
     from matplotlib.figure import Figure
 
@@ -145,7 +145,7 @@ def draw_panels(panels: Sequence[Panel], draw: Draw, label: str, width: Width, t
 
 
 def in_lines(panels: Sequence[Panel], room: float) -> list[list[tuple[Panel, float]]]:
-    """Panels in lines, each with its width in inches, so that what is left of a line is shared by all of it."""
+    """Panels in lines, each with its width in inches; the panels of a line share its remaining width."""
     lines: list[list[Panel]] = []
     for panel in panels:
         if lines and sum(other.least for other in lines[-1]) + panel.least <= 0.9 * room:
@@ -180,11 +180,11 @@ def draw_grid(
     """A figure with a small panel for every name, all on the same axes.
 
     Args:
-        names: Key of a panel → what stands above it.
-        draw: Draws one.
-        labels: Of the horizontal and the vertical axis.
-        width: Of the figure.
-        title: Above all.
+        names: Key of a panel → its title.
+        draw: Draws one panel.
+        labels: Labels of the horizontal and the vertical axis.
+        width: Width of the figure.
+        title: Title above all.
     """
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
@@ -204,7 +204,7 @@ def draw_grid(
             axes.grid(visible=False, axis="x")
         for place, axes in enumerate(grid):
             axes.set_visible(place < len(names))
-            # The last panel of a column is the lowest one that is seen.
+            # The last panel of a column is the lowest visible one.
             axes.tick_params(labelbottom=place + columns >= len(names))
         figure.supylabel(wrapped(labels[1], lines * height, TEXT), size=TEXT)
         finish(figure, lines * (height + above) + 0.3, title, labels[0])
@@ -215,9 +215,9 @@ def finish(figure: "Figure", height: float, title: str = "", below: str = "") ->
     """Set the height, given that of the panels.
 
     Args:
-        figure: With its panels.
-        height: Of the panels, inches.
-        title: Above them.
+        figure: The figure with its panels.
+        height: Height of the panels, inches.
+        title: Title above them.
         below: The label of their horizontal axis; the legend of all panels follows below it.
     """
     drawn: dict[str, Artist] = {}
@@ -244,7 +244,7 @@ def finish(figure: "Figure", height: float, title: str = "", below: str = "") ->
 
 
 def _name_places(axes: "Axes", panel: Panel, width: float) -> None:
-    """Names below the places: in lines, slanted or upright where they would touch."""
+    """Set the names below the places: in lines, or slanted or vertical where they would touch."""
     angle, _, names = _below(panel, width)
     turned: dict[str, Any] = {"rotation": angle, "ha": "center" if angle in (0, 90) else "right"}
     axes.set_xticks(range(len(names)), names, **turned)
@@ -253,7 +253,7 @@ def _name_places(axes: "Axes", panel: Panel, width: float) -> None:
 
 
 def _below(panel: Panel, width: float) -> tuple[int, float, list[str]]:
-    """By how many degrees names are turned, how much room they take, in inches, and the names, in lines."""
+    """Angle of the names in degrees, the room that they take in inches, and the names, in lines."""
     distance, names = width / (len(panel.names) + 0.2), list(panel.names.values())
     longest = max(map(text_width, names))
     if longest > 0.9 * distance and distance >= WRAPPED:

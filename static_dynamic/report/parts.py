@@ -1,4 +1,4 @@
-"""What a result says of one estimator, as pictures, pages and tables show it."""
+"""The part of a result that belongs to one estimator, for pictures, pages and tables."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,15 +9,15 @@ import pandas as pd
 from static_dynamic.report.tables import class_shares, in_order
 
 AUXILIARY = ("reliability",)
-"""Factors that say how far the others can be trusted: tables show them, pictures do not."""
+"""Factors that qualify the others, such as the reliability: tables show them, pictures do not."""
 ROUNDING = 1e-9
-"""Relative: a stage without weights gives the same in every network, but for this."""
+"""Relative rounding: a stage without weights gives equal numbers in every network up to this difference."""
 SAME = "not distinguishable from an untrained network"
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a result says of one estimator.
+    """The part of a result that belongs to one estimator.
 
     Attributes:
         described: Its ``name``, ``title``, ``axis``, ``summary``, ``scale``, main ``column``, ``classes``, ``options``.
@@ -46,12 +46,12 @@ class Part:
 
     @property
     def unit_of_measurement(self) -> str:
-        """What its numbers count."""
+        """Its unit of measurement."""
         return {"percent": "%", "correlation": "correlation"}.get(self.described["scale"], self.described["scale"])
 
     @property
     def label(self) -> str:
-        """What its number is, in words, beside the axis of a picture."""
+        """The label of the axis in a picture."""
         return str(self.described.get("axis") or f"{self.title.lower()}, {self.unit_of_measurement}")
 
     @property
@@ -61,7 +61,7 @@ class Part:
 
     @property
     def digits(self) -> int:
-        """Digits that are shown of its numbers."""
+        """Number of digits that are shown."""
         return 1 if self.percent else 3
 
     @property
@@ -76,7 +76,7 @@ class Part:
 
     @property
     def drawn(self) -> list[str]:
-        """Factors that pictures show: all but those that say how far the others can be trusted."""
+        """Factors that pictures show: all except those in ``AUXILIARY``."""
         return [factor for factor in self.factors if factor not in AUXILIARY] or self.factors
 
     @property
@@ -86,7 +86,7 @@ class Part:
 
     @property
     def numbers(self) -> pd.DataFrame:
-        """Its numbers under names of their own, NaN where there are none.
+        """Its numbers under common names, NaN where they are missing.
 
         ``stage``, ``factor``, ``mean``, ``low``, ``high``, those of ``twin``, ``null``, ``ceiling``, and whether a
         number lies ``inside`` the spread of the twins.
@@ -99,7 +99,7 @@ class Part:
 
     @property
     def has_twins(self) -> bool:
-        """Whether untrained networks stand beside the numbers."""
+        """Whether untrained networks were measured too."""
         return bool(self.numbers["twin"].notna().any())
 
     @property
@@ -111,12 +111,12 @@ class Part:
 
 
 def all_classes(units: pd.DataFrame, named: Sequence[str]) -> list[str]:
-    """The classes that an estimator names, and those that its units have beside them."""
+    """The classes that an estimator names, and further classes of its units."""
     return list(dict.fromkeys([*named, *sorted(set(units["class"]))]))
 
 
 def beside_untrained(row: Mapping[str, Any]) -> str:
-    """What the untrained networks make of a number, a row of `Part.numbers`, in words; empty without their spread.
+    """Compare a number, a row of `Part.numbers`, with untrained networks in words; empty without their spread.
 
     Example:
         >>> beside_untrained({"mean": 40.0, "twin": 5.0, "twin_low": 1.0, "twin_high": 9.0, "inside": False})

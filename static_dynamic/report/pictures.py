@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MODEL = "this model"
 LINE = "untrained networks"
-"""Of the same architecture."""
+"""Label of the untrained networks, which have the same architecture."""
 SPREAD = "their spread"
 HOLLOW = "hollow: not distinguishable\nfrom an untrained network"
 GRAIN, NO_DIFFERENCE = (
@@ -25,14 +25,14 @@ GRAIN, NO_DIFFERENCE = (
     "hollow: not distinguishable from 0, or\nsmaller than the spread of untrained networks",
 )
 REACH = 0.3
-"""How far band and dashes go on beside the first and the last stage, in distances of stages."""
+"""How far band and dashes extend beyond the first and the last stage, in distances of stages."""
 
 
 def plot_part(part: Part, width: Width = "double") -> "Figure":
     """A figure of one estimator: a panel per stream.
 
-    One number per stage is drawn over the grey line and band of untrained networks, on an axis of all it can be. Of
-    several, each has a dashed line for them. A point is hollow where it lies within their spread.
+    One number per stage is drawn over the grey line and band of untrained networks, on an axis of its whole range. Of
+    several, each has a dashed line for them. A point is hollow if it is within their spread.
     """
     table = part_drawn(part)
     colours = colours_of(part.drawn)
@@ -51,7 +51,7 @@ def plot_part(part: Part, width: Width = "double") -> "Figure":
         if hollow:
             axes.plot([], [], **_hollow("black"), label=HOLLOW)
         if part.single and part.percent:
-            axes.set_ylim(-3, 103)  # with room for the points at the ends
+            axes.set_ylim(-3, 103)  # leaves room for the points at the ends
 
     return draw_panels(of_streams(part.stages), panel, part.label, width, part.title)
 
@@ -65,10 +65,10 @@ def plot_differences(rows: pd.DataFrame, part: Part, title: str, width: Width = 
     """Differences of two results under one estimator, with intervals, around 0; a panel per stream.
 
     Args:
-        rows: Of the estimator, see `static_dynamic.comparison.Comparison.layers`.
-        part: What the estimator is called, and what its numbers count.
-        title: What is subtracted from what.
-        width: Of the figure.
+        rows: Rows of the estimator, see `static_dynamic.comparison.Comparison.layers`.
+        part: Name of the estimator, and its unit of measurement.
+        title: The subtraction in words.
+        width: Width of the figure.
     """
     drawn, table = part.drawn, rows.rename(columns={"difference": "mean"})
     colours = colours_of(drawn)
@@ -89,8 +89,8 @@ def plot_differences(rows: pd.DataFrame, part: Part, title: str, width: Width = 
 
 
 def draw_twins(axes: "Axes", x: Sequence[float], rows: pd.DataFrame, colour: str | None) -> None:
-    """What untrained networks give: a grey line on the band of their spread or, beside others, a dashed line."""
-    wide = [x[0] - REACH, *x, x[-1] + REACH]  # so that those of a lone stage are seen
+    """Draw untrained networks: a grey line on the band of their spread or, with several factors, a dashed line."""
+    wide = [x[0] - REACH, *x, x[-1] + REACH]  # so that a single stage is visible
     twin, low, high = (np.pad(rows[name].to_numpy(float), 1, "edge") for name in ("twin", "twin_low", "twin_high"))
     if colour is not None:
         faded: dict[str, Any] = {"color": colour, "alpha": 0.45, "linestyle": "--", "linewidth": 1.0, "zorder": 1}
@@ -104,7 +104,7 @@ def draw_twins(axes: "Axes", x: Sequence[float], rows: pd.DataFrame, colour: str
 
 
 def hollow_out(axes: "Axes", x: Sequence[float], rows: pd.DataFrame, colour: str) -> None:
-    """Mark the points that lie within the spread of untrained networks."""
+    """Mark the points that are within the spread of untrained networks."""
     inside = rows["inside"].to_numpy(bool)
     if inside.any():
         axes.plot(np.array(x)[inside], rows["mean"].to_numpy(float)[inside], **_hollow(colour), label="_hollow")

@@ -1,4 +1,4 @@
-"""What figures of stages share: curves with intervals, bars with intervals, classes of units."""
+"""Common pieces of figures of stages: curves with intervals, bars with intervals, classes of units."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -58,27 +58,27 @@ def plot_means(table: pd.DataFrame, label: str, title: str = "", width: Width = 
 
 
 def side_by_side(place: int, factors: int, stages: int) -> list[float]:
-    """Where on the horizontal axis the points of one of several factors lie."""
+    """Places of the points of one of several factors on the horizontal axis."""
     return [i + 0.08 * (place - (factors - 1) / 2) for i in range(stages)]
 
 
 def plot_curve(
     axes: "Axes", x: Sequence[float], rows: pd.DataFrame, factor: str, colour: str | None = None, marker: str = "o"
 ) -> None:
-    """A factor's ``mean``, with bars from ``low`` to ``high``, which need not hold it; no bar where these are NaN."""
+    """Draw a factor's ``mean``, with bars from ``low`` to ``high``, which need not contain it, unless these are NaN."""
     middle, reach = (rows["low"] + rows["high"]) / 2, (rows["high"] - rows["low"]) / 2
     colour = colour or colours_of([factor])[factor]
-    # The bars are labelled for those who look for them; the underscore keeps them out of the legend.
+    # The bars are labelled for code that searches for them; the underscore keeps them out of the legend.
     axes.errorbar(x, middle, yerr=reach, fmt="none", capsize=2, ecolor=colour, label=f"_{factor}")
     axes.plot(x, rows["mean"], color=colour, marker=marker, label=factor)
 
 
 def plot_bars(axes: "Axes", rows: Sequence[pd.DataFrame], factors: Sequence[str]) -> None:
-    """Bars of several factors side by side at 0, 1, 2 and so on.
+    """Draw bars of several factors next to each other at 0, 1, 2 and so on.
 
     Args:
-        axes: Where.
-        rows: Of every factor, ``mean`` and the ends of its interval, ``low`` and ``high``.
+        axes: The axes to draw in.
+        rows: For every factor, ``mean`` and the ends of its interval, ``low`` and ``high``.
         factors: Their names.
     """
     colours, thick = colours_of(factors), 0.8 / max(1, len(factors))

@@ -1,4 +1,4 @@
-"""The figure of probes: score over the stages, a panel per target, beside controls and untrained networks."""
+"""The figure of probes: score over the stages, a panel per target, with controls and untrained networks."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 LEAST = -0.25
-"""The lowest score that is drawn; R² has no lower end."""
+"""The lowest score that is drawn, since R² does not have a lower end."""
 INTERVAL, ONSET = "95 % interval", "onset, 95 % interval"
 CONTROL, CHANCE = "control labels, ± sd", "chance"
 MEASURES = {"classes": "balanced accuracy", "number": "R²", "angle": "mean cosine of the error"}
@@ -27,7 +27,7 @@ def plot_probes(table: pd.DataFrame, onsets: pd.DataFrame, width: Width = "doubl
     Args:
         table: As in :attr:`static_dynamic.probes.result.ProbeResult.table`.
         onsets: As in :attr:`static_dynamic.probes.result.ProbeResult.onsets`.
-        width: Of the figure.
+        width: Width of the figure.
     """
     names = {stage: side_by_side_names(stage) for stage in in_order(table, "stage")}
     place = {stage: number for number, stage in enumerate(names)}
@@ -57,7 +57,7 @@ def plot_probes(table: pd.DataFrame, onsets: pd.DataFrame, width: Width = "doubl
 
 
 def _panel(axes: "Axes", rows: pd.DataFrame) -> None:
-    """One target."""
+    """Draw one target."""
     colour, x = colours_of(["dynamic"])["dynamic"], np.arange(len(rows))
     axes.fill_between(x, rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0, label=INTERVAL)
     axes.plot(x, rows["score"], color=colour, marker="o", label=MODEL, zorder=3)
@@ -70,20 +70,20 @@ def _panel(axes: "Axes", rows: pd.DataFrame) -> None:
 
 
 def _mark_onset(axes: "Axes", onset: pd.Series, place: dict[str, int], keys: list[tuple[str, str]]) -> None:
-    """A triangle on the lower edge at the onset, and a bar over the stages that hold it in 95 % of resamples.
+    """Draw a triangle on the lower edge at the onset, and a bar over the stages that contain it in 95 % of resamples.
 
     Args:
-        axes: Of some stages of a target.
-        onset: Of the target.
-        place: Of every stage.
-        keys: Those of the target and these stages.
+        axes: Axes of some stages of a target.
+        onset: Onset of the target.
+        place: Place of every stage.
+        keys: Keys of the target and these stages.
     """
     edge, colour = axes.get_xaxis_transform(), colours_of(["dynamic"])["dynamic"]
     marker: dict[str, Any] = {"linestyle": "none", "marker": "^", "color": colour, "markersize": 6}
     axes.plot([], [], label=ONSET, **marker)
     if onset["onset"] not in place:
         return
-    first = place[keys[0][1]]  # other stages may stand in other lines of the figure
+    first = place[keys[0][1]]  # other stages may be in other lines of the figure
     low, at, high = (place.get(onset[name], len(place) - 0.6) - first for name in ("low", "onset", "high"))
     ends = np.clip([low, high], -0.4, len(keys) - 0.6)
     if low <= ends[1] and high >= ends[0]:

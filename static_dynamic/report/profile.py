@@ -1,7 +1,7 @@
-"""Where the marks of a layer profile lie: stages from top to bottom, values from left to right, in percent.
+"""Places of the marks of a layer profile: stages from top to bottom, values from left to right, in percent.
 
-Every row of the table draws its own piece. A curve goes on to the edge of its row, where it meets that of the next one,
-so pieces of rows of any height and width make one picture.
+Every row of the table draws its own piece. A curve extends to the edge of its row, where it meets the next one, so
+pieces of rows of any height and width make one picture.
 """
 
 import math
@@ -17,13 +17,13 @@ from static_dynamic.report.tables import stream_and_name
 from static_dynamic.report.theme import colours_of
 
 Point = tuple[float, float]
-"""Right of the left edge, below the upper edge; percent of width and height."""
+"""A point: right of the left edge, below the upper edge, in percent of width and height."""
 APART = 20.0
-"""Heights between the marks of two series in a row."""
+"""Distance between the heights of two series in a row."""
 FIRST, LAST = 12.0, 88.0
-"""Where the band of a first and last stage ends, so that that of a lone stage is seen."""
+"""The ends of the band at the first and last stage, so that the band of a single stage is visible."""
 TOLERANCE = 0.5
-"""Percent by which numbers may leave the axis before it is made longer."""
+"""Percent by which numbers may exceed the axis before it is extended."""
 STEP = 25.0
 
 
@@ -41,7 +41,7 @@ class Axis(NamedTuple):
     ticks: tuple[float, ...]
 
     def place(self, value: float) -> float:
-        """Where a value lies, percent of the width; at the end if it is beyond.
+        """The place of a value in percent of the width; the end of the axis if it is beyond.
 
         Example:
             >>> Axis(-1, 1, (-1, 0, 1)).place(0.5)
@@ -58,16 +58,16 @@ class Axis(NamedTuple):
 
 @dataclass(frozen=True)
 class Mark:
-    """What a row draws of one series.
+    """The marks of one series in a row.
 
     Attributes:
-        colour: Of the series.
+        colour: Colour of the series.
         y: Its height in the row.
         x: Its number; ``None`` where it is undefined.
-        ends: Of the interval, where there is one.
-        hollow: Whether the number lies within the spread of untrained networks.
+        ends: Ends of the interval, if any.
+        hollow: Whether the number is within the spread of untrained networks.
         curve: Corners of its piece of the curve.
-        twin: Those of the curve of untrained networks.
+        twin: Corners of the piece of the curve of untrained networks.
         band: Corners of the piece of their spread.
     """
 
@@ -82,9 +82,9 @@ class Mark:
 
 
 def axis_of(numbers: pd.DataFrame, scale: str) -> Axis:
-    """The axis of an estimator: the same in every report, but where numbers leave it.
+    """The axis of an estimator: the same in every report, unless numbers exceed it.
 
-    Shares have one from 0 to 100, correlations from -1 to 1, others from 0 to a round number above all.
+    Shares have an axis from 0 to 100, correlations from -1 to 1, others from 0 to a round number above all.
 
     Args:
         numbers: See `static_dynamic.report.parts.Part.numbers`.
@@ -110,7 +110,7 @@ def axis_of(numbers: pd.DataFrame, scale: str) -> Axis:
 
 
 def _round_up(value: float) -> float:
-    """1, 2 or 5 times a power of ten, not below a value."""
+    """The least 1, 2 or 5 times a power of ten that is not below a value."""
     if value <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(value))
@@ -122,8 +122,8 @@ def profile(numbers: pd.DataFrame, factors: Sequence[str], axis: Axis) -> list[l
 
     Args:
         numbers: See `static_dynamic.report.parts.Part.numbers`.
-        factors: Those that are drawn.
-        axis: Where values lie.
+        factors: Factors that are drawn.
+        axis: The horizontal axis.
     """
     colours = colours_of(factors)
     stages = list(dict.fromkeys(numbers["stage"]))
@@ -159,7 +159,7 @@ def _series(rows: pd.DataFrame, colour: str, y: float, axis: Axis, with_band: bo
 
 
 def _curve(values: Sequence[float], streams: Sequence[str], y: float, axis: Axis) -> list[list[Point]]:
-    """Corners of the piece of every row: from the edge to the last one, its own, to the edge to the next one."""
+    """Corners of the piece of every row: at the edge to the previous row, in it, and at the edge to the next row."""
     pieces: list[list[Point]] = []
     for i, value in enumerate(values):
         if not math.isfinite(value):
@@ -177,7 +177,7 @@ def _curve(values: Sequence[float], streams: Sequence[str], y: float, axis: Axis
 
 
 def _reaching(piece: Sequence[Point]) -> list[Point]:
-    """A piece that ends in its row goes on a little."""
+    """Extend a piece that ends in its row a little."""
     if not piece:
         return []
     (first, top), (last, bottom) = piece[0], piece[-1]

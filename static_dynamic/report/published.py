@@ -6,7 +6,7 @@
     joint_encoding/<model>/raw_<stage>,<stream>.safetensors    (3, C): the scores themselves, 1 for the residual
 
 The published arrays and lists are pickles, which can run code; ours are not. A dead unit has no score: it is NaN in the
-arrays, so that a row stays a unit, and in none of the lists.
+arrays, so that a row stays a unit, and is not in the lists.
 """
 
 import json
@@ -31,7 +31,7 @@ PUBLISHED_FACTORS = {
     4: ("dynamic", "static", "differ", "same"),
     5: ("dynamic", "static", "differ", "same", "residual"),
 }
-"""Names of the factors, by how many a line holds: the texts do not name them."""
+"""Names of the factors by their number in a line, since the texts do not name them."""
 CLASSES = ("dynamic", "static", "joint", "residual")
 """Unit classes by their published number."""
 SCORES = "scores"
@@ -42,12 +42,12 @@ FORM = "Stage: layer1,app_stream , Dimensions: [d0, d1, dres] [p0, p1, pres]"
 
 @dataclass(frozen=True)
 class Final:
-    """What a published text says.
+    """The content of a published text.
 
     Attributes:
         layers: One row per stage and factor: ``stage``, ``factor``, ``dims`` and ``percent``, which is NaN for a stage
-            whose units never vary: its dims are all 0, where those of any other add up to its units.
-        repeated: Stages that stand there more than once, for a seed that was run again; their last lines count.
+            whose units never vary. The dims of such a stage are all 0; those of others add up to its units.
+        repeated: Stages that occur more than once, for a seed that was run again; their last lines count.
     """
 
     layers: pd.DataFrame
@@ -55,7 +55,7 @@ class Final:
 
 
 def published_name(stage: str) -> str:
-    """The published name of a stage; without a stream it is the same.
+    """The published name of a stage; it is unchanged without a stream.
 
     Example:
         >>> published_name("app_stream.layer1"), published_name("stage3")
@@ -87,7 +87,7 @@ def file_name(stage: str) -> str:
 
 
 def stage_of_file(stem: str) -> str:
-    """Our name of the stage that a published file is named for.
+    """Our name of the stage in the name of a published file.
 
     Example:
         >>> stage_of_file("layer1,app_stream"), stage_of_file("encoder%2F1")
@@ -99,14 +99,14 @@ def stage_of_file(stem: str) -> str:
 def write_published(layers: pd.DataFrame, units: pd.DataFrame, folder: Path, model: str, seed: int) -> None:
     """Write one seed's tables in the published forms.
 
-    The text of a seed is replaced when the seed is run again (the published code appends). The other files carry no
-    seed in their names: the last seed stays, as published.
+    The text of a seed is replaced when the seed is run again (the published code appends). The names of the other files
+    lack the seed: the last seed is kept, as published.
 
     Args:
         layers: One row per stage and factor, as in `Result.layers`.
         units: One row per stage and unit, as in `Result.units`; its classes are those that are written.
-        folder: What holds ``final``, ``idv_scores`` and ``joint_encoding``; published as ``dim_outputs/vos_models``.
-        model: Name of the model, fit for a file.
+        folder: The folder of ``final``, ``idv_scores`` and ``joint_encoding``; published as ``dim_outputs/vos_models``.
+        model: Name of the model, valid in a file name.
         seed: Number of the text.
 
     Raises:
@@ -135,14 +135,14 @@ def final_text(layers: pd.DataFrame) -> str:
 
 
 def read_final(path: Path) -> Final:
-    """Read a published text, or ours in its form.
+    """Read a published text, or our text in its form.
 
     Raises:
-        UserError: If it cannot be read, holds no stage, or a line is malformed; the line is named.
+        UserError: If it cannot be read, is without stages, or a line is malformed; the line is named.
     """
     tables = [_stage_table(line, f"{path}:{number}") for number, line in read_lines(path)]
     if not tables:
-        raise UserError(f"{path} holds no stage; its lines must read '{FORM}'.")
+        raise UserError(f"{path} does not contain a stage: its lines must have the form '{FORM}'.")
     names = [table["stage"].iloc[0] for table in tables]
     last = dict(zip(names, tables, strict=True))
     return Final(pd.concat(last.values(), ignore_index=True), tuple(name for name in last if names.count(name) > 1))
@@ -159,7 +159,9 @@ def _stage_table(line: str, where: str) -> pd.DataFrame:
         return table if any(dims) else table.assign(percent=np.nan)
     except (ValueError, OverflowError, KeyError):
         given = line if len(line) <= 80 else f"{line[:80]}…"
-        raise UserError(f"{where}: a line must read '{FORM}', with 3 to 5 numbers each. Got {given!r}.") from None
+        raise UserError(
+            f"{where}: a line must have the form '{FORM}', with 3 to 5 numbers each. Got {given!r}."
+        ) from None
 
 
 def _numbers(text: str) -> list[float]:
@@ -174,7 +176,7 @@ def _whole(number: float) -> int:
 
 
 def over_seeds(seeds: Mapping[str, pd.DataFrame], ddof: int = 0, column: str = "percent") -> pd.DataFrame:
-    """Mean over seeds of how large every factor is, with its 95 % interval.
+    """Mean over seeds of every factor, with its 95 % interval.
 
         mean ± 1.96 · std / √n
 
@@ -188,7 +190,7 @@ def over_seeds(seeds: Mapping[str, pd.DataFrame], ddof: int = 0, column: str = "
         ``seeds``.
 
     Raises:
-        UserError: If the seeds do not all hold the same stages and factors.
+        UserError: If the seeds do not all have the same stages and factors.
     """
     columns = {name: table.set_index(["stage", "factor"])[column] for name, table in seeds.items()}
     first, reference = next(iter(columns.items()))
@@ -196,7 +198,9 @@ def over_seeds(seeds: Mapping[str, pd.DataFrame], ddof: int = 0, column: str = "
         if odd := sorted(set(values.index) ^ set(reference.index)):
             stage, factor = odd[0]
             here, there = (name, first) if odd[0] in values.index else (first, name)
-            raise UserError(f"Seeds of one model hold the same stages: {here} has {stage} ({factor}), {there} has not.")
+            raise UserError(
+                f"Seeds of one model must have the same stages: {stage} ({factor}) is in {here}, but not in {there}."
+            )
     table = np.stack([values.loc[reference.index].to_numpy(float) for values in columns.values()], axis=1)
     n = len(columns)
     mean = table.mean(1)

@@ -1,4 +1,4 @@
-"""Scores of units and of checkpoints: how they spread, their means, and their course over training."""
+"""Scores of units and of checkpoints: their distribution, their means, and their course over training."""
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 Array = npt.NDArray[np.float64]
 
 BINS: Array = np.arange(0.0, 52.0, 2.0)
-"""Percent: with scores in -1..1 a factor's part of the softmax lies in 6-47 %."""
+"""Percent: with scores in -1..1 a factor's part of the softmax is in 6-47 %."""
 COUNT = 25
-"""Bins of scores."""
+"""Number of bins of scores."""
 FAINT = 0.35
-"""How opaque histograms are that lie over each other."""
+"""Opacity of histograms that overlap."""
 
 
 class Histogram(NamedTuple):
@@ -40,12 +40,12 @@ class Histogram(NamedTuple):
 
 
 def histogram(units: pd.DataFrame, factors: list[str], bins: Array | None = None) -> Histogram:
-    """How many units of every stage have which score; those beyond the bins are in the first or the last one.
+    """Count the units of every stage by score; scores beyond the bins are in the first or the last bin.
 
     Args:
         units: Columns ``stage`` and the factors.
-        factors: Whose scores.
-        bins: Ends of the bins; ``None`` is from -1 or 0 to 1, or further where scores lie further out.
+        factors: Factors whose scores are counted.
+        bins: Ends of the bins; ``None`` is from -1 or 0 to 1, or wider where scores exceed this.
     """
     bins = bins_of(units[factors].to_numpy(float)) if bins is None else bins
     counts, means = [], []
@@ -62,7 +62,7 @@ def histogram(units: pd.DataFrame, factors: list[str], bins: Array | None = None
 
 
 def bins_of(scores: Array) -> Array:
-    """Ends of bins that hold all scores."""
+    """Ends of bins that contain all scores."""
     scores = scores[np.isfinite(scores)]
     least, most = (scores.min(), scores.max()) if len(scores) else (0.0, 1.0)
     low = 0.0 if least >= 0 else min(-1.0, float(np.floor(least)))
@@ -70,13 +70,13 @@ def bins_of(scores: Array) -> Array:
 
 
 def plot_histogram(found: Histogram, label: str, width: Width = "double", title: str = "") -> "Figure":
-    """How many units have which score, a panel per stage; means are dashed.
+    """Draw the histogram of scores of units, a panel per stage; means are dashed.
 
     Args:
-        found: What is drawn.
-        label: What scores are.
-        width: Of the figure.
-        title: Above all.
+        found: The histogram.
+        label: Label of the scores.
+        width: Width of the figure.
+        title: Title above all.
     """
     factors = in_order(found.counts, "factor")
     colours = colours_of(factors)
@@ -112,13 +112,13 @@ def course(parts: "dict[float, Part]") -> pd.DataFrame:
 
 
 def plot_course(table: pd.DataFrame, label: str, width: Width = "double", title: str = "") -> "Figure":
-    """How large every factor is over training, with intervals where there are any; a panel per stage.
+    """Draw every factor over training, with intervals where there are any; a panel per stage.
 
     Args:
         table: Columns ``iteration``, ``stage``, ``factor``, ``mean``, ``low``, ``high``.
-        label: What the values are.
-        width: Of the figure.
-        title: Above all.
+        label: Label of the values.
+        width: Width of the figure.
+        title: Title above all.
     """
     factors = in_order(table, "factor")
     colours = colours_of(factors)
@@ -135,12 +135,12 @@ def plot_course(table: pd.DataFrame, label: str, width: Width = "double", title:
 
 
 def plot_scores(table: pd.DataFrame, label: str = "score of units, mean ± std", width: Width = "double") -> "Figure":
-    """A bar for every factor of every stage, with an interval; a panel per stream.
+    """Draw a bar for every factor of every stage, with an interval; a panel per stream.
 
     Args:
         table: Columns ``stage``, ``factor``, ``mean``, ``low``, ``high``.
-        label: What the values are.
-        width: Of the figure.
+        label: Label of the values.
+        width: Width of the figure.
     """
     factors = in_order(table, "factor")
 

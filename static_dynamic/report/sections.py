@@ -1,4 +1,4 @@
-"""A result in the words and numbers of its page: a section per estimator, and what its text fills in."""
+"""A result in the words and numbers of its page: a section per estimator, and the values in its text."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,7 +16,7 @@ Row = dict[str, Any]
 
 
 def section(part: Part) -> dict[str, Any]:
-    """What the page shows of an estimator."""
+    """The content of the page for an estimator."""
     classes = part.classes
     axis = axis_of(part.numbers[part.numbers["factor"].isin(part.drawn)], part.described["scale"])
     marks = profile(part.numbers, part.drawn, axis)
@@ -67,7 +67,7 @@ def _classes(stage: str, shares: pd.Series) -> Row:
 
 
 def _cell(row: Mapping[str, Any], digits: int) -> Row:
-    """A number beside those of untrained networks."""
+    """A number, compared with those of untrained networks."""
     twin = with_interval(row["twin"], row["twin_low"], row["twin_high"], digits)
     verdict = beside_untrained(row)
     return {
@@ -79,13 +79,13 @@ def _cell(row: Mapping[str, Any], digits: int) -> Row:
 
 
 def _scores(part: Part) -> list[str]:
-    """Factors whose scores stand beside their shares: a residual's is 1 by definition."""
+    """Factors whose scores are shown with their shares; the score of a residual is 1 by definition."""
     there = part.column != "score" and "score" in part.layer
     return [factor for factor in part.drawn if factor != "residual"] if there else []
 
 
 def _chance(part: Part) -> list[Row]:
-    """What unrelated clips and replicates give, one row per stage and factor; none where nothing is known of them."""
+    """Numbers of unrelated clips and of replicates, one row per stage and factor; empty if none are known."""
     known = part.numbers.dropna(subset=["null", "ceiling"], how="all")
     columns = ("null", "ceiling")
     return [
@@ -95,7 +95,7 @@ def _chance(part: Part) -> list[Row]:
 
 
 def reading(parts: Sequence[Part], manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers and names that the text on how to read the page fills in."""
+    """Numbers and names in the text on how to read the page."""
     study = manifest.get("study", {})
     return {
         "twins": len(manifest.get("twins", [])),
@@ -109,7 +109,7 @@ def reading(parts: Sequence[Part], manifest: Mapping[str, Any]) -> dict[str, Any
 
 
 def _of_last_stage(part: Part) -> dict[str, Any]:
-    """What untrained networks and unrelated clips give at the last stage, and untrained networks over all stages."""
+    """Numbers of untrained networks and unrelated clips at the last stage, and of the former over all stages."""
     drawn = part.numbers[part.numbers["factor"].isin(part.drawn)]
     last = drawn[drawn["stage"] == part.stages[-1]]
     first = last.iloc[0]

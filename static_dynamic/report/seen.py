@@ -1,4 +1,4 @@
-"""What the model saw, in words and pictures of a page."""
+"""The clips that the model saw, in words and pictures of a page."""
 
 from base64 import b64encode
 from collections.abc import Mapping
@@ -10,8 +10,8 @@ from static_dynamic.common.tables import rows_of
 from static_dynamic.media.clip import INTACT, ORIGINAL
 
 OLD = (
-    "This result holds no pictures of what the model was shown: its run began with an earlier version. A new run, with "
-    "another place for its store, makes them."
+    "This result does not contain pictures of the clips: its run began with an earlier version. A new run with "
+    "another store creates them."
 )
 LARGE = 96
 """Pixels to which smaller frames are enlarged."""
@@ -21,7 +21,7 @@ WHAT = {
     "shuffle": "shuffled: all frames in random order",
     "reverse": "backwards",
 }
-"""What is done to the frames of a clip."""
+"""Changes to the frames of a clip."""
 FLOW = {
     INTACT: "image, and its optical flow as computed",
     "jitter": "flow jitter: colours of the flow changed at random",
@@ -30,18 +30,18 @@ FLOW = {
     "scale": "flow scaled: all motion slower",
     "swap": "flow of another clip",
 }
-"""What is done to the flow of an image."""
+"""Changes to the flow of an image."""
 AGAIN = "replicate: moved by a pixel, with mild noise"
 
 
 def takes_flow(manifest: Mapping[str, Any]) -> bool:
-    """Whether a result is about a model of images and their optical flow."""
+    """Whether the model of a result takes images and their optical flow."""
     recipe = manifest.get("study", {}).get("recipe")
     return isinstance(recipe, Mapping) and "flows" in recipe
 
 
 def in_words(style: str, order: str, replicate: int, flow: bool = False) -> str:
-    """What a variant is, in words.
+    """Describe a variant in words.
 
     Example:
         >>> in_words("original", "freeze", 0), in_words("ink", "intact", 0)
@@ -81,11 +81,11 @@ def _strip(row: Mapping[str, Any], flow: bool) -> dict[str, Any]:
 
 
 def counted(manifest: Mapping[str, Any], videos: int) -> str:
-    """How much was seen: clips, or frames of sequences.
+    """The amount of data that was seen: clips, or frames of sequences.
 
     Args:
-        manifest: Of the result.
-        videos: What is said where the manifest names no videos.
+        manifest: Manifest of the result.
+        videos: The text if the manifest does not name videos.
     """
     records = [record for record in manifest.get("videos", []) if not record.get("problem")]
     if not takes_flow(manifest):

@@ -1,4 +1,4 @@
-"""Several networks in one picture: a curve each over the stages, its name at its end."""
+"""Several networks in one picture: one curve each over the stages, with its name at its end."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
@@ -20,8 +20,8 @@ class Curve(NamedTuple):
     """One network under one estimator.
 
     Attributes:
-        numbers: Per stage ``mean``, ``low``, ``high``: rows of `Part.numbers`.
-        colour: Of its line and its name.
+        numbers: Rows of `Part.numbers`: per stage ``mean``, ``low``, ``high``.
+        colour: Colour of its line and its name.
         band: Whether ``low`` and ``high`` are drawn as a band rather than as bars.
     """
 
@@ -31,13 +31,13 @@ class Curve(NamedTuple):
 
 
 def untrained(numbers: pd.DataFrame) -> Curve:
-    """The curve of the untrained networks that stand beside the rows of `Part.numbers`."""
+    """The curve of the untrained networks in the rows of `Part.numbers`."""
     twins = numbers[["stage", "twin", "twin_low", "twin_high"]]
     return Curve(twins.set_axis(["stage", "mean", "low", "high"], axis=1), UNTRAINED, band=True)
 
 
 def plot_curves(axes: "Axes", curves: Mapping[str, Curve], top: float = 100) -> None:
-    """Curves of shares, percent, over the same number of stages; names stand at their right ends, none over another."""
+    """Draw curves of shares, percent, over the same number of stages; names are at the right, without overlap."""
     stages = list(next(iter(curves.values())).numbers["stage"])
     x = list(range(len(stages)))
     for name, (numbers, colour, band) in curves.items():
@@ -56,14 +56,14 @@ def plot_curves(axes: "Axes", curves: Mapping[str, Curve], top: float = 100) -> 
 
 
 def spread(heights: list[float], apart: float) -> list[float]:
-    """The same heights, moved as little as keeps neighbours ``apart``.
+    """Move heights as little as possible so that neighbours are ``apart``.
 
     Example:
         >>> spread([10, 11, 50], apart=5)
         [8.0, 13.0, 50.0]
     """
     order = np.argsort(heights, kind="stable")
-    # What is left of each height once its rank takes its room must not fall: pool neighbours that do.
+    # Heights less the room of their ranks must not fall: pool neighbours that do.
     groups: list[list[float]] = []
     for place, height in enumerate(np.asarray(heights, float)[order]):
         groups.append([height - place * apart])

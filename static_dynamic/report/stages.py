@@ -1,4 +1,4 @@
-"""How large factors are over stages, as a picture and as LaTeX: ``mean``, ``low`` and ``high`` in percent."""
+"""Factors over stages, as a picture and as LaTeX: ``mean``, ``low`` and ``high`` in percent."""
 
 import math
 from typing import TYPE_CHECKING
@@ -18,7 +18,7 @@ Limits = tuple[float, float]
 PUBLISHED_LIMITS = (10.0, 50.0)
 """Ends of the vertical axis, percent."""
 WIDTH = 0.8
-"""Part of the line that all panels of a LaTeX figure take together; a stage takes at most an eighth of it."""
+"""Part of the line that all panels of a LaTeX figure share; a stage takes at most an eighth of it."""
 MARKS = ("*", "square*", "triangle*", "diamond*", "pentagon*")
 FIGURE = r"""% needs \usepackage{{pgfplots}} and \pgfplotsset{{compat=1.16}}; LaTeX draws the legend in its second run
 \begin{{figure}}[t]
@@ -57,7 +57,7 @@ def limits(table: pd.DataFrame) -> Limits:
 
 
 def plot_stages(table: pd.DataFrame, title: str, ends: Limits, label: str, width: Width = "double") -> "Figure":
-    """A figure, with a panel per stream; ``label`` says what the values and their intervals are."""
+    """A figure, with a panel per stream; ``label`` names the values and their intervals."""
     figure = plot_means(table, label, title, width)
     for axes in figure.axes:
         axes.set_ylim(*ends)
@@ -65,7 +65,7 @@ def plot_stages(table: pd.DataFrame, title: str, ends: Limits, label: str, width
 
 
 def latex_stages(table: pd.DataFrame, title: str, ends: Limits, label: str) -> str:
-    """The same as a figure for LaTeX (pgfplots)."""
+    """Draw the same figure in LaTeX (pgfplots)."""
     key = "".join(letter if letter.isalnum() else "-" for letter in title.lower())
     streams = dict(iter(table.groupby(table["stage"].map(lambda stage: stream_and_name(stage)[0]), sort=False)))
     stage_width = WIDTH / max(8, table["stage"].nunique())
@@ -79,7 +79,7 @@ def latex_stages(table: pd.DataFrame, title: str, ends: Limits, label: str) -> s
 
 
 def _panel(stream: str, table: pd.DataFrame, ends: Limits, stage_width: float, first: str | None) -> str:
-    """One stream; the first one has the legend and the vertical axis of all."""
+    """Draw one stream; the first one has the legend and the vertical axis of all."""
     stages = in_order(table, "stage")
     curves = []
     for factor, mark in zip(in_order(table, "factor"), MARKS, strict=False):
@@ -104,7 +104,7 @@ def _panel(stream: str, table: pd.DataFrame, ends: Limits, stage_width: float, f
 
 
 def _point(x: int, mean: float, low: float, high: float) -> str:
-    """A point with its interval, where it has one; pgfplots leaves a gap for NaN."""
+    """A point with its interval, if any; pgfplots leaves a gap for NaN."""
     reach = f" += (0,{high - mean:.2f}) -= (0,{mean - low:.2f})" if math.isfinite(high - low) else ""
     return f"({x},{mean:.2f}){reach}"
 

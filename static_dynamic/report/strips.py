@@ -1,4 +1,4 @@
-"""What a model is shown, in small: a strip of frames for the variants of some videos, as a page can hold them."""
+"""Small pictures of the input of a model: a strip of frames for the variants of some videos, for a page."""
 
 from collections.abc import Iterable, Iterator
 from io import BytesIO
@@ -13,21 +13,21 @@ from static_dynamic.report.variants import pictures_of
 from static_dynamic.variants import Cell, Conditions, PreparedVideo
 
 VIDEOS = 2
-"""Videos of which strips are made."""
+"""Number of videos that get strips."""
 ROWS = 12
-"""Strips of a video, at most."""
+"""Largest number of strips of a video."""
 HEIGHT = 96
-"""Of a frame, pixels, at most."""
+"""Largest height of a frame, in pixels."""
 QUALITY = 82
 COLUMNS = ["video", "style", "order", "replicate", "frames", "width", "height", "picture"]
-"""Of the table of strips: the key of a variant, frames of its strip, size of one, and the strip as JPEG."""
+"""Columns of the table of strips: key of a variant, frames of its strip, size of one, and the strip as JPEG."""
 
 
 class Strips:
-    """Makes strips of the first videos that pass by.
+    """Makes strips of the first videos that are processed.
 
     Args:
-        recipe: The model's.
+        recipe: Recipe of the model.
     """
 
     def __init__(self, recipe: Recipe | FlowRecipe) -> None:
@@ -36,7 +36,7 @@ class Strips:
         self._videos = 0
 
     def watch(self, videos: Iterable[PreparedVideo]) -> Iterator[PreparedVideo]:
-        """The same videos."""
+        """Yield the same videos and make strips of the first ones."""
         for video in videos:
             if self._videos < VIDEOS:
                 self._videos += 1
@@ -45,7 +45,7 @@ class Strips:
 
     @property
     def table(self) -> pd.DataFrame:
-        """What was made, see `COLUMNS`."""
+        """The table of strips, see `COLUMNS`."""
         return pd.DataFrame(self._rows, columns=COLUMNS)
 
 
@@ -79,7 +79,7 @@ def as_jpeg(image: Frames) -> bytes:
 
 
 def _reduced(frame: Frames) -> Frames:
-    """A frame no higher than `HEIGHT`."""
+    """Shrink a frame to at most `HEIGHT`."""
     height, width, _ = frame.shape
     if height <= HEIGHT:
         return frame

@@ -10,11 +10,11 @@ from static_dynamic.functional import segmentation as seg
 from static_dynamic.functional.released import UNIT_CLASSES
 
 KEYS = ("video", "sequence", "style", "order", "replicate")
-"""What says which variant a row of the quality table is about; older tables know no replicates."""
+"""Columns that identify the variant of a row of the quality table; older tables lack replicates."""
 
 
 UNDEFINED = "–"
-"""What stands where there is no number."""
+"""The mark for an undefined number."""
 
 
 def number(value: float, digits: int = 1) -> str:
@@ -45,7 +45,7 @@ def in_order(table: pd.DataFrame, column: str) -> list[str]:
 
 
 def stream_and_name(stage: str) -> tuple[str, str]:
-    """The stream of a stage, and its name there; stages side by side are a stream of their own.
+    """The stream of a stage, and its name there; joined stages form a separate stream.
 
     Example:
         >>> stream_and_name("slow.stage3"), stream_and_name("stage3"), stream_and_name("slow.stage3+fast.stage3")
@@ -68,12 +68,12 @@ def class_shares(units: pd.DataFrame, classes: Sequence[str] = UNIT_CLASSES) -> 
 
 
 def of_estimator(table: pd.DataFrame, name: str, own: Collection[str] = ()) -> pd.DataFrame:
-    """The rows of one estimator, without columns that it has not; ``own`` are kept though all are undefined."""
+    """The rows of one estimator, without columns that it lacks; ``own`` are kept even if all are undefined."""
     rows = table[table["estimator"] == name].reset_index(drop=True)
     if rows.empty:
         return rows
     rows = rows[[column for column in rows if column in own or rows[column].notna().any()]]
-    # Beside the rows of others, which have none, whole numbers became fractions.
+    # Whole numbers became fractions next to the rows of other estimators, which lack them.
     return rows.astype({"dims": np.int64}) if "dims" in rows and rows["dims"].notna().all() else rows
 
 
@@ -83,10 +83,10 @@ def with_ends(column: str) -> tuple[str, str, str]:
 
 
 def quality_means(quality: pd.DataFrame) -> pd.DataFrame:
-    """Mean over sequences of the mean over frames, of every measure under every condition; so are J and F published.
+    """Mean over sequences of the mean over frames, of every measure under every condition, as published for J and F.
 
-    Beside the boxes' overlap stand the success rates: shares of all frames whose overlap is above .5, .6, … .9, and
-    their mean.
+    The overlap of boxes comes with success rates: shares of all frames whose overlap is above .5, .6, … .9, and their
+    mean.
 
     Args:
         quality: One row per variant: ``video``, ``sequence``, ``style``, ``order`` and the measures.
@@ -112,7 +112,7 @@ def _means(key: Sequence[Hashable], rows: pd.DataFrame) -> dict[str, object]:
 
 
 def time_seen(seconds: Mapping[str, float] | None) -> str:
-    """How much time of its video a clip shows, as a sentence; empty where no frame rate is known.
+    """The time of its video that a clip shows, as a sentence; empty if frame rates are unknown.
 
     Example:
         >>> time_seen({"min": 1.0667, "median": 2.1333, "max": 6.4})

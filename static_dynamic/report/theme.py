@@ -17,7 +17,7 @@ from static_dynamic.common.files import write_atomically
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Okabe & Ito (2008): told apart by colour-blind readers and, by their lightness, in grey.
+# Okabe & Ito (2008): distinguishable for colour-blind readers and, by their lightness, in grey.
 BLUE, SKY, GREEN, VERMILION, ORANGE, PURPLE, YELLOW = (
     *("#0072B2", "#56B4E9", "#009E73", "#D55E00"),
     *("#E69F00", "#CC79A7", "#F0E442"),
@@ -33,24 +33,24 @@ COLOURS = {
     "reliability": ORANGE,
     "dead": PALE,
 }
-"""Of factors and classes; what means the same has the same colour, and two of one estimator differ."""
+"""Colours of factors and classes: equal meanings have one colour, and two of one estimator differ."""
 CYCLE = (BLUE, ORANGE, PURPLE, SKY, BLACK, YELLOW, GREEN, VERMILION)
-"""Colours of names from outside, of which each picture takes those that it does not use yet."""
+"""Colours of external names; each picture takes those that it does not use yet."""
 UNTRAINED = "#6E6E6E"
 
 Width = Literal["single", "double"]
 WIDTHS: Mapping[str, float] = {"single": 3.35, "double": 6.9}
-"""Inches: one column of a page, and two."""
+"""Width of one column of a page and of two, in inches."""
 Format = Literal["pdf", "svg", "png"]
 FORMATS = ("pdf", "svg", "png")
 TEXT, SMALL = 8.0, 7.0
-"""Points: of titles and labels, and of all other text."""
+"""Sizes of titles and labels, and of all other text, in points."""
 DOTS, COARSE = 300, 150
-"""Dots per inch of a PNG: for a paper, and of figures that are wider than its pages, for a screen."""
+"""Dots per inch of a PNG: for a paper, and for figures that are wider than its pages."""
 MOST_PIXELS = 2**16 - 1
-"""Along one side of a PNG."""
+"""Largest number of pixels along one side of a PNG."""
 LONGEST_NAME = 32
-"""Characters of a name in a figure."""
+"""Largest number of characters of a name in a figure."""
 CHARACTER, LINE = 0.6, 1.25
 """Width of a character and height of a line, in sizes of the font."""
 
@@ -72,19 +72,19 @@ PAPER: dict[str, Any] = {
     "figure.constrained_layout.h_pad": 0.03,
     "figure.constrained_layout.w_pad": 0.03,
 }
-"""Beside the settings of seaborn's contexts."""
+"""Settings in addition to those of seaborn's contexts."""
 FILES: dict[Any, Any] = {
     **{"pdf.fonttype": 42, "ps.fonttype": 42, "svg.fonttype": "none", "svg.hashsalt": "static-dynamic"},
     **{"savefig.bbox": None, "savefig.transparent": False, "text.parse_math": False},
 }
 """Fonts are embedded as TrueType, text stays text in SVG, and no random ids make two equal figures differ.
 
-Settings of the reader's own, such as a tight box, would change the width.
+Settings of the user, such as a tight box, would change the width.
 """
 
 
 def colours_of(names: Iterable[str]) -> dict[str, str]:
-    """The colour of every name; names from outside get some that the others leave.
+    """The colour of every name; external names get colours that the others do not use.
 
     Example:
         >>> colours_of(["dynamic", "colour", "texture"])
@@ -97,7 +97,7 @@ def colours_of(names: Iterable[str]) -> dict[str, str]:
 
 @contextmanager
 def house_style(width: Width | None = None) -> Iterator[None]:
-    """The look of all figures that are made meanwhile; a dollar in a name is a dollar, and begins no formula.
+    """The look of all figures that are made in the block; a dollar in a name does not begin a formula.
 
     Args:
         width: Of a figure that fits a paper, which is also that of figures without a size; ``None`` is for a screen.
@@ -119,7 +119,7 @@ def house_style(width: Width | None = None) -> Iterator[None]:
 
 
 def inches(width: str) -> float:
-    """How wide a figure is.
+    """The width of a figure in inches.
 
     Raises:
         UserError: If the width is unknown.
@@ -134,23 +134,23 @@ def inches(width: str) -> float:
 
 
 def text_width(text: str, size: float = SMALL) -> float:
-    """How wide text is at most, in inches; of several lines, the longest one."""
+    """The greatest width of text, in inches; of several lines, that of the longest one."""
     return max(map(len, text.split("\n"))) * CHARACTER * size / 72
 
 
 def line_height(size: float = SMALL) -> float:
-    """How far lines of text are apart, in inches."""
+    """The distance of lines of text, in inches."""
     return LINE * size / 72
 
 
 def wrapped(text: str, room: float, size: float = SMALL) -> str:
-    """Text in lines that fit into so many inches; its own lines stay."""
+    """Break text into lines that fit into a width in inches; existing line breaks are kept."""
     letters = max(4, int(room / (CHARACTER * size / 72)))
     return "\n".join(line for part in text.split("\n") for line in textwrap.wrap(part, letters) or [""])
 
 
 def shortened(name: str) -> str:
-    """A name that fits beside a picture.
+    """Shorten a name so that it fits next to a picture.
 
     Example:
         >>> shortened("blocks.3.attention.projection_of_the_values_of_all_heads")
@@ -166,7 +166,7 @@ def as_formats(given: str | Sequence[str]) -> tuple[str, ...]:
     """One format or several, as a tuple.
 
     Raises:
-        UserError: If one is unknown, or there is none.
+        UserError: If a format is unknown, or none is given.
 
     Example:
         >>> as_formats("pdf"), as_formats(["svg", "png"])
@@ -180,10 +180,10 @@ def as_formats(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def format_of(path: Path) -> str:
-    """The format that the ending of a file names.
+    """The format that the extension of a file names.
 
     Raises:
-        UserError: If it names none that can be written.
+        UserError: If it does not name a format that can be written.
 
     Example:
         >>> format_of(Path("plots/a.PNG"))
@@ -197,13 +197,13 @@ def format_of(path: Path) -> str:
 
 
 def save_figure(figure: "Figure", path: Path, data: pd.DataFrame | None = None) -> list[Path]:
-    """Write a figure atomically, in the format of the file's name, and its data as a table beside it.
+    """Write a figure atomically, in the format of the file's name, and its data as a table next to it.
 
     Returns:
-        What was written.
+        The paths that were written.
 
     Raises:
-        UserError: If the file names no format that can be written, or the folder cannot be written.
+        UserError: If the file does not name a format that can be written, or the folder cannot be written.
     """
     kind = format_of(path)
     write_atomically(path, lambda partial: _render(figure, partial, kind))
@@ -211,14 +211,14 @@ def save_figure(figure: "Figure", path: Path, data: pd.DataFrame | None = None) 
 
 
 def save_data(data: pd.DataFrame, path: Path) -> Path:
-    """Write the data of a figure beside it, to ``<its name>.data.csv``; ``layers.csv`` is the table of a result."""
+    """Write the data of a figure next to it, to ``<its name>.data.csv``; ``layers.csv`` is the table of a result."""
     place = data_of(path)
     write_atomically(place, partial(data.to_csv, index=False))
     return place
 
 
 def data_of(path: Path) -> Path:
-    """Where the data of a figure lie.
+    """The path of the data of a figure.
 
     Example:
         >>> data_of(Path("plots/layers.svg")).as_posix()
@@ -228,7 +228,7 @@ def data_of(path: Path) -> Path:
 
 
 def svg(figure: "Figure") -> str:
-    """A figure as an SVG element, to stand in a page."""
+    """A figure as an SVG element for a page."""
     text = StringIO()
     _render(figure, text, "svg")
     return text.getvalue()[text.getvalue().index("<svg") :]
@@ -242,7 +242,7 @@ def png(figure: "Figure", dots: int | None = None) -> bytes:
 
 
 def shown(figure: "Figure") -> "Figure":
-    """The same figure; a notebook shows it, though pyplot was never imported."""
+    """Return the figure, made visible in notebooks without an import of pyplot."""
     figure._repr_png_ = partial(png, figure, 144)  # type: ignore[attr-defined]
     return figure
 

@@ -1,4 +1,4 @@
-"""A picture of what a model is shown: every variant of one video, as it enters the model."""
+"""A picture of the input of a model: every variant of one video, as it enters the model."""
 
 from collections.abc import Iterator, Mapping
 from typing import cast
@@ -12,7 +12,7 @@ from static_dynamic.media.pictures import PAPER, labelled_row
 from static_dynamic.variants import PreparedVideo
 
 SHOWN = 8
-"""Frames of a row, at most."""
+"""Largest number of frames of a row."""
 
 
 def draw_variants(prepared: PreparedVideo, recipe: Recipe | FlowRecipe) -> Frames:
@@ -20,7 +20,7 @@ def draw_variants(prepared: PreparedVideo, recipe: Recipe | FlowRecipe) -> Frame
 
     Args:
         prepared: The video.
-        recipe: The model's.
+        recipe: Recipe of the model.
 
     Returns:
         ``(rows, columns, 3)`` uint8 RGB.
@@ -38,7 +38,7 @@ def draw_variants(prepared: PreparedVideo, recipe: Recipe | FlowRecipe) -> Frame
 
 
 def pictures_of(inputs: Inputs, recipe: Recipe | FlowRecipe) -> Iterator[tuple[str, torch.Tensor]]:
-    """What a row shows, and its pictures ``(n, 3, H, W)``."""
+    """The label of a row, and its pictures ``(n, 3, H, W)``."""
     if isinstance(recipe, FlowRecipe):
         named = cast(Mapping[str, torch.Tensor], inputs)
         size = named["Image"].shape[-2:]

@@ -7,7 +7,7 @@ const [LARGEST, SMALLEST, AREA] = [20, 3, 420];
 let maps = [];
 let size = LARGEST;
 let drawn = 0; // the width for which the map was drawn
-let picked = null; // { stage, place }: where it lies among the sorted units
+let picked = null; // { stage, place }: its place among the sorted units
 
 const shown = () => estimators.find((one) => one.name === chosen()) || estimators[0];
 
@@ -141,7 +141,7 @@ function tell(where) {
       const kind = estimator.classes[own.class[i]];
       found.push(made("tr", "", made("td", "class"), made("td", kind ? kind.name : "–")));
       const stable = own.stability && own.stability[i] !== null ? `${own.stability[i]} % of resamples` : "–";
-      found.push(made("tr", "", made("td", "so in"), made("td", stable)));
+      found.push(made("tr", "", made("td", "stability"), made("td", stable)));
     }
     return [made("tr", "", head), ...found];
   });
@@ -174,13 +174,13 @@ function find() {
   const unit = stages[stage].units.indexOf(Number(document.getElementById("unit-number").value));
   const place = maps[stage] ? maps[stage].order.indexOf(unit) : -1;
   if (unit >= 0 && place >= 0) choose({ stage, place });
-  else document.getElementById("unit").replaceChildren(made("p", "There is no such unit on the map."));
+  else document.getElementById("unit").replaceChildren(made("p", "This unit is not on the map."));
 }
 
 if (stages.length) {
   const select = document.getElementById("stage");
   stages.forEach((stage, i) => { select.append(new Option(stage.name, i)); });
-  if (every > 1) document.getElementById("thinned").textContent = `One unit in ${every} is shown; units.parquet holds all.`;
+  if (every > 1) document.getElementById("thinned").textContent = `One unit in ${every} is shown; units.parquet has all.`;
   map.addEventListener("keydown", move);
   select.addEventListener("change", find);
   document.getElementById("unit-number").addEventListener("change", find);

@@ -1,6 +1,6 @@
 "use strict";
-// All that a page says is in it without the script, which switches, slides, plays and, in atlas.js, draws every unit.
-// Names come from outside: they are only ever set as text.
+// A page is complete without the script, which switches, slides, plays and, in atlas.js, draws every unit.
+// Names are external input, so they are only set as text.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const all = (selector, inside = document) => [...inside.querySelectorAll(selector)];
