@@ -66,7 +66,9 @@ def test_units_without_a_score_are_left_out():
     scores = [0.1, np.nan, 0.9, 0.5, 0.4, 1.0]
     assert set(sd.strongest(scores, z, 0.02)) <= {2}
     assert 1 not in sd.strongest(scores, z, by_hand(z, [0, 2, 3, 4]) - 1e-9)
-    with pytest.raises(UserError, match=r"Units with a score carry .*% of the variance in all: no `share=0.999`"):
+    with pytest.raises(
+        UserError, match=r"Units with a score carry .*% of the variance in total, less than `share=0.999`"
+    ):
         sd.strongest(scores, z, 0.999)
     with pytest.raises(UserError, match=r"Units with a score carry 0\.0%"):
         sd.strongest([np.nan] * 6, z, 0.5)
@@ -124,7 +126,7 @@ def test_draws_follow_from_the_seed():
 
 
 def test_no_set_is_passed_off_as_matched():
-    says = r"Too few random sets .*% of the variance within `tolerance=1e-09`; the nearest was off by 0\.00.*Allow more"
+    says = r"Too few random sets .*% of the variance within `tolerance=1e-09`; the nearest was off by 0\.00.*Increase"
     with pytest.raises(UserError, match=says):
         sd.matched_units(activations(30, 40), range(13), 1, tolerance=1e-9)
 
@@ -181,7 +183,9 @@ def test_where_all_directions_carry_the_same_none_is_preferred():
 
 def test_what_random_subspaces_cannot_carry_is_said():
     z = np.concatenate((np.eye(4), -np.eye(4))) * np.sqrt([1, 1e-7, 1e-7, 1e-14])
-    with pytest.raises(UserError, match=r"Random subspaces of 1 dimensions carry .* to 1 of .*Asked for: 1e-14 within"):
+    with pytest.raises(
+        UserError, match=r"Random subspaces of 1 dimensions carry .* to 1 of .*The target is 1e-14 within"
+    ):
         sd.matched_directions(z, [3])
 
 
@@ -201,7 +205,7 @@ def test_what_random_subspaces_share_with_the_one_given_is_told():
 @pytest.mark.parametrize(
     ("call", "says"),
     [
-        (lambda z: sd.variance_share(z, [5]), r"There is no unit 5: units are numbered 0\.\.4"),
+        (lambda z: sd.variance_share(z, [5]), r"Unit 5 does not exist: units are numbered 0\.\.4"),
         (lambda z: sd.variance_share(z[0], [0]), r"finite numbers \(clips, units\) that vary\. Got shape \(5,\)"),
         (lambda z: sd.variance_share(0 * z, [0]), "that vary"),
         (lambda z: sd.variance_share(z / 0, [0]), "finite"),

@@ -159,7 +159,7 @@ def test_attention_counts_alike_with_shapes_and_with_numbers():
 
 
 def test_a_stage_that_never_runs_and_a_model_that_fails_are_one_line():
-    with pytest.raises(UserError, match=r"The forward never reached stage 'x': its module 'never' did not run\."):
+    with pytest.raises(UserError, match=r"The forward pass never reached stage 'x': its module 'never' did not run\."):
         measure_cost(Awkward(), RECIPE, {"x": ("never", "N C T H W")})
 
     class Wrong(Awkward):

@@ -111,9 +111,9 @@ def test_a_malformed_layout_is_one_clear_line(text, says):
     ("text", "shape", "says"),
     [
         ("N C T", (2, 3), "3 axes expected, 2 found"),
-        ("N C", (3, 4), "axis 0 should hold 2 clips"),
-        ("N C", (4, 4), "axis 0 should hold 2 clips"),
-        ("(N T) C", (5, 4), "axis 0 should hold 2 clips"),
+        ("N C", (3, 4), "axis 0 should have 2 clips"),
+        ("N C", (4, 4), "axis 0 should have 2 clips"),
+        ("(N T) C", (5, 4), "axis 0 should have 2 clips"),
         ("N (1 T) C", (2, 1, 4), "no more than the 1 extra tokens"),
     ],
 )
@@ -174,7 +174,7 @@ def test_every_arrangement_gives_the_same_frames(text, shape, seed):
 @pytest.mark.parametrize(
     ("text", "how", "says"),
     [
-        ("N C T H W", "cls", "takes an extra token"),
+        ("N C T H W", "cls", "needs an extra token"),
         ("N C H W", "frame", "needs an axis T"),
         ("N (1 T H W) C", "frame", r'needs the length of T.*write e\.g\. "N \(1 T=8 H W\) C"'),
         ("(N T H) C W", "frame", "needs the length of T"),
@@ -190,11 +190,11 @@ def test_a_pooling_that_the_layout_does_not_allow(text, how, says):
 @pytest.mark.parametrize(
     ("text", "shape", "says"),
     [
-        ("N (T=2 H=3 W=3) C", (2, 19, 4), "axis 1 should hold T=2 x H=3 x W=3"),
-        ("N (T=2 H=3 W=3) C", (2, 36, 4), "axis 1 should hold T=2 x H=3 x W=3"),
-        ("N (1 T=4 H W) C", (2, 12, 4), "axis 1 should hold T=4"),
-        ("(N T=3) C", (8, 4), "axis 0 should hold 2 clips x T=3"),
-        ("N C=5", (2, 4), "axis 1 should hold C=5"),
+        ("N (T=2 H=3 W=3) C", (2, 19, 4), "axis 1 should have T=2 x H=3 x W=3"),
+        ("N (T=2 H=3 W=3) C", (2, 36, 4), "axis 1 should have T=2 x H=3 x W=3"),
+        ("N (1 T=4 H W) C", (2, 12, 4), "axis 1 should have T=4"),
+        ("(N T=3) C", (8, 4), "axis 0 should have 2 clips x T=3"),
+        ("N C=5", (2, 4), "axis 1 should have C=5"),
     ],
 )
 def test_a_length_that_does_not_fit(text, shape, says):

@@ -129,7 +129,7 @@ def test_elements_of_tuples_and_channels_last(net, clip):
 def test_a_tuple_of_several_tensors_asks_which(net, clip):
     with pytest.raises(UserError, match=r"returns a tuple \(0: \(2, 4, 4, 8, 8\), 1: \(2, 4\)\)"):
         record(net, clip, {"map": ("pair", "N C T H W")})
-    with pytest.raises(UserError, match="asks for element 5"):
+    with pytest.raises(UserError, match="names the element 5"):
         record(net, clip, {"map": ("pair", "N C T H W", 5)})
 
 
@@ -202,7 +202,7 @@ def test_lists_and_dicts_of_inputs(clip):
 
 
 def test_a_pooling_that_a_stage_does_not_allow_is_refused_at_once(net):
-    with pytest.raises(UserError, match=r"Stage 'early': Pooling \"cls\" takes an extra token"):
+    with pytest.raises(UserError, match=r"Stage 'early': Pooling \"cls\" needs an extra token"):
         Recorder(net, STAGES, pool="cls")
     with pytest.raises(UserError, match="Nearest: frame"):
         Recorder(net, STAGES, pool="frames")

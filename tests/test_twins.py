@@ -128,7 +128,7 @@ def test_a_model_that_cannot_be_made_again_costs_one_line():
     assert make_twins(nn.Linear(2, 2), 2, untrained=build) == (
         [],
         [
-            "There are no random twins to compare with: RuntimeError: no file of weights. The function given as "
+            "Random twins for comparison are missing: RuntimeError: no file of weights. The function given as "
             "`untrained` must make the model with fresh weights."
         ],
     )
@@ -147,7 +147,9 @@ def test_a_model_that_cannot_be_copied_or_reset_costs_one_line():
         twins, (note,) = make_twins(model, 2)
         assert twins == []
         assert why in note
-        assert note.endswith("In Python, measure takes a function that builds the model with fresh weights: untrained.")
+        assert note.endswith(
+            "In Python, give `measure` a function that builds the model with fresh weights, as `untrained`."
+        )
         assert "\n" not in note
 
 
@@ -175,7 +177,7 @@ def test_twins_with_the_same_weights_are_named():
         return model
 
     notes = make_twins(nn.Linear(2, 2), 3, untrained=published)[1]
-    assert notes == ["Random twins: all have the same weights, so their spread says nothing."]
+    assert notes == ["Random twins: all have the same weights, so their spread is meaningless."]
     assert make_twins(nn.Linear(2, 2), 1, untrained=published)[1] == []
 
 

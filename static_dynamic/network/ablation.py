@@ -1,7 +1,7 @@
-"""The causal check: take units out of a model, or give them the values of another clip, and see what breaks.
+"""The causal check: remove units of a model, or give them the values of another clip, and measure the effect.
 
-A score says what a unit answers to. Whether the model needs it shows only when the unit is taken out, beside random
-units of the same variance (`static_dynamic.network.controls`).
+A score describes what a unit responds to. Whether the model needs the unit shows only when it is removed, compared with
+random units of the same variance (`static_dynamic.network.controls`).
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -20,11 +20,11 @@ from static_dynamic.network.selections import Selection, Units, selection
 from static_dynamic.network.stages import Stages, check_model_kind, is_compiled, naming, resolve_stages
 
 WAYS = ("zero", "mean", "resample")
-"""What may stand in the place of units."""
-BATCHES = "Several batches are given as a loader or an iterator, `reference=iter([first, second])`."
+"""Allowed replacements of units."""
+BATCHES = "Give several batches as a loader or an iterator: `reference=iter([first, second])`."
 
 Content = Callable[[str, Selection, torch.Tensor], torch.Tensor]
-"""Stage, what of it is meant, and its output ``(N, …, C)`` → what stands there instead, ``(N, …, k)``."""
+"""Stage, the selected part of it, and its output ``(N, …, C)`` → the replacement, ``(N, …, k)``."""
 
 
 @contextmanager
@@ -40,36 +40,36 @@ def ablate(
 ) -> Iterator[nn.Module]:
     """In the block, the model runs without some units of its stages, or without a subspace of them.
 
-    With ``x``, ``(N, …, C)``, the output of a stage and ``r`` what stands in place of it, units ``U`` become ``r[U]``;
-    of a subspace with the orthonormal basis ``B``, ``(k, C)``, the component within it does: ``x + (r - x) Bᵀ B``.
+    With ``x``, ``(N, …, C)``, the output of a stage and ``r`` its replacement, units ``U`` become ``r[U]``. Of a
+    subspace with the orthonormal basis ``B``, ``(k, C)``, the component within it does: ``x + (r - x) Bᵀ B``.
 
     * ``zero``: ``r = 0``.
-    * ``mean``: ``r`` is the mean of ``x`` over the reference clips, at every position by itself.
-    * ``resample``: ``r`` is ``x`` of another clip of the batch; the same other clip at every stage, and again in every
-      batch of that size.
+    * ``mean``: ``r`` is the mean of ``x`` over the reference clips, at every position separately.
+    * ``resample``: ``r`` is ``x`` of another clip of the batch: the same clip at every stage, and in every batch of
+      that size.
 
     Every position changes, extra tokens too. Inside the block the model is in evaluation mode; once it ends, the modes,
     the hooks and the global random state are as before, also after an error. Gradients flow through what is kept, and
-    not through ``r``. Blocks may be nested: what is opened later sees what earlier ones left, so
+    not through ``r``. Blocks may be nested: an inner block sees the changes of the outer one. So
     ``static_dynamic.record`` within a block gives the changed activations, and means of an inner block are those of the
-    model as the outer one left it.
+    model as the outer block changed it.
 
     Args:
-        model: Any module that is not compiled. Call it as ever.
+        model: Any module that is not compiled. Call it as usual.
         units: Stage → numbers of units, a mask over all units, or directions ``(k, C)``, which need not be orthonormal.
         how: ``zero``, ``mean`` or ``resample``.
-        reference: For ``mean``: what the model takes (a tensor, or a list, tuple or dict of tensors), or any other
+        reference: For ``mean``: the input of the model (a tensor, or a list, tuple or dict of tensors), or any other
             iterable of such batches (a loader, a generator). The model runs on it once, when the block opens.
         stages: Where stages are, as for ``static_dynamic.record``; ``None``: the declared ones, or module paths.
         layout: Layout of stages named by module path.
-        seed: Draws the other clips.
+        seed: Seed that draws the other clips.
 
     Yields:
         The model.
 
     Raises:
-        UserError: When the block opens, if a stage, way or form of units is unknown or the reference is missing; in a
-            forward, if the stage has no such units, its output does not fit, or ``resample`` gets a batch of one clip.
+        UserError: When the block opens, if a stage, `how` or form of units is unknown or the reference is missing; in a
+            forward pass, if the stage lacks these units, its output does not fit, or ``resample`` gets one clip.
 
     Source: Meyes et al., Ablation Studies in Artificial Neural Networks, 2019; means: Morcos et al., ICLR 2018.
 
@@ -88,7 +88,7 @@ def ablate(
         content = _of_another_clip(seed)
     if how == "mean":
         if reference is None:
-            raise UserError('The means need clips: give `reference=clips`, or take `how="zero"` or `how="resample"`.')
+            raise UserError('Means need clips: give `reference=clips`, or choose `how="zero"` or `how="resample"`.')
         content = _means(model, places, reference)
     with intercepted(model, places, _replace(content)):
         yield model
@@ -106,13 +106,13 @@ def patch(
     """In the block, some units have the values that they have on other clips: an interchange intervention.
 
     As :func:`ablate`, with ``r = x`` of the donor, clip by clip and position by position. If motion is what the units
-    carry, then on a clip whose donor is the same clip frozen the model answers as if nothing moved.
+    carry, then on a clip whose donor is the same clip frozen the model responds as if nothing moved.
 
     Args:
         model: Any module that is not compiled.
         units: See :func:`ablate`.
-        donor: What the model takes, as many clips as every batch in the block: the other element of each pair. The
-            model runs on it once, when the block opens.
+        donor: Input of the model, with the same number of clips as every batch in the block: the other element of each
+            pair. The model runs on it once, when the block opens.
         stages: See :func:`ablate`.
         layout: See :func:`ablate`.
 
@@ -154,16 +154,16 @@ def patch(
 def _places(
     model: nn.Module, units: Mapping[str, Units], stages: Stages | None, layout: str | None
 ) -> dict[str, Place]:
-    """Where each stage is, and what of it is meant."""
+    """The place of each stage, and the selected part of it."""
     check_model_kind(model)
     if is_compiled(model):
         raise UserError(
-            "A compiled model cannot be changed: torch.compile may keep what hooks do. Give the one that was compiled "
+            "A compiled model cannot be changed: torch.compile may keep the effect of hooks. Give the original module "
             "(model._orig_mod)."
         )
     if not isinstance(units, Mapping) or not units:
         raise UserError(
-            f"Units are given by the name of their stage, e.g. units={{'late': [0, 3]}}. Got {units!r:.80}."
+            f"`units` must be a mapping from stages to units, e.g. units={{'late': [0, 3]}}. Got {units!r:.80}."
         )
     known = resolve_stages(model, list(units) if stages is None else stages, layout)
     places = {}
@@ -171,7 +171,7 @@ def _places(
         if stage not in known:
             raise unknown("stage", stage, known, where="units")
         if len(known[stage]) > 1:
-            raise UserError(f"Stage {stage!r} is several tensors side by side: give the units of each by its own name.")
+            raise UserError(f"Stage {stage!r} joins several tensors: give the units of each under its own name.")
         with naming(stage):
             places[stage] = Place(known[stage][0], selection(given))
     return places
@@ -193,7 +193,7 @@ def _of_another_clip(seed: int) -> Content:
 
 
 def _others(clips: int, seed: int) -> npt.NDArray[np.int64]:
-    """For every clip another one, each once: all clips in a random circle, of which each takes the one before it."""
+    """Choose another clip for every clip, each once: in a random circle, each takes the clip before it."""
     if clips < 2:
         raise UserError('`how="resample"` takes the units of another clip: a batch must have at least 2 clips. Got 1.')
     circle = generator(seed, "resample", clips).permutation(clips)
@@ -203,7 +203,7 @@ def _others(clips: int, seed: int) -> npt.NDArray[np.int64]:
 
 
 def _means(model: nn.Module, places: Mapping[str, Place], reference: Inputs | Iterable[Inputs]) -> Content:
-    """The mean over all reference clips, at every position by itself."""
+    """The mean over all reference clips, at every position separately."""
     sums: dict[str, torch.Tensor] = {}
 
     def add(stage: str, chosen: Selection, x: torch.Tensor) -> None:
@@ -213,15 +213,15 @@ def _means(model: nn.Module, places: Mapping[str, Place], reference: Inputs | It
         sums[stage] += total
 
     if not isinstance(reference, Iterable):
-        raise UserError(f"The `reference` must be what the model takes, or batches of it. Got {reference!r:.80}.")
+        raise UserError(f"The `reference` must be an input of the model, or batches of inputs. Got {reference!r:.80}.")
     batches = [reference] if isinstance(reference, torch.Tensor | Mapping | list | tuple) else reference
     clips = _watch(model, places, batches, add, remedy=BATCHES)
     if not clips:
-        raise UserError("The means need clips. The `reference` holds none.")
+        raise UserError("Means need clips, but the `reference` is empty.")
     if broken := [stage for stage, total in sums.items() if not total.isfinite().all()]:
         raise UserError(
-            f"Stage {broken[0]!r}: on the `reference` clips these units are NaN or infinite: no mean. "
-            'Leave such clips out, or take `how="zero"`.'
+            f"Stage {broken[0]!r}: these units are NaN or infinite on the `reference` clips, so they have no mean. "
+            'Leave such clips out, or choose `how="zero"`.'
         )
 
     def content(stage: str, _chosen: Selection, x: torch.Tensor) -> torch.Tensor:
@@ -238,7 +238,7 @@ def _watch(
     see: Callable[[str, Selection, torch.Tensor], None],
     remedy: str,
 ) -> int:
-    """Run the model on batches and look at its stages; how many clips there were."""
+    """Run the model on batches, pass its stages on, and return the number of clips."""
     clips = 0
     with torch.no_grad(), intercepted(model, places, see):
         for batch in batches:

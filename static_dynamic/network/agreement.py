@@ -1,8 +1,8 @@
-"""Do two readings of a model agree? A rule that tells a true difference from rounding on any processor, at any depth.
+"""Whether two readings of a model agree: a rule that separates a true difference from rounding at any depth.
 
-Kernels add in another order for another batch size or processor, and a deep model magnifies that. So a movement too
-large to pass at once is looked at again in float64, where rounding is a billion times smaller and a true difference as
-large as before; between batches, it is also compared with what a change of every weight in its last digit does.
+Kernels add in another order for another batch size or processor, and a deep model magnifies that. So a large difference
+is computed again in float64, where rounding is a billion times smaller and a true difference is as large as before.
+Between batches, it is also compared with the effect of a change of every weight in its last digit.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -19,19 +19,19 @@ from static_dynamic.network.recorder import Recorder
 from static_dynamic.network.stages import Stages
 
 UNSEEN = 1e-5
-"""A movement that no score sees, as a share of the largest value."""
+"""A difference that does not affect scores, as a share of the largest value."""
 EXACT = 1e-6
-"""The same in float64; activations are kept as float32."""
+"""The limit in float64; activations are kept as float32."""
 DIGITS = 64
-"""How many times the movement by the last digits of all weights another may be and still count as rounding."""
+"""Limit of rounding, as a multiple of the movement by the last digits of all weights."""
 COARSER = (torch.float32, torch.float16, torch.bfloat16)
 
 Make = Callable[[], Recorder]
-"""Makes a recorder of the model at some precision."""
+"""Makes a recorder of the model at a given precision."""
 
 
 class CheckFailed(AssertionError):
-    """A model fails a check; the message names the check and what was seen."""
+    """A model failed a check; the message names the check and the observation."""
 
 
 class Pair(NamedTuple):
@@ -41,9 +41,9 @@ class Pair(NamedTuple):
     first: torch.Tensor
     second: torch.Tensor
     whole: torch.Tensor
-    """Its largest value is the scale of a movement."""
+    """The tensor whose largest value is the scale of a movement."""
     stage: str | None = None
-    """The stage that was read; none for an output."""
+    """The stage that was read; ``None`` for an output."""
 
     def moved(self) -> float:
         """The largest difference as a share of the largest value; infinite where the two cannot be compared."""
@@ -62,14 +62,14 @@ Pairs = Callable[[Make], Iterable[Pair]]
 def must_agree(
     message: str, model: nn.Module, inputs: Inputs, stages: Stages | None, pairs: Pairs, same_shapes: bool = True
 ) -> None:
-    """Fail unless all pairs agree, but for rounding.
+    """Fail unless all pairs agree, except for rounding.
 
     Args:
-        message: What it means if they do not.
+        message: The meaning of a disagreement.
         model: The model.
-        inputs: What it takes.
+        inputs: Its inputs.
         stages: The stages that are read.
-        pairs: Reads the pairs with recorders that it makes.
+        pairs: Makes recorders and reads the pairs with them.
         same_shapes: Whether both readings of a pair have inputs of one shape; otherwise their kernels may differ.
 
     Raises:
@@ -102,43 +102,43 @@ def must_agree(
 
 
 def of_stages(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> Iterator[Pair]:
-    """A pair for every stage."""
+    """Yield a pair for every stage."""
     for stage, units in first.items():
         yield Pair(f"stage {stage!r}", units, second[stage], units, stage)
 
 
 def of_outputs(first: list[torch.Tensor], second: list[torch.Tensor]) -> Iterator[Pair]:
-    """A pair for every tensor that a model puts out."""
+    """Yield a pair for every tensor of a model's output."""
     for number, (one, other) in enumerate(zip(first, second, strict=True)):
         yield Pair(f"output {number}", one, other, one)
 
 
 def kept(output: Any) -> list[torch.Tensor]:
-    """Copies of all tensors of an output, which a further forward may overwrite."""
+    """Copy all tensors of an output, which a further forward pass may overwrite."""
     return [tensor.clone() for tensor in tensors_of(output)]
 
 
 def read(make: Make, inputs: Inputs) -> dict[str, torch.Tensor]:
-    """Activations of every stage from one whole forward."""
+    """Activations of every stage from one full forward pass."""
     with make() as recorder:
         return recorder(inputs)
 
 
 class InFloat64(Recorder):
-    """A recorder whose forwards run in float64, with copies of the weights; the model's own stay as they are."""
+    """A recorder whose forward passes run in float64, with copies of the weights; the model's weights are unchanged."""
 
     def __init__(self, model: nn.Module, stages: Stages | None = None) -> None:
         super().__init__(model, stages)
         self.weights = {name: _double(tensor) for name, tensor in [*model.named_parameters(), *model.named_buffers()]}
 
     def forward(self, inputs: Inputs) -> Any:
-        """The model's output in float64, also where its code asks for another precision."""
+        """The model's output in float64, even if its code sets another precision."""
         with _Float64():
             return functional_call(self.model, self.weights, (map_tensors(inputs, _double),))
 
 
 class _Float64(TorchDispatchMode):
-    """Every operation that would make numbers of a coarser precision makes them in float64."""
+    """Runs every operation in float64 that would create numbers of a coarser precision."""
 
     def __torch_dispatch__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -149,7 +149,7 @@ class _Float64(TorchDispatchMode):
 
 @contextmanager
 def perturbed(recorder: Recorder) -> Iterator[None]:
-    """Every weight moves by its last digit, up or down; back once the block ends."""
+    """Move every weight by its last digit, up or down, and restore it at the end of the block."""
     weights = recorder.weights if isinstance(recorder, InFloat64) else dict(recorder.model.named_parameters())
     before = {name: tensor.detach().clone() for name, tensor in weights.items() if tensor.is_floating_point()}
     draw = torch.Generator().manual_seed(0)
@@ -166,7 +166,7 @@ def perturbed(recorder: Recorder) -> Iterator[None]:
 
 
 class _Move(NamedTuple):
-    """What was read, at which stage, and how far it moved."""
+    """A reading, its stage, and how far it moved."""
 
     what: str
     stage: str | None

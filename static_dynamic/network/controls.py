@@ -1,7 +1,7 @@
-"""What an ablation is compared with: as much of a stage's variance taken out, at random or by another score.
+"""Controls of an ablation: the removal of the same share of a stage's variance, at random or by another score.
 
-The more variance is taken out the more breaks, whatever it meant. So units of two scores, or units and random ones, are
-compared at an equal share of the variance of their stage over the clips.
+The more variance is removed, the larger the effect, whatever it encodes. So units of two scores, or units and random
+ones, are compared at an equal share of the variance of their stage over the clips.
 """
 
 from collections.abc import Iterator
@@ -20,13 +20,13 @@ from static_dynamic.common.seeds import generator
 from static_dynamic.network.selections import Chosen, Selection, Span, Units, selection
 
 AT_ONCE = 64
-"""Random orders of units that are drawn together."""
+"""Number of random orders of units that are drawn together."""
 ATTEMPTS = 100
-"""How often such are drawn before the search for random sets is given up."""
+"""Number of such draws before the search for random sets ends."""
 STEEPEST = 16.0
-"""How strongly random directions may follow, or avoid, the variance of a stage."""
+"""Limits on how strongly random directions may follow, or avoid, the variance of a stage."""
 FLOOR = 1e-6
-"""Variance of an axis, as a share of the largest, below which all are alike to random directions."""
+"""Variance of an axis, as a share of the largest, below which random directions treat all axes alike."""
 
 Array = npt.NDArray[np.float64]
 
@@ -36,13 +36,13 @@ class Controls:
     """Random counterparts of some units or of a subspace.
 
     Attributes:
-        draws: What :func:`static_dynamic.ablate` takes: numbers of units ``(k,)``, or directions ``(k, C)``.
+        draws: Units for :func:`static_dynamic.ablate`: numbers of units ``(k,)``, or directions ``(k, C)``.
         target: Share of the variance of the stage that the units or the subspace carry, 0..1.
         achieved: The share that each draw carries, ``(draws,)``.
         tolerance: How far it may be from the target, as a share of the target.
-        overlap: What each draw has in common with what was given, 0..1, ``(draws,)``: of units, the share of their
-            variance that it holds too; of subspaces, the mean squared cosine of the angles between the two. Near 1
-            nothing else carries as much, and the draws are no controls.
+        overlap: Overlap of each draw with the given units, 0..1, ``(draws,)``: of units, the share of their variance
+            that it contains too; of subspaces, the mean squared cosine of the angles between the two. Near 1
+            nothing else carries as much, and the draws are not controls.
     """
 
     draws: tuple[npt.NDArray[Any], ...]
@@ -62,7 +62,7 @@ def variance_share(activations: npt.ArrayLike | torch.Tensor, units: Units) -> f
         units: Numbers, a mask, or directions, as for :func:`static_dynamic.ablate`.
 
     Returns:
-        0..1.
+        The share, 0..1.
 
     Raises:
         UserError: If the stage has no such units, or activations are not ``(N, C)`` numbers that vary.
@@ -78,20 +78,20 @@ def variance_share(activations: npt.ArrayLike | torch.Tensor, units: Units) -> f
 def strongest(scores: npt.ArrayLike, activations: npt.ArrayLike | torch.Tensor, share: float) -> npt.NDArray[np.int64]:
     """The units of highest score that together carry about a given share of the variance of their stage.
 
-    Units are taken in the order of their scores, as many as come nearest to the share, at least one. Those without
-    variance, or whose score is NaN, are left out. Sets of different scores are so comparable, though not of equal size;
-    with few units read :func:`variance_share` of each.
+    Units are taken in the order of their scores until the set is nearest to the share, at least one. Those without
+    variance, or whose score is NaN, are left out. So sets of different scores are comparable, though not of equal size.
+    With few units check :func:`variance_share` of each.
 
     Args:
         scores: ``(C,)``; negate them for the units of lowest score.
         activations: Pooled, ``(N, C)``.
-        share: Of the variance, above 0 and below 1.
+        share: Share of the variance, above 0 and below 1.
 
     Returns:
         Numbers of units, the highest score first; of equal scores the lower number.
 
     Raises:
-        UserError: If the share is not in 0..1, there is not one score per unit, or units with a score carry less.
+        UserError: If the share is not in 0..1, there is not one score per unit, or the units with a score carry less.
 
     Example:
         >>> strongest([0.9, 0.1, 0.5], [[0.0, 0.0, 0.0], [1.0, 1.0, 1.0]], share=0.6)
@@ -102,13 +102,13 @@ def strongest(scores: npt.ArrayLike, activations: npt.ArrayLike | torch.Tensor, 
     if scores.shape != variance.shape:
         raise UserError(f"There must be one score per unit, {variance.shape}. Got {scores.shape}.")
     if not is_real(share) or not 0 < share < 1:
-        raise UserError(f"The `share` of the variance must lie between 0 and 1. Got {share!r}.")
+        raise UserError(f"The `share` of the variance must be between 0 and 1. Got {share!r}.")
     order = np.argsort(-scores, kind="stable")
     order = order[(variance[order] > 0) & ~np.isnan(scores[order])]
     carried = np.cumsum(variance[order]) / variance.sum()
     if not len(order) or carried[-1] < share:
         most = carried[-1] if len(order) else 0.0
-        raise UserError(f"Units with a score carry {most:.1%} of the variance in all: no `share={share}`.")
+        raise UserError(f"Units with a score carry {most:.1%} of the variance in total, less than `share={share}`.")
     return order[: np.abs(carried - share).argmin() + 1]
 
 
@@ -118,9 +118,9 @@ def matched_units(
     """Random sets of units that carry as much variance as some units do.
 
     In random order, every unit is taken that brings the set nearer to the target; orders by which it does not come
-    within the tolerance are drawn anew. Sets may be smaller or larger than the one given and may hold
-    some of its units: they are what a score that knows nothing would choose. Draws are independent, so of few units the
-    same set may come twice.
+    within the tolerance are drawn again. Sets may be smaller or larger than the given one and may contain
+    some of its units: they are the choice of an uninformative score. Draws are independent, so with few units the
+    same set may occur twice.
 
     Args:
         activations: Pooled, ``(N, C)``.
@@ -144,7 +144,7 @@ def matched_units(
     centred = _centred(activations)
     chosen = _checked(units, centred)
     if not isinstance(chosen, Chosen):
-        raise UserError("Random units stand beside units. Got directions: `matched_directions` draws for these.")
+        raise UserError("Random units need units to match. Got directions: use `matched_directions` for these.")
     shares = (centred**2).sum(0) / (centred**2).sum()
     target = _target(centred, chosen)
     random = generator(seed, "matched units")
@@ -157,7 +157,7 @@ def matched_units(
 def _random_sets(
     shares: Array, target: float, tolerance: float, random: np.random.Generator
 ) -> Iterator[npt.NDArray[np.int64]]:
-    """Sets whose shares add up to the target, as long as they are found."""
+    """Yield sets whose shares add up to the target, as long as they are found."""
     nearest = np.inf
     for _ in range(ATTEMPTS):
         off, taken = np.full(AT_ONCE, -target), np.zeros((AT_ONCE, len(shares)), bool)
@@ -168,8 +168,8 @@ def _random_sets(
         yield from (np.flatnonzero(one) for one in taken[np.abs(off) <= tolerance * target])
         nearest = min(nearest, np.abs(off).min() / target)
     raise UserError(
-        f"Too few random sets of units were found that carry {target:.1%} of the variance within "
-        f"`tolerance={tolerance}`; the nearest was off by {nearest:.3f}. Allow more, or choose other units."
+        f"Too few random sets of units carry {target:.1%} of the variance within `tolerance={tolerance}`; "
+        f"the nearest was off by {nearest:.3f}. Increase `tolerance`, or choose other units."
     )
 
 
@@ -179,8 +179,8 @@ def matched_directions(
     """Random subspaces of the same dimension that carry as much variance as some units, or a subspace, do.
 
     In the principal axes of the activations, with variances ``λ``, ``k`` directions are drawn from ``N(0, λ^2t)``:
-    ``t = 0`` gives uniform directions, ``t = ½`` such as differences of clips have. Of every draw ``t`` is set so that
-    its subspace carries the target. It may overlap with the one given.
+    ``t = 0`` gives uniform directions, ``t = ½`` such as differences of clips have. For every draw ``t`` is set so that
+    its subspace carries the target. It may overlap with the given one.
 
     Args:
         activations: Pooled, ``(N, C)``.
@@ -193,7 +193,7 @@ def matched_directions(
         Orthonormal directions ``(k, C)`` of each, and the share of the variance that it carries.
 
     Raises:
-        UserError: If random subspaces cannot carry as much or as little, or the stage has no such units.
+        UserError: If random subspaces cannot carry the target, or the stage has no such units.
 
     Example:
         >>> z = np.random.default_rng(0).normal(size=(50, 16))
@@ -221,7 +221,7 @@ def _random_subspace(drawn: Array, variances: Array, target: float, tolerance: f
     logs = np.log(np.maximum(variances / variances[0], FLOOR))
 
     def turned(t: float) -> Array:
-        # Rows descend in size: only so is a factorisation exact for rows of very different sizes.
+        # Rows descend in size: otherwise a factorisation is not exact for rows of very different sizes.
         falling = slice(None) if t > 0 else slice(None, None, -1)
         scale = np.exp(t * logs - (t * logs).max())
         return np.linalg.qr((scale[:, None] * drawn)[falling])[0][falling]
@@ -234,7 +234,7 @@ def _random_subspace(drawn: Array, variances: Array, target: float, tolerance: f
     if abs(off(t)) > tolerance:
         raise UserError(
             f"Random subspaces of {drawn.shape[1]} dimensions carry {(1 + least) * target:.2g} to "
-            f"{(1 + most) * target:.2g} of the variance. Asked for: {target:.2g} within `tolerance={tolerance}`."
+            f"{(1 + most) * target:.2g} of the variance. The target is {target:.2g} within `tolerance={tolerance}`."
         )
     return turned(t)
 
@@ -253,7 +253,7 @@ def _carried(centred: Array, chosen: Selection) -> float:
 def _target(centred: Array, chosen: Selection) -> float:
     target = _carried(centred, chosen)
     if target <= 0:
-        raise UserError("The units do not vary over these clips: there is nothing to match.")
+        raise UserError("The units do not vary over these clips, so random ones cannot match them.")
     return target
 
 
@@ -272,7 +272,7 @@ def _centred(activations: npt.ArrayLike | torch.Tensor) -> Array:
 
 
 def _numbers(given: npt.ArrayLike | torch.Tensor, what: str) -> Array:
-    """An array, or a tensor of any precision, as float64."""
+    """Convert an array, or a tensor of any precision, to float64."""
     try:
         return np.asarray(given.detach().cpu().double() if isinstance(given, torch.Tensor) else given, np.float64)
     except (TypeError, ValueError):

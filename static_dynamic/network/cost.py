@@ -1,8 +1,8 @@
-"""What a model costs: parameters, and multiply-accumulates (MACs) per clip, in all and up to each stage.
+"""The cost of a model: parameters, and multiply-accumulates (MACs) per clip, in total and up to each stage.
 
 A MAC is one multiplication and one addition: 1 MAC = 2 FLOPs. "GFLOPs" in the video literature are GMACs. Two counters
-are used side by side: torch's (convolutions, matrix products, attention) and fvcore's, which also counts normalisation
-and some pooling by its own rules, and names the operators that it does not know.
+are used: torch's (convolutions, matrix products, attention) and fvcore's, which also counts normalisation
+and some pooling by its own rules, and lists the operators that it does not know.
 """
 
 import warnings
@@ -27,11 +27,11 @@ from static_dynamic.optional import need
 
 @dataclass(frozen=True)
 class StageCost:
-    """What it takes to reach a stage's output.
+    """The cost of reaching a stage's output.
 
     Attributes:
         stage: Its name.
-        parameters: Of all modules that have run by then, the stage's own included.
+        parameters: Parameters of all modules that have run by then, including those of the stage.
         macs: Multiply-accumulates per clip until then (torch's counter).
     """
 
@@ -42,12 +42,12 @@ class StageCost:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model costs per clip.
+    """The cost of a model per clip.
 
     Attributes:
-        parameters: Trainable or not, buffers left out.
+        parameters: Trainable and frozen parameters, without buffers.
         macs: Multiply-accumulates, by torch's counter.
-        fvcore_macs: The same by fvcore's; ``None`` if it cannot trace the model.
+        fvcore_macs: Multiply-accumulates by fvcore; ``None`` if it cannot trace the model.
         uncounted: Operators that fvcore does not count, with how often they occur.
         stages: Cost up to every stage.
     """
@@ -62,20 +62,20 @@ class Cost:
 def measure_cost(
     model: nn.Module, recipe: Recipe | FlowRecipe, stages: Stages | None = None, fvcore: bool = True
 ) -> Cost:
-    """Parameters and MACs of a model on one clip; the model is left as it was.
+    """Count parameters and MACs of a model on one clip; the model is left as it was.
 
-    It runs on the meta device, which knows shapes alone and takes neither time nor memory; a model that needs numbers
-    (``.item()``, tensors that it makes on a device of its own) runs on its own device.
+    It runs on the meta device, which has shapes alone and takes neither time nor memory. A model that needs numbers
+    (``.item()``, tensors that it creates on a fixed device) runs on its own device.
 
     Args:
         model: Any module whose input :func:`static_dynamic.media.inputs.example_inputs` can make.
         recipe: Frames and size of the clip.
-        stages: Which stages; ``None`` means those that the model declares, if any.
-        fvcore: Whether to count with fvcore too, which runs a real forward.
+        stages: The stages; ``None`` means those that the model declares, if any.
+        fvcore: Whether to count with fvcore too, which runs a real forward pass.
 
     Raises:
         UserError: If a stage is unknown or its module does not run, if the model fails on such an input, or if fvcore
-            is not installed (``fvcore=False`` does without).
+            is not installed (``fvcore=False`` does not need it).
 
     Example:
         >>> net = nn.Sequential(nn.Conv3d(3, 4, 3, padding=1, bias=False))
@@ -86,7 +86,7 @@ def measure_cost(
     taps = resolve_stages(model, stages) if stages or declared_stages(model) else {}
     try:
         macs, reached = _count(model, taps, lambda: _on_meta(model, recipe))
-    except Exception:  # whatever a model does that needs numbers; a true error comes again
+    except Exception:  # the model may fail for want of numbers; a true error is raised again
         macs, reached = _count(model, taps, lambda: _for_real(model, recipe))
     counted, uncounted = _count_with_fvcore(model, recipe) if fvcore else (None, {})
     return Cost(
@@ -99,10 +99,10 @@ def measure_cost(
 
 
 def _at_stage(stage: str, parts: tuple[Tap, ...], reached: dict[str, StageCost]) -> StageCost:
-    """The cost up to the last of the modules that make a stage."""
+    """The cost up to the last of the modules that form a stage."""
     for tap in parts:
         if tap.module not in reached:
-            raise UserError(f"The forward never reached stage {stage!r}: its module {tap.module!r} did not run.")
+            raise UserError(f"The forward pass never reached stage {stage!r}: its module {tap.module!r} did not run.")
     last = max((reached[tap.module] for tap in parts), key=lambda cost: cost.macs)
     return StageCost(stage, last.parameters, last.macs)
 
@@ -110,7 +110,7 @@ def _at_stage(stage: str, parts: tuple[Tap, ...], reached: dict[str, StageCost])
 def _count(
     model: nn.Module, taps: dict[str, tuple[Tap, ...]], forward: Callable[[], object]
 ) -> tuple[float, dict[str, StageCost]]:
-    """MACs of a forward, and the cost at the output of every module that is tapped."""
+    """MACs of a forward pass, and the cost at the output of every module that is tapped."""
     reached: dict[str, StageCost] = {}
     with _untouched(model), FlopCounterMode(display=False) as counter, ExitStack() as hooks:
         ran = hooks.enter_context(_parameters_that_ran(model))
@@ -124,11 +124,11 @@ def _count(
     return counter.get_total_flops() / 2, reached
 
 
-# A forward
+# A forward pass
 
 
 def _on_meta(model: nn.Module, recipe: Recipe | FlowRecipe) -> None:
-    """With shapes alone: everything that the model has or makes is on the meta device."""
+    """Run with shapes alone: all tensors that the model has or creates are on the meta device."""
     for module in model.modules():
         for name, value in vars(module).items():
             if isinstance(value, torch.Tensor):
@@ -139,7 +139,7 @@ def _on_meta(model: nn.Module, recipe: Recipe | FlowRecipe) -> None:
 
 
 def _for_real(model: nn.Module, recipe: Recipe | FlowRecipe) -> None:
-    """With numbers, on the model's own device; attention as matrix products, since its kernels are not all counted."""
+    """Run with numbers, on the model's device; attention as matrix products, since not all its kernels are counted."""
     inputs = _inputs(model, recipe, str(next((tensor.device for tensor in model.parameters()), "cpu")))
     with in_one_line(inputs), sdpa_kernel(SDPBackend.MATH):
         model(inputs)
@@ -151,7 +151,7 @@ def _inputs(model: nn.Module, recipe: Recipe | FlowRecipe, device: str) -> Input
 
 @contextmanager
 def _untouched(model: nn.Module) -> Iterator[None]:
-    """The model in evaluation mode, without gradients; its tensors and attributes, and random states, are restored."""
+    """Set evaluation mode without gradients; restore tensors, attributes and random states at the end."""
     before = {module: (dict(vars(module)), dict(module._buffers)) for module in model.modules()}
     with eval_mode(model), untouched_randomness(), torch.no_grad():
         for module, (attributes, buffers) in before.items():
@@ -189,12 +189,12 @@ def _parameters_that_ran(model: nn.Module) -> Iterator[dict[int, int]]:
 
 def _count_with_fvcore(model: nn.Module, recipe: Recipe | FlowRecipe) -> tuple[float | None, dict[str, int]]:
     with warnings.catch_warnings(), _untouched(model):
-        warnings.simplefilter("ignore")  # the tracer's own advice, meant for its authors
+        warnings.simplefilter("ignore")  # advice of the tracer for its authors
         library: Any = need("fvcore.nn", UserError)
         device = str(next((tensor.device for tensor in model.parameters()), "cpu"))
         analysis = library.FlopCountAnalysis(model, (_inputs(model, recipe, device),))
         analysis.unsupported_ops_warnings(False).uncalled_modules_warnings(False)  # they are returned instead
         try:
             return float(analysis.total()), dict(analysis.unsupported_ops())
-        except Exception:  # what it cannot trace fails in many ways
+        except Exception:  # untraceable models fail in many ways
             return None, {}

@@ -18,11 +18,11 @@ from static_dynamic.common.registry import is_outside
 from static_dynamic.media.inputs import tensors_of
 
 INTERNAL = {*vars(nn.Module()), "spec", "checkpoint"}
-"""Attributes that decide no activation: the bookkeeping of torch, and what the zoo notes down about a model."""
+"""Attributes that do not affect activations: the bookkeeping of torch, and the notes of the zoo about a model."""
 PLAIN = (int, float, complex, str, bytes, tuple, types.NoneType)
 """Kinds of constants of a module that count where a function uses them."""
 DEEPEST = 6
-"""How far into attributes of attributes a fingerprint looks."""
+"""Depth to which a fingerprint follows attributes of attributes."""
 
 
 def weights_digest(model: nn.Module) -> str:
@@ -49,10 +49,10 @@ def _kept(model: nn.Module) -> dict[str, torch.Tensor]:
 
 
 def structure_digest(model: nn.Module) -> str:
-    """SHA-256 of what a model is beside its weights: the classes of its modules, their attributes, their code.
+    """SHA-256 of a model apart from its weights: the classes of its modules, their attributes, their code.
 
     Code is that of the classes outside of torch (functions elsewhere that a forward pass calls are not followed);
-    attributes are numbers, texts, tensors, functions, and what such values are grouped in.
+    attributes are numbers, texts, tensors, functions, and collections of these.
     """
     digest = hashlib.sha256()
     sources: dict[type, str] = {}
@@ -70,9 +70,8 @@ def structure_digest(model: nn.Module) -> str:
 def code_digest(thing: Any) -> str:
     """Digest of the code of a function, a class or an object: the first 16 digits of a SHA-256.
 
-    Of a function with the functions of its module that it calls and the plain constants that it uses, of a class with
-    those outside of this package that it inherits from, of an object with its attributes. What is imported from other
-    modules is not followed.
+    A function includes the functions of its module that it calls and the plain constants that it uses. A class includes
+    its base classes outside of this package, an object its attributes. Imports from other modules are not followed.
     """
     return hashlib.sha256("".join(_followed(thing, set())).encode()).hexdigest()[:16]
 
@@ -96,18 +95,18 @@ def _followed(thing: Any, seen: set[int]) -> Iterator[str]:
 
 
 def _names(code: types.CodeType) -> set[str]:
-    """The names that a function looks up, and those of the functions in it."""
+    """The names that a function looks up, including those of nested functions."""
     inner = (part for part in code.co_consts if isinstance(part, types.CodeType))
     return set(code.co_names).union(*map(_names, inner))
 
 
 _BEFORE: WeakKeyDictionary[nn.Module, dict[str, str]] = WeakKeyDictionary()
-"""What attributes were before forward passes changed them; nothing for those that were not there."""
+"""The attributes before forward passes changed them; attributes that did not exist are left out."""
 
 
 @contextmanager
 def forwards_of(model: nn.Module) -> Iterator[None]:
-    """Forward passes run in this block: attributes that they change (counters, what a layer keeps) are no structure.
+    """Run forward passes in this block: attributes that they change (counters, caches) are not part of the structure.
 
     Otherwise a model could not resume its own store after it has run.
     """
@@ -135,7 +134,7 @@ def _own_classes(kind: type) -> Iterator[type]:
 
 
 def _code(kind: type) -> str:
-    """The source of a class or, where there is none, what its methods were compiled to."""
+    """The source of a class or, if it is missing, the bytecode of its methods."""
     try:
         return inspect.getsource(kind)
     except (OSError, TypeError):
@@ -148,7 +147,7 @@ def _compiled(code: types.CodeType) -> str:
 
 
 def _constant(value: object) -> str:
-    """A constant as text; the order of a set is another in every process."""
+    """A constant as text; a set is sorted, since its order differs between processes."""
     return f"{{{','.join(sorted(map(repr, value)))}}}" if isinstance(value, frozenset) else repr(value)
 
 
@@ -179,7 +178,7 @@ def _lines(value: Any, depth: int) -> Iterator[str]:
         yield _name(type(value))
         yield from _lines({name: part for name, part in vars(value).items() if not name.startswith("_")}, depth + 1)
     else:
-        # The text of an object, or of a list with a function in it, may hold an address, another in every process.
+        # The text of an object, or of a list with a function in it, may contain an address, which is not reproducible.
         yield _name(type(value)) if " at 0x" in (text := repr(value)) else text
 
 
@@ -188,7 +187,7 @@ def _name(thing: Any) -> str:
 
 
 def _bytes(tensor: torch.Tensor) -> Any:
-    """The bytes of a tensor; of one without any in memory (meta), none."""
+    """The bytes of a tensor; empty for a meta tensor."""
     if tensor.device.type == "meta":
         return b""
     plain = tensor.detach().cpu()

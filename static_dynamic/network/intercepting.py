@@ -1,4 +1,4 @@
-"""Hooks that write: what a stage puts out is replaced on its way through the model."""
+"""Hooks that write: the output of a stage is replaced during the forward pass."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -16,31 +16,31 @@ from static_dynamic.network.stages import Tap, modules_by_path, naming, place, p
 
 
 class Place(NamedTuple):
-    """Where hooks write: the tensor of a stage, and what of it."""
+    """Where hooks write: the tensor of a stage, and the selected part of it."""
 
     tap: Tap
     selection: Selection
 
 
 Change = Callable[[str, Selection, torch.Tensor], torch.Tensor | None]
-"""Stage, what of it is meant, and its output ``(N, …, C)`` → the output in its place; ``None`` leaves it."""
+"""Stage, the selected part of it, and its output ``(N, …, C)`` → the new output; ``None`` leaves it."""
 
 
 @contextmanager
 def intercepted(model: nn.Module, places: Mapping[str, Place], change: Change) -> Iterator[None]:
-    """In the block, every forward of a model goes on with what ``change`` makes of its stages.
+    """In the block, every forward pass of a model uses the stages as ``change`` returns them.
 
-    The model is in evaluation mode there. Its modes, its hooks and the global random state are as before once the
-    block ends, whatever happens. The outputs themselves are not changed: others may hold them.
+    The model is in evaluation mode there. Its modes, its hooks and the global random state are restored at the end of
+    the block, also after an error. The original outputs are not changed in place, since other code may use them.
 
     Args:
         model: Any module.
-        places: Stage → where that is.
-        change: Is called once per forward and stage.
+        places: Stage → its place.
+        change: Function that is called once per forward pass and stage.
 
     Raises:
-        UserError: In a forward, if an output does not fit its stage, a module runs twice or is never reached, or the
-            stage does not have such units.
+        UserError: In a forward pass, if an output does not fit its stage, a module runs twice or is never reached, or
+            the stage lacks the selected units.
     """
     forward = _Forward(model, places, change)
     modules = modules_by_path(model)
@@ -55,7 +55,7 @@ def intercepted(model: nn.Module, places: Mapping[str, Place], change: Change) -
 
 
 class _Forward:
-    """The forward that is running."""
+    """The current forward pass."""
 
     def __init__(self, model: nn.Module, places: Mapping[str, Place], change: Change) -> None:
         self.model, self.places, self.change = model, places, change
@@ -68,7 +68,7 @@ class _Forward:
         self.reached.clear()
 
     def reach(self, stage: str, module: nn.Module, _args: Any, output: Any) -> Any:
-        """What stands in the place of a module's output."""
+        """The replacement of a module's output."""
         tap, selection = self.places[stage]
         if self.clips is None:
             raise UserError(f"Stage {stage!r}: its module ran alone. Call the model itself, so that clips are counted.")

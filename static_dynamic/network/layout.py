@@ -1,9 +1,9 @@
-"""Layouts: which axis of a stage's output is what, and how an output becomes one number per clip and unit.
+"""Layouts: the meaning of every axis of a stage's output, and how an output becomes one number per clip and unit.
 
 A layout names every axis of a tensor, in order, in the manner of einops: ``"N C T H W"`` for a 3-D convolution,
 ``"N T H W C"`` for channels last, ``"(N T) C H W"`` where frames are folded into the batch, ``"N (1 T H W) C"`` for
 tokens with one extra (class) token in front, ``"N (T H W 1) C"`` with one behind. ``N`` (clips) and ``C`` (units) must
-occur once; every other axis is pooled. A length may stand beside a name, ``"N (1 T=8 H=14 W=14) C"``: it is checked.
+occur once; every other axis is pooled. A name may have a length, ``"N (1 T=8 H=14 W=14) C"``, which is checked.
 """
 
 import math
@@ -46,12 +46,12 @@ class Axis:
         return self.before + self.after
 
     def known(self, clips: int) -> dict[str, int]:
-        """The lengths that are known once the number of clips is."""
+        """The lengths that are known, given the number of clips."""
         given = {name: length for name, length in zip(self.names, self.lengths, strict=False) if length}
         return {**given, **({"N": clips} if "N" in self.names else {})}
 
     def groups(self, keep: Collection[str], size: int, known: dict[str, int]) -> Iterator[Group]:
-        """Its names, those to keep each alone, the others run together; of the lengths one may follow from the rest.
+        """Its names, with those in `keep` separate and the others merged; one length may follow from the others.
 
         Raises:
             ValueError: If two lengths are unknown.
@@ -75,7 +75,7 @@ class Layout:
     axes: tuple[Axis, ...]
 
     def flatten(self, output: torch.Tensor, clips: int) -> torch.Tensor:
-        """Output → ``(N, positions, C)``, extra tokens included; a view where the memory allows it.
+        """Output → ``(N, positions, C)``, with extra tokens; a view where possible.
 
         Raises:
             UserError: If the output does not have the layout's axes, or a length does not fit.
@@ -84,7 +84,7 @@ class Layout:
         return self._unfold(output, clips, ("N",)).flatten(1, -2)
 
     def unfold(self, output: torch.Tensor, clips: int) -> torch.Tensor:
-        """Output → ``(N, …, C)``, its other axes in their order, extra tokens included; :meth:`fold` leads back.
+        """Output → ``(N, …, C)``, with its other axes in order and extra tokens; :meth:`fold` is the inverse.
 
         Raises:
             UserError: If the output does not have the layout's axes, or a length does not fit.
@@ -93,7 +93,7 @@ class Layout:
         return self._unfold(output, clips, ("N",)).squeeze(-2)
 
     def fold(self, unfolded: torch.Tensor, shape: Sequence[int]) -> torch.Tensor:
-        """``(N, …, C)`` → an output of that shape: what :meth:`unfold` made of it, put back.
+        """``(N, …, C)`` → an output of the given shape: the inverse of :meth:`unfold`.
 
         Example:
             >>> layout, frames = parse_layout("(T N) C H W"), torch.rand(8, 3, 5, 5)
@@ -111,14 +111,14 @@ class Layout:
             output: A stage's output.
             clips: Clips in the batch (N).
             how: ``avg`` (as published: the mean over every position, class token included), ``max``, ``avgmax``
-                (their mean), ``avgmaxc`` (both, side by side: ``(N, 2C)``), ``patch`` (the mean without the extra
+                (their mean), ``avgmaxc`` (both, concatenated: ``(N, 2C)``), ``patch`` (the mean without the extra
                 tokens), ``cls`` (the first extra token alone), ``frame`` (the mean over the patches of every frame
-                of the stage, frames side by side: ``(N, T·C)``, which ``unflatten(1, (T, C))`` takes apart again), or
-                one of your own, see ``network/poolings.py``.
+                of the stage, frames concatenated: ``(N, T·C)``, which ``unflatten(1, (T, C))`` separates again), or
+                a registered pooling, see ``network/poolings.py``.
 
         Raises:
-            UserError: If the output does not fit, the layout has no extra token or no T to pool by, or a pooling of
-                your own fails.
+            UserError: If the output does not fit, the layout lacks the extra token or T that the pooling needs, or a
+                registered pooling fails.
         """
         self.check(output, clips)
         exact = output if output.dtype == torch.float64 else output.float()
@@ -139,36 +139,36 @@ class Layout:
         for i, (axis, size) in enumerate(zip(self.axes, output.shape, strict=True)):
             known = axis.known(clips)
             if axis.extra >= size:
-                raise self._misfit(output, f"axis {i} holds no more than the {axis.extra} extra tokens")
+                raise self._misfit(output, f"axis {i} contains only the {axis.extra} extra tokens")
             times, rest = divmod(size - axis.extra, math.prod(known.values()))
             if rest or not times or (times > 1 and len(known) == len(axis.names)):
                 given = [f"{name}={length}" for name, length in known.items() if name != "N"]
                 wanted = " x ".join([*([f"{clips} clips"] if "N" in known else []), *given])
-                raise self._misfit(output, f"axis {i} should hold {wanted}")
+                raise self._misfit(output, f"axis {i} should have {wanted}")
 
     def check_known(self, output: torch.Tensor, clips: int, frames: int | None, width: int | None) -> None:
-        """Raise a UserError if an output contradicts what is known of its axes; a length in the layout is believed.
+        """Raise a UserError if an output contradicts known lengths of its axes; a length in the layout is trusted.
 
         Args:
             output: A stage's output.
             clips: Clips in the batch.
-            frames: Frames of a clip, which a stage may lower but not raise.
+            frames: Frames of a clip, which a stage may reduce but not increase.
             width: Units of the stage.
         """
         self.check(output, clips)
         for i, (axis, size) in enumerate(zip(self.axes, output.shape, strict=True)):
             if axis.names == ("C",) and width is not None and size != width:
-                raise self._misfit(output, f"axis {i} should hold the {width} units (C) of this module")
+                raise self._misfit(output, f"axis {i} should have the {width} units (C) of this module")
             known = axis.known(clips)
             alone = "T" not in known and set(axis.names) - known.keys() == {"T"}
             steps = (size - axis.extra) // math.prod(known.values())
             if alone and frames is not None and steps > frames:
                 raise self._misfit(
-                    output, f"axis {i} holds {steps} time steps (T), more than the {frames} frames of a clip"
+                    output, f"axis {i} has {steps} time steps (T), more than the {frames} frames of a clip"
                 )
 
     def check_pooling(self, how: str) -> str:
-        """What of an output is pooled in that way: a name in ``PARTS``.
+        """The part of an output that this pooling takes: a name in ``PARTS``.
 
         Raises:
             UserError: If outputs of this layout cannot be pooled so.
@@ -178,7 +178,7 @@ class Layout:
             raise unknown("part of an output", part, PARTS, where=f"the pooling {how!r}")
         if part == "first_extra" and not any(axis.extra for axis in self.axes):
             raise UserError(
-                f'Pooling "{how}" takes an extra token; layout "{self.text}" has none, as "N (1 T H W) C" has.'
+                f'Pooling "{how}" needs an extra token, as in "N (1 T H W) C". Layout "{self.text}" has none.'
             )
         if part == "frames":
             time = next((axis for axis in self.axes if "T" in axis.names), None)
@@ -201,7 +201,7 @@ class Layout:
         return output.movedim(ends, (*range(len(keep)), -1)).unsqueeze(-2)
 
     def _groups(self, shape: Sequence[int], clips: int, keep: tuple[str, ...]) -> list[Group]:
-        """The axes of an output of that shape, those that hold a name to keep taken apart."""
+        """The axes of an output of the given shape, with axes that contain a name in `keep` split."""
         sizes = zip(self.axes, shape, strict=True)
         return [group for axis, size in sizes for group in axis.groups(keep, size, axis.known(clips))]
 
@@ -211,7 +211,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Placed:
-    """An output with its layout: what a pooling sees."""
+    """An output with its layout: the input of a pooling."""
 
     layout: Layout
     output: torch.Tensor
@@ -222,7 +222,7 @@ class Placed:
         return self._flat(self.output)
 
     def patches(self) -> torch.Tensor:
-        """Every position that is no extra token: ``(N, positions, C)``."""
+        """Every position except extra tokens: ``(N, positions, C)``."""
         return self._flat(self._cut(lambda axis, size: (axis.before, size - axis.extra)))
 
     def first_extra(self) -> torch.Tensor:
@@ -252,7 +252,7 @@ PARTS: dict[str, Callable[[Placed], torch.Tensor]] = {
     "first_extra": Placed.first_extra,
     "frames": Placed.frames,
 }
-"""What of an output a pooling is given."""
+"""Parts of an output that a pooling can take."""
 
 
 @cache
@@ -260,7 +260,7 @@ def parse_layout(text: str) -> Layout:
     """Read a layout string.
 
     Raises:
-        UserError: If the string is malformed, or lacks ``N`` or a ``C`` that stands alone.
+        UserError: If the string is malformed, or lacks ``N`` or a separate ``C``.
 
     Example:
         >>> axis = parse_layout("N (1 T=8 H W) C").axes[1]
@@ -277,7 +277,7 @@ def parse_layout(text: str) -> Layout:
     if len(set(names)) < len(names):
         raise UserError(f'Layout "{text}" names an axis twice. Examples: {EXAMPLES}.')
     if not any(axis.names == ("C",) and not axis.extra for axis in axes):
-        raise UserError(f'Layout "{text}" needs an axis C (units) that stands alone. Examples: {EXAMPLES}.')
+        raise UserError(f'Layout "{text}" needs a separate axis C (units). Examples: {EXAMPLES}.')
     batch = next((axis for axis in axes if "N" in axis.names), None)
     if batch is None or batch.extra or "N" not in (batch.names[0], batch.names[-1]):
         raise UserError(
@@ -293,7 +293,7 @@ def _parse_axis(word: str, text: str) -> Axis:
     if shape is None:
         raise UserError(
             f'Layout "{text}" cannot be read at "{word}": axis names start with a capital, lengths are written T=8, '
-            f"extra tokens stand in front or behind. Examples: {EXAMPLES}."
+            f"extra tokens come first or last. Examples: {EXAMPLES}."
         )
     before, named, after = (part.split() for part in shape.groups())
     names, lengths = zip(*(name.partition("=")[::2] for name in named), strict=True)

@@ -1,8 +1,8 @@
 """Poolings: how the positions of a stage's output become one number per unit.
 
 A pooling is a function of positions ``(N, positions, C)``, float32 or float64, that returns ``(N, units)``. With
-``of="patches"`` it is given those that are no extra tokens, with ``of="first_extra"`` the first extra token, ``(N, 1 or
-T, C)``, and with ``of="frames"`` the positions of every frame, ``(N, T, positions, C)``.
+``of="patches"`` it gets all except extra tokens, with ``of="first_extra"`` the first extra token, ``(N, 1 or T, C)``,
+and with ``of="frames"`` the positions of every frame, ``(N, T, positions, C)``.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from static_dynamic.common.registry import Registry
 Pooling = Callable[[torch.Tensor], torch.Tensor]
 
 pooling: Registry[Pooling] = Registry("pooling", of="positions")
-"""Decorator of poolings, and all that there are."""
+"""Decorator of poolings, and the registry of all poolings."""
 
 
 @pooling("avg", "The mean over every position, extra tokens included; as published.")
@@ -35,7 +35,7 @@ def avgmax(x: torch.Tensor) -> torch.Tensor:
     return (avg(x) + largest(x)) / 2
 
 
-@pooling("avgmaxc", "avg and max side by side.")
+@pooling("avgmaxc", "avg and max, concatenated.")
 def avgmaxc(x: torch.Tensor) -> torch.Tensor:
     """``(N, positions, C)`` → ``(N, 2C)``."""
     return torch.cat((avg(x), largest(x)), 1)
@@ -53,7 +53,7 @@ def cls(x: torch.Tensor) -> torch.Tensor:
     return x.mean(1)
 
 
-@pooling("frame", "The mean over the patches of every frame, frames side by side.", of="frames")
+@pooling("frame", "The mean over the patches of every frame, frames concatenated.", of="frames")
 def frame(x: torch.Tensor) -> torch.Tensor:
     """``(N, T, positions, C)`` → ``(N, T·C)``."""
     return x.mean(2).flatten(1)

@@ -1,4 +1,4 @@
-"""What of a stage is meant: some of its units, or the subspace that some directions span."""
+"""The selected part of a stage: some of its units, or the subspace that some directions span."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,8 +21,8 @@ class Chosen:
     """Some units.
 
     Attributes:
-        numbers: Ascending, each once.
-        of: How many units there must be; ``None`` where that is not said.
+        numbers: Numbers of the units, ascending, each once.
+        of: Required number of units of the stage; ``None`` if any.
     """
 
     numbers: npt.NDArray[np.int64]
@@ -30,23 +30,23 @@ class Chosen:
 
     @property
     def size(self) -> int:
-        """How many units."""
+        """Number of units."""
         return len(self.numbers)
 
     def check(self, width: int) -> None:
-        """Raise a UserError if a stage of that many units does not have these."""
+        """Raise a UserError if a stage of this width lacks some of the units."""
         if self.of is not None and self.of != width:
             raise UserError(f"The mask must have one truth value per unit, {width}. Got {self.of}.")
         missing = self.numbers[(self.numbers < 0) | (self.numbers >= width)]
         if len(missing):
-            raise UserError(f"There is no unit {missing[0]}: units are numbered 0..{width - 1}.")
+            raise UserError(f"Unit {missing[0]} does not exist: units are numbered 0..{width - 1}.")
 
     def part(self, x: torch.Tensor) -> torch.Tensor:
         """Their values: ``(…, C)`` → ``(…, k)``, a copy."""
         return x[..., torch.from_numpy(self.numbers).to(x.device)]
 
     def put(self, x: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
-        """A copy of ``(…, C)`` in which they have other values, ``(…, k)`` or what can be broadcast to it."""
+        """A copy of ``(…, C)`` in which they have other values, ``(…, k)`` or broadcastable to it."""
         changed = x.clone()
         changed[..., torch.from_numpy(self.numbers).to(x.device)] = part.to(x)
         return changed
@@ -68,7 +68,7 @@ class Span:
         return len(self.basis)
 
     def check(self, width: int) -> None:
-        """Raise a UserError if a stage of that many units has no such subspace."""
+        """Raise a UserError if a stage of this width does not fit the directions."""
         if self.basis.shape[1] != width:
             raise UserError(f"Directions must have one number per unit, {width}. Got {self.basis.shape[1]}.")
 
@@ -78,7 +78,7 @@ class Span:
             return _exact(x) @ self._basis(x).T
 
     def put(self, x: torch.Tensor, part: torch.Tensor) -> torch.Tensor:
-        """``x + (part - x Bᵀ) B``: other coordinates within it, ``(…, k)`` or what can be broadcast to it."""
+        """``x + (part - x Bᵀ) B``: other coordinates within it, ``(…, k)`` or broadcastable to it."""
         with torch.autocast(x.device.type, enabled=False):
             return (_exact(x) + (part.to(x.device) - self.part(x)) @ self._basis(x)).to(x.dtype)
 
@@ -90,12 +90,12 @@ Selection = Chosen | Span
 
 
 def selection(given: Any) -> Selection:
-    """Read what of a stage is meant.
+    """Read a selection of a stage.
 
-    Directions need be neither of unit length nor orthogonal; those that depend on others add nothing.
+    Directions need not have unit length or be orthogonal; linearly dependent ones add nothing.
 
     Raises:
-        UserError: If it is of no known form, empty, or spans nothing.
+        UserError: If its form is unknown, it is empty, or it spans nothing.
 
     Example:
         >>> selection([True, False, True]).numbers
@@ -105,7 +105,7 @@ def selection(given: Any) -> Selection:
     """
     array = _array(given)
     if array.size == 0 or (array.dtype == bool and not array.any()):
-        raise UserError("No unit is selected: give at least one.")
+        raise UserError("At least one unit is required. Got none.")
     if array.ndim == 1 and array.dtype == bool:
         return Chosen(np.flatnonzero(array), of=len(array))
     if array.ndim == 1 and np.issubdtype(array.dtype, np.integer):
@@ -122,7 +122,7 @@ def _span(directions: npt.NDArray[np.float64]) -> Span:
     rank = int((lengths > lengths[0] * max(directions.shape) * np.finfo(np.float64).eps).sum())
     if not rank:
         raise UserError(f"The directions span nothing: all {directions.shape[0]} of them are 0.")
-    # A sign of its own makes the basis of one direction that direction.
+    # The sign makes the basis of one direction equal to that direction.
     return Span(rows[:rank] * np.where(rows[:rank].sum(1, keepdims=True) < 0, -1, 1))
 
 

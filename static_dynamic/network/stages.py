@@ -1,4 +1,4 @@
-"""Stages: names for places in a model, and the tensors found there.
+"""Stages: names for places in a model, and their tensors.
 
 A stage is named either by the model itself (``model.spec.stages``, a mapping from stage name to ``(module path,
 layout, item)``), or by the caller in the same form.
@@ -23,9 +23,9 @@ Stages = Sequence[str] | Mapping[str, str | Sequence[str | int | None]] | str
 
 EXAMPLE = "{'late': ('layer4', 'N C T H W')}"
 COMPILED = "_orig_mod."
-"""What torch.compile puts in front of the path of every module."""
+"""Prefix that torch.compile adds to the path of every module."""
 WIDTHS = ("out_channels", "num_features", "out_features")
-"""Where modules of torch say how many channels they put out."""
+"""Attributes of torch modules with the number of output channels."""
 
 
 class Tap(NamedTuple):
@@ -43,7 +43,7 @@ def declared_stages(model: nn.Module) -> dict[str, Tap]:
 
 
 def modules_by_path(model: nn.Module) -> dict[str, nn.Module]:
-    """Every module below a model by its path; one that is registered under two names is found under both."""
+    """Every module below a model by its path; a module that is registered under two names has both."""
     modules = model.named_modules(remove_duplicate=False)
     return {path: module for name, module in modules if (path := name.removeprefix(COMPILED))}
 
@@ -51,7 +51,7 @@ def modules_by_path(model: nn.Module) -> dict[str, nn.Module]:
 def resolve_stages(
     model: nn.Module, stages: Stages | None = None, layout: str | None = None
 ) -> dict[str, tuple[Tap, ...]]:
-    """Stage names → the taps that make them (several for ``a+b``: units side by side).
+    """Stage names → their taps (several for ``a+b``: units concatenated).
 
     Args:
         model: The model.
@@ -61,7 +61,7 @@ def resolve_stages(
         layout: Layout of stages named by module path.
 
     Raises:
-        UserError: If a name fits nothing (the nearest are listed), or a module path or layout is wrong.
+        UserError: If a name does not match (the nearest are listed), or a module path or layout is invalid.
     """
     modules = modules_by_path(model)
     if isinstance(stages, Mapping):
@@ -87,7 +87,7 @@ def resolve_stages(
 
 
 def _tap(stage: object, given: object, layout: str | None) -> Tap:
-    """What a mapping of stages says of one of them."""
+    """Read one entry of a mapping of stages."""
     parts = (given,) if isinstance(given, str) else tuple(given) if isinstance(given, tuple | list) else ()
     allowed = (str, str | None, int | str | None)
     if not 1 <= len(parts) <= len(allowed) or not all(map(isinstance, parts, allowed)) or not isinstance(stage, str):
@@ -102,7 +102,9 @@ def _match(
     pattern: object, known: Mapping[str, Tap], modules: Mapping[str, Tap]
 ) -> Iterator[tuple[str, tuple[Tap, ...]]]:
     if not isinstance(pattern, str):
-        raise UserError(f"A stage is named by text, e.g. stages=['layer4'] or stages={EXAMPLE}. Got {pattern!r}.")
+        raise UserError(
+            f"The name of a stage must be text, e.g. stages=['layer4'] or stages={EXAMPLE}. Got {pattern!r}."
+        )
     if "+" in pattern:
         parts = [dict(_match(part.strip(), known, modules)) for part in pattern.split("+")]
         yield pattern, tuple(tap for part in parts for taps in part.values() for tap in taps)
@@ -125,21 +127,21 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def check_model_kind(model: object) -> None:
-    """Refuse what takes no hooks.
+    """Raise an error for an object that does not support hooks.
 
     Raises:
-        UserError: If it is not a module, or is one of TorchScript.
+        UserError: If it is not a module, or is a TorchScript module.
     """
     if isinstance(model, torch.jit.ScriptModule):
         raise UserError(
-            "A TorchScript model cannot be measured: it takes no hooks. Give the Python module it was made from."
+            "A TorchScript model cannot be measured: it does not support hooks. Give the original Python module."
         )
     if not isinstance(model, nn.Module):
         raise UserError(f"The model must be a torch.nn.Module. Got {type(model).__name__}.")
 
 
 def is_compiled(model: nn.Module) -> bool:
-    """Whether torch.compile made a model, or a part of it."""
+    """Whether a model, or a part of it, is compiled by torch.compile."""
     return any(hasattr(module, "_orig_mod") or module._compiled_call_impl is not None for module in model.modules())
 
 
@@ -147,15 +149,15 @@ def place(output: Any, tap: Tap, stage: str, module: nn.Module, clips: int, fram
     """The tensor that a tap reads in an output of its module, with its layout, which fits.
 
     Args:
-        output: Whatever the module returned.
-        tap: Which tensor, and what its axes are.
-        stage: What errors name.
-        module: Of which the number of channels may be known.
+        output: The return value of the module.
+        tap: The tensor, and the meaning of its axes.
+        stage: Name of the stage for errors.
+        module: The module, whose number of channels may be known.
         clips: Clips in the batch.
-        frames: Frames of a clip, where that is known.
+        frames: Frames of a clip, if known.
 
     Raises:
-        UserError: If there is no such tensor, its layout is missing, or does not fit.
+        UserError: If the tensor does not exist, or its layout is missing or does not fit.
     """
     tensor = select(output, tap.item, stage)
     if tap.layout is None:
@@ -171,7 +173,7 @@ def place(output: Any, tap: Tap, stage: str, module: nn.Module, clips: int, fram
 
 @contextmanager
 def naming(stage: str) -> Iterator[None]:
-    """Slips in the block name the stage."""
+    """Add the name of the stage to user errors in the block."""
     try:
         yield
     except UserError as error:
@@ -179,25 +181,25 @@ def naming(stage: str) -> Iterator[None]:
 
 
 def unreached(stage: str, model: nn.Module) -> UserError:
-    """The error for a stage that a forward did not come to."""
+    """The error for a stage that a forward pass did not reach."""
     why = "its module did not run"
     if is_compiled(model):
         why = (
-            "the model was compiled and had already run, so torch.compile does not see the hooks; "
-            "measure the model that was compiled (model._orig_mod), or compile it after the recording"
+            "the model was compiled and had already run, so torch.compile ignores the hooks; "
+            "measure the original model (model._orig_mod), or compile it after the recording"
         )
     return UserError(f"The forward pass never reached stage {stage!r}: {why}.")
 
 
 def runs_again(stage: str, tap: Tap) -> UserError:
-    """The error for a stage whose module runs a second time in a forward."""
+    """The error for a stage whose module runs a second time in a forward pass."""
     return UserError(
-        f"Stage {stage!r}: module {tap.module!r} runs more than once in a forward; name one that runs once."
+        f"Stage {stage!r}: module {tap.module!r} runs more than once in a forward pass; name one that runs once."
     )
 
 
 def _width(module: nn.Module) -> int | None:
-    """How many channels a module of torch puts out, where it says so."""
+    """The number of output channels of a torch module, if it is known."""
     if not type(module).__module__.startswith("torch.nn."):
         return None
     return next((width for name in WIDTHS if isinstance(width := getattr(module, name, None), int)), None)
@@ -207,7 +209,7 @@ def select(output: Any, item: int | str | None, stage: str) -> torch.Tensor:
     """The tensor of a module's output: itself, an element by number or name, or the only tensor among several.
 
     Raises:
-        UserError: If there is no such tensor, or more than one to choose from.
+        UserError: If the tensor does not exist, or the choice is ambiguous.
     """
     return output if isinstance(output, torch.Tensor) else _parts(output)[_element(output, item, stage)]
 
@@ -216,7 +218,7 @@ def put(output: Any, item: int | str | None, stage: str, tensor: torch.Tensor) -
     """An output of the same type with another tensor where :func:`select` reads; the output itself stays as it is.
 
     Raises:
-        UserError: If there is no such place.
+        UserError: If the place does not exist.
     """
     if isinstance(output, torch.Tensor):
         return tensor
@@ -227,14 +229,14 @@ def put(output: Any, item: int | str | None, stage: str, tensor: torch.Tensor) -
         return type(output)([*output[:name], tensor, *output[name + 1 :]])
     changed = copy(output)
     if is_dataclass(output) and not isinstance(output, Mapping):
-        object.__setattr__(changed, name, tensor)  # a frozen one too
+        object.__setattr__(changed, name, tensor)  # works for a frozen dataclass too
     else:
         changed[name] = tensor
     return changed
 
 
 def _element(output: Any, item: int | str | None, stage: str) -> Any:
-    """The name or number of the tensor that is meant among several."""
+    """The name or number of the selected tensor among several."""
     parts = _parts(output)
     names = list(parts)
     if isinstance(item, int) and item not in parts and -len(names) <= item < len(names):
@@ -247,7 +249,7 @@ def _element(output: Any, item: int | str | None, stage: str) -> Any:
         f"{name}: {tuple(part.shape) if isinstance(part, torch.Tensor) else type(part).__name__}"
         for name, part in parts.items()
     )
-    asked = "does not say which element is meant" if item is None else f"asks for element {item!r}"
+    asked = "does not name an element" if item is None else f"names the element {item!r}"
     raise UserError(
         f"Stage {stage!r} {asked}; its module returns a {type(output).__name__} ({seen or 'no elements'}). "
         "Give the number or the name of a tensor, e.g. ('module', 'N C T H W', 0)."

@@ -1,4 +1,4 @@
-"""Checks that any model should pass before it is measured; run them on your own.
+"""Checks that any model should pass before it is measured; run them on your models.
 
 In your test suite, one test per check::
 
@@ -32,8 +32,8 @@ def check_model(model: nn.Module, inputs: Inputs | Clip | None = None, stages: S
     """Run every check.
 
     Args:
-        model: Any module; it is left as it was found, unless it changes itself.
-        inputs: What the model takes, clips along the first axis (two are best); or a :class:`Clip`; ``None`` draws
+        model: Any module; it is left as it was, unless it changes itself.
+        inputs: Input of the model, clips along the first axis (two are best); or a :class:`Clip`; ``None`` draws
             noise of the size that the model declares.
         stages: Names, globs or ``{name: (module path, layout[, item])}``; ``None`` means every declared stage.
 
@@ -52,7 +52,7 @@ def check_model(model: nn.Module, inputs: Inputs | Clip | None = None, stages: S
 
 
 def check_layouts(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
-    """Every layout fits its output, for one batch size and for twice of it, with the same number of units."""
+    """Check that every layout fits its output for two batch sizes, with the same number of units."""
     clips = batch_size(inputs)
     with _named("check_layouts"):
         once = record(model, inputs, stages)
@@ -66,14 +66,14 @@ def check_layouts(model: nn.Module, inputs: Inputs, stages: Stages | None = None
 
 
 def check_finite(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
-    """No activation is NaN or infinite."""
+    """Check that activations are neither NaN nor infinite."""
     for stage, units in record(model, inputs, stages).items():
         if bad := int((~units.isfinite()).any(0).sum()):
             raise CheckFailed(f"check_finite: {bad} of {units.shape[1]} units of stage {stage!r} are NaN or infinite.")
 
 
 def check_determinism(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
-    """In evaluation mode, two forwards of one input are equal, but for rounding."""
+    """Check that two forward passes of one input in evaluation mode are equal, except for rounding."""
 
     def pairs(make: Make) -> Iterator[Pair]:
         plain = make()
@@ -82,11 +82,11 @@ def check_determinism(model: nn.Module, inputs: Inputs, stages: Stages | None = 
         with make() as recorder:
             yield from of_stages(recorder(inputs), recorder(inputs))
 
-    must_agree("check_determinism: two forwards of one input differ", model, inputs, stages, pairs)
+    must_agree("check_determinism: two forward passes of one input differ", model, inputs, stages, pairs)
 
 
 def check_state(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
-    """A recording changes no mode, parameter, buffer, hook or random state."""
+    """Check that a recording does not change modes, parameters, buffers, hooks or random states."""
     before = _state(model)
     record(model, inputs, stages)
     for what, value in _state(model).items():
@@ -95,7 +95,7 @@ def check_state(model: nn.Module, inputs: Inputs, stages: Stages | None = None) 
 
 
 def check_outputs(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
-    """The model's outputs are equal with and without a recording, but for rounding."""
+    """Check that the model's outputs are equal with and without a recording, except for rounding."""
 
     def pairs(make: Make) -> Iterator[Pair]:
         recorder = make()
@@ -108,7 +108,7 @@ def check_outputs(model: nn.Module, inputs: Inputs, stages: Stages | None = None
 
 
 def check_batch_size(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
-    """A clip's activations depend on that clip alone: in any batch they are the same, but for rounding."""
+    """Check that a clip's activations are the same in any batch, except for rounding."""
     clips = batch_size(inputs)
     others = {2 * clips: _twice(inputs), 1: map_tensors(inputs, lambda tensor: tensor[:1])}
 
@@ -127,7 +127,7 @@ def check_batch_size(model: nn.Module, inputs: Inputs, stages: Stages | None = N
 
 
 def check_early_stop(model: nn.Module, inputs: Inputs, stages: Stages | None = None) -> None:
-    """A forward that stops after the last wanted stage gives the activations of a whole one, but for rounding."""
+    """Check that a forward pass that stops after the last stage gives the activations of a full one."""
 
     def pairs(make: Make) -> Iterator[Pair]:
         with make() as recorder:
@@ -135,7 +135,9 @@ def check_early_stop(model: nn.Module, inputs: Inputs, stages: Stages | None = N
             for _ in range(2):
                 yield from of_stages(whole, recorder(inputs))
 
-    must_agree("check_early_stop: a forward that stopped early differs from a whole one", model, inputs, stages, pairs)
+    must_agree(
+        "check_early_stop: a forward pass that stopped early differs from a full one", model, inputs, stages, pairs
+    )
 
 
 CHECKS: tuple[Check, ...] = (
@@ -151,12 +153,14 @@ CHECKS: tuple[Check, ...] = (
 
 
 def _prepare(model: nn.Module, clip: Clip | None) -> Inputs:
-    """A clip and its reverse, or noise, as the model's declared recipe wants them."""
+    """A clip and its reverse, or noise, in the form of the model's declared recipe."""
     recipe = declared_recipe(model)
     if clip is None:
         return example_inputs(recipe, clips=2)
     if isinstance(recipe, FlowRecipe):
-        raise UserError("This model takes image and flow, not clips: give its inputs, or none for noise.")
+        raise UserError(
+            "This model takes image and flow, not clips: give `inputs` of this form, or `inputs=None` for noise."
+        )
     frames = recipe.prepare(clip.frames)
     played = [frames[torch.from_numpy(path)] for path in clip.sample.pathways]
     inputs = [torch.stack([recipe.arranged(path), recipe.arranged(path.flip(0))]) for path in played]
@@ -189,7 +193,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 @contextmanager
 def _named(check: str) -> Iterator[None]:
-    """A layout that does not fit is the failure of a check."""
+    """Turn the error for a layout that does not fit into a failed check."""
     try:
         yield
     except UserError as error:

@@ -1,6 +1,6 @@
-"""Random twins: the same architecture with fresh weights, beside which every number of a model is read.
+"""Random twins: the same architecture with fresh weights, with which every number of a model is compared.
 
-A network that was never trained already answers to colours and textures. Only the distance from it was learned.
+An untrained network already responds to colours and textures. Only the distance from it was learned.
 """
 
 import copy
@@ -21,12 +21,12 @@ from static_dynamic.network.recorder import eval_mode, untouched_randomness
 
 Untrained = Callable[[], nn.Module]
 """Makes the model with fresh weights, drawn from torch's global generator."""
-REMEDY = "In Python, measure takes a function that builds the model with fresh weights: untrained."
+REMEDY = "In Python, give `measure` a function that builds the model with fresh weights, as `untrained`."
 NAMED = 3
-"""Parameters that a message names."""
+"""Number of parameters that a message names."""
 TWIN = "A random twin of the model"
-WITHOUT = "If the model itself takes such inputs, leave out its twins: `twins=0`."
-"""What helps where a twin fails."""
+WITHOUT = "If the model itself accepts such inputs, leave out its twins: `twins=0`."
+"""Remedy if a twin fails."""
 
 
 MOST_TWINS = 1000
@@ -38,8 +38,8 @@ class Twin:
     """A model with fresh weights.
 
     Attributes:
-        model: In evaluation mode.
-        seed: By which its weights were drawn.
+        model: The model in evaluation mode.
+        seed: Seed of its weights.
         how: How they were drawn.
     """
 
@@ -51,22 +51,22 @@ class Twin:
 def make_twins(
     model: nn.Module, count: int, seed: int = 0, untrained: Untrained | None = None
 ) -> tuple[list[Twin], list[str]]:
-    """Random twins of a model, as far as it can have some; global random state stays as it is.
+    """Random twins of a model, if it can have some; global random state is unchanged.
 
-    Weights are those of ``untrained`` or, for a model of the zoo, of its own function; for any other a copy is taken,
+    Weights are those of ``untrained`` or, for a model of the zoo, of its build function. Any other model is copied,
     every module with ``reset_parameters`` is reset, and the values of all other parameters are shuffled.
 
     Args:
-        model: The model; it is left as it was found.
-        count: How many.
-        seed: Draws the weights.
+        model: The model; it is left as it was.
+        count: Number of twins.
+        seed: Seed that draws the weights.
         untrained: Makes the model with fresh weights.
 
     Returns:
-        The twins, and what a reader must know of them.
+        The twins, and notes on them for the reader.
 
     Raises:
-        UserError: If there can be no such number of twins, or ``untrained`` returns no new module.
+        UserError: If the number of twins is invalid, or ``untrained`` does not return a new module.
     """
     check_count(count)
     twins: list[Twin] = []
@@ -77,19 +77,19 @@ def make_twins(
             with untouched_randomness():
                 torch.default_generator.manual_seed(weights_seed)
                 made, how = _made(model, untrained)
-        except Exception as error:  # whatever the user's module raises
+        except Exception as error:  # the user's module may raise anything
             remedy = (
                 REMEDY
                 if untrained is None
                 else "The function given as `untrained` must make the model with fresh weights."
             )
-            return [], [f"There are no random twins to compare with: {reason(error)}. {remedy}"]
+            return [], [f"Random twins for comparison are missing: {reason(error)}. {remedy}"]
         _check_new(made, [model, *(twin.model for twin in twins)])
         twins.append(Twin(made.eval(), weights_seed, how))
         if "shuffled" in how:
             notes.append(f"Random twins: {how}.")
     if len(twins) > 1 and len({weights_digest(twin.model) for twin in twins}) == 1:
-        notes.append("Random twins: all have the same weights, so their spread says nothing.")
+        notes.append("Random twins: all have the same weights, so their spread is meaningless.")
     return twins, list(dict.fromkeys(notes))
 
 
@@ -100,14 +100,14 @@ def check_count(count: object) -> None:
 
 
 def _check_new(made: object, before: Iterable[nn.Module]) -> None:
-    """Raise if what was made is not a module, or was there before."""
+    """Raise if the result is not a module, or is not new."""
     if not isinstance(made, nn.Module):
         raise UserError(
             f"The function given as `untrained` must return the model with fresh weights. Got {type(made).__name__}."
         )
     if any(made is model for model in before):
         raise UserError(
-            "The function given as `untrained` must make a new model at every call. It returned one that was there."
+            "The function given as `untrained` must make a new model at every call. It returned an existing one."
         )
 
 
@@ -122,10 +122,10 @@ def _made(model: nn.Module, untrained: Untrained | None) -> tuple[nn.Module, str
 
 
 def reset(model: nn.Module) -> str:
-    """Draw all weights of a module again, in place; how that was done, in words.
+    """Draw all weights of a module again, in place; return how that was done, in words.
 
-    The values of parameters whose module has no ``reset_parameters`` are shuffled: their distribution stays, what was
-    learned goes.
+    The values of parameters whose module has no ``reset_parameters`` are shuffled, which keeps their distribution
+    and removes what was learned.
     """
     done: set[nn.Parameter] = set()
     for module in model.modules():
@@ -151,22 +151,22 @@ def reset(model: nn.Module) -> str:
 
 
 def has_batch_statistics(model: nn.Module) -> bool:
-    """Whether a model holds statistics of batches, which fresh weights have yet to see."""
+    """Whether a model has batch statistics, which fresh weights lack."""
     return any(_keeps_statistics(module) for module in model.modules())
 
 
 def has_seen_batches(model: nn.Module) -> bool:
-    """Whether the statistics of any batch normalisation are others than mean 0 and variance 1, with which it begins."""
+    """Whether the statistics of any batch normalisation differ from the initial mean 0 and variance 1."""
     return any(
         bool(module.running_mean.any()) or bool((module.running_var - 1).any())
         for module in model.modules()
         if isinstance(module, _BatchNorm) and module.running_mean is not None and module.running_var is not None
-        if not module.running_mean.is_meta  # which has no numbers; the model's own forward pass says so
+        if not module.running_mean.is_meta  # it has no numbers; the forward pass of the model reports that
     )
 
 
 def set_batch_statistics(model: nn.Module, clips: Iterable[Inputs]) -> None:
-    """Set the statistics of batch normalisation to those of some clips; nothing else of the model changes.
+    """Set the statistics of batch normalisation to those of some clips, without other changes.
 
     Raises:
         UserError: If the model fails on the clips.
