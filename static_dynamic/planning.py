@@ -1,4 +1,4 @@
-"""What further clips would bring, and what another border would change, from the numbers of a run itself."""
+"""The effect of further clips, and of another border, estimated from the numbers of a run."""
 
 from collections.abc import Iterable
 from dataclasses import is_dataclass, replace
@@ -16,22 +16,22 @@ from static_dynamic.results import Result
 
 
 def needed(result: Result, points: float = 2.0, estimator: str | None = None) -> pd.DataFrame:
-    """How many videos, and how many styles, would bring the interval of every layer's number to ± ``points``.
+    """The number of videos, and of styles, that would narrow the interval of every layer's number to ± ``points``.
 
-    An interval narrows with the root of the number: ``n_needed = n (reach / points)²``. For videos the styles are these
-    ones; for styles, likewise, the videos.
+    An interval narrows with the root of the number: ``n_needed = n (reach / points)²``. The number of videos assumes
+    these styles, and the number of styles these videos.
 
     Args:
         result: A result with samples.
-        points: Half the width that is wanted, in units of the number: percentage points where it is a share.
-        estimator: Which one; the headline for ``None``.
+        points: Half the required width, in units of the number: percentage points for a share.
+        estimator: The estimator; the headline for ``None``.
 
     Returns:
         One row per stage and factor: the number, its ``reach``, and how many ``videos`` and ``styles`` are needed, as
-        text (``–`` where that cannot be said).
+        text (``–`` if unknown).
 
     Raises:
-        UserError: If ``points`` is not positive, or the estimator is not there.
+        UserError: If ``points`` is not positive, or the result lacks the estimator.
     """
     if not isinstance(points, Real) or not points > 0:
         raise UserError(f"The 'points' must be a positive number. Got {points!r:.80}.")
@@ -77,14 +77,14 @@ def sweep(result: Result, option: str, values: Iterable[float], estimator: str |
         result: A result with samples.
         option: The border: an option of the estimator, e.g. ``"threshold"`` of ``released``, ``"motion"`` of
             ``needs_motion``.
-        values: What it is set to.
-        estimator: Which one; the headline for ``None``.
+        values: The values of the border.
+        estimator: The estimator; the headline for ``None``.
 
     Returns:
         One row per stage and value.
 
     Raises:
-        UserError: If the estimator has no such border, a value does not fit, or the result holds no samples.
+        UserError: If the border is unknown, a value is invalid, or the result does not contain samples.
 
     Example:
         >>> sweep(result, "threshold", [0.3, 0.5, 0.7], "released")  # doctest: +SKIP
@@ -104,7 +104,9 @@ def sweep(result: Result, option: str, values: Iterable[float], estimator: str |
         changed = replace(one, **{option: value})
         for stage in dict.fromkeys(result.layer(one.name)["stage"]):
             if (sample := result.samples.get((one.name, stage))) is None:
-                raise UserError("This result holds no numbers of units to classify again: score its store again.")
+                raise UserError(
+                    "This result does not contain numbers of units to classify again: score its store again."
+                )
             classes = changed.classify(sample.units[0].astype(np.float64))
             shares = {name: 100 * float(np.mean(classes == name)) for name in one.classes}
             rows.append({"stage": stage, "option": option, "value": value, **shares})

@@ -1,4 +1,4 @@
-"""What the masks of a segmentation model are worth on every variant, judged in the same forward as the measurement."""
+"""The quality of the masks of a segmentation model on every variant, judged in the same forward pass."""
 
 from functools import lru_cache
 from typing import Protocol
@@ -14,10 +14,10 @@ from static_dynamic.media.clip import Video
 
 
 class Annotated(Protocol):
-    """A source that knows what a mask should be."""
+    """A source with annotated masks."""
 
     def truth(self, video: Video) -> "Truth":
-        """The annotated mask ``(H, W)`` and box of a frame, where there are any, and its height and width."""
+        """The annotated mask ``(H, W)`` and box of a frame, if any, and its height and width."""
 
 
 Truth = tuple[npt.NDArray[np.bool_] | None, seg.Box | None, tuple[int, int]]
@@ -31,18 +31,20 @@ class MaskJudge:
     thresholds.
 
     Args:
-        source: Where the annotations are.
-        threshold: Of the foreground's probability, for J and F.
+        source: Source of the annotations.
+        threshold: Threshold of the foreground's probability, for J and F.
         box_threshold: The same for boxes; the published evaluations used 0.1 or 0.2.
 
     Raises:
-        UserError: If the source has no annotations.
+        UserError: If the source lacks annotations.
     """
 
     def __init__(self, source: object, threshold: float = 0.5, box_threshold: float = 0.2) -> None:
         if not hasattr(source, "truth"):
             name = getattr(source, "name", type(source).__name__)
-            raise UserError(f"The source {name} has no annotated masks to compare with; DAVIS has.")
+            raise UserError(
+                f"The source {name} has no annotated masks to compare with. Use a source with masks, e.g. DAVIS."
+            )
         self.threshold, self.box_threshold = threshold, box_threshold
         # A frame is judged under every condition in turn.
         self._truth = lru_cache(maxsize=32)(lambda name: source.truth(Video(name)))
@@ -60,7 +62,7 @@ class MaskJudge:
 
         Raises:
             BadClip: If the annotation is missing or cannot be read.
-            UserError: If the output is no mask.
+            UserError: If the output is not a mask.
         """
         mask, box, size = self._truth(video.name)
         if mask is None and box is None:
@@ -90,7 +92,7 @@ def foreground(output: torch.Tensor) -> torch.Tensor:
         return output[:, 0]
     raise UserError(
         "Only masks can be judged: an output (N, 1, H, W) in 0..1, or logits (N, 2, H, W). "
-        f"Got {tuple(output.shape)} a variant."
+        f"Got {tuple(output.shape)} per variant."
     )
 
 

@@ -1,4 +1,4 @@
-"""A run that is on disk: its result, its store, and further scores from it without the model and the videos."""
+"""A run on disk: its result, its store, and further scores from it without the model and the videos."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
@@ -18,7 +18,7 @@ from static_dynamic.top_clips import top_clips
 from static_dynamic.twins import score_beside_twins, twin_stores
 
 STORE = "store"
-"""The folder of a run in which its activations are."""
+"""The subfolder of a run with its activations."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Run:
     """A run on disk.
 
     Attributes:
-        folder: Of the run, or of its store alone.
+        folder: Folder of the run, or of its store alone.
     """
 
     folder: Path
@@ -41,34 +41,34 @@ class Run:
         """The activations.
 
         Raises:
-            UserError: If there are none.
+            UserError: If they are missing.
         """
         if not (self.stored / STUDY.file).exists():
             raise UserError(
-                f"The activations of {self.folder} are not there: {self.stored} holds no {STUDY.file}. Measure again."
+                f"The activations of {self.folder} are missing: {self.stored} does not contain {STUDY.file}. Measure again."
             )
         return Store.open(self.stored)
 
     @cached_property
     def twins(self) -> list[Store]:
-        """Those of the random twins."""
+        """The stores of the random twins."""
         return self._twins[0]
 
     @cached_property
     def _twins(self) -> tuple[list[Store], list[str]]:
-        """The same, and what a reader must know of them."""
+        """The stores of the random twins, and notes on them for the reader."""
         said = self._before().get("twins")
         return twin_stores(self.store, None if said is None else len(said))
 
     @cached_property
     def result(self) -> Result:
-        """What was found when it was measured, or scored last."""
+        """The result of its measurement, or of its last scoring."""
         return load(self.folder)
 
     def score(
         self, estimators: str | Estimator | Iterable[str | Estimator] | None = None, scoring: Scoring | None = None
     ) -> Result:
-        """Numbers of other estimators, or with other options, from the same activations.
+        """Compute numbers of other estimators, or with other options, from the same activations.
 
         Args:
             estimators: By name or as objects; ``None`` takes the usual ones.
@@ -102,19 +102,19 @@ class Run:
         )
 
     def _unfinished(self) -> list[str]:
-        """What must be said of a run that was stopped."""
+        """The notes on a run that was stopped."""
         there, wanted = len(self.store.records()), len(self.store.study.get("videos", ()))
-        told = [f"The store holds {there} of {wanted} videos: its run was not finished."] if there < wanted else []
+        told = [f"The store contains {there} of {wanted} videos: its run was not finished."] if there < wanted else []
         return [*told, *self._twins[1]]
 
     def _before(self) -> dict[str, Any]:
-        """What the run's manifest says, where there is one."""
+        """The run's manifest; empty if it is missing."""
         there = MEASUREMENT.read(self.folder) or {}
         return {name: value for name, value in there.items() if name not in ("kind", "format", "warnings")}
 
     @property
     def scoring(self) -> Scoring:
-        """The scoring of the run, as far as it is known."""
+        """The scoring of the run, with defaults for unknown options."""
         said = dict(self._before().get("scoring") or {})
         known = {name: said[name] for name in asdict(Scoring()) if name in said and name != "rule"}
         return replace(Scoring(PairRule(**said.get("rule", {}))), **known)
@@ -124,17 +124,19 @@ def open_run(folder: str | Path) -> Run:
     """A run on disk: its ``result``, its ``store``, and ``score`` for other numbers from the same activations.
 
     Args:
-        folder: Of a run (with ``run.json`` and ``store/``), or of a store.
+        folder: Folder of a run (with ``run.json`` and ``store/``), or of a store.
 
     Raises:
-        UserError: If there is neither, or it is a run of another kind.
+        UserError: If it contains neither, or a run of another kind.
 
     Example:
         >>> open_run("runs/i3d").score("needs_order,released").layer()  # doctest: +SKIP
     """
     run = Run(as_path(folder))
     if MEASUREMENT.read(run.folder) is None and not (run.stored / STUDY.file).exists():
-        raise UserError(f"There is no run in {folder}: neither {MEASUREMENT.file} nor a store ({STUDY.file}).")
+        raise UserError(
+            f"{folder} does not contain a run: neither {MEASUREMENT.file} nor a store ({STUDY.file}) exists."
+        )
     return run
 
 
@@ -146,12 +148,12 @@ def score(
     """Scores from activations on disk, without the model and the videos: see :meth:`Run.score`.
 
     Args:
-        run: A run, or the folder of one or of its store, or a store.
+        run: A run, its folder, a store, or the folder of a store.
         estimators: By name or as objects; ``None`` takes the usual ones.
         scoring: Pairs and intervals; ``None`` takes those of the run.
 
     Raises:
-        UserError: If there is no run, or an estimator needs clips that were not shown.
+        UserError: If the run does not exist, or an estimator needs clips that were not shown.
     """
     opened = run if isinstance(run, Run) else Run(run.folder) if isinstance(run, Store) else open_run(run)
     return opened.score(estimators, scoring)

@@ -1,4 +1,4 @@
-"""In what two measurements differ, read from their manifests: whether they may be averaged, or set side by side."""
+"""The differences of two measurements in their manifests, which decide whether they may be averaged or compared."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping
@@ -13,22 +13,22 @@ COSTS = ("batch_size", "device", "judge")
 """Parts of a study that change its activations by rounding at most."""
 DIGEST = re.compile(r"[0-9a-f]{64}")
 UNORDERED = ("videos", "styles", "orders")
-"""Parts whose order means nothing: all pairs are formed, and all videos count."""
+"""Parts whose order does not matter: all pairs are formed, and all videos count."""
 
 
 def parts(manifest: Manifest) -> dict[str, object]:
-    """Everything that decides the numbers of a measurement, under flat names: ``recipe.crop``, ``pool``.
+    """Everything that determines the numbers of a measurement, under flat names: ``recipe.crop``, ``pool``.
 
-    The videos are those that were measured. Of a checkpoint it counts whether there is one; ``weights`` tells two
-    apart. The seeds of the scoring draw partners and replicates, and are no parts; nor are the cells, which follow from
-    styles, orders and estimators.
+    The videos are those that were measured. Of a checkpoint only its existence counts, since ``weights``
+    distinguishes two. The seeds of the scoring, which draw partners and replicates, are left out. So are the cells,
+    which follow from styles, orders and estimators.
 
     Args:
         manifest: It must have a ``study``.
     """
     study, scoring = manifest["study"], dict(manifest.get("scoring") or {})
     unread = {record["video"] for record in manifest.get("videos") or [] if record.get("problem")}
-    if "audit" in manifest and scoring.get("style_weights"):  # measured on what the seed drew
+    if "audit" in manifest and scoring.get("style_weights"):  # measured on clips that the seed drew
         scoring["style_weights"] = "those of the audit"
     found = {
         **study,
@@ -44,13 +44,13 @@ def parts(manifest: Manifest) -> dict[str, object]:
 
 
 def study_differences(there: Manifest, here: Manifest, but: Collection[str] = ()) -> dict[str, str]:
-    """In what two measurements differ: part → how, in words; nothing if they are the same.
+    """The differences of two measurements: part → difference in words; empty if they are the same.
 
-    A seed of the source is no difference where it follows the study's: it draws frames, not videos.
+    A seed of the source that follows the study's seed does not count: it draws frames, not videos.
 
     Args:
         there: The manifest of one.
-        here: That of the other.
+        here: The manifest of the other.
         but: Parts that may differ: ``seed``, ``weights``, or ``recipe`` for everything below it.
 
     Example:
@@ -72,7 +72,7 @@ def _flat(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, Any
         if isinstance(value, Mapping) and value:
             yield from _flat(value, f"{above}{name}.")
         else:
-            # What is read from a file has lists where a result in memory has tuples.
+            # Files have lists where results in memory have tuples.
             yield f"{above}{name}", list(value) if isinstance(value, tuple) else value
 
 

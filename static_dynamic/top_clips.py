@@ -12,18 +12,18 @@ from static_dynamic.variants import Index, Variant
 from static_dynamic.variants.index import Ints
 
 TOP = 3
-"""Clips of a unit."""
+"""Number of clips of a unit."""
 COLUMNS = ["stage", "unit", "place", "video", "activation"]
 
 
 def top_clips(store: Store, top: int = TOP) -> pd.DataFrame:
-    """The clips, as filmed and in order, that give the largest pooled activations of every unit.
+    """The intact original clips that give the largest pooled activations of every unit.
 
-    Where there are none as filmed, those of the first style count.
+    If there are no original clips, those of the first style count.
 
     Returns:
         One row per stage, unit and ``place`` (1 for the largest): ``video`` and ``activation``. Units that never vary
-        have none, nor have activations that are NaN or infinite.
+        have no clips, and activations that are NaN or infinite are left out.
     """
     index = store.keys()
     rows = as_filmed(index)
@@ -37,7 +37,7 @@ def top_clips(store: Store, top: int = TOP) -> pd.DataFrame:
 
 
 def as_filmed(variants: Sequence[Variant]) -> Ints:
-    """Rows of the clips as filmed and in order; of the first style where there are none."""
+    """Rows of the intact original clips; of the first style if there are none."""
     index = Index.of(variants)
     cells = [cell for cell in index.cells if cell.order == INTACT and not cell.replicate]
     style = ORIGINAL if any(cell.style == ORIGINAL for cell in cells) else next((cell.style for cell in cells), None)
@@ -58,7 +58,7 @@ def _of_stage(store: Store, stage: str, units: int, rows: Ints, names: np.ndarra
             np.concatenate([best, known]),
             np.broadcast_to(np.arange(start, start + len(x))[:, None], x.shape),
         )
-        order = np.argsort(-known, axis=0, kind="stable")[:top]  # of equal ones the first
+        order = np.argsort(-known, axis=0, kind="stable")[:top]  # of equal values the first
         best = np.take_along_axis(known, order, 0)
         clip = np.take_along_axis(np.concatenate([clip, number]), order, 0)
     place, unit = np.nonzero(np.isfinite(best) & (most > least))

@@ -368,7 +368,7 @@ def test_slips_in_planning_are_one_line(runs):
         sd.sweep(result, "style", ["original"])
     with pytest.raises(sd.UserError, match=r"The border 'motion' must be a number\. Got 'much'"):
         sd.sweep(result, "motion", ["much"])
-    with pytest.raises(sd.UserError, match="holds no numbers of units to classify again"):
+    with pytest.raises(sd.UserError, match="does not contain numbers of units to classify again"):
         sd.sweep(replace(result, samples={}), "motion", [0.5])
     assert sd.needed(replace(result, samples={}))["videos"].tolist() == sd.needed(result)["videos"].tolist()
 

@@ -204,6 +204,6 @@ def test_what_is_true_of_every_point_is_said_once(tmp_path):
     for step in (0, 1):
         tracker(step)
         page = read_page(tracker.report(tmp_path / "course.html"))
-        assert ("There is one point so far" in page.words) == (step == 0)
+        assert ("The course has one point so far" in page.words) == (step == 0)
         assert page.words.count("Few videos (6)") == 1
     assert "PlantedModel" in page.words

@@ -447,7 +447,7 @@ def test_a_stage_of_nan_is_named_and_the_others_are_probed():
     found = sd.probe_activations(stages, {"speed": truth}, controls=1)
     assert found.stages == ["stage1"]
     assert "Stage stage0: 1 of 60 clips gives NaN or infinite activations, so it is not probed." in found.warnings
-    with pytest.raises(sd.UserError, match=r"^There is nothing to probe.*stage0"):
+    with pytest.raises(sd.UserError, match=r"^None of the stages can be probed.*stage0"):
         sd.probe_activations({"stage0": stages["stage0"]}, {"speed": truth})
     with pytest.raises(sd.UserError, match="1 of 60 clips give NaN"):
         read_out(stages["stage0"], [Number(truth)], np.arange(60), deal_groups(np.arange(60)))
@@ -464,7 +464,7 @@ SLIPS = {
     "alone": (
         {"shape": ["disc"] * 4 + ["star", "ring"] * 4},
         {"groups": ["one"] * 4 + ["two", "three"] * 4},
-        r"^The group 'one' holds every clip of the class 'disc' of 'shape', and 2 more classes likewise: it cannot",
+        r"^The group 'one' has every clip of the class 'disc' of 'shape', and 2 more classes likewise: it cannot",
     ),
     "few groups": ({"speed": np.arange(12.0)}, {"groups": np.arange(12) // 3}, "^5 folds need 5 groups or more. Got 4"),
     "folds": ({"speed": np.arange(12.0)}, {"folds": 2}, "^Probes need 3 folds or more: `folds=5`. Got 2"),
@@ -477,11 +477,15 @@ SLIPS = {
     "none": ({}, {}, "^At least one target is required"),
     "a name": (["speed"], {}, "^The target 'speed' must have one value per clip"),
     "controls": ({"speed": np.arange(12.0)}, {"controls": 0}, "^The number of control draws must be 1 or more"),
-    "no level": ([sd.Target("way", "angle", [0, 9] * 6, (0, 90))], {}, "^Target 'way' has no level 9 among its 2"),
+    "no level": (
+        [sd.Target("way", "angle", [0, 9] * 6, (0, 90))],
+        {},
+        "^The level 9 of the target 'way' does not exist: it has 2",
+    ),
     "a level from the end": (
         [sd.Target("way", "angle", [0, -1] * 6, (0, 90))],
         {},
-        "'way' has no level -1 among its 2",
+        "The level -1 of the target 'way' does not exist: it has 2",
     ),
     "half a fold": ({"speed": np.arange(12.0)}, {"folds": 3.5}, r"3 folds or more: `folds=5`\. Got 3\.5"),
     "folds in words": ({"speed": np.arange(12.0)}, {"folds": "5"}, "3 folds or more: `folds=5`. Got '5'"),
@@ -500,7 +504,7 @@ def test_slips_are_one_line(targets, options, message):
 @pytest.mark.parametrize(
     ("activations", "message"),
     [
-        ([np.ones((12, 3))], r"^Activations are given by stage, `activations=\{'late': x\}`"),
+        ([np.ones((12, 3))], r"^Activations must be a mapping from stages, `activations=\{'late': x\}`"),
         ({"late": np.full((12, 3), "a")}, "^The activations of stage 'late' must be an array of real numbers"),
         ({"late": [[1.0], [1.0, 2.0]]}, "^The activations of stage 'late' must be an array of real numbers"),
         ({"late": 1.0}, r"^Activations must be \(clips, units\).*Got \(\) for 'late'"),
@@ -657,7 +661,7 @@ def test_groups_are_what_the_caller_says():
     assert {by: row["groups"] for by, row in tables.items()} == {"block": 6, "clip": 24, "mapping": 3}
     with pytest.raises(sd.UserError, match=r"Unknown grouping 'blok'. Nearest: block"):
         sd.probe(ThreeStages(), Moving(24), "shape", TAPS, groups="blok", **options)
-    with pytest.raises(sd.UserError, match=r"must name a group for every video. It lacks 'v000'"):
+    with pytest.raises(sd.UserError, match=r"must give a group for every video. 'v000' is missing"):
         sd.probe(ThreeStages(), Moving(24), "shape", TAPS, groups={"x": 1}, **options)
 
 
@@ -686,9 +690,9 @@ def test_a_target_that_no_video_has_is_named_before_any_forward():
         sd.UserError, match=r"Unknown target 'shap'. Nearest: shape. Allowed: shape, speed, block, label, arrow"
     ):
         sd.probe(model, Moving(24), "shap", TAPS, recipe=RECIPE)
-    with pytest.raises(sd.UserError, match="has values of none of the 24 videos"):
+    with pytest.raises(sd.UserError, match="does not have a value for any of the 24 videos"):
         sd.probe(model, Moving(24), {"speed": {"other": 1.0}}, TAPS, recipe=RECIPE)
-    with pytest.raises(sd.UserError, match="is named twice"):
+    with pytest.raises(sd.UserError, match="is listed twice"):
         sd.probe(model, Moving(24), ["shape", "shape"], TAPS, recipe=RECIPE)
     with pytest.raises(sd.UserError, match=r"^5 folds need 5 groups or more. Got 2"):
         sd.probe(model, Moving(8), "shape", TAPS, recipe=RECIPE)

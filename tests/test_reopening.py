@@ -150,7 +150,7 @@ def test_a_run_that_was_stopped_is_scored_with_a_warning(measured, tmp_path):
         path.unlink()
     for path in (folder / "store").glob("00001.*"):
         path.unlink()
-    assert "The store holds 8 of 12 videos: its run was not finished." in sd.score(folder, "released").warnings
+    assert "The store contains 8 of 12 videos: its run was not finished." in sd.score(folder, "released").warnings
 
 
 def test_what_was_said_of_the_run_is_said_again(measured, tmp_path):
@@ -168,7 +168,7 @@ def test_a_run_whose_activations_are_gone_is_one_line(measured, tmp_path):
     shutil.rmtree(folder / "store")
     run = sd.open_run(folder)
     assert run.result.estimators == list(ESTIMATORS)
-    with pytest.raises(sd.UserError, match=r"The activations of .* are not there.* Measure again\."):
+    with pytest.raises(sd.UserError, match=r"The activations of .* are missing.* Measure again\."):
         run.score("released")
 
 
@@ -181,7 +181,7 @@ def test_a_folder_of_another_kind_of_run_is_refused(tmp_path, content):
 
 def test_where_there_is_no_run_one_line_says_so(tmp_path):
     for place in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(sd.UserError, match="There is no run in"):
+        with pytest.raises(sd.UserError, match="does not contain a run"):
             sd.open_run(place)
 
 
@@ -221,7 +221,7 @@ def test_the_command_writes_elsewhere_on_request(measured, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["nowhere"], "There is no run in nowhere"),
+        (["nowhere"], "nowhere does not contain a run"),
         (["RUN", "--estimators", "needs_moton"], "Nearest: needs_motion"),
         (["RUN", "--estimators", "released,released"], "The estimator released is listed twice"),
         (["RUN", "--interval", "videoss"], "Unknown value 'videoss' in --interval. Nearest: videos"),

@@ -236,7 +236,7 @@ def test_too_little_room_is_found_with_the_first_video():
     with pytest.raises(sd.UserError) as error:
         tracker(0)
     assert "about 0.000442 GB, and 0.00012 GB are allowed" in str(error.value)
-    assert "There is room for 1 video." in str(error.value)
+    assert "The room is enough for 1 video." in str(error.value)
     assert {read.split("/")[0] for read in videos.reads} == {"v000"}
 
 
@@ -314,13 +314,13 @@ def test_points_of_another_training_go_once_its_weights_are_others(tmp_path):
     assert tracker.course["step"].unique().tolist() == [0, 10]
     assert sorted(path.name for path in place.glob("0*.json")) == ["000000000000.json", "000000000010.json"]
     assert tracker.course.query("step == 0").equals(stale.query("step == 0"))
-    assert any("3 points from 10 on removed" in note for note in open_course(place).notes)
+    assert any("3 points from 10 on were removed" in note for note in open_course(place).notes)
 
 
 def test_a_run_of_another_kind_is_named(tmp_path):
     result = sd.measure(PlantedModel(), PlantedVideos(3), FRAMES, recipe=RECIPE, styles=("1", "2"), twins=0, store=tmp_path / "store")  # fmt: skip
     result.save(tmp_path / "run")
-    with pytest.raises(sd.UserError, match=r"There is no course in .*: it holds no course\.json"):
+    with pytest.raises(sd.UserError, match=r"does not contain a course: course\.json is missing"):
         open_course(tmp_path / "run")
     (tmp_path / "run" / "course.json").write_text((tmp_path / "run" / "run.json").read_text())
     with pytest.raises(sd.UserError, match="describes a measurement, and not a course"):
@@ -339,7 +339,7 @@ def test_a_damaged_point_is_named(tmp_path):
 def test_a_tracker_that_measured_nothing_leaves_nothing(tmp_path):
     tracker = tracked(PlantedModel(), store=tmp_path / "course")
     assert tracker.course.empty
-    with pytest.raises(sd.UserError, match="holds no points yet"):
+    with pytest.raises(sd.UserError, match="has no points yet"):
         tracker.report(tmp_path / "course.html")
     assert list(tmp_path.iterdir()) == []
 

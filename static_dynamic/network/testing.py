@@ -158,9 +158,7 @@ def _prepare(model: nn.Module, clip: Clip | None) -> Inputs:
     if clip is None:
         return example_inputs(recipe, clips=2)
     if isinstance(recipe, FlowRecipe):
-        raise UserError(
-            "This model takes image and flow, not clips: give `inputs` of this form, or `inputs=None` for noise."
-        )
+        raise UserError("This model takes image and flow, not clips: give `inputs` of this form, or None for noise.")
     frames = recipe.prepare(clip.frames)
     played = [frames[torch.from_numpy(path)] for path in clip.sample.pathways]
     inputs = [torch.stack([recipe.arranged(path), recipe.arranged(path.flip(0))]) for path in played]

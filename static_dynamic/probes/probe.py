@@ -1,7 +1,7 @@
 """Probes: what a linear read-out finds in every stage of a model: appearance, direction, speed, the arrow of time.
 
-A probe says what is there, not what the model uses. Its answer depends on what is tapped and on which clips it is
-tested, so both stand in the result.
+A probe shows which information is present, not what the model uses. Its answer depends on the tapped activations and
+on the test clips, so the result states both.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,7 +52,7 @@ from static_dynamic.variants import Conditions, Variant
 
 REVERSE = "reverse"
 BLOCK, SEQUENCE, CLIP = "block", "sequence", "clip"
-"""What clips are grouped by: what they were made from together, the video they are moments of; each on its own."""
+"""Group of a video: its block or, without one, its sequence or itself."""
 FEW_GROUPS = 20
 REPLICATES = 1000
 
@@ -80,10 +80,10 @@ def probe(
     resume: bool = True,
     on_video: OnDone = untold,
 ) -> ProbeResult:
-    """Read targets out of every stage of a model by linear probes, tested on groups of clips that they never saw.
+    """Read targets out of every stage of a model by linear probes, tested on held-out groups of clips.
 
     Args:
-        model: Any module; it is left as it was found.
+        model: Any module; it is left as it was.
         videos: See :func:`static_dynamic.measure`.
         targets: Names of details of the videos, ``label``, ``"arrow of time"`` (every clip is shown forwards and
             backwards), or :class:`static_dynamic.Target`; or ``{name: {video: value}}``.
@@ -91,22 +91,22 @@ def probe(
         recipe: The model's input; ``None`` means the one that it declares.
         layout: Layout of stages named by module path.
         pool: How positions become one number per unit; ``"frame"`` keeps the frames apart.
-        groups: What is never split between folds: a detail, ``sequence``, ``label``, ``{video: group}``, or ``clip``
-            (every clip alone, so that related clips are split). ``None`` takes the block of a video where it has one,
+        groups: Groups that are never split between folds: a detail, ``sequence``, ``label``, ``{video: group}``, or
+            ``clip`` (every clip alone, so that related clips are split). ``None`` takes the block of a video if any,
             otherwise its sequence, otherwise the video.
-        folds: How many, 3 or more.
-        controls: Draws of control labels per target. They are dealt to the groups that ``groups=None`` gives.
+        folds: Number of folds, 3 or more.
+        controls: Draws of control labels per target. They are assigned to the groups of ``groups=None``.
         twins: Random twins: the same architecture with fresh weights, probed likewise.
         untrained: Makes the model with fresh weights, for its twins.
         max_videos: Use at most this many videos, the first ones.
         compute: Batch size, device, precision, workers.
         seed: Draws folds, controls, resamples and the weights of twins.
         store: Folder for the activations, which can be resumed; a temporary one if ``None``.
-        resume: Go on with what the store holds; otherwise start over.
+        resume: Resume from the store; otherwise start over.
         on_video: Called for every video that is done, with their number, that of all, and its name.
 
     Raises:
-        UserError: For anything that the caller can mend, in one line.
+        UserError: For anything that the caller can fix, in one line.
 
     Example:
         >>> from torch import Tensor, nn
@@ -119,13 +119,13 @@ def probe(
     """
     source, wanted, input_recipe = open_source(videos), as_targets(targets), declared_recipe(model, recipe)
     if isinstance(input_recipe, FlowRecipe) or getattr(source, "flows", None):
-        raise UserError("Probes show clips to models of clips; models of image and optical flow cannot be probed.")
+        raise UserError("Probes need a model of clips. A model of image and optical flow cannot be probed.")
     conditions = _conditions(source, wanted, seed)
     conditions.check(source, input_recipe)
     chosen, not_used = first_videos(source, max_videos), unused(source, max_videos)
     study = Study(Recorder(model, stages, layout, pool), source, chosen, input_recipe, conditions, compute or Compute())
     asked = _Asked(wanted, chosen, groups, folds, controls, seed)
-    asked.plans(study.variants())  # what cannot be probed is found before hours of forwards
+    asked.plans(study.variants())  # finds targets that cannot be probed before hours of forward passes
     random, of_twins = make_twins(model, twins, seed, untrained)
     with recorded(study, random, store, resume, on_video) as (kept, of_random):
         plans = asked.plans(kept.variants())
@@ -149,15 +149,15 @@ def probe_activations(
     controls_by: Sequence[Any] | None = None,
     seed: int = 0,
 ) -> ProbeResult:
-    """The same from arrays of activations.
+    """Read targets out of arrays of activations by linear probes.
 
     Args:
         activations: Stage → ``(N, C)``, by depth.
         targets: Name → one value per clip, or targets that hold such values.
         groups: Group of every clip, ``(N,)``; every clip alone, for ``None``.
-        folds: How many, 3 or more.
+        folds: Number of folds, 3 or more.
         controls: Draws of control labels per target.
-        controls_by: What control labels are dealt to, ``(N,)``; the groups, for ``None``.
+        controls_by: Groups that control labels are assigned to, ``(N,)``; those of ``groups`` for ``None``.
         seed: Draws folds, controls and resamples.
 
     Raises:
@@ -170,13 +170,15 @@ def probe_activations(
         [['speed', 'late']]
     """
     if not isinstance(activations, Mapping):
-        raise UserError(f"Activations are given by stage, `activations={{'late': x}}`. Got {activations!r:.80}.")
+        raise UserError(
+            f"Activations must be a mapping from stages, `activations={{'late': x}}`. Got {activations!r:.80}."
+        )
     stages = [(stage, _as_numbers(stage, x)) for stage, x in activations.items()]
     if not stages:
         raise UserError("At least one stage is required: `activations={'late': x}`. Got none.")
     clips = stages[0][1].shape[0] if stages[0][1].ndim else 0
     if odd := [(stage, x.shape) for stage, x in stages if x.ndim != 2 or len(x) != clips or not x.shape[1]]:
-        raise UserError(f"Activations must be (clips, units), {clips} clips here. Got {odd[0][1]} for {odd[0][0]!r}.")
+        raise UserError(f"Activations must be (clips, units), with {clips} clips. Got {odd[0][1]} for {odd[0][0]!r}.")
     names = [str(group) for group in (range(clips) if groups is None else groups)]
     dealt = names if controls_by is None else [str(group) for group in controls_by]
     if {len(names), len(dealt)} != {clips}:
@@ -186,7 +188,7 @@ def probe_activations(
 
 
 def _as_numbers(stage: str, x: npt.ArrayLike) -> npt.NDArray[Any]:
-    """An array, or a tensor of any precision."""
+    """Convert an array, or a tensor of any precision."""
     try:
         array = np.asarray(x.detach().cpu().double() if isinstance(x, Tensor) else x)
     except ValueError:  # rows of different lengths
@@ -197,7 +199,7 @@ def _as_numbers(stage: str, x: npt.ArrayLike) -> npt.NDArray[Any]:
 
 
 def _conditions(source: Source, targets: Sequence[Target], seed: int) -> Conditions:
-    """Clips as filmed, or in the first style where there are none; backwards too, if a target asks for it."""
+    """Original clips, or those in the first style if there are none; backwards too if a target needs them."""
     original = getattr(source, "original", True)
     styles = (ORIGINAL,) if original else tuple(source.styles[:1])
     backwards = any(target.name == ARROW and target.values is None for target in targets)
@@ -210,7 +212,7 @@ def _stages(store: Store) -> Iterator[Stage]:
 
 @dataclass(frozen=True)
 class _Asked:
-    """What is to be probed, before it is known which clips can be read."""
+    """The requested probes, before it is known which clips are readable."""
 
     targets: Sequence[Target]
     videos: Sequence[Video]
@@ -223,7 +225,7 @@ class _Asked:
         """How clips are probed.
 
         Raises:
-            UserError: If a target cannot be.
+            UserError: If a target cannot be probed.
         """
         related = _groups(self.videos, None)
         natural = [related[key.video] for key in variants]
@@ -236,7 +238,7 @@ class _Asked:
         return _plans(coded, names, natural, self.folds, self.controls, self.seed)
 
     def _values(self, target: Target, variants: Sequence[Variant]) -> list[Any]:
-        """One per variant; clips that are played backwards have none but that."""
+        """Yield one value per variant; clips that are played backwards have a value for the arrow of time alone."""
         of = values_of_videos(target, self.videos)
         backwards = BACKWARDS if target.name == ARROW and target.values is None else None
         return [of.get(key.video) if key.order == INTACT else backwards for key in variants]
@@ -248,7 +250,7 @@ def _groups(videos: Sequence[Video], by: str | Mapping[str, Any] | None) -> dict
         return {video.name: str(video.details.get(BLOCK) or video.sequence or video.name) for video in videos}
     if isinstance(by, Mapping):
         if lacking := [video.name for video in videos if video.name not in by]:
-            raise UserError(f"The mapping `groups` must name a group for every video. It lacks {lacking[0]!r}.")
+            raise UserError(f"The mapping `groups` must give a group for every video. {lacking[0]!r} is missing.")
         return {video.name: str(by[video.name]) for video in videos}
     said = {video.name: {SEQUENCE: video.sequence, **details_of(video)} for video in videos}
     known = list(dict.fromkeys(name for of in said.values() for name in of))
@@ -259,15 +261,15 @@ def _groups(videos: Sequence[Video], by: str | Mapping[str, Any] | None) -> dict
 
 @dataclass(frozen=True)
 class Plan:
-    """Targets that the same clips have, and how these are grouped.
+    """Targets that the same clips have, and the grouping of these clips.
 
     Attributes:
-        targets: With the targets of their controls behind each.
+        targets: The targets, each followed by its controls.
         rows: Which clips, ``(N,)``.
-        names: Of the groups.
+        names: Names of the groups.
         groups: Group of every clip among these, ``(n,)``.
         folds: Fold of every clip among these.
-        resamples: Of the groups.
+        resamples: Resamples of the groups.
     """
 
     targets: Sequence[tuple[Coded, Sequence[Question]]]
@@ -278,7 +280,7 @@ class Plan:
     resamples: Resamples
 
     def describe(self) -> dict[str, Any]:
-        """What a result says of it, as plain data."""
+        """Its description in a result, as plain data."""
         fold = dict(zip(self.groups.tolist(), self.folds.tolist(), strict=True))
         return {
             "clips": len(self.groups),
@@ -286,10 +288,10 @@ class Plan:
         }
 
     def doubts(self) -> Iterator[str]:
-        """What a reader must know."""
+        """Notes for the reader."""
         if len(self.names) < FEW_GROUPS:
             names = ", ".join(coded.name for coded, _ in self.targets)
-            yield f"{names}: {len(self.names)} groups are few: under {FEW_GROUPS} intervals tend to be too narrow."
+            yield f"{names}: {len(self.names)} groups are few: intervals tend to be too narrow below {FEW_GROUPS}."
         for coded, _ in self.targets:
             if isinstance(coded.target, Classes):
                 values = coded.target.values
@@ -302,7 +304,7 @@ class Plan:
 def _plans(
     targets: Sequence[Coded], names: Sequence[str], related: Sequence[str], folds: int, controls: int, seed: int
 ) -> list[Plan]:
-    """A plan for every set of clips that have the same targets."""
+    """Yield a plan for every set of clips that have the same targets."""
     if not is_whole(controls) or controls < 1:
         raise UserError(f"The number of control draws must be 1 or more: `controls=5`. Got {controls!r}.")
     found = []
@@ -325,7 +327,7 @@ def _plans(
 
 
 def _probe(stages: Iterable[Stage], plans: Sequence[Plan], quick: bool = False) -> ProbeResult:
-    """What probes of all targets find in every stage; ``quick``: without controls."""
+    """Probe all targets in every stage; ``quick``: without controls."""
     rows, warnings = [], [doubt for plan in plans for doubt in plan.doubts()]
     samples: dict[tuple[str, str], Array] = {}
     penalties: dict[str, dict[str, list[float]]] = {}
@@ -345,7 +347,7 @@ def _probe(stages: Iterable[Stage], plans: Sequence[Plan], quick: bool = False) 
                 penalties.setdefault(coded.name, {})[stage] = own.penalties.tolist()
                 rows.append(_row(stage, coded, plan, samples[coded.name, stage], own, controls))
     if not rows:
-        raise UserError(f"There is nothing to probe. {' '.join(warnings)}")
+        raise UserError(f"None of the stages can be probed. {' '.join(warnings)}")
     how = {
         "probe": "ridge regression; units standardised and penalty chosen within the training folds, group by group",
         "penalties": list(PENALTIES),
@@ -363,7 +365,7 @@ def _probe(stages: Iterable[Stage], plans: Sequence[Plan], quick: bool = False) 
 
 
 def _in_order(result: ProbeResult, targets: Sequence[Target | Coded]) -> ProbeResult:
-    """With the targets in the order in which they were asked for."""
+    """Sort the table by targets in the requested order."""
     place = {target.name: number for number, target in enumerate(targets)}
     table = result.table.sort_values("target", key=lambda names: names.map(place), kind="stable", ignore_index=True)
     return replace(result, table=table)
@@ -394,7 +396,7 @@ def _row(
 
 
 def _beside_twins(table: pd.DataFrame, twins: Sequence[pd.DataFrame]) -> tuple[pd.DataFrame, list[str]]:
-    """The table with what untrained networks give, and what a reader must know of them."""
+    """The table with the numbers of untrained networks, and notes on them for the reader."""
     keyed = table.assign(estimator="probe", factor=table["target"])
     found = [
         pd.DataFrame({"stage": one["stage"], "estimator": "probe", "factor": one["target"], "value": one["score"]})

@@ -1,4 +1,4 @@
-"""What probes found: a tidy table, onsets by depth, and how all of it was read out."""
+"""Results of probes: a tidy table, onsets by depth, and how they were made."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,17 +31,17 @@ SPAN = (0.025, 0.5, 0.975)
 
 @dataclass(frozen=True, repr=False)
 class ProbeResult:
-    """What probes found.
+    """The results of probes.
 
     Attributes:
         table: One row per stage and target: ``score`` with its interval over groups (``low``, ``high``), ``chance``
-            (the best constant answer), ``control`` (labels dealt at random to groups; mean, and ``control_sd`` over the
-            draws), ``selectivity`` (score - control), ``error`` (degrees, of angles), ``twin`` with the ends of its
+            (the best constant answer), ``control`` (labels assigned at random to groups; mean, and ``control_sd`` over
+            the draws), ``selectivity`` (score - control), ``error`` (degrees, of angles), ``twin`` with the ends of its
             spread (untrained networks), ``n``, ``groups``, ``folds``.
-        how: What was tapped and how it was grouped: layouts, pooling, units, folds, penalties, controls.
-        warnings: What a reader must know.
+        how: How it was made: layouts, pooling, units, groups, folds, penalties, controls.
+        warnings: Notes for the reader.
         samples: ``(target, stage)`` → the score on every resample of the groups.
-        resamples: Target → these resamples.
+        resamples: Target → its resamples.
     """
 
     table: pd.DataFrame
@@ -52,7 +52,7 @@ class ProbeResult:
 
     @property
     def targets(self) -> list[str]:
-        """Targets, in the order in which they were asked for."""
+        """Targets, in the requested order."""
         return in_order(self.table, "target")
 
     @property
@@ -62,23 +62,23 @@ class ProbeResult:
 
     @property
     def onsets(self) -> pd.DataFrame:
-        """From which stage on every target can be read out: see :meth:`onset`, with its defaults."""
+        """The stage from which on every target can be read out: :meth:`onset` with its defaults."""
         return self.onset()
 
     def onset(self, part: float = 0.5, stages: Sequence[str] | None = None) -> pd.DataFrame:
-        """The first stage that reaches a part of what the best stage has above chance, for every target.
+        """The first stage that reaches a given part of the best stage's score above chance, for every target.
 
         Args:
-            part: In (0, 1].
+            part: The part, in (0, 1].
             stages: By depth, e.g. those of one stream; all of them for ``None``.
 
         Returns:
             One row per target: the ``onset``; its ``median`` over bootstrap resamples of the groups and the stages
-            ``low`` … ``high`` that hold it in 95 % of them; ``stability``, the share of resamples with this onset; the
-            ``best`` stage with its ``score``. The onset is ``none`` where the best stage's interval reaches chance.
+            ``low`` … ``high`` that contain it in 95 % of them; ``stability``, the share of resamples with this onset;
+            the ``best`` stage with its ``score``. The onset is ``none`` where the best stage's interval reaches chance.
 
         Raises:
-            UserError: If a stage is unknown, or the part lies outside (0, 1].
+            UserError: If a stage is unknown, or the part is outside (0, 1].
         """
         if wrong := [stage for stage in stages or () if stage not in self.stages]:
             raise unknown("stage", wrong[0], self.stages)
@@ -95,7 +95,7 @@ class ProbeResult:
         resamples, best = self.resamples[target], seen[int(scores[0].argmax())]
         score, low, chance = (rows[column][best] for column in ("score", "low", "chance"))
         said = {"best": best, "score": score}
-        if not low > chance:  # nor where there is no interval
+        if not low > chance:  # also false if the interval is undefined
             return {
                 "target": target,
                 **dict.fromkeys(("onset", "low", "median", "high"), NONE),
@@ -131,14 +131,14 @@ class ProbeResult:
         """Draw the score over the stages, a panel per target, with intervals, controls, twins and onsets.
 
         Args:
-            path: A file; its ending says the format: ``.pdf``, ``.svg`` or ``.png``. Its data lie beside it.
+            path: A file that ends in ``.pdf``, ``.svg`` or ``.png``. Its data are written next to it.
             width: ``single``: 3.35 inches, one column of a page; ``double``: 6.9 inches.
 
         Returns:
             The file or, without one, the figure, which a notebook shows.
 
         Raises:
-            UserError: If the ending or the width is unknown, or the file cannot be written.
+            UserError: If the extension or the width is unknown, or the file cannot be written.
         """
         from static_dynamic.report.probes import plot_probes
         from static_dynamic.report.theme import format_of, save_figure
@@ -160,7 +160,7 @@ class ProbeResult:
         return "\n".join([head, *lines])
 
     def _repr_html_(self) -> str:
-        """Shown by notebooks: onsets, and the figure."""
+        """HTML for notebooks: onsets, and the figure."""
         from static_dynamic.report.notebook import as_html
 
         head = repr(self).partition("\n")[0]

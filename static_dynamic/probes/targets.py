@@ -1,4 +1,4 @@
-"""Targets of probes: what is read out of which videos, be it one of several classes, a number or an angle."""
+"""Targets of probes: one of several classes, a number or an angle, with a value for every video."""
 
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Mapping, Sequence
@@ -17,24 +17,24 @@ from static_dynamic.media.clip import Video
 CLASSES, NUMBER, ANGLE = "classes", "number", "angle"
 KINDS = (CLASSES, NUMBER, ANGLE)
 ARROW = "arrow of time"
-"""The target that needs every clip twice: whether it is played forwards or backwards."""
+"""The target for which every clip is shown twice: whether it is played forwards or backwards."""
 FORWARDS, BACKWARDS = "forwards", "backwards"
 LABEL = "label"
-"""The class of a video, where it has one."""
+"""The class of a video, if it has one."""
 
 Values = Mapping[str, Any] | Sequence[Any] | npt.NDArray[Any]
 
 
 @dataclass(frozen=True, eq=False)
 class Target:
-    """What a probe reads out.
+    """A target that a probe reads out.
 
     Attributes:
-        name: Its name; that of a detail of the videos, or ``label``, where no values are given.
-        kind: ``classes``, ``number`` or ``angle`` (in degrees); ``None`` means a number where a value is a float, and
+        name: Its name. Without values, it is that of a detail of the videos, or ``label``.
+        kind: ``classes``, ``number`` or ``angle`` (in degrees); ``None`` means a number if a value is a float, and
             classes otherwise.
-        values: Video → value or, beside arrays of activations, one per clip; ``None`` where there is none.
-        levels: What a level stands for, e.g. ``range(0, 360, 45)`` for eight directions; a sequence or a mapping.
+        values: Video → value or, with arrays of activations, one per clip; ``None`` if it is unknown.
+        levels: The meaning of the levels, e.g. ``range(0, 360, 45)`` for eight directions; a sequence or a mapping.
 
     Example:
         >>> Target("direction", "angle", levels=range(0, 360, 45)).kind
@@ -55,10 +55,10 @@ class Target:
             )
 
     def of(self, value: Any) -> Any:
-        """What a value stands for; ``None`` and NaN stand for none.
+        """The meaning of a value; ``None`` and NaN mean that it is unknown.
 
         Raises:
-            UserError: If it is a level that is not among the levels.
+            UserError: If it is a number of a level that does not exist.
         """
         if value is None or (isinstance(value, Real) and value != value):
             return None
@@ -66,23 +66,23 @@ class Target:
             return value
         try:
             if isinstance(value, Integral) and value < 0 and not isinstance(self.levels, Mapping):
-                raise IndexError(value)  # no level is counted from the end
+                raise IndexError(value)  # levels are not counted from the end
             return self.levels[value]
         except (LookupError, TypeError):
             raise UserError(
-                f"Target {self.name!r} has no level {value!r} among its {len(self.levels)} levels."
+                f"The level {value!r} of the target {self.name!r} does not exist: it has {len(self.levels)} levels."
             ) from None
 
 
 @dataclass(frozen=True)
 class Coded:
-    """A target as a probe takes it.
+    """A target in the form for a probe.
 
     Attributes:
         name: Its name.
         kind: Its kind.
         there: Which clips have a value, ``(N,)``.
-        target: Of those clips.
+        target: The target of those clips.
         classes: Names of the classes.
     """
 
@@ -98,10 +98,10 @@ Targets = str | Target | Iterable[str | Target] | Mapping[str, Values | Target]
 
 
 def as_targets(given: Targets) -> list[Target]:
-    """The targets that are meant.
+    """Read the requested targets.
 
     Raises:
-        UserError: If there is none, one comes twice, or is neither name nor target.
+        UserError: If there are none, one occurs twice, or is neither name nor target.
     """
     if isinstance(given, Mapping):
         found = [
@@ -117,12 +117,12 @@ def as_targets(given: Targets) -> list[Target]:
     if not names:
         raise UserError(f"At least one target is required: the name of a detail of the videos, or {ARROW!r}.")
     if repeated := [name for place, name in enumerate(names) if name in names[:place]]:
-        raise UserError(f"The target {repeated[0]!r} is named twice.")
+        raise UserError(f"The target {repeated[0]!r} is listed twice.")
     return found
 
 
 def details_of(video: Video) -> dict[str, Any]:
-    """What is known of a video: its details, and its class."""
+    """The known details of a video, and its class."""
     return {**video.details, **({} if video.label is None else {LABEL: video.label})}
 
 
@@ -130,14 +130,14 @@ def values_of_videos(target: Target, videos: Sequence[Video]) -> Mapping[str, An
     """Video → value of a target; every video → forwards for the arrow of time.
 
     Raises:
-        UserError: If no video has one.
+        UserError: If none of the videos has a value.
     """
     names = [video.name for video in videos]
     if isinstance(target.values, Mapping):
         found = {name: target.values[name] for name in names if name in target.values}
         if not found:
             raise UserError(
-                f"The target {target.name!r} has values of none of the {len(names)} videos: "
+                f"The target {target.name!r} does not have a value for any of the {len(names)} videos: "
                 f"{unknown('video', next(iter(target.values), ''), names[:3])}"
             )
         return found
@@ -155,7 +155,7 @@ def values_of_clips(target: Target) -> Sequence[Any]:
     """One value per clip.
 
     Raises:
-        UserError: If the target has none.
+        UserError: If the target lacks values.
     """
     if target.values is None or isinstance(target.values, Mapping):
         raise UserError(f"The target {target.name!r} must have one value per clip.")
@@ -164,15 +164,15 @@ def values_of_clips(target: Target) -> Sequence[Any]:
 
 
 def code(target: Target, values: Iterable[Any], groups: Sequence[str]) -> Coded:
-    """A target with one value for each clip, as a probe takes it.
+    """Prepare a target with one value for each clip for a probe.
 
     Args:
-        target: Which.
-        values: One per clip, ``None`` where there is none.
+        target: The target.
+        values: One per clip, ``None`` if it is unknown.
         groups: Group of every clip.
 
     Raises:
-        UserError: If it is constant, a value is no number, or a group holds every clip of a class.
+        UserError: If it is constant, a value is not a number, or a group contains every clip of a class.
     """
     read = [target.of(value) for value in values]
     if len(read) != len(groups):
@@ -187,7 +187,7 @@ def code(target: Target, values: Iterable[Any], groups: Sequence[str]) -> Coded:
     turned = numbers % 360 if kind == ANGLE else numbers
     if len(np.unique(turned)) < 2:
         raise UserError(
-            f"The target {target.name!r} is the same for every clip{_what(found)}: nothing can be read out."
+            f"The target {target.name!r} is the same for every clip{_what(found)}, so it cannot be read out."
         )
     return Coded(target.name, kind, there, Angle(numbers) if kind == ANGLE else Number(numbers))
 
@@ -213,15 +213,15 @@ def _classes(name: str, found: Sequence[Any], there: npt.NDArray[np.bool_], grou
         raise UserError(f"A value of the target {name!r} must be the name of a class or a number. Got {odd[0]!r:.40}.")
     names = sorted(set(found), key=lambda value: (str(type(value)), value))
     if len(names) < 2:
-        raise UserError(f"The target {name!r} has one class alone{_what(found)}: two or more are needed.")
+        raise UserError(f"The target {name!r} has one class alone{_what(found)}: two or more are required.")
     holders: dict[Any, set[str]] = defaultdict(set)
     for value, group in zip(found, groups, strict=True):
         holders[value].add(group)
     if alone := [value for value in names if len(holders[value]) == 1]:
         also = f", and {counted(len(alone) - 1, 'more class', 'more classes')} likewise" if alone[1:] else ""
         raise UserError(
-            f"The group {min(holders[alone[0]])!r} holds every clip of the class {str(alone[0])!r} of {name!r}{also}: "
-            "it cannot be learned on other groups. Leave it out, choose other `groups`, or say `kind='number'`."
+            f"The group {min(holders[alone[0]])!r} has every clip of the class {str(alone[0])!r} of {name!r}{also}: "
+            "it cannot be learned on other groups. Leave it out, choose other `groups`, or set `kind='number'`."
         )
     place = {value: number for number, value in enumerate(names)}
     values = np.array([place[value] for value in found], np.intp)

@@ -1,4 +1,4 @@
-"""Measuring a model while it trains, on the same clips every time: is the training making it static?"""
+"""Measurements of a model during its training, always on the same clips: is the training making it static?"""
 
 from static_dynamic.tracking.course import open_course
 from static_dynamic.tracking.track import Tracker, track

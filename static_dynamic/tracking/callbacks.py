@@ -1,4 +1,4 @@
-"""Callbacks for the trainers of Lightning and of transformers; neither package is needed by anything else."""
+"""Callbacks for the trainers of Lightning and of transformers; only these need the packages."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ def _first_of(package: str, *modules: str) -> Any:
 
 
 def lightning_callback(tracker: "Tracker") -> Any:
-    """A callback of Lightning, in the first process: measures at the start, when it is due, and at the end.
+    """A callback of Lightning that measures in the first process: at the start, when it is due, and at the end.
 
     Raises:
         UserError: If Lightning is not installed.
@@ -47,7 +47,7 @@ def lightning_callback(tracker: "Tracker") -> Any:
 
 
 def transformers_callback(tracker: "Tracker") -> Any:
-    """The same for the ``Trainer`` of transformers.
+    """A callback for the ``Trainer`` of transformers that measures at the same times.
 
     Raises:
         UserError: If transformers is not installed.

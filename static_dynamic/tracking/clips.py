@@ -1,4 +1,4 @@
-"""Clips that are prepared once and kept as the model takes them: in memory and, beyond some size, in files."""
+"""Clips that are prepared once and kept in the form for the model: in memory and, beyond some size, in files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
@@ -21,16 +21,16 @@ GIGABYTE = 10**9
 
 @dataclass(frozen=True)
 class KeptVideo(PreparedVideo):
-    """A video whose variants are kept as the model takes them.
+    """A video whose variants are kept in the form for the model.
 
     Attributes:
-        kept: Condition → what the model sees of it, or the file that holds this.
+        kept: Condition → the input of the model, or the file with it.
     """
 
     kept: Mapping[Cell, Inputs] | Path = field(default_factory=dict)
 
     def show(self, cell: Cell) -> Inputs:
-        """What the model sees of one variant."""
+        """The input of the model for one variant."""
         if isinstance(self.kept, Mapping):
             return self.kept[cell]
         return torch.load(self.kept, mmap=True, weights_only=True)[self.conditions.cells.index(cell)]
@@ -40,9 +40,9 @@ class Clips:
     """Prepared videos, each kept at its first use.
 
     Args:
-        videos: How many there will be.
+        videos: Number of videos.
         memory: Gigabytes that may be kept in memory.
-        disk: Gigabytes that may go to temporary files, where the system keeps those (``TMPDIR``).
+        disk: Gigabytes that may go to temporary files (in ``TMPDIR``).
 
     Raises:
         UserError: If a size is negative.
@@ -50,7 +50,7 @@ class Clips:
 
     def __init__(self, videos: int, memory: float, disk: float) -> None:
         if memory < 0 or disk < 0:
-            raise UserError(f"Clips are kept in memory ≥ 0 and disk ≥ 0 gigabytes. Got {memory:g} and {disk:g}.")
+            raise UserError(f"`memory` and `disk` must be 0 gigabytes or more. Got {memory:g} and {disk:g}.")
         self.videos, self.memory, self.disk = videos, memory, disk
         self._kept: dict[str, KeptVideo | Record] = {}
         self._bytes, self._files = 0, 0
@@ -58,14 +58,14 @@ class Clips:
         self._lock = Lock()
 
     def __getitem__(self, name: str) -> KeptVideo | Record | None:
-        """A video that is kept, or the record of why it cannot be read; ``None`` if it has not been seen yet."""
+        """A kept video, or the record of an unreadable one; ``None`` if it is new."""
         return self._kept.get(name)
 
     def keep(self, name: str, video: PreparedVideo | Record) -> KeptVideo | Record:
-        """Keep a video that was prepared.
+        """Keep a prepared video.
 
         Raises:
-            UserError: If there is not enough room for as many such videos, or the disk is full.
+            UserError: If the room is too small for all videos of this size, or the disk is full.
         """
         kept = self._with_variants(video) if isinstance(video, PreparedVideo) else video
         self._kept[name] = kept
@@ -87,7 +87,7 @@ class Clips:
             fit = counted(int(room * GIGABYTE / size), "video", "videos")
             raise UserError(
                 f"The clips of {self.videos} videos take about {needed:.3g} GB, and {room:g} GB are allowed: "
-                f"{self.memory:g} in memory and {self.disk:g} on disk. There is room for {fit}."
+                f"{self.memory:g} in memory and {self.disk:g} on disk. The room is enough for {fit}."
             )
 
     def _on_disk(self, shown: list[Inputs]) -> Path:
@@ -106,15 +106,15 @@ class KeptStudy(Study):
     clips: Clips = field(default_factory=lambda: Clips(0, 0, 0))
 
     def prepare(self, video: Video) -> PreparedVideo | Record:
-        """A video as it is kept; at its first use it is read."""
+        """The kept video; it is read at its first use."""
         return self.clips[video.name] or self.clips.keep(video.name, super().prepare(video))
 
     def fingerprint(self) -> dict[str, str]:
-        """Nothing: the model changes while it trains."""
+        """Return nothing, since the model changes while it trains."""
         return {}
 
 
 def kept_study(study: Study, memory: float, disk: float) -> KeptStudy:
-    """The same study, with its clips kept in so many gigabytes of memory and of disk."""
+    """Copy a study so that its clips are kept in the given gigabytes of memory and of disk."""
     parts = {one.name: getattr(study, one.name) for one in fields(study)}
     return KeptStudy(**{**parts, "pictured": False}, clips=Clips(len(study.videos), memory, disk))

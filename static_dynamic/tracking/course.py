@@ -1,9 +1,9 @@
-"""The points of a course, in memory and on disk, and what they say together.
+"""The points of a course, in memory and on disk, and their summary.
 
 course/course.json         the clips, styles, seeds, stages, estimators: a course of another study is refused
 course/000000000500.json   a point: its numbers, and those on every resample that a paired change needs
-course/untrained.json      what untrained networks give
-course/course.csv          all points in one table, for whoever looks
+course/untrained.json      the numbers of untrained networks
+course/course.csv          all points in one table, for readers
 """
 
 import json
@@ -42,25 +42,25 @@ COURSE = Kind(
 KEY = ["stage", "estimator", "factor"]
 COLUMNS = ["step", *KEY, "value", "low", "high"]
 OF_UNTRAINED = [*KEY, *UNTRAINED, "after_batches"]
-"""What untrained networks give, and whether that was measured after batch normalisation had seen batches."""
+"""The numbers of untrained networks, and whether they were measured after batch normalisation had seen batches."""
 PAGE = "course.html"
 MOST = 3
-"""Steps that a note names."""
+"""Largest number of steps that a note names."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """What was measured at one step.
+    """The measurement at one step.
 
     Attributes:
-        step: When.
+        step: The step.
         weights: Digest of the model's weights.
         rows: Stage, estimator, factor, value, low and high, by column.
-        resamples: A record for every estimator and stage: ``videos`` that were resampled, how many each jackknife row
-            has ``left_out``, and ``numbers``, ``(1 + rows, factors)``: on all videos, and without some.
-        warnings: What a reader must know of it.
-        finished: When it was done.
-        seconds: That it took.
+        resamples: A record for every estimator and stage: ``videos`` that were resampled, the number ``left_out`` in
+            each jackknife row, and ``numbers``, ``(1 + rows, factors)``: on all videos, and without some.
+        warnings: Notes on it for the reader.
+        finished: Time at which it was done.
+        seconds: Duration in seconds.
     """
 
     step: int
@@ -73,7 +73,7 @@ class Point:
 
 
 def numbers_of(scores: Scores, estimators: Iterable[Estimator]) -> pd.DataFrame:
-    """Value, low and high of every stage, estimator and factor, and those of untrained networks beside them."""
+    """Value, low and high of every stage, estimator and factor, and of untrained networks."""
     tables = []
     for one in estimators:
         rows = scores.layers[scores.layers["estimator"] == one.name]
@@ -100,12 +100,12 @@ class Points:
     """The points of a course.
 
     Args:
-        folder: Where they are kept; nowhere if ``None``.
-        described: What decides the numbers, as plain data.
-        resume: Whether to go on with what is there; otherwise it is removed.
+        folder: Folder of the points; only in memory if ``None``.
+        described: Everything that determines the numbers, as plain data.
+        resume: Whether to resume existing points; otherwise they are removed.
 
     Raises:
-        UserError: If the folder holds a course of another study, or something else.
+        UserError: If the folder contains a course of another study, or something else.
     """
 
     def __init__(self, folder: Path | None, described: Mapping[str, Any], resume: bool = True) -> None:
@@ -118,7 +118,7 @@ class Points:
                 self.untrained = read_untrained(folder)
 
     def add(self, point: Point, untrained: pd.DataFrame | None = None) -> None:
-        """Keep a point in place of those from its step on that are no longer here, and what untrained networks give."""
+        """Save a point and the numbers of untrained networks, and remove later saved points that were dropped."""
         self.found[point.step] = point
         if untrained is not None:
             self.untrained = untrained
@@ -139,7 +139,7 @@ class Points:
 
 
 def read_points(folder: Path) -> Iterator[Point]:
-    """The points of a folder.
+    """Read the points of a folder.
 
     Raises:
         UserError: If one cannot be read.
@@ -148,11 +148,11 @@ def read_points(folder: Path) -> Iterator[Point]:
         try:
             yield Point(**read_json(path))
         except (TypeError, ValueError):
-            raise UserError(f"{path} is damaged: remove it, and the course goes on without this point.") from None
+            raise UserError(f"{path} is damaged: remove it to continue the course without this point.") from None
 
 
 def read_untrained(folder: Path) -> pd.DataFrame:
-    """What untrained networks give."""
+    """Read the numbers of untrained networks."""
     path = folder / UNTRAINED_FILE
     rows = read_json(path) if path.exists() else []
     return pd.DataFrame(rows, columns=OF_UNTRAINED).astype(dict.fromkeys(UNTRAINED, "float64"))
@@ -187,7 +187,7 @@ def changes_of(first: Point, last: Point, confidence: float) -> pd.DataFrame:
 
 
 Resampled = tuple[np.ndarray, Mapping[str, Any]]
-"""The numbers of one factor on all videos and without some, and the record that they are of."""
+"""The numbers of one factor on all videos and without some, and their record."""
 
 
 def _pairs(first: Point, last: Point) -> Iterator[tuple[tuple[str, str, str], tuple[Resampled, Resampled]]]:
@@ -219,12 +219,12 @@ def _change(first: Resampled, last: Resampled, confidence: float) -> dict[str, f
 
 
 def notes_of(points: Sequence[Point], unit: str) -> list[str]:
-    """What a reader must know, each once, with the steps that it is about unless it is about all."""
+    """Notes for the reader, each once, with its steps unless it applies to all."""
     steps: dict[str, list[int]] = {}
     for point in points:
         for warning in dict.fromkeys(point.warnings):
             steps.setdefault(warning, []).append(point.step)
-    said = ["There is one point so far: how the numbers change shows from the second on."] if len(points) == 1 else []
+    said = ["The course has one point so far: changes are shown from the second on."] if len(points) == 1 else []
     for warning, at in steps.items():
         some = ", ".join(map(str, at[:MOST])) + (" …" if len(at) > MOST else "")
         said.append(warning if len(at) == len(points) else f"{unit.capitalize()} {some}: {warning}")
@@ -243,7 +243,7 @@ class Tracked(Course):
         return save_course_plots(self, as_path(folder))
 
     def report(self, path: str | Path) -> Path:
-        """Write one HTML page; ``course.html`` in the folder, where the path is one.
+        """Write one HTML page; ``course.html`` in the folder if the path is a folder.
 
         Raises:
             UserError: If the folder cannot be written.
@@ -253,15 +253,15 @@ class Tracked(Course):
 
 
 def course_of(points: Points) -> Tracked:
-    """What the points say together.
+    """Combine the points into a course.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there are no points.
     """
     there = [points.found[step] for step in sorted(points.found)]
     described = points.described
     if not there:
-        raise UserError("This course holds no points yet: measure one, e.g. with `tracker.now(0)`.")
+        raise UserError("This course has no points yet: measure one, e.g. with `tracker.now(0)`.")
     unit = str(described.get("unit", "step"))
     return Tracked(
         str(described.get("model", "A model")),
@@ -291,15 +291,15 @@ def _made(described: Mapping[str, Any], points: Sequence[Point]) -> dict[str, st
 
 
 def open_course(folder: str | Path) -> Tracked:
-    """A course that is on disk, to be drawn and written as a page, without the model and the videos.
+    """Open a course on disk, to draw it or write it as a page without the model and the videos.
 
     Raises:
-        UserError: If the folder holds none, or a run of another kind, or it cannot be read.
+        UserError: If the folder does not contain a course, contains a run of another kind, or cannot be read.
     """
     place = as_path(folder)
     described = COURSE.read(place)
     if described is None:
-        raise UserError(f"There is no course in {folder}: it holds no {COURSE.file}.")
+        raise UserError(f"{folder} does not contain a course: {COURSE.file} is missing.")
     points = Points(None, described)
     points.found = {point.step: point for point in read_points(place)}
     points.untrained = read_untrained(place)

@@ -1,4 +1,4 @@
-"""Where the numbers of a course go while it grows: TensorBoard, trackio, Weights & Biases, or an object like theirs."""
+"""Logs for the numbers of a course: TensorBoard, trackio, Weights & Biases, or an object like theirs."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -14,12 +14,12 @@ LOGS = ("tensorboard", "trackio", "wandb")
 
 
 def scalar_log(to: Any, folder: Path) -> Log:
-    """What writes scalars to a place.
+    """A function that writes scalars to a log.
 
     Args:
-        to: ``"tensorboard"``, ``"trackio"`` or ``"wandb"`` (the run that is open there), or any object with
+        to: ``"tensorboard"``, ``"trackio"`` or ``"wandb"`` (its open run), or any object with
             ``add_scalar(tag, value, step)`` or ``log(values, step=…)``.
-        folder: For the log of TensorBoard, which is made at the first point.
+        folder: Folder for the log of TensorBoard, which is made at the first point.
 
     Raises:
         UserError: If it is something else, or the package is not installed.
@@ -39,7 +39,7 @@ def scalar_log(to: Any, folder: Path) -> Log:
 
 
 def _open_run(package: str) -> Log:
-    """To the run that the user has opened there."""
+    """Log to the run that the user has opened."""
     try:
         module = import_module(package)
     except ImportError:
@@ -50,14 +50,14 @@ def _open_run(package: str) -> Log:
             module.log(dict(values), step=step)
         except Exception as error:
             raise UserError(
-                f"{package} takes no numbers: {reason(error)}. Open a run first: {package}.init(…)."
+                f"{package} does not accept numbers: {reason(error)}. Open a run first: {package}.init(…)."
             ) from error
 
     return log
 
 
 class _TensorBoard:
-    """A log in a folder of its own, begun with the first numbers."""
+    """Log to a separate folder, which is made with the first numbers."""
 
     def __init__(self, folder: Path) -> None:
         need("tensorboard", UserError)

@@ -1,4 +1,4 @@
-"""The tracker: measures a model at some steps of its training, on the same clips, and leaves it as it was found."""
+"""The tracker: measures a model at some steps of its training, on the same clips, and leaves it as it was."""
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -80,25 +80,25 @@ def track(
         layout: Layout of stages named by module path.
         pool: How positions become one number per unit.
         styles: Static conditions.
-        scrambles: Dynamic conditions beside the intact order.
+        scrambles: Dynamic conditions in addition to the intact order.
         max_videos: Use at most this many videos, the first ones.
         seed: Draws styles, scrambles, partners of pairs and the bootstrap.
-        compute: Batch size, device, precision; ``None`` takes the device on which the model is at each point.
+        compute: Batch size, device, precision; ``None`` takes the device of the model at each point.
         scoring: Pairs, threshold, intervals.
-        estimators: What is computed.
+        estimators: The estimators to compute.
         twins: Random twins, which are measured once.
         untrained: Makes the model with fresh weights, for its twins.
-        every: How many steps lie between two points.
-        unit: What steps count, in the singular, e.g. ``"epoch"``.
+        every: Number of steps between two points.
+        unit: Unit of the steps, in the singular, e.g. ``"epoch"``.
         store: Folder for the course, which can be resumed; only in memory if ``None``.
-        resume: Go on with the course that the folder holds; otherwise start over.
-        log_to: Where every number goes too: ``"tensorboard"``, ``"trackio"``, ``"wandb"``, or an object with
+        resume: Resume the course in the folder; otherwise start over.
+        log_to: Log that also gets every number: ``"tensorboard"``, ``"trackio"``, ``"wandb"``, or an object with
             ``add_scalar(tag, value, step)`` or ``log(values, step=…)``.
         memory: Gigabytes of prepared clips that are kept in memory.
-        disk: Gigabytes beyond these that go to temporary files.
+        disk: Further gigabytes that go to temporary files.
 
     Raises:
-        UserError: For anything that the caller can mend, in one line.
+        UserError: For anything that the caller can fix, in one line.
 
     Example:
         >>> net = nn.Sequential(nn.Conv3d(3, 4, 3), nn.ReLU())
@@ -142,8 +142,8 @@ class Tracker:
     """Measures a model at some steps of its training; see :func:`track`, which makes one.
 
     Attributes:
-        every: How many steps lie between two points.
-        unit: What steps count.
+        every: Number of steps between two points.
+        unit: Unit of the steps.
     """
 
     def __init__(
@@ -172,7 +172,7 @@ class Tracker:
         self._visited: set[int] = set()
 
     def _describe(self) -> dict[str, Any]:
-        """What decides the numbers, but for the model's weights."""
+        """Everything that determines the numbers, except the model's weights."""
         described = [describe_estimator(one) for one in self._estimators]
         return {
             **self._study.describe(),
@@ -205,10 +205,9 @@ class Tracker:
         return before is None or before == step or step // self.every > before // self.every
 
     def now(self, step: int) -> None:
-        """Measure, unless it was done at this step with these weights.
+        """Measure now, unless this step was already measured with these weights.
 
-        Where a course that is resumed has other weights at this step, it is of another training from here on: its later
-        points are removed.
+        If a resumed course has other weights at this step, its later points belong to another training and are removed.
 
         Raises:
             UserError: If the step is not a whole number, or the model fails on its input.
@@ -230,7 +229,7 @@ class Tracker:
         return len(gone)
 
     def _measure(self, step: int, weights: str, notes: Sequence[str]) -> None:
-        """One pass over the clips, and a point from it."""
+        """Measure the clips once, and make a point of the result."""
         started = time.perf_counter()
         with untouched_randomness():
             found = self._numbers()
@@ -248,14 +247,14 @@ class Tracker:
             self._log(_scalars(found.rows), step)
 
     def _numbers(self) -> "Found":
-        """What one pass over the clips gives."""
+        """Measure the clips once."""
         study, scoring = replace(self._study, compute=self._where()), replace(self._scoring, nulls=0)
         random, notes = self._fresh_twins()
         with recorded(study, random, None, False, untold) as (store, stores):
             notes = [*self._notes, *declared_notes(self.model), *notes, *skipped(store.records())]
             try:
                 scores, compared = score_beside_twins(store, stores, scoring, self._estimators)
-            except UserError as error:  # e.g. a training that ran to infinity: it goes on, and the course says so
+            except UserError as error:  # e.g. the training diverged: it continues, and the course reports it
                 return Found(pd.DataFrame(columns=ROWS), [], [*notes, str(error)])
         numbers = numbers_of(scores, self._estimators)
         resamples = list(resamples_of(scores, self._estimators))
@@ -264,18 +263,18 @@ class Tracker:
         return Found(numbers[ROWS], resamples, said, None if compared is None else untrained)
 
     def _where(self) -> Compute:
-        """How forwards are run: as asked for, or where the model is."""
+        """How forward passes are run: as requested, or on the device of the model."""
         home = next((str(weight.device) for weight in self.model.parameters()), "cpu")
         return self._compute or replace(self._study.compute, device=home)
 
     def _fresh_twins(self) -> tuple[list[Twin], list[str]]:
-        """Twins, where they have yet to be measured; again once the model's batch normalisation has seen batches."""
+        """Twins that have not been measured; again once the model's batch normalisation has seen batches."""
         before = self._points.untrained
         if len(before) and (before["after_batches"].all() or not has_seen_batches(self.model)):
             return [], []
         return make_twins(self.model, self._twins, self._study.conditions.seed, self._untrained)
 
-    # ---------------------------------------------------------------- what there is
+    # ---------------------------------------------------------------- results
 
     @property
     def course(self) -> pd.DataFrame:
@@ -286,15 +285,15 @@ class Tracker:
         """Write ``course.svg`` and ``course.png``, and ``course-<name>`` of every further estimator.
 
         Raises:
-            UserError: If there is no point yet, or the folder cannot be written.
+            UserError: If there are no points yet, or the folder cannot be written.
         """
         return course_of(self._points).plot(folder)
 
     def report(self, path: str | Path) -> Path:
-        """Write one HTML page; ``course.html`` in the folder, where the path is one.
+        """Write one HTML page; ``course.html`` in the folder if the path is a folder.
 
         Raises:
-            UserError: If there is no point yet, or the place cannot be written.
+            UserError: If there are no points yet, or the path cannot be written.
         """
         return course_of(self._points).report(path)
 
@@ -322,7 +321,7 @@ class Tracker:
 
 
 class Found(NamedTuple):
-    """What one pass over the clips gives: numbers, those on resamples, notes, and those of untrained networks."""
+    """The result of one measurement: numbers, also on resamples, notes, and the numbers of untrained networks."""
 
     rows: pd.DataFrame
     resamples: list[dict[str, Any]]
@@ -343,8 +342,8 @@ def _scalars(rows: pd.DataFrame) -> dict[str, float]:
 
 
 def _told(gone: int, step: int) -> list[str]:
-    """What must be said where a course went on with other weights."""
+    """The note on a course that was resumed with other weights."""
     if not gone:
         return []
     points = counted(gone, "point", "points")
-    return [f"The weights differ from those that were measured before: {points} from {step} on removed."]
+    return [f"The weights differ from those that were measured before: {points} from {step} on were removed."]
