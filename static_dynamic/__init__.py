@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-# In a checkout whose links are text files (Windows without developer mode), what they name is found beside the package.
+# If links of a checkout are text files (Windows without developer mode), their targets are found next to the package.
 if Path(__file__).with_name("models").is_file():
     __path__.insert(0, str(Path(__file__).parents[1]))
 

@@ -1,4 +1,4 @@
-"""Two measurements side by side: what one network needs more than another, over the same videos."""
+"""Comparison of two measurements: what one network needs more than another, over the same videos."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     from static_dynamic.report.theme import Width
 
 OF_THE_MODEL = ("model", "weights", "structure", "stages", "pool", "checkpoint", "twin")
-"""Parts of a study in which networks may differ that are shown the same clips."""
+"""Parts of a study that may differ between networks that are shown the same clips."""
 OF_THE_SCORING = (
     *("scoring.nulls", "scoring.replicates", "scoring.confidence", "scoring.interval", "scoring.threshold"),
     *("cells", "style_files"),
 )
-"""Parts that change no number that is compared, or that each estimator has of its own."""
+"""Parts that do not change the compared numbers, or that belong to single estimators."""
 MOST = 3
-"""Differences that a message names."""
+"""Largest number of differences that a message names."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -38,14 +38,14 @@ class Comparison:
     """Differences of one measurement from another.
 
     Attributes:
-        names: What the two are called.
+        names: Names of the two measurements.
         layers: One row per estimator, stage and factor: the ``first`` and the ``second`` number, ``difference``
-            (second less first), ``low``, ``high``, ``differs``: whether the interval leaves out 0, and ``grain``: half
+            (second less first), ``low``, ``high``, ``differs``: whether the interval excludes 0, and ``grain``: half
             of the spread of random twins, so that a smaller difference may be that of two seeds.
-        units: The same per unit, where both stages have as many.
+        units: The same per unit, if both stages have the same number.
         paired: Whether the two saw the same videos, so that what varies over videos cancels.
-        notes: What a reader must know.
-        described: Estimator → what it says of itself, see `static_dynamic.results.Result.described`.
+        notes: Notes for the reader.
+        described: Estimator → its description, see `static_dynamic.results.Result.described`.
     """
 
     names: tuple[str, str]
@@ -69,12 +69,12 @@ class Comparison:
         """Draw the differences over the stages, with intervals; a notebook shows the figure.
 
         Args:
-            path: A file; its ending says the format: ``.pdf``, ``.svg`` or ``.png``. Its data lie beside it.
-            estimator: Whose numbers; those of the headline for ``None``.
+            path: A file that ends in ``.pdf``, ``.svg`` or ``.png``. Its data are written next to it.
+            estimator: The estimator that is drawn; the headline for ``None``.
             width: ``single``: 3.35 inches, one column of a page; ``double``: 6.9 inches.
 
         Raises:
-            UserError: If the estimator, the width or the ending is unknown, or the file cannot be written.
+            UserError: If the estimator, the width or the extension is unknown, or the file cannot be written.
         """
         from static_dynamic.report.pictures import plot_differences
         from static_dynamic.report.theme import format_of, save_figure
@@ -101,7 +101,7 @@ class Comparison:
         return f"{head}\n  {sentence(self._said)}"
 
     def _repr_html_(self) -> str:
-        """Shown by notebooks: the differences of the headline, and their figure."""
+        """HTML for notebooks: the differences of the headline, and their figure."""
         from static_dynamic.report.notebook import as_html
 
         rows = self.layers[self.layers["estimator"] == self.layers["estimator"].iloc[0]]
@@ -122,14 +122,14 @@ def compare(
     that of :func:`static_dynamic.functional.jackknife_interval`. Otherwise the variances add up.
 
     Args:
-        first: A result, or the folder of one.
-        second: The same.
+        first: A result, or its folder.
+        second: A result, or its folder.
         stages: Stage of the first → stage of the second; ``None`` takes stages of one name.
-        other_clips: Whether the two may have seen other clips; what differs is then a note.
-        confidence: Of the intervals.
+        other_clips: Whether the two may have seen different clips; a note then names the differences.
+        confidence: Confidence of the intervals.
 
     Raises:
-        UserError: If they saw other clips, have no estimator or no stage in common, or hold no resamples.
+        UserError: If they saw different clips, share no estimator or stage, or lack resamples.
 
     Example:
         >>> compare("runs/seed1", "runs/seed2").layers  # doctest: +SKIP
@@ -145,17 +145,17 @@ def compare(
     notes = _other_clips(one, other, other_clips)
     pairs = list(_common(one, other, stages))
     if not pairs:
-        raise UserError("There is no estimator that both have numbers of on the same stages.")
+        raise UserError("The two measurements lack numbers of one estimator on the same stages.")
     tables = [_differences(key, *samples, one.described(key[0])["column"], confidence) for key, samples in pairs]
     paired = all(a.videos == b.videos for _, (a, b) in pairs)
     if not paired:
-        notes.append("The two saw other videos, so differences are not paired and their intervals are wider.")
+        notes.append("The two saw different videos, so differences are not paired and their intervals are wider.")
     if not all(_enough(*samples) for _, samples in pairs):
-        notes.append(f"Too few videos for intervals: {FEWEST_VIDEOS} are needed.")
+        notes.append(f"Too few videos for intervals: {FEWEST_VIDEOS} are required.")
     layers, units = (pd.concat(tables, ignore_index=True) for tables in zip(*tables, strict=True))
     layers = _with_grain(_with_factors(layers, one), results)
     if (small := layers["differs"] & (layers["difference"].abs() < layers["grain"])).any():
-        notes.append(f"{int(small.sum())} differences leave out 0, and are smaller than the spread of random twins.")
+        notes.append(f"{int(small.sum())} differences exclude 0, but are smaller than the spread of random twins.")
     described = {name: one.described(name) for name in one.estimators}
     return Comparison((names[0], names[1]), layers, _with_factors(units, one), paired, notes, described)
 
@@ -170,32 +170,32 @@ def save_comparisons(comparisons: Sequence[Comparison], path: Path) -> Path:
 
 
 def _other_clips(one: Result, other: Result, allowed: bool) -> list[str]:
-    """What differs in the clips that the two saw, as notes."""
+    """The differences of the clips that the two saw, as notes."""
     if "study" not in one.manifest or "study" not in other.manifest:
-        return ["One of the results does not say which clips were shown."]
+        return ["One of the results does not record which clips were shown."]
     alone = [f"estimators.{name}" for name in {*one.estimators} ^ {*other.estimators}]
     found = [*study_differences(one.manifest, other.manifest, (*OF_THE_MODEL, *OF_THE_SCORING, *alone)).values()]
     if found and not allowed:
         raise UserError(
-            f"These measurements saw other clips, or were scored in another way: {'; '.join(found[:MOST])}"
-            f"{' …' if len(found) > MOST else ''}. Shares belong to clips: measure both on the same ones, or compare "
-            "them nevertheless with `other_clips=True`."
+            f"These measurements saw different clips, or were scored differently: {'; '.join(found[:MOST])}"
+            f"{' …' if len(found) > MOST else ''}. Shares belong to clips: measure both on the same clips, or compare "
+            "them anyway with `other_clips=True`."
         )
-    return [f"Other clips, or another way of scoring: {said}." for said in found]
+    return [f"Different clips or scoring: {said}." for said in found]
 
 
 def _check_samples(results: Iterable[Result], names: Iterable[str]) -> None:
     for result, name in zip(results, names, strict=True):
         if not result.samples:
             raise UserError(
-                f"{name} holds no numbers on resamples, as results of earlier versions do not: score its store again, "
-                "with `static-dynamic score RUN`."
+                f"{name} does not contain numbers on resamples, which earlier versions did not save: score its store "
+                "again, with `static-dynamic score RUN`."
             )
 
 
 ARROW = " → "
 Key = tuple[str, str, str]
-"""Estimator, stage of the first, stage of the second."""
+"""Key: estimator, stage of the first, stage of the second."""
 
 
 def _common(
@@ -205,7 +205,7 @@ def _common(
     estimators = [name for name in one.estimators if name in other.estimators]
     if not estimators:
         raise UserError(
-            f"There is no estimator that both have: {', '.join(one.estimators)}; {', '.join(other.estimators)}."
+            f"The results have no common estimator: {', '.join(one.estimators)}; {', '.join(other.estimators)}."
         )
     matched = stages or {stage: stage for stage in one.stages if stage in other.stages}
     _check_stages(matched, one.stages, other.stages)
@@ -219,7 +219,7 @@ def _common(
 def _check_stages(matched: Mapping[str, str], here: Collection[str], there: Collection[str]) -> None:
     if not matched:
         raise UserError(
-            f"There is no stage that both have: {', '.join(here)}; {', '.join(there)}. Say which belong together, e.g. "
+            f"The results have no common stage: {', '.join(here)}; {', '.join(there)}. Match them, e.g. "
             f"`stages={{{list(here)[-1]!r}: {list(there)[-1]!r}}}`."
         )
     for wanted, known in ((matched.keys(), here), (matched.values(), there)):
@@ -250,7 +250,7 @@ def _differences(
 
 
 def _enough(one: Sample, other: Sample) -> bool:
-    """Whether both have videos enough for an interval."""
+    """Whether both have enough videos for an interval."""
     return min(len(one.videos), len(other.videos)) >= FEWEST_VIDEOS
 
 
@@ -275,7 +275,7 @@ def _table(first: Array, second: Array, one: Sample, other: Sample, confidence: 
 
 
 def _with_grain(layers: pd.DataFrame, results: Iterable[Result]) -> pd.DataFrame:
-    """With half of the spread of random twins, the larger one of the two; NaN without twins."""
+    """Add half of the spread of random twins, the larger of the two; NaN without twins."""
     spreads = [_spreads(result) for result in results]
     keys = zip(layers["estimator"], layers["factor"], layers["stage"].str.split(ARROW), strict=True)
     widths = [
@@ -286,7 +286,7 @@ def _with_grain(layers: pd.DataFrame, results: Iterable[Result]) -> pd.DataFrame
 
 
 def _spreads(result: Result) -> dict[tuple[str, str, str], float]:
-    """(Estimator, factor, stage) → how far random twins spread."""
+    """(Estimator, factor, stage) → the spread of random twins."""
     table = result.layers
     if "twin_high" not in table:
         return {}
@@ -295,7 +295,7 @@ def _spreads(result: Result) -> dict[tuple[str, str, str], float]:
 
 
 def _with_factors(table: pd.DataFrame, result: Result) -> pd.DataFrame:
-    """Names in place of the numbers of quantities, and the columns that say what a row is about in front."""
+    """Replace the numbers of quantities by names, and put the key columns first."""
     if table.empty:
         return table
     names = {name: list(dict.fromkeys(result.layer(name)["factor"])) for name in result.estimators}

@@ -43,7 +43,7 @@ from static_dynamic.variants import Cell, Conditions, describe_video, union
 UNEVEN = 1.5
 """Ratio of the longest to the shortest time that clips span above which a result warns."""
 MOST = 3
-"""Conditions that a message names."""
+"""Largest number of conditions that a message names."""
 VERSIONED = (
     "static-dynamic",
     "torch",
@@ -83,7 +83,7 @@ def measure(
     """Measure how static and how dynamic the stages and units of a model are.
 
     Args:
-        model: Any module; it is left as it was found.
+        model: Any module; it is left as it was.
         videos: A video file, a folder of videos or of frame folders, a list of videos (a file, or paths),
             ``"factorial"``, ``"mine:…"`` of a registered source, or a source; see
             :func:`static_dynamic.open_source`.
@@ -93,29 +93,29 @@ def measure(
         pool: How positions become one number per unit: a name or a function; see
             :meth:`static_dynamic.network.layout.Layout.pool`.
         styles: Static conditions: names of styles or functions, image files, ``"original"``, styles on disk.
-        scrambles: Dynamic conditions beside the intact order, names or functions; ``None`` means ``shuffle``, or
+        scrambles: Dynamic conditions besides the intact order, names or functions; ``None`` means ``shuffle``, or
             ``jitter`` of the flow.
         max_videos: Use at most this many videos, the first ones.
         seed: Draws styles, scrambles and, without a ``scoring``, partners of pairs and the bootstrap.
         compute: Batch size, device, precision, workers.
         scoring: Pairs, threshold, intervals.
         store: Folder for the activations, which can be resumed; a temporary one if ``None``.
-        resume: Go on with what the store holds; otherwise start over.
+        resume: Resume from the store; otherwise start over.
         estimators: What is computed, by name or as objects; ``None`` means ``needs_motion``, the headline, and
             ``released``, for comparison. Each is shown the clips that it needs.
-        twins: Random twins: the same architecture with fresh weights, beside which every number stands. Each is shown
+        twins: Random twins: the same architecture with fresh weights, to compare every number with. Each is shown
             every clip, which is decoded once for all; 0 leaves them out.
         untrained: Makes the model with fresh weights, for its twins; ``None`` takes the function of the zoo, or resets
             a copy.
         judge: Also judges the model's output on every variant, e.g. :class:`static_dynamic.quality.MaskJudge`.
-        provenance: What else the manifest should say, e.g. the checkpoint.
+        provenance: Further entries of the manifest, e.g. the checkpoint.
         on_video: Called for every video that is done, with their number, that of all, and its name.
 
     Returns:
         Tables per stage and unit with intervals, and the manifest.
 
     Raises:
-        UserError: For anything that the caller can mend, in one line.
+        UserError: For anything that the caller can fix, in one line.
 
     Example:
         >>> from torch import nn
@@ -216,10 +216,10 @@ def planned(
     estimators: str | Estimator | Iterable[str | Estimator] | None,
     judge: Judge | None = None,
 ) -> Planned:
-    """The study that these arguments of :func:`measure` ask for; what cannot be scored is found before any forward.
+    """The study that these arguments of :func:`measure` ask for; checked before any forward pass.
 
     Raises:
-        UserError: For anything that the caller can mend, in one line.
+        UserError: For anything that the caller can fix, in one line.
     """
     source, scoring = open_source(videos), scoring or Scoring(PairRule(seed=seed), seed=seed)
     input_recipe = declared_recipe(model, recipe)
@@ -247,17 +247,17 @@ def _check_clips(folder: Path, described: Mapping[str, Any]) -> None:
     if lacking := [cell for cell in needed if cell not in shown]:
         some = "; ".join(map(str, lacking[:MOST])) + (" …" if len(lacking) > MOST else "")
         raise UserError(
-            f"{folder} holds the clips of other estimators: it lacks {len(lacking)} of the {len(needed)} conditions "
-            f"that these need ({some}). Choose another place, or {START_OVER}."
+            f"{folder} contains the clips of other estimators: it lacks {len(lacking)} of the {len(needed)} conditions "
+            f"that these need ({some}). Choose another folder, or {START_OVER}."
         )
     raise UserError(
-        f"{folder} holds every clip that these estimators need, and more: score it as it is, with "
-        f"`static-dynamic score RUN --estimators NAMES`. Otherwise choose another place, or {START_OVER}."
+        f"{folder} contains every clip that these estimators need, and more: score it as it is, with "
+        f"`static-dynamic score RUN --estimators NAMES`. Otherwise choose another folder, or {START_OVER}."
     )
 
 
 def _cells_of(study: Mapping[str, Any]) -> list[Cell]:
-    """The conditions under which a study shows its videos; every style in every order, unless it says otherwise."""
+    """The conditions under which a study shows its videos; every style in every order by default."""
     crossed = [(style, order) for style in study["styles"] for order in study["orders"]]
     return [Cell(*cell) for cell in study.get("cells") or crossed]
 

@@ -45,7 +45,7 @@ class Run:
         """
         if not (self.stored / STUDY.file).exists():
             raise UserError(
-                f"The activations of {self.folder} are missing: {self.stored} does not contain {STUDY.file}. Measure again."
+                f"The activations of {self.folder} are missing: {STUDY.file} is not in {self.stored}. Measure again."
             )
         return Store.open(self.stored)
 

@@ -1,4 +1,4 @@
-"""Results: tidy tables, the numbers on every resample, and the manifest that says how they were made."""
+"""Results: tidy tables, the numbers on every resample, and the manifest that records how they were made."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -33,22 +33,22 @@ SAMPLES = "samples.safetensors"
 TWINS = "twins.csv"
 PICTURES, TOP_CLIPS = "pictures.parquet", "top_clips.parquet"
 UNKNOWN = {"summary": "", "scale": "percent", "column": "share", "classes": [], "options": {}}
-"""What is taken of an estimator of which neither the manifest nor this version knows anything."""
+"""The description of an estimator that neither the manifest nor this version knows."""
 
 
 @dataclass(frozen=True, repr=False)
 class Result:
-    """What a measurement found.
+    """The result of a measurement.
 
     Attributes:
         layers: One row per stage, estimator and factor: ``share`` (percent) or ``score``, their ``_low`` and ``_high``
-            ends; ``twin``, the mean of the random twins, and the ends of their spread; ``null``, what pairs of
-            unrelated videos give; and the published ``dims`` and ``percent``.
+            ends; ``twin``, the mean of the random twins, and the ends of their spread; ``null``, the number of pairs of
+            unrelated videos; and the published ``dims`` and ``percent``.
         units: One row per stage, estimator and unit: its numbers with their intervals, class, and ``stability`` (the
-            share of bootstrap replicates that keep the class); p and q where chance could give as much.
-        manifest: How it was made: versions, seed, model, weights, recipe, conditions, what was read of every video.
-        warnings: What a reader must know before quoting a number.
-        quality: What the model's outputs were worth, one row per variant; ``None`` if they were not judged.
+            share of bootstrap replicates that keep the class); p and q where they are tested against chance.
+        manifest: How it was made: versions, seed, model, weights, recipe, conditions, and a record of every video.
+        warnings: Notes for the reader before a number is quoted.
+        quality: Quality of the model's outputs, one row per variant; ``None`` if they were not judged.
         samples: ``(estimator, stage)`` → the numbers on every resample of the videos.
         twins: One row per twin, stage, estimator and factor, with its ``value``.
         pictures: Strips of frames of the first videos as they were shown, see `static_dynamic.report.strips`.
@@ -79,7 +79,7 @@ class Result:
 
     @property
     def headline(self) -> str:
-        """The estimator that is shown where one is."""
+        """The estimator that is shown by default."""
         return self.estimators[0]
 
     @property
@@ -88,18 +88,18 @@ class Result:
         return in_order(self.layer(), "factor")
 
     def layer(self, estimator: str | None = None) -> pd.DataFrame:
-        """The layer table of one estimator, without columns that it has not; of the headline for ``None``."""
+        """The layer table of one estimator, without columns that it lacks; of the headline for ``None``."""
         name = self._known(estimator)
         return of_estimator(self.layers, name, with_ends(self.described(name)["column"]))
 
     def unit(self, estimator: str | None = None) -> pd.DataFrame:
-        """The unit table of one estimator, without columns that it has not; of the headline for ``None``."""
+        """The unit table of one estimator, without columns that it lacks; of the headline for ``None``."""
         name = self._known(estimator)
         factors = in_order(self.layers[self.layers["estimator"] == name], "factor")
         return of_estimator(self.units, name, [column for factor in factors for column in with_ends(factor)])
 
     def described(self, estimator: str | None = None) -> Mapping[str, Any]:
-        """What an estimator says in one sentence, its ``scale``, main ``column``, ``classes`` and options."""
+        """The description of an estimator: its summary, ``scale``, main ``column``, ``classes`` and options."""
         name = self._known(estimator)
         there = {one["name"]: one for one in self.manifest.get("estimators", [])}
         if name not in there and name in estimators():
@@ -115,17 +115,17 @@ class Result:
         """Share of the units of every class, in percent: one row per stage.
 
         Raises:
-            UserError: If the estimator has no classes.
+            UserError: If the estimator does not have classes.
         """
         described = self.described(estimator)
         if not described["classes"]:
-            raise UserError(f"The estimator {described['name']} sorts units into no classes.")
+            raise UserError(f"The estimator {described['name']} does not sort units into classes.")
         units = self.unit(estimator)
         return class_shares(units, all_classes(units, described["classes"]))
 
     @property
     def parts(self) -> list[Part]:
-        """What it says of every estimator, the headline first."""
+        """Its part for every estimator, the headline first."""
         return [Part(self.described(name), self.layer(name), self.unit(name)) for name in self.estimators]
 
     def _known(self, estimator: str | None) -> str:
@@ -139,15 +139,15 @@ class Result:
         """Write ``layers.parquet``, ``layers.csv``, ``units.parquet`` and ``run.json``; each file is whole or absent.
 
         Numbers on every resample go to ``samples.safetensors``, those of twins to ``twins.csv``; where outputs were
-        judged, ``quality.csv`` is written too. What the model was shown is in ``pictures.parquet``, and the clips to
+        judged, ``quality.csv`` is written too. Pictures of the clips are in ``pictures.parquet``, and the clips to
         which units respond most in ``top_clips.parquet``.
 
         Raises:
-            UserError: If the folder cannot be written, or its ``run.json`` is that of another kind of run.
+            UserError: If the folder cannot be written, or its ``run.json`` belongs to another kind of run.
         """
         folder = Path(folder)
         MEASUREMENT.read(folder)
-        # As bytes, since pyarrow takes no path that is not UTF-8.
+        # As bytes, since pyarrow does not accept paths that are not UTF-8.
         write_bytes(folder / "layers.parquet", self.layers.to_parquet(index=False))
         write_bytes(folder / "units.parquet", self.units.to_parquet(index=False))
         write_bytes(folder / SAMPLES, samples_as_bytes(self.samples))
@@ -194,25 +194,25 @@ class Result:
         width: "Width" = "double",
         format: str | Sequence[str] = ("svg", "png"),
     ) -> "Figure | list[Path]":
-        """Draw one figure, which a notebook shows, or write all default figures; the data of each lie beside it.
+        """Draw one figure, which a notebook shows, or write all default figures, each with its data.
 
         The default figures are ``layers`` (numbers per stage, with intervals) and ``units`` (classes per stage) of the
-        headline; ``layers-<name>`` and ``units-<name>`` of every further estimator; and your own (``@sd.plot``).
+        headline; ``layers-<name>`` and ``units-<name>`` of every further estimator; and registered ones (``@sd.plot``).
 
         Args:
-            path: A file, whose ending is its format, or a folder; of the default figures a folder.
+            path: A file, whose extension is its format, or a folder; for the default figures a folder.
             kind: ``layers``, ``units``, ``histogram``, ``joint``, the name of a function that ``@sd.plot`` has
-                registered, or a function from a result to a figure; ``None`` is all default figures where a folder is
+                registered, or a function from a result to a figure; ``None`` is all default figures if a folder is
                 given, and ``layers`` otherwise. For several results see :func:`static_dynamic.draw`.
-            estimator: Whose numbers one figure shows; the headline's for ``None``.
+            estimator: The estimator of a single figure; the headline for ``None``.
             width: ``single``: 3.35 inches, one column of a page; ``double``: 6.9 inches.
             format: ``pdf``, ``svg``, ``png``, or several.
 
         Returns:
-            The figure; of all default figures the paths that were written.
+            The figure; for all default figures the paths that were written.
 
         Raises:
-            UserError: If something of this is unknown, cannot be drawn or cannot be written.
+            UserError: If an argument is unknown, or the figure cannot be drawn or written.
         """
         from static_dynamic.report.figures import DEFAULT, draw, save_all
         from static_dynamic.report.theme import FORMATS
@@ -221,7 +221,9 @@ class Result:
             kind = "layers" if kind is None else kind
             return draw(self, path, kind=kind, estimator=estimator, width=width, format=format)
         if estimator is not None:
-            raise UserError("The default figures show every estimator. To choose one, name one figure by its kind.")
+            raise UserError(
+                "The default figures show every estimator. To choose one, choose one figure too, e.g. `kind='layers'`."
+            )
         paths = save_all(self, Path(path), width, format)
         for name, stem, ending in product(estimators(), DEFAULT, (*FORMATS, "data.csv")):
             if (earlier := Path(path) / f"{stem}-{name}.{ending}") not in paths:
@@ -229,7 +231,7 @@ class Result:
         return paths
 
     def report(self, path: str | Path) -> Path:
-        """Write one HTML page with tables, plots and how to read them; it needs no network and no other file."""
+        """Write one HTML page with tables, plots and explanations; it needs no network and no other file."""
         from static_dynamic.report.page import save_page
 
         means = None if self.quality is None else quality_means(self.quality)
@@ -248,7 +250,7 @@ class Result:
         return head if said is None else f"{head}\n  {said}"
 
     def _repr_html_(self) -> str:
-        """Shown by notebooks: the headline per stage beside untrained networks, and its figure."""
+        """HTML for notebooks: the headline per stage compared with untrained networks, and its figure."""
         from static_dynamic.report.notebook import as_html, small_table
 
         head, _, said = repr(self).partition("\n")
@@ -257,7 +259,7 @@ class Result:
 
 
 def load(folder: str | Path) -> Result:
-    """Read what :meth:`Result.save` wrote, also in older formats.
+    """Read a result that :meth:`Result.save` wrote, also in older formats.
 
     Raises:
         UserError: If a file is missing or cannot be read.
@@ -285,7 +287,7 @@ def load(folder: str | Path) -> Result:
 def _of_format_1(
     manifest: Mapping[str, Any], layers: pd.DataFrame, units: pd.DataFrame
 ) -> tuple[dict[str, Any], pd.DataFrame, pd.DataFrame]:
-    """Manifest and tables as they would be written today: their one estimator is named."""
+    """Convert a manifest and tables to the current format, in which their one estimator is named."""
     threshold = manifest.get("scoring", {}).get("threshold", Released.threshold)
     released = Released(threshold)
     layers, units = (table.assign(estimator=released.name) for table in (layers, units))

@@ -21,13 +21,13 @@ ENOUGH_VIDEOS = 50
 MOST = 10_000_000
 """Replicates, and draws of partners."""
 INTERVALS = ("videos", "styles")
-"""What the intervals cover the choice of."""
+"""What the intervals cover: the choice of videos, or of styles too."""
 COLUMNS = (
     *("stage", "estimator", "factor"),
     *("score", "score_low", "score_high", "share", "share_low", "share_high"),
     *("dims", "percent", "null", "ceiling", "style_low", "style_high", "units", "pairs", "videos"),
 )
-"""Of the layer table."""
+"""Key columns of the layer table."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +37,11 @@ class Scoring:
     Attributes:
         rule: Which variants make pairs.
         replicates: Bootstrap replicates: for the stability of classes, and kept for comparisons.
-        confidence: Of the intervals.
-        seed: Of the bootstrap, and of the partners in pairs of unrelated videos.
-        nulls: How often partners are drawn for what pairs of unrelated videos give; 0 leaves it out.
-        interval: ``videos``: intervals cover the choice of videos, for these styles; ``styles``: that of styles too.
-        style_weights: Style → weight, 0 or more; 1 for those not named, as published. A pair counts with the product of
+        confidence: Confidence of the intervals.
+        seed: Seed of the bootstrap, and of the partners in pairs of unrelated videos.
+        nulls: Draws of partners for the numbers of unrelated videos; 0 leaves these out.
+        interval: ``videos``: intervals cover the choice of videos, for these styles; ``styles``: of styles too.
+        style_weights: Style → weight, 0 or more; 1 by default, as published. A pair counts with the product of
             the weights of its two styles.
     """
 
@@ -87,7 +87,7 @@ class Scoring:
 
 @dataclass(frozen=True)
 class Scores:
-    """Tidy tables, what a reader must know about them, and ``(estimator, stage)`` → the numbers on every resample."""
+    """Tidy tables, notes on them for the reader, and ``(estimator, stage)`` → the numbers on every resample."""
 
     layers: pd.DataFrame
     units: pd.DataFrame
@@ -99,11 +99,11 @@ def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator])
     """Scores of every stage of a store.
 
     Raises:
-        UserError: If an estimator needs variants that are not there, or no stage has a finite number.
+        UserError: If an estimator needs variants that are missing, or no stage has a finite number.
     """
     design = Design.of(store, scoring.rule, scoring.style_weights)
     if not len(design.index):
-        raise UserError(f"The store {store.folder} holds no clips yet: run its study again.")
+        raise UserError(f"The store {store.folder} does not contain clips yet: run its study again.")
     plans = {one.name: one.plan(design) for one in estimators}
     found: dict[tuple[str, str], Numbers] = {}
     warnings = _few(max(len(plan.videos) for plan in plans.values()))
@@ -114,7 +114,7 @@ def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator])
         for one in estimators if sound.counts.any() else ():
             try:
                 plan = one.plan(sound) if broken else plans[one.name]
-            except UserError as error:  # too little is left in this stage; others have all
+            except UserError as error:  # too few videos are left in this stage; others have all
                 warnings.append(f"Stage {stage}: {error}")
                 continue
             fewer = one.without_a_style(sound)
@@ -123,8 +123,8 @@ def score_store(store: Store, scoring: Scoring, estimators: Sequence[Estimator])
             warnings += _remarks(stage, one, plan, numbers, bool(broken))
             if scoring.interval == "styles" and one.over_styles and not fewer:
                 warnings.append(
-                    f"{one.name}: its intervals cover the choice of videos alone, since no style can be left out: "
-                    "three styles are needed."
+                    f"{one.name}: its intervals cover the choice of videos alone, since styles cannot be left out: "
+                    "three are required."
                 )
         of_stage = {name: numbers for (name, where), numbers in found.items() if where == stage}
         warnings += _dead(stage, of_stage, estimators)
@@ -145,7 +145,7 @@ def check_plans(
     scoring: Scoring,
     estimators: Sequence[Estimator],
 ) -> None:
-    """Raise now what :func:`score_store` would raise once these variants, of videos with these records, are stored."""
+    """Raise the error now that :func:`score_store` would raise once these variants and records are stored."""
     design = Design(variants, records, conditions.styles, tuple(conditions.orders), scoring.rule, scoring.style_weights)
     for one in estimators:
         one.plan(design)
@@ -163,11 +163,11 @@ def broken_videos(store: Store, stage: str, units: int, design: Design) -> set[s
 
 
 def _few(videos: int) -> list[str]:
-    """What must be said of the intervals, where there are few videos."""
+    """The notes on intervals over few videos."""
     if videos < FEWEST_VIDEOS:
-        return [f"Too few videos ({videos}) for intervals: {FEWEST_VIDEOS} are needed, {ENOUGH_VIDEOS} are better."]
+        return [f"Too few videos ({videos}) for intervals: {FEWEST_VIDEOS} are required, {ENOUGH_VIDEOS} are better."]
     if videos < ENOUGH_VIDEOS:
-        return [f"Few videos ({videos}): under {ENOUGH_VIDEOS} the intervals tend to be too narrow."]
+        return [f"Few videos ({videos}): intervals tend to be too narrow below {ENOUGH_VIDEOS}."]
     return []
 
 
@@ -184,7 +184,7 @@ def _left_out(stage: str, broken: set[str], design: Design) -> list[str]:
 
 
 def _dead(stage: str, of: Mapping[str, Numbers], estimators: Sequence[Estimator]) -> list[str]:
-    """Units that never vary; by estimator where that depends on its clips."""
+    """Notes on units that never vary; by estimator if that depends on its clips."""
     fewest = {one.name: one.fewest for one in estimators}
     counts = {
         name: int((numbers.units["class"] == "dead").sum())
@@ -204,7 +204,7 @@ def _dead(stage: str, of: Mapping[str, Numbers], estimators: Sequence[Estimator]
 
 
 def _remarks(stage: str, estimator: Estimator, plan: Plan, numbers: Numbers, of_some: bool) -> list[str]:
-    """What a reader must know of the numbers of a stage; ``of_some``: of fewer videos than other stages."""
+    """Notes on the numbers of a stage for the reader; ``of_some``: of fewer videos than other stages."""
     said = [f"{estimator.name}: {doubt}" for doubt in estimator.doubts(plan)]
     units = len(numbers.units)
     if plan.incomplete:
@@ -214,7 +214,7 @@ def _remarks(stage: str, estimator: Estimator, plan: Plan, numbers: Numbers, of_
     if len(plan.videos) < estimator.fewest:
         said.append(
             f"{f'Stage {stage}: ' if of_some else ''}{estimator.name} is a covariance over videos, so it is undefined: "
-            f"{estimator.fewest} or more are needed. Got {len(plan.videos)}."
+            f"{estimator.fewest} or more are required. Got {len(plan.videos)}."
         )
         return said
     if "class" in numbers.units and (doubtful := int((numbers.units["class"] == "unreliable").sum())):

@@ -1,13 +1,13 @@
-"""The files of shards: activations, records and keys of a fixed run of videos, or of a run of shards put together.
+"""The files of shards: activations, records and keys of consecutive videos, or of merged consecutive shards.
 
     00003.safetensors          stage → (rows, C) float32
-    00003.json                 what was read of every video of the shard, or why it was skipped
-    00003.parquet              video, style, order, replicate of every row, and what the output was worth if that was
+    00003.json                 the record of every video of the shard, or why it was skipped
+    00003.parquet              video, style, order, replicate of every row, and the quality of the output if it was
                                judged; written last: its presence makes the shard count
-    00000-00063.safetensors    the same of 64 shards that were put together, likewise .json and .parquet; the .json
-                               holds number, rows and records of every one of them
+    00000-00063.safetensors    the same of 64 merged shards, likewise .json and .parquet; the .json
+                               has number, rows and records of each of them
 
-Where a shard is there by itself and in a run, the one by itself counts: it was made later.
+If a shard exists both separately and in a merged file, the separate one counts: it was made later.
 """
 
 import json
@@ -36,7 +36,7 @@ Ints = npt.NDArray[np.intp]
 
 KEY = list(Variant._fields)
 RUN = 64
-"""Shards that are put together."""
+"""Number of shards that are merged."""
 KINDS = ("parquet", "json", "safetensors")
 _DIGITS = "[0-9]" * 5
 _NUMBERS = (_DIGITS, f"{_DIGITS}[0-9]")
@@ -48,7 +48,7 @@ _SIZES = {"F16": 2, "F32": 4, "F64": 8}
 
 
 class Member(NamedTuple):
-    """A shard in a file: its number, how many rows it has, and its records."""
+    """A shard in a file: its number, its number of rows, and its records."""
 
     shard: int
     rows: int
@@ -57,10 +57,10 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class Shards:
-    """The files of one shard, or of a run of them.
+    """The files of one shard, or of merged ones.
 
     Attributes:
-        folder: Where they lie.
+        folder: Folder of the files.
         first: Number of the first shard.
         last: Number of the last.
     """
@@ -76,7 +76,7 @@ class Shards:
 
     @property
     def there(self) -> bool:
-        """Whether they count."""
+        """Whether they exist and count."""
         return self.path("parquet").exists()
 
     def path(self, kind: str) -> Path:
@@ -94,14 +94,14 @@ class Shards:
         index = pd.DataFrame(variants, columns=KEY).astype(dict.fromkeys(KEY[:-1], "str") | {KEY[-1]: "int64"})
         worth = pd.DataFrame(list(judgements), index=index.index if judgements else None, dtype="float64")
         tensors = {stage: tensor.contiguous() for stage, tensor in activations.items()}
-        remove(self.path("parquet"))  # a shard that is replaced does not count until all of it is new
-        # As bytes, since the libraries' own writing neither takes every name nor says in one way that a disk is full.
+        remove(self.path("parquet"))  # a replaced shard does not count until all of it is new
+        # As bytes, since the libraries do not accept every name, nor report a full disk in one way.
         write_bytes(self.path("safetensors"), save(tensors))
         write_text(self.path("json"), json.dumps(list(records)) + "\n")
         write_bytes(self.path("parquet"), index.join(worth).to_parquet(index=False))
 
     def put_together(self, parts: Sequence["Shards"]) -> None:
-        """Write a run from its shards, in order, and remove these; whenever that stops, each is there once or twice."""
+        """Merge shards, in order, and remove them; if this is interrupted, each exists once or twice."""
         members = [(part.first, len(part.index()), part.members()[0].records) for part in parts]
         with whole(self.path("safetensors")) as partial, plain_errors(self.path("safetensors")):
             _concatenate([part for part, (_, rows, _) in zip(parts, members, strict=True) if rows], partial)
@@ -113,26 +113,26 @@ class Shards:
             part.remove()
 
     def remove(self) -> None:
-        """Remove the files; the first to go is the one that makes them count."""
+        """Remove the files, first the one that makes them count."""
         for kind in KINDS:
             remove(self.path(kind))
 
     def check(self) -> None:
-        """Make sure that all can be read.
+        """Check that all files can be read.
 
         Raises:
-            UserError: If not.
+            UserError: If a file is unreadable.
         """
         rows = len(self.index())
         members = self.members()
         if self.first != self.last and sum(member.rows for member in members) != rows:
-            raise self.damage("json", f"other rows than the {rows} in the parquet file")
+            raise self.damage("json", f"its rows differ from the {rows} in the parquet file")
         if sizes := {name: size for name, size in self.shapes().items() if size[0] != rows}:
             name, size = next(iter(sizes.items()))
-            raise self.damage("safetensors", f"{size[0]} rows of {name}, and {rows} in the parquet file")
+            raise self.damage("safetensors", f"{size[0]} rows of {name}, but {rows} in the parquet file")
 
     def damage(self, kind: str, reason: object) -> UserError:
-        """What to say of a file that cannot be read."""
+        """The error for an unreadable file."""
         why = " ".join(str(reason).split()) or type(reason).__name__
         return UserError(
             f"Shard {self.stem} of {self.folder} is damaged ({self.path(kind).name}: {why}). "
@@ -141,7 +141,7 @@ class Shards:
 
     @contextmanager
     def _reading(self, kind: str) -> Iterator[Path]:
-        """The path of a file, to be read; what is wrong with it is one line."""
+        """The path of a file to be read; turns errors into one line."""
         try:
             yield self.path(kind)
         except (OSError, ValueError, KeyError, TypeError, SafetensorError, ArrowException) as error:
@@ -154,11 +154,11 @@ class Shards:
             if "replicate" not in index:  # a store of the time before there were any
                 index.insert(min(3, len(index.columns)), "replicate", 0)
             if missing := set(KEY) - set(index.columns):
-                raise ValueError(f"no {', '.join(sorted(missing))} in it")
+                raise ValueError(f"{', '.join(sorted(missing))} is missing")
             return index
 
     def members(self) -> list[Member]:
-        """The shards; the rows of one by itself are not said here, and are -1."""
+        """The shards; a separate shard does not record its rows, so they are -1."""
         with self._reading("json") as path:
             content = json.loads(path.read_text(encoding="utf-8"))
             if self.first == self.last:
@@ -177,25 +177,25 @@ class Shards:
             return shapes
 
     def stage(self, name: str, rows: Sequence[slice], units: slice) -> list[npt.NDArray[np.float32]]:
-        """Activations of a stage: runs of rows, and some units of them."""
+        """Activations of a stage: some runs of rows, and some units."""
         with self._reading("safetensors") as path, safe_open(path, framework="numpy") as file:
             part = file.get_slice(name)
             return [part[some, units].astype(np.float32, copy=False) for some in rows]
 
 
 def one(folder: Path, shard: int) -> Shards:
-    """The files of a shard by itself."""
+    """The files of a separate shard."""
     return Shards(folder, shard, shard)
 
 
 def run_of(folder: Path, shard: int) -> Shards:
-    """The files of the run in which a shard is put together with others."""
+    """The files in which a shard is merged with others."""
     first = shard // RUN * RUN
     return Shards(folder, first, first + RUN - 1)
 
 
 def there_in(folder: Path) -> list[Shards]:
-    """All files in a folder that count, in order; a run comes before the shards by themselves that take its place."""
+    """All files in a folder that count, in order; a merged file comes before separate shards that replace its parts."""
     stems = [_STEM.fullmatch(path.stem) for path in folder.glob("*.parquet")]
     numbers = [(int(found[1]), int(found[2] or found[1])) for found in stems if found]
     return [
@@ -210,7 +210,7 @@ def _records(content: Any) -> list[Record]:
 
 
 def _concatenate(parts: Sequence[Shards], target: Path) -> None:
-    """Write the tensors of several files behind each other, one at a time: in safetensors' format, without a copy."""
+    """Concatenate the tensors of several files, one at a time, in safetensors' format and without a copy."""
     shapes = [part.shapes() for part in parts]
     stages = {name: (sum(one[name][0] for one in shapes), shape[1]) for name, shape in (shapes or [{}])[0].items()}
     header: dict[str, Any] = {}

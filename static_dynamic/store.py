@@ -1,11 +1,11 @@
 """The store: pooled activations on disk, in append-only shards that are either whole or absent.
 
-    store/study.json           what decides the activations; a store of another study is refused
+    store/study.json           everything that determines the activations; another study is refused
     store/00003.safetensors    the activations of a shard, with its .json and .parquet: see `static_dynamic.shards`
-    store/00000-00063.…        64 shards put together once all of them are there, so that there are few files
-    store/pictures.parquet     what the model was shown of the first videos, small
+    store/00000-00063.…        64 shards, merged once all of them exist, so that there are few files
+    store/pictures.parquet     small pictures of the clips of the first videos
 
-A shard holds a fixed run of videos, so its bytes depend neither on the order in which shards are made nor on by whom.
+A shard contains fixed videos, so its bytes do not depend on the order or the process in which shards are made.
 Other files in the folder are left alone.
 """
 
@@ -31,15 +31,15 @@ PICTURES = "pictures.parquet"
 STUDY = Kind(
     "study", "study.json", (*FILES, PICTURES), format=2, restarts=True, alone=True, notes=frozenset({"format"})
 )
-"""In format 1 no shards were put together."""
+"""Format 1 did not merge shards."""
 SCORED = ("label", "sequence", "factors")
-"""What scores ask of the record of a video."""
+"""Entries of the record of a video that scores use."""
 GAP = 64
-"""Rows that are passed over rather than read, where they lie between rows that are wanted."""
+"""Least number of unrequested rows between requested ones that are skipped instead of read."""
 
 
 class Segment(NamedTuple):
-    """Rows that lie behind each other in a file: where they begin, and how many they are."""
+    """Consecutive rows in a file: the first one, and their number."""
 
     shards: Shards
     start: int
@@ -52,16 +52,16 @@ class Store:
     One run at a time may write to it, see `static_dynamic.common.runs.alone_in`.
 
     Args:
-        folder: Where the store lies; made if it is missing.
-        study: What decides the activations, as plain data.
-        resume: Whether to keep what is there; otherwise the shards are removed first.
+        folder: Folder of the store; made if it is missing.
+        study: Everything that determines the activations, as plain data.
+        resume: Whether to keep existing shards; otherwise they are removed first.
 
     Attributes:
-        study: The same, as it is on disk.
-        damaged: A line for every shard that was there and cannot be read; it is measured again.
+        study: The same, as read from disk.
+        damaged: A line for every unreadable shard, which is measured again.
 
     Raises:
-        UserError: If the folder holds another study (the difference is named) or anything else, or cannot be written.
+        UserError: If the folder contains another study (the difference is named) or other files, or cannot be written.
     """
 
     def __init__(self, folder: Path, study: Mapping[str, Any], resume: bool = True) -> None:
@@ -69,15 +69,15 @@ class Store:
 
     @classmethod
     def open(cls, folder: str | Path) -> Self:
-        """A store that is there, to be read: nothing is written, and neither model nor videos are needed.
+        """Open an existing store for reading: nothing is written, and neither model nor videos are needed.
 
         Raises:
-            UserError: If there is none, or it cannot be read.
+            UserError: If it does not exist or cannot be read.
         """
         store = cls.__new__(cls)
         study = STUDY.read(Path(folder))
         if study is None:
-            raise UserError(f"{folder} is no store: there is no {STUDY.file} in it.")
+            raise UserError(f"{folder} is not a store: it does not contain {STUDY.file}.")
         store._set(Path(folder), study)
         return store
 
@@ -87,17 +87,17 @@ class Store:
         self._whole: dict[str, bool] = {}
 
     def has(self, shard: int) -> bool:
-        """Whether a shard is there, whole; one that cannot be read is noted in ``damaged``."""
+        """Whether a shard exists and is readable; an unreadable one is noted in ``damaged``."""
         files = self._files(shard)
         return files.there and self._is_whole(files)
 
     def _files(self, shard: int) -> Shards:
-        """The files in which a shard is, or would be."""
+        """The files of a shard, which may be missing."""
         alone, run = one(self.folder, shard), run_of(self.folder, shard)
         return run if run.there and not alone.there else alone
 
     def _is_whole(self, files: Shards) -> bool:
-        """Whether files can be read; of a run this is looked at once."""
+        """Whether files can be read; merged files are checked once."""
         if files.stem not in self._whole or files.first == files.last:
             try:
                 files.check()
@@ -122,17 +122,17 @@ class Store:
             shard: Its number.
             variants: The key of every row.
             activations: Stage → ``(rows, C)`` float32.
-            records: One per video of the shard, the skipped ones too.
-            judgements: What the model's output was worth, row by row.
+            records: One per video of the shard, including skipped ones.
+            judgements: Quality of the model's output, row by row.
         """
         if self._whole.get(run_of(self.folder, shard).stem) is False:
-            run_of(self.folder, shard).remove()  # it is damaged, and all of its shards are made again
+            run_of(self.folder, shard).remove()  # the merged file is damaged, and all of its shards are made again
         one(self.folder, shard).write(variants, activations, records, judgements)
         self._forget()
         self._put_together(shard)
 
     def _put_together(self, shard: int) -> None:
-        """Put the shards of a run together, if all of them are there by themselves."""
+        """Merge shards if all of them exist separately."""
         run = run_of(self.folder, shard)
         parts = [one(self.folder, number) for number in range(run.first, run.last + 1)]
         if self.study["format"] > 1 and not run.there and all(part.there for part in reversed(parts)):
@@ -141,31 +141,31 @@ class Store:
             self._forget()
 
     def _forget(self) -> None:
-        """Read the index again when it is asked for."""
+        """Forget the index, so that it is read again."""
         for name in ("_layout", "_last_members"):
             self.__dict__.pop(name, None)
 
     def check(self) -> None:
-        """Make sure that all shards that are there can be read.
+        """Check that all existing shards can be read.
 
         Raises:
-            UserError: If not.
+            UserError: If a shard is unreadable.
         """
         for files in there_in(self.folder):
             files.check()
 
     def shards(self) -> list[int]:
-        """Numbers of the shards that are there."""
+        """Numbers of the existing shards."""
         return sorted({number for files in there_in(self.folder) for number in range(files.first, files.last + 1)})
 
     @property
     def _segments(self) -> list[Segment]:
-        """Where all rows lie, shard by shard."""
+        """The places of all rows, shard by shard."""
         return self._layout[0]
 
     @cached_property
     def _layout(self) -> tuple[list[Segment], Index]:
-        """Where all rows lie, and their keys as numbers: read once."""
+        """The places of all rows, and their keys as numbers: read once."""
         segments: list[Segment] = []
         videos: dict[str, int] = {}
         cells: dict[Cell, int] = {}
@@ -183,7 +183,7 @@ class Store:
         return segments, Index(list(videos), list(cells), video, cell)
 
     def _counted(self) -> Iterator[tuple[Shards, tuple[int, int] | None]]:
-        """Files that are there, in the order of their shards, and which rows count, from where on; ``None`` for all."""
+        """Existing files in the order of their shards, with the rows that count and their start; ``None`` for all."""
         there = there_in(self.folder)
         alone = {files.first for files in there if files.first == files.last}
         in_runs: set[int] = set()
@@ -212,7 +212,7 @@ class Store:
         return self._layout[1]
 
     def variants(self) -> list[Variant]:
-        """The same as keys."""
+        """The key of every row, as variants."""
         return list(self.keys())
 
     def judgements(self) -> pd.DataFrame | None:
@@ -225,7 +225,7 @@ class Store:
         return index
 
     def records(self, shard: int | None = None) -> list[Record]:
-        """What was read of every video (of a shard), or why it was skipped."""
+        """The record of every video (of a shard), or why it was skipped."""
         if shard is not None:
             return self._members(self._files(shard))[shard]
         alone = {files.first for files in there_in(self.folder) if files.first == files.last}
@@ -235,7 +235,7 @@ class Store:
         return [record for number in sorted(found) for record in found[number]]
 
     def _members(self, files: Shards) -> dict[int, list[Record]]:
-        """Shard → records; those of the files that were read last are kept."""
+        """Shard → records; those of the last files read are cached."""
         last: tuple[str, dict[int, list[Record]]] | None = self.__dict__.get("_last_members")
         if last is None or last[0] != files.stem or files.first == files.last:
             last = files.stem, {member.shard: member.records for member in files.members()}
@@ -243,7 +243,7 @@ class Store:
         return last[1]
 
     def details(self) -> dict[str, Mapping[str, Any]]:
-        """Video → what scores ask of its record, where there is any of it."""
+        """Video → the entries of its record that scores use, if any."""
         equal: dict[str, Mapping[str, Any]] = {}
         found = {}
         for files in there_in(self.folder):
@@ -253,12 +253,12 @@ class Store:
         return found
 
     def stage(self, name: str, units: slice = slice(None), rows: Ints | None = None) -> npt.NDArray[np.float32]:
-        """Activations of a stage, ``(rows, C)``; of some of its units and rows only, if asked for.
+        """Activations of a stage, ``(rows, C)``, or of some of its units and rows.
 
         Args:
             name: The stage.
-            units: Which units.
-            rows: Numbers of rows, rising.
+            units: Units to read.
+            rows: Numbers of rows, in rising order.
         """
         starts = np.cumsum([0, *(segment.rows for segment in self._segments)])
         if rows is None:
@@ -282,11 +282,11 @@ class Store:
         return {}
 
     def keep_pictures(self, pictures: pd.DataFrame) -> None:
-        """Keep small pictures of what the model is shown; see :mod:`static_dynamic.report.strips`."""
+        """Keep small pictures of the clips that the model is shown; see :mod:`static_dynamic.report.strips`."""
         write_bytes(self.folder / PICTURES, pictures.to_parquet(index=False))
 
     def pictures(self) -> pd.DataFrame | None:
-        """Those that were kept; ``None`` if there are none, as in stores of earlier versions, or none can be read."""
+        """The pictures; ``None`` if they are missing, as in stores of earlier versions, or unreadable."""
         try:
             return read_parquet((self.folder / PICTURES).read_bytes())
         except (OSError, ValueError, ArrowException):
@@ -294,12 +294,12 @@ class Store:
 
 
 def _numbered(keys: Iterable[Any], numbers: dict[Any, int]) -> Ints:
-    """Numbers of keys; those that are new are added."""
+    """Numbers of keys; new keys are added."""
     return np.array([numbers.setdefault(key, len(numbers)) for key in keys], np.intp)
 
 
 def _distinct(table: pd.DataFrame) -> tuple[Ints, list[Cell]]:
-    """Which condition every row has, and the conditions in the order in which they first come."""
+    """The condition of every row, and the conditions in the order of their first occurrence."""
     code = np.zeros(len(table), np.intp)
     for name in table:
         place, found = pd.factorize(table[name])

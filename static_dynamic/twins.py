@@ -1,4 +1,4 @@
-"""Beside every number, what untrained networks of the same architecture give: collected, scored, set side by side."""
+"""The numbers of untrained networks of the same architecture, to compare with: collected, scored, joined."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -33,9 +33,9 @@ from static_dynamic.store import STUDY, Store
 from static_dynamic.variants import PreparedVideo, stack
 
 CALIBRATION_VIDEOS = 16
-"""Videos on which statistics of batch normalisation are set."""
+"""Number of videos on which statistics of batch normalisation are set."""
 TWIN_FOLDER = "twin-"
-"""Stores of twins, within that of the model: this and a number from 1."""
+"""Name of the stores of twins, within the store of the model: this and a number from 1."""
 KEY = ["stage", "estimator", "factor"]
 CONFIDENCE = 0.95
 
@@ -52,22 +52,22 @@ def recorded(
     """Activations of a study and of its twins, kept or resumed; the folders are claimed until the block ends.
 
     Args:
-        study: What is shown to which model.
+        study: The model and its clips.
         twins: Random twins, which are shown the same.
         place: Folder of the store; a temporary one if ``None``.
-        resume: Go on with what the store holds; otherwise start over.
+        resume: Resume from the store; otherwise start over.
         on_video: Called for every video that is done.
-        check: What is asked of the claimed folder before anything is written.
+        check: Check of the claimed folder before anything is written.
 
     Raises:
-        UserError: If a folder is in use, or holds another study.
+        UserError: If a folder is in use, or contains another study.
     """
     with ExitStack() as stack:
         folder = Path(place or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
         stack.enter_context(alone_in(folder, STUDY))
         check(folder)
         store = Store(folder, study.describe(), resume)
-        for number in range(1, len(twins) + 1):  # what fails before the first video leaves nothing
+        for number in range(1, len(twins) + 1):  # a failure before the first video leaves no files
             stack.enter_context(alone_in(twin_folder(folder, number), STUDY))
         subjects = twin_subjects(study, twins, store, resume)
         collect(study, store, on_video, subjects)
@@ -77,11 +77,11 @@ def recorded(
 def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: bool) -> list[Subject]:
     """Twins that are ready to be shown the study's clips, each with a store within that of the study.
 
-    Their statistics of batch normalisation are set on the clips, as those of the model were set on what it has seen; if
-    the model has seen nothing, neither do they.
+    Their statistics of batch normalisation are set on the clips, as the model has statistics of its training data. If
+    the model has initial statistics, so do they.
 
     Raises:
-        UserError: If a twin has not the modules of the model, or its store belongs to another study.
+        UserError: If a twin lacks modules of the model, or its store belongs to another study.
     """
     described = study.describe()
     subjects = []
@@ -105,18 +105,18 @@ def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: boo
 
 
 def twin_folder(folder: Path, number: int) -> Path:
-    """Where the activations of a twin lie, in the store of the study."""
+    """The folder of the activations of a twin, in the store of the study."""
     return folder / f"{TWIN_FOLDER}{number}"
 
 
 def twin_stores(store: Store, most: int | None = None) -> tuple[list[Store], list[str]]:
-    """The stores of the twins of a study that was stored, and what a reader must know of them.
+    """The stores of the twins of a study that was stored, and notes on them for the reader.
 
-    Those of another study, which an earlier run may have left, are passed over; one that is not finished is named.
+    Stores of another study, which an earlier run may have left, are ignored; an unfinished one is named.
 
     Args:
         store: The store of the study.
-        most: How many twins the study has; as many as there are for ``None``.
+        most: Number of twins of the study; all existing ones for ``None``.
     """
     found, notes = [], []
     numbers = [path.name.removeprefix(TWIN_FOLDER) for path in store.folder.glob(f"{TWIN_FOLDER}*") if path.is_dir()]
@@ -130,17 +130,17 @@ def twin_stores(store: Store, most: int | None = None) -> tuple[list[Store], lis
         if all(twin.has(shard) for shard in store.shards()):
             found.append(twin)
         else:
-            notes += [f"Random twin {number} lacks clips, and is left out: run the study again.", *twin.damaged]
+            notes += [f"Random twin {number} lacks clips and is left out: run the study again.", *twin.damaged]
     return found, notes
 
 
 def _without(study: Mapping[str, object], *names: str) -> dict[str, object]:
-    """What decides activations in the description of a study, without these entries."""
+    """The parts of a study's description that determine activations, without these entries."""
     return {name: value for name, value in study.items() if name not in (*STUDY.notes, *names)}
 
 
 def _clips(study: Study) -> Iterator[Inputs]:
-    """Batches, as equal as can be, of intact clips of the first videos that can be read."""
+    """Batches, as equal as possible, of intact clips of the first readable videos."""
     device = pick_device(study.compute.device)
     cell = next(cell for cell in study.conditions.cells if cell.order == INTACT)
     prepared = map(study.prepare, study.videos[:CALIBRATION_VIDEOS])
@@ -154,7 +154,7 @@ def _clips(study: Study) -> Iterator[Inputs]:
 def score_beside_twins(
     store: Store, twins: Sequence[Store], scoring: Scoring, estimators: Sequence[Estimator]
 ) -> tuple[Scores, pd.DataFrame | None]:
-    """Scores of a store with those of its twins beside them, and the table of the twins; ``None`` without twins.
+    """Scores of a store together with those of its twins, and the table of the twins; ``None`` without twins.
 
     Raises:
         UserError: See :func:`static_dynamic.scoring.score_store`.
@@ -180,7 +180,7 @@ def score_twins(stores: Sequence[Store], scoring: Scoring, estimators: Sequence[
 
 
 def silent_twins(layers: pd.DataFrame, twins: pd.DataFrame, count: int) -> list[str]:
-    """A line for every stage that has numbers, and where some of the twins have none."""
+    """A line for every stage that has numbers, but not for all twins."""
     numbers = layers.reindex(columns=["share", "score"]).notna().any(axis=1)
     speaking = twins.dropna(subset="value").groupby("stage")["twin"].nunique()
     said = []
@@ -194,7 +194,7 @@ def silent_twins(layers: pd.DataFrame, twins: pd.DataFrame, count: int) -> list[
 
 
 def limited(estimators: Iterable[Estimator]) -> dict[str, tuple[float, float]]:
-    """Estimator → least and largest value that its number can have, of those that have such."""
+    """Estimator → least and largest value of its number, for bounded ones."""
     found = {one.name: (0.0, 100.0) if one.bounded else one.limits.get(one.column) for one in estimators}
     return {name: ends for name, ends in found.items() if ends is not None}
 
@@ -206,13 +206,13 @@ def beside_twins(
 
         mean ± t(k - 1) · sd · √(1 + 1 / k)
 
-    Within these ends a further untrained network would lie in 95 % of cases, so a model there is not distinguishable
+    A further untrained network would be within these ends in 95 % of cases, so a model there is not distinguishable
     from one. A twin without a number is left out. The ends are missing for fewer than two twins.
 
     Args:
         layers: The layer table.
         twins: Numbers of twins, see `score_twins`.
-        limits: Estimator → least and largest value that there can be, see `limited`: the ends are cut there.
+        limits: Estimator → least and largest value of its number, see `limited`: the ends are cut there.
     """
     defined = twins.dropna(subset="value")
     spread = [_spread(values["value"].to_numpy(float)) for _, values in defined.groupby(KEY, sort=False)]

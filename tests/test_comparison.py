@@ -148,7 +148,7 @@ def test_differences_within_the_spread_of_twins_are_counted(runs, width, smaller
         for k, sample in ((0.0, wide), (5.0, narrow))
     ]
     found = sd.compare(*results)
-    said = f"{len(found.layers)} differences leave out 0, and are smaller than the spread of random twins."
+    said = f"{len(found.layers)} differences exclude 0, but are smaller than the spread of random twins."
     assert (said in found.notes) == smaller
     assert any("smaller than" in note for note in found.notes) == smaller
 
@@ -169,7 +169,7 @@ def test_a_stage_that_one_has_no_numbers_of_is_left_out(runs):
 def test_a_result_that_does_not_say_what_was_shown_is_noted(runs, silent):
     results = [sd.load(runs / f"seed{seed}") for seed in (0, 1)]
     results[silent] = replace(results[silent], manifest={})
-    assert "One of the results does not say which clips were shown." in sd.compare(*results).notes
+    assert "One of the results does not record which clips were shown." in sd.compare(*results).notes
 
 
 def test_units_are_compared_one_by_one(runs):
@@ -194,7 +194,7 @@ def test_other_clips_are_refused_with_what_differs_or_noted(runs, tmp_path):
     measured(tmp_path / "few", count=9)
     with pytest.raises(
         sd.UserError,
-        match=r"saw other clips, or were .*: .*videos: 'v009', 'v010', 5 more only there.*`other_clips=True`",
+        match=r"saw different clips, or were .*: .*videos: 'v009', 'v010', 5 more only there.*`other_clips=True`",
     ):
         sd.compare(runs / "seed0", tmp_path / "few")
     found = sd.compare(runs / "seed0", tmp_path / "few", other_clips=True)
@@ -208,7 +208,7 @@ def test_other_clips_are_refused_with_what_differs_or_noted(runs, tmp_path):
 
 def test_stages_of_other_names_are_paired_on_request(runs, tmp_path):
     measured(tmp_path / "renamed", 1, stages={"late": STAGES["frames"]})
-    with pytest.raises(sd.UserError, match=r"no stage that both have: planted, frames; late.*`stages="):
+    with pytest.raises(sd.UserError, match=r"no common stage: planted, frames; late.*`stages="):
         sd.compare(runs / "seed0", tmp_path / "renamed")
     found = sd.compare(runs / "seed0", tmp_path / "renamed", stages={"frames": "late"}).layers
     assert set(found["stage"]) == {"frames → late"}
@@ -222,13 +222,13 @@ def test_stages_of_other_names_are_paired_on_request(runs, tmp_path):
 def test_what_cannot_be_compared_is_named(runs):
     one = sd.load(runs / "seed0")
     for pair in ((one, replace(one, samples={})), (replace(one, samples={}, manifest={}), one)):
-        with pytest.raises(sd.UserError, match=r"holds no numbers on resamples.*`static-dynamic score RUN`"):
+        with pytest.raises(sd.UserError, match=r"does not contain numbers on resamples.*`static-dynamic score RUN`"):
             sd.compare(*pair)
     (key, sample), *_ = one.samples.items()
     others = {(name, "elsewhere"): sample for name, _ in one.samples}
-    with pytest.raises(sd.UserError, match="no estimator that both have numbers of"):
+    with pytest.raises(sd.UserError, match="lack numbers of one estimator on the same stages"):
         sd.compare(replace(one, samples={key: sample}), replace(one, samples=others))
-    with pytest.raises(sd.UserError, match="no estimator that both have: needs_motion, released; needs_order"):
+    with pytest.raises(sd.UserError, match="no common estimator: needs_motion, released; needs_order"):
         sd.compare(
             one,
             sd.score(runs / "seed0", "needs_motion")
@@ -278,7 +278,7 @@ def test_differences_over_fewer_than_three_videos_have_no_interval(tmp_path):
         found = sd.compare(one, other, other_clips=True)
         assert found.layers[["low", "high"]].isna().all(axis=None)
         assert not found.layers["differs"].any()
-        assert "Too few videos for intervals: 3 are needed." in found.notes
+        assert "Too few videos for intervals: 3 are required." in found.notes
 
 
 def test_the_command_prints_and_writes_the_differences(runs, tmp_path, capsys):

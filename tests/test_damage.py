@@ -139,7 +139,7 @@ def test_a_store_is_scored_without_model_and_videos_and_is_not_touched(measured)
 
 def test_what_is_no_store_cannot_be_opened(tmp_path):
     for place in (tmp_path, tmp_path / "missing"):
-        with pytest.raises(sd.UserError, match=r"is no store: there is no study\.json in it"):
+        with pytest.raises(sd.UserError, match=r"is not a store: it does not contain study\.json"):
             Store.open(place)
     (tmp_path / "study.json").write_text('{"kind": "training run"}')
     with pytest.raises(sd.UserError, match="describes a training run, and not a study"):

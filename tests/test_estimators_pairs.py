@@ -306,7 +306,9 @@ def test_units_stand_out_from_pairs_of_unrelated_videos(tmp_path):
 def test_few_videos_give_no_numbers(tmp_path):
     scores = scored(stored(tmp_path, table(2)))
     assert scores.layers[["score", "share"]].isna().all(axis=None)
-    assert "copula_mi is a covariance over videos, so it is undefined: 3 or more are needed. Got 2." in scores.warnings
+    assert (
+        "copula_mi is a covariance over videos, so it is undefined: 3 or more are required. Got 2." in scores.warnings
+    )
 
 
 @pytest.mark.parametrize(

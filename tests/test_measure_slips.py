@@ -256,7 +256,7 @@ def test_a_store_of_other_estimators_says_which_clips_it_lacks_or_that_it_can_be
     assert before == {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     assert measure(estimators="released,gaussian_mi", **options).estimators == ["released", "gaussian_mi"]
     measure(estimators="released,needs_motion", resume=False, **options)
-    with pytest.raises(sd.UserError, match=r"holds every clip that these estimators need, and more: score it"):
+    with pytest.raises(sd.UserError, match=r"contains every clip that these estimators need, and more: score it"):
         measure(estimators="needs_motion", **options)
     with pytest.raises(sd.UserError, match="seed is 0 there, 1 here"):
         measure(estimators="needs_motion", seed=1, **options)

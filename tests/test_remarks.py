@@ -62,7 +62,7 @@ def test_intervals_that_cannot_cover_styles_say_so(tmp_path):
     styles = Scoring(replicates=5, nulls=0, interval="styles")
     said, _ = remarks(tmp_path, CROSSED, "released,four_pair", scoring=styles)
     for name in ("released", "four_pair"):
-        line = f"{name}: its intervals cover the choice of videos alone, since no style can be left out: three styles"
+        line = f"{name}: its intervals cover the choice of videos alone, since styles cannot be left out: three"
         assert sum(told.startswith(line) for told in said) == 1
 
 
@@ -90,7 +90,7 @@ def test_released_leaves_out_a_video_that_lacks_a_variant(tmp_path, lost):
 
 
 def test_a_store_without_clips_says_that_its_run_was_stopped(tmp_path):
-    with pytest.raises(UserError, match="holds no clips yet: run its study again"):
+    with pytest.raises(UserError, match="does not contain clips yet: run its study again"):
         score_store(Store(tmp_path, {"stages": {}}), QUICK, find_estimators("released"))
 
 

@@ -140,7 +140,7 @@ def test_a_run_that_was_stopped_is_scored_with_a_warning(measured, tmp_path):
     for path in (folder / "store" / "twin-2").glob("00001.*"):
         path.unlink()
     found = sd.score(folder, "released")
-    assert "Random twin 2 lacks clips, and is left out: run the study again." in found.warnings
+    assert "Random twin 2 lacks clips and is left out: run the study again." in found.warnings
     assert set(found.twins["twin"]) == {1}
     (folder / "store" / "twin-1" / "00000.safetensors").write_bytes(b"")
     found = sd.score(folder, "released")

@@ -117,7 +117,7 @@ def test_one_or_two_videos_have_a_dash_for_an_interval_and_the_page_says_why(tmp
         cells = [cell for row in page.tables[0] for cell in row]
         for share in result.layers["share"]:
             assert f"{share:.1f} [–]" in cells
-        assert f"Too few videos ({count}) for intervals: 3 are needed" in page.words
+        assert f"Too few videos ({count}) for intervals: 3 are required" in page.words
         assert "nan" not in page.words
         assert not [one for one in page.elements if "nan" in {*map(str, one[1].values())}]
     assert "[–]" not in read_page(few(3).report(tmp_path / "report.html")).words

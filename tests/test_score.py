@@ -393,7 +393,7 @@ def test_one_or_two_videos_have_scores_and_no_intervals(tmp_path, count):
     assert scores.layers[["score_low", "score_high", "share_low", "share_high"]].isna().all(axis=None)
     undefined = [f"{name}_{end}" for name in ("dynamic", "static") for end in ("low", "high")]
     assert scores.units[[*undefined, "stability"]].isna().all(axis=None)
-    assert scores.warnings[0] == f"Too few videos ({count}) for intervals: 3 are needed, 50 are better."
+    assert scores.warnings[0] == f"Too few videos ({count}) for intervals: 3 are required, 50 are better."
 
 
 def test_a_stage_with_one_or_two_videos_left_has_no_intervals(tmp_path):
