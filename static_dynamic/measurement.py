@@ -216,7 +216,7 @@ def planned(
     estimators: str | Estimator | Iterable[str | Estimator] | None,
     judge: Judge | None = None,
 ) -> Planned:
-    """The study that these arguments of :func:`measure` ask for; checked before any forward pass.
+    """The study for these arguments of :func:`measure`; its scoring is checked before any forward pass.
 
     Raises:
         UserError: For anything that the caller can fix, in one line.

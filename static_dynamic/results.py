@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from static_dynamic.report.theme import Width
 
 MEASUREMENT = Kind("measurement", "run.json", (), format=2)
-"""Format 1 held one estimator, ``released``; format 2 holds several, their twins, and the numbers on every resample."""
+"""Format 1 had one estimator, ``released``; format 2 has several, their twins, and the numbers on every resample."""
 SAMPLES = "samples.safetensors"
 TWINS = "twins.csv"
 PICTURES, TOP_CLIPS = "pictures.parquet", "top_clips.parquet"

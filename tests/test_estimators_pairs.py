@@ -265,13 +265,13 @@ def test_without_replicates_four_pair_says_that_noise_is_joint(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["gaussian_mi", "copula_mi"])
-def test_information_beyond_what_the_videos_can_vouch_for_is_flagged(tmp_path, name):
+def test_information_beyond_what_the_videos_can_show_is_flagged(tmp_path, name):
     scores = scored(stored(tmp_path, table(20)), name)
-    flagged = [warning for warning in scores.warnings if "vouch" in warning]
+    flagged = [warning for warning in scores.warnings if "lower bound" in warning]
     assert flagged == [
         f"Stage late: {name}: the static number of 1 of 7 units is above ln 20 = 3.0 nats, the most that 20 videos can "
-        "vouch for; 1 of them at the cap of 8.1, where the clips of every pair give equal responses. Such a number says "
-        "'at least', no more."
+        "show; 1 of them at the cap of 8.1, where the clips of every pair give equal responses. Such a number is a lower "
+        "bound."
     ]
 
 

@@ -70,7 +70,7 @@ def test_needs_motion_says_what_it_did_without(tmp_path):
     said, _ = remarks(tmp_path / "all", FILMED, "needs_motion")
     assert not any("replicates" in line or "original" in line for line in said)
     said, _ = remarks(tmp_path / "few", FILMED[:2], "needs_motion")
-    assert sum("needs_motion: there are no replicates, so noise counts as motion" in line for line in said) == 1
+    assert sum("needs_motion: replicates are missing, so noise counts as motion" in line for line in said) == 1
     said, _ = remarks(tmp_path / "order", CROSSED, "needs_order")
     assert any("noise counts as order" in line for line in said)
     expected = "needs_order: it compares clips in the style 'ink', since there are none of the original videos."

@@ -426,7 +426,7 @@ def test_few_videos_are_warned_of(tmp_path, count, warned):
     x = activations(variants, 3)
     x[:, 1] = torch.arange(len(x))
     scores = score(stored(tmp_path, variants, {"x": x}), QUICK)
-    said = f"Few videos ({count}): under 50 the intervals tend to be too narrow."
+    said = f"Few videos ({count}): intervals tend to be too narrow below 50."
     assert scores.warnings == ([said] if warned else [])
     assert scores.layers["share_low"].notna().all()
 

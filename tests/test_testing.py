@@ -136,7 +136,7 @@ def test_a_layout_with_swapped_order_of_clips_and_frames_is_found():
             return x.transpose(1, 2).flatten(0, 1)
 
     check_model(Folding(), CLIPS, {"last": ("last", "(N T) C H W")})
-    with pytest.raises(CheckFailed, match=r"check_batch_size.*is N where the layout says"):
+    with pytest.raises(CheckFailed, match=r"check_batch_size.*is N the axis in the layout"):
         check_model(Folding(), CLIPS, {"last": ("last", "(T N) C H W")})
 
 

@@ -58,7 +58,7 @@ class Plan(Protocol):
         """Take a replicate of the first clip as the second: the ceiling; ``None`` without replicates."""
 
     def alike(self, x: npt.NDArray[np.float32]) -> bool:
-        """Whether the conditions that are compared give equal rows ``(rows, U)``, but for rounding."""
+        """Whether the conditions that are compared give equal rows ``(rows, U)``, except for rounding."""
 
     @property
     def incomplete(self) -> Sequence[str]:
@@ -78,7 +78,7 @@ class Estimator(ABC):
         limits: Column of the layer table → least and largest possible value: ends of intervals are cut there.
         of_units: Quantities that every unit has for itself.
         tested: Quantities that are tested against pairs of unrelated videos.
-        classes: Classes of units; none if it has none.
+        classes: Classes of units; empty if it has none.
         over_styles: Whether its numbers depend on the styles that were shown.
         fewest: Least number of videos for which its numbers are defined.
         if_alike: What equal activations in the compared conditions mean for a stage.

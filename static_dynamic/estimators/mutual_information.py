@@ -30,8 +30,8 @@ class GaussianMI(PairwiseEstimator):
     title = "Mutual information, Gaussian"
     axis = "mutual information, nats"
     summary = (
-        "How many nats the response to a clip tells about that to another clip of the video in another style (dynamic) "
-        "or order (static), as if both were Gaussian."
+        "The information in nats that the response to a clip gives about the response to another clip of the video in "
+        "another style (dynamic) or order (static), as if both were Gaussian."
     )
     scale = "nats"
     classes = UNIT_CLASSES
@@ -64,7 +64,7 @@ def _beyond(name: str, values: Array, videos: int) -> str:
     equal = f"; {capped} of them at the cap of {CAP:.1f}, where the clips of every pair give equal responses"
     return (
         f"the {name} number of {over} of {len(values)} units is above ln {videos} = {most:.1f} nats, the most that "
-        f"{videos} videos can vouch for{equal if capped else ''}. Such a number says 'at least', no more."
+        f"{videos} videos can show{equal if capped else ''}. Such a number is a lower bound."
     )
 
 
@@ -80,8 +80,8 @@ class CopulaMI(GaussianMI):
     title = "Mutual information, Gaussian copula"
     axis = "mutual information, nats"
     summary = (
-        "How many nats the response to a clip tells about that to another clip of the video in another style (dynamic) "
-        "or order (static), from ranks alone."
+        "The information in nats that the response to a clip gives about the response to another clip of the video in "
+        "another style (dynamic) or order (static), from ranks alone."
     )
 
     def transform(self, z: Array) -> Array:

@@ -77,7 +77,7 @@ class NeedsMotion(CellEstimator):
             )
         if len(cells) == 2:
             said.append(
-                f"there are no replicates, so noise counts as {self.quantities[0]}, and the reliability is 100 % "
+                f"replicates are missing, so noise counts as {self.quantities[0]}, and the reliability is 100 % "
                 f"whatever the noise. Measure with `estimators={self.name!r}` to have them."
             )
         return said

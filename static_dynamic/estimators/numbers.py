@@ -78,7 +78,7 @@ class Numbers:
         layer: One row per quantity.
         units: One row per unit.
         sample: The numbers on every resample.
-        alike: Whether the conditions that are compared gave equal activations, but for rounding.
+        alike: Whether the conditions that are compared gave equal activations, except for rounding.
     """
 
     layer: pd.DataFrame

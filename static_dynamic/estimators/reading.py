@@ -25,7 +25,7 @@ class Read(NamedTuple):
         own: Estimates on every resample of the videos.
         strangers: Estimates on pairs of unrelated videos, one for every draw.
         again: Estimates on replicates of the first clips; ``None`` without replicates.
-        alike: Whether the conditions that are compared are equal, but for rounding.
+        alike: Whether the conditions that are compared are equal, except for rounding.
     """
 
     own: Estimates

@@ -58,7 +58,7 @@ def find_estimators(wanted: str | Estimator | Iterable[str | Estimator] | None) 
     """Estimators by name (one, or several with commas), or as objects; the default ones for ``None``.
 
     Raises:
-        UserError: If a name is unknown, one comes twice, or there is none.
+        UserError: If a name is unknown, one occurs twice, or none is given.
     """
     wanted = HEADLINE if wanted is None else wanted
     given = tuple(wanted) if isinstance(wanted, Iterable) and not isinstance(wanted, str) else (wanted,)

@@ -35,7 +35,7 @@ class Streamed(ABC):
 
     @abstractmethod
     def parts(self) -> Iterator[Part]:
-        """The plan cut into parts, each of which holds about `PART_VIDEOS` videos from all over the whole."""
+        """The plan in parts, each with about `PART_VIDEOS` videos from all over the list."""
 
     @abstractmethod
     def sums(self, x: npt.NDArray[np.float32], shift: Array | None = None) -> Additive:

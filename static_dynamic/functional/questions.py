@@ -12,7 +12,7 @@ Whole = npt.NDArray[np.intp]
 Truth = npt.NDArray[np.bool_]
 
 SOLID = 1e-6
-"""Part of the mean variance that is added to every direction in which classes are told apart."""
+"""Part of the mean variance that is added to every direction that separates classes."""
 UNEVEN = 0.1
 """Mean cosine of the error of the mean direction above which directions count as uneven."""
 

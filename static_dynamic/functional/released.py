@@ -212,7 +212,7 @@ def released_layerwise(
         s_f = Σ_i mean_n[(A_f - m_f)_i (B_f - m_f)_i] / Σ_i Var_i(A and B of all factors);   s_residual = 1
         p = softmax(s);   N_f = int(p_f · C), the last factor takes the remainder
 
-    With scores in 0..1 a factor's share lies in 15.5-42.2 %, and the residual's is never under 33.3 %: it does not
+    With scores in 0..1 a factor's share is in 15.5-42.2 %, and the residual's is never under 33.3 %: it does not
     count units that encode nothing. The total variance pools the factors, so a score can pass 1 where their pairs come
     from different videos. With K styles, all paired, a stage that follows the style alone scores -1/(K-1).
 

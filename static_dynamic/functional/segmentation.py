@@ -59,7 +59,7 @@ def region_similarity(mask: npt.ArrayLike, truth: npt.ArrayLike) -> float:
 
 
 def boundary_accuracy(mask: npt.ArrayLike, truth: npt.ArrayLike, tolerance: float = 0.008) -> float:
-    """How much of the two boundaries lies within ``r`` pixels of each other.
+    """The share of the two boundaries that is within ``r`` pixels of each other.
 
         F = 2 P R / (P + R),   P = share of the mask's boundary near the truth's, R = the reverse
 

@@ -121,7 +121,7 @@ def check_batch_size(model: nn.Module, inputs: Inputs, stages: Stages | None = N
                 yield Pair(what, units[:shared], found[stage][:shared], units, stage)
 
     message = (
-        "check_batch_size: activations of a clip depend on the other clips of its batch (is N where the layout says?)"
+        "check_batch_size: activations of a clip depend on the other clips of its batch (is N the axis in the layout?)"
     )
     must_agree(message, model, inputs, stages, pairs, same_shapes=False)
 

@@ -89,7 +89,7 @@ class Part:
         """Its numbers under common names, NaN where they are missing.
 
         ``stage``, ``factor``, ``mean``, ``low``, ``high``, those of ``twin``, ``null``, ``ceiling``, and whether a
-        number lies ``inside`` the spread of the twins.
+        number is ``inside`` the spread of the twins.
         """
         names = {self.column: "mean", f"{self.column}_low": "low", f"{self.column}_high": "high"}
         kept = ["twin", "twin_low", "twin_high", "null", "ceiling"]
