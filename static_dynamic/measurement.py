@@ -184,7 +184,7 @@ def measure(
 
 
 def _check_kinds(*arguments: tuple[str, object, Any]) -> None:
-    """Refuse an argument that is of none of the kinds that it may be of: name, value and kinds of each."""
+    """Raise for an argument of an invalid type; each is given as name, value and allowed types."""
     for name, value, kinds in arguments:
         if not isinstance(value, kinds):
             names = (kind.__name__.removesuffix("Type") for kind in get_args(kinds) or (kinds,))

@@ -274,7 +274,7 @@ def load(folder: str | Path) -> Result:
         quality, twins = (_table(folder / name) for name in ("quality.csv", TWINS))
         pictures, top = (_parquet(folder / name) for name in (PICTURES, TOP_CLIPS))
         samples = read_samples((folder / SAMPLES).read_bytes()) if (folder / SAMPLES).exists() else {}
-    except Exception as error:  # a file that others changed fails in any way that it likes
+    except Exception as error:  # a file that was changed can fail in any way
         said = str(error) if isinstance(error, OSError | ValueError) else reason(error)
         raise UserError(f"No result can be read from {folder}: {said.rstrip('.')}.") from None
     described = {name: value for name, value in manifest.items() if name not in ("kind", "format", "warnings")}

@@ -19,7 +19,7 @@ from static_dynamic.variants import Conditions, Variant
 
 ENOUGH_VIDEOS = 50
 MOST = 10_000_000
-"""Replicates, and draws of partners."""
+"""Largest number of replicates, and of draws of partners."""
 INTERVALS = ("videos", "styles")
 """What the intervals cover: the choice of videos, or of styles too."""
 COLUMNS = (
@@ -70,7 +70,7 @@ class Scoring:
         if not counts or not real_within(self.confidence, 0, 1) or not 0 < self.confidence < 1:
             given = (shown(value) for value in (self.replicates, self.confidence, self.seed, self.nulls))
             raise UserError(
-                "The intervals need replicates ≥ 1, confidence in (0, 1), seed ≥ 0 and nulls ≥ 0. "
+                "Intervals need replicates ≥ 1, confidence in (0, 1), seed ≥ 0 and nulls ≥ 0. "
                 "Got {}, {}, {} and {}.".format(*given)
             )
 

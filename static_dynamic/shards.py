@@ -151,7 +151,7 @@ class Shards:
         """Key of every row, and the judgements of its output."""
         with self._reading("parquet") as path:
             index = read_parquet(path.read_bytes())
-            if "replicate" not in index:  # a store of the time before there were any
+            if "replicate" not in index:  # an old store, without replicates
                 index.insert(min(3, len(index.columns)), "replicate", 0)
             if missing := set(KEY) - set(index.columns):
                 raise ValueError(f"{', '.join(sorted(missing))} is missing")

@@ -26,9 +26,9 @@ DEEPEST = 6
 
 
 def weights_digest(model: nn.Module) -> str:
-    """SHA-256 of every parameter and buffer, names included; also of what only one of model and checkpoint has.
+    """SHA-256 of every parameter and buffer, including their names.
 
-    Buffers that no checkpoint keeps count, and so do the weights of quantised modules, which are no parameters.
+    Buffers that checkpoints leave out count, and so do the weights of quantised modules, which are not parameters.
     """
     digest = hashlib.sha256()
     tensors = {**_kept(model), **dict(model.named_parameters()), **dict(model.named_buffers())}

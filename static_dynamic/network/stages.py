@@ -68,7 +68,7 @@ def resolve_stages(
         wanted: dict[str, tuple[Tap, ...]] = {name: (_tap(name, tap, layout),) for name, tap in stages.items()}
     else:
         if not isinstance(stages, Iterable | None):
-            raise UserError(f"Stages are names, or a mapping from names to modules. Got {shown(stages)}.")
+            raise UserError(f"`stages` must be names, or a mapping from names to modules. Got {shown(stages)}.")
         known = declared_stages(model)
         if stages is None and not known:
             raise UserError("This model declares no stages: name modules, e.g. `stages='layer4'` `layout='N C T H W'`.")

@@ -1,4 +1,4 @@
-"""Whether a model gives the same numbers twice and keeps its weights: asked once, of the first batch."""
+"""Whether a model gives the same numbers twice and keeps its weights: checked once, on the first batch."""
 
 import random
 
@@ -10,17 +10,17 @@ from static_dynamic.media.inputs import Inputs
 from static_dynamic.network.recorder import Recorder, untouched_randomness
 
 ALIKE = 1e-3
-"""How much two equal forward passes differ at most, relative to the largest activation; devices add in any order."""
+"""Largest difference of equal forward passes, relative to the largest activation; devices add in any order."""
 
 
 class Steadiness:
     """Watches the first forward pass of a recorder's model.
 
     Args:
-        recorder: Open when the first batch comes.
+        recorder: The recorder, which must be open at the first batch.
 
     Attributes:
-        notes: What a reader must know of the model; empty until it was asked.
+        notes: Notes on the model for the reader; empty before the check.
     """
 
     def __init__(self, recorder: Recorder) -> None:
@@ -30,9 +30,9 @@ class Steadiness:
         self._asked = False
 
     def ask(self, inputs: Inputs, activations: dict[str, torch.Tensor]) -> None:
-        """Note what the first batch did to the model; later batches pass.
+        """Note the effects of the first batch on the model; later batches are not checked.
 
-        Only where random numbers were drawn it is run once more, to see whether its activations depend on them.
+        Only if random numbers were drawn, it is run again, to check whether its activations depend on them.
         """
         if self._asked:
             return
@@ -50,7 +50,7 @@ class Steadiness:
         if unlike := [name for name, found in activations.items() if not _alike(found, again[name])]:
             self.notes.append(
                 f"Two equal forward passes of this model differ (stages {_some(unlike)}): something in it is random, "
-                "such as dropout that is always on, and adds to what looks dynamic and static alike."
+                "such as dropout that is always on, and adds to both static and dynamic scores."
             )
 
 

@@ -30,7 +30,7 @@ WITHOUT = "If the model itself accepts such inputs, leave out its twins: `twins=
 
 
 MOST_TWINS = 1000
-"""Each is a model in memory."""
+"""Largest number of twins, each of which is a model in memory."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def make_twins(
 
 
 def check_count(count: object) -> None:
-    """Raise if there can be no such number of twins."""
+    """Raise if the number of twins is invalid."""
     if not whole_within(count, 0, MOST_TWINS):
         raise UserError(f"The number of random twins must be 0 to {MOST_TWINS}: `twins=3`. Got {shown(count)}.")
 

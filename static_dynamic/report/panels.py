@@ -156,7 +156,7 @@ def in_lines(panels: Sequence[Panel], room: float) -> list[list[tuple[Panel, flo
 
 
 def _shared(line: Sequence[Panel], room: float) -> list[float]:
-    """Widths of the panels of a line, in proportion to their places, where none is narrower than it must be."""
+    """Widths of the panels of a line, in proportion to their places, and at least as wide as required."""
     widths = {place: panel.least for place, panel in enumerate(line)}
     wide = {place: max(2, len(panel.names)) for place, panel in enumerate(line)}
     while wide:
