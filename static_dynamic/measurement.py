@@ -248,11 +248,11 @@ def _check_clips(folder: Path, described: Mapping[str, Any]) -> None:
         some = "; ".join(map(str, lacking[:MOST])) + (" …" if len(lacking) > MOST else "")
         raise UserError(
             f"{folder} contains the clips of other estimators: it lacks {len(lacking)} of the {len(needed)} conditions "
-            f"that these need ({some}). Choose another folder, or {START_OVER}."
+            f"that these need ({some}). Choose another place, or {START_OVER}."
         )
     raise UserError(
         f"{folder} contains every clip that these estimators need, and more: score it as it is, with "
-        f"`static-dynamic score RUN --estimators NAMES`. Otherwise choose another folder, or {START_OVER}."
+        f"`static-dynamic score RUN --estimators NAMES`. Otherwise choose another place, or {START_OVER}."
     )
 
 

@@ -251,7 +251,7 @@ def test_what_changes_no_number_is_no_difference(runs):
     assert set(found.layers["estimator"]) == {"released"}
     same = sd.compare(runs / "seed0", runs / "seed1").layers.query("estimator == 'released'").reset_index(drop=True)
     np.testing.assert_allclose(found.layers["low"], same["low"])
-    with pytest.raises(sd.UserError, match=r"scored in another way: estimators.needs_motion.style is None there, '1'"):
+    with pytest.raises(sd.UserError, match=r"scored differently: estimators.needs_motion.style is None there, '1'"):
         sd.compare(sd.score(runs / "seed0", "needs_motion"), _with_option(runs / "seed0", style="1"))
 
 

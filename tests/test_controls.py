@@ -217,7 +217,7 @@ def test_what_random_subspaces_share_with_the_one_given_is_told():
         (lambda z: sd.strongest(range(5), z[:0], 0.5), r"that vary\. Got shape \(0, 5\)"),
         (lambda z: sd.variance_share([[1.0], [1.0, 2.0]], [0]), "Activations must be an array of numbers"),
         (lambda z: sd.matched_units(z, [4]), "The units do not vary over these clips"),
-        (lambda z: sd.matched_units(z, np.eye(5)), "Got directions: `matched_directions` draws for these"),
+        (lambda z: sd.matched_units(z, np.eye(5)), "Got directions: use `matched_directions` for these"),
         (lambda z: sd.matched_units(z, [0], draws=0), r"`draws` must be a whole number, 1 or more\. Got 0"),
         (lambda z: sd.matched_units(z, [0], draws=2.5), r"`draws` must be a whole number, 1 or more\. Got 2\.5"),
         (lambda z: sd.matched_directions(z, [4]), "The units do not vary over these clips"),

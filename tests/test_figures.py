@@ -384,7 +384,7 @@ def test_a_registered_name_is_a_kind():
         ({"kind": "course"}, "A course needs the iteration of every result"),
         ({"path": "x.foo", "kind": "layers"}, "must end in one of .pdf, .svg, .png. Got 'x.foo'"),
         ({"path": "x.pdf"}, "'x.pdf' names a file, but the default figures need a folder"),
-        ({"path": "x", "estimator": "released"}, "To choose one, name one figure by its kind"),
+        ({"path": "x", "estimator": "released"}, "To choose one, choose one figure too"),
     ],
 )
 def test_slips_are_one_line_and_nothing_is_written(arguments, says, tmp_path, monkeypatch):
@@ -402,7 +402,7 @@ def test_what_a_result_lacks_is_said():
         only.plot(kind="joint")
     with pytest.raises(UserError, match=r"shows one result. Got 2: x, y"):
         sd.draw({"x": whole, "y": whole}, kind="layers")
-    with pytest.raises(UserError, match="must be a Result"):
+    with pytest.raises(UserError, match="Only a Result can be drawn"):
         sd.draw({"x": "runs/x"})
     with pytest.raises(UserError, match="At least one result is required"):
         sd.draw({})

@@ -181,7 +181,7 @@ def test_nan_stays_with_its_unit():
 @pytest.mark.parametrize(
     ("shape", "again", "words"),
     [
-        ((5, 1, 2, 3), None, "Two styles, two orders and 3 videos are needed, or more. Got 1, 2, 5."),
+        ((5, 1, 2, 3), None, "Two styles, two orders and 3 videos or more are required. Got 1, 2, 5."),
         ((5, 2, 1, 3), None, "Got 2, 1, 5"),
         ((2, 2, 2, 3), None, "Got 2, 2, 2"),
         ((5, 2, 3), None, "(videos, styles, orders, units), of one shape. Got (5, 2, 3)."),

@@ -114,7 +114,7 @@ def test_a_malformed_layout_is_one_clear_line(text, says):
         ("N C", (3, 4), "axis 0 should have 2 clips"),
         ("N C", (4, 4), "axis 0 should have 2 clips"),
         ("(N T) C", (5, 4), "axis 0 should have 2 clips"),
-        ("N (1 T) C", (2, 1, 4), "no more than the 1 extra tokens"),
+        ("N (1 T) C", (2, 1, 4), "contains only the 1 extra tokens"),
     ],
 )
 def test_a_layout_that_does_not_fit_says_what_it_saw(text, shape, says):

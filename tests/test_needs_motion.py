@@ -115,9 +115,9 @@ def test_a_layer_without_a_reproducible_unit_is_undefined():
 
 def test_what_does_not_fit_says_so():
     z = np.zeros((4, 2))
-    with pytest.raises(UserError, match="of both the intact and the frozen clips, or of neither"):
+    with pytest.raises(UserError, match="Give `intact_again` and `frozen_again` together"):
         needs_motion(z, z, z)
-    with pytest.raises(UserError, match="of both the intact and the frozen clips, or of neither"):
+    with pytest.raises(UserError, match="Give `intact_again` and `frozen_again` together"):
         needs_motion(z, z, frozen_again=z)
     with pytest.raises(UserError, match=r"one shape. Got \(4, 2\), \(4, 3\)"):
         needs_motion(z, np.zeros((4, 3)))

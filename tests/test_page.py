@@ -341,7 +341,7 @@ def test_names_that_are_no_utf_8_do_not_stop_the_page(tmp_path):
     ("change", "says"),
     [
         (lambda r: sd.Result(r.layers.iloc[:0], r.units.iloc[:0]), "This result does not contain numbers of layers."),
-        (lambda r: sd.Result(r.layers, r.units.iloc[:0], {}), "This result does not say how it was made."),
+        (lambda r: sd.Result(r.layers, r.units.iloc[:0], {}), "This result does not record how it was made."),
         (lambda r: replace(r, manifest={"study": {"model": "m"}, "videos": []}), "Layer by layer"),
     ],
 )
@@ -382,7 +382,7 @@ def test_how_it_was_made_is_told_in_rows():
         "seconds": 71.2,
     }
     rows = {group.title: dict(group.rows) for group in how_made(manifest)}
-    assert rows["Model"] == {"model": "net", "checkpoint": "none: random weights, or those of the caller"}
+    assert rows["Model"] == {"model": "net", "checkpoint": "none: random weights, or weights that the caller loaded"}
     assert rows["Stages"] == {"a": "b, N C"}
     assert rows["Input"] == {"frames": "8", "mean": "0.45, 0.5"}
     assert rows["Scoring"] == {"rule, same video": "yes", "seed": "3"}

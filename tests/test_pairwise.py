@@ -212,7 +212,7 @@ def test_normal_scores_of_ties_and_of_constants():
 @pytest.mark.parametrize(
     ("shape", "pairs", "words"),
     [
-        ((2, 2, 1), [(0, 1)], "3 of them or more. Got 2."),
+        ((2, 2, 1), [(0, 1)], "3 videos or more. Got 2."),
         ((5, 2), [(0, 1)], "(videos, cells, units). Got (5, 2)."),
         ((0, 2, 1), [(0, 1)], "Got (0, 2, 1)."),
         ((5, 2, 1), [(0, 2)], "cells in 0..1"),

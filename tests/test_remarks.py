@@ -73,7 +73,7 @@ def test_needs_motion_says_what_it_did_without(tmp_path):
     assert sum("needs_motion: replicates are missing, so noise counts as motion" in line for line in said) == 1
     said, _ = remarks(tmp_path / "order", CROSSED, "needs_order")
     assert any("noise counts as order" in line for line in said)
-    expected = "needs_order: it compares clips in the style 'ink', since there are none of the original videos."
+    expected = "needs_order: it compares clips in the style 'ink', since clips of the original videos are missing."
     assert expected in said
 
 
