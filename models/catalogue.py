@@ -1,4 +1,4 @@
-"""What there is in the zoo, as text: its models, all about one, and what is inside one."""
+"""The zoo as text: its models, the details of one, and the modules inside one."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
@@ -38,7 +38,7 @@ def _shapes_only(spec: models.ModelSpec) -> nn.Module:
     try:
         with torch.device("meta"):  # shapes without memory
             return spec.build(spec.num_classes)
-    except Exception:  # a library that needs numbers to build a model; a true error comes again
+    except Exception:  # a library that needs values to build a model; a genuine error is raised again
         return models.create_model(spec)
 
 
@@ -73,7 +73,7 @@ def _table(rows: Sequence[tuple[str, ...]]) -> str:
 
 
 def listing(pattern: str, params: bool = False) -> str:
-    """One line per model that matches; of a series one line for all, unless nothing else matches.
+    """One line per matching model; a series shares one line, unless nothing else matches.
 
     Args:
         pattern: A glob of names.
@@ -89,7 +89,7 @@ def listing(pattern: str, params: bool = False) -> str:
 
 
 def _row(name: str, alike: Sequence[models.ModelSpec], params: bool) -> tuple[str, ...]:
-    """A model; or several, as their series."""
+    """One row: a model, or several models as their series."""
     spec, sizes = alike[0], [one.num_classes for one in alike]
     aliases = ", ".join(spec.aliases) if len(alike) == 1 else f"{len(alike)} models"
     classes = "-".join(map(str, dict.fromkeys((min(sizes), max(sizes)))))
@@ -128,7 +128,7 @@ def details(name: str) -> str:
 
 
 def tree(name: str, size: tuple[int, int] | None, frames: tuple[int, ...] | None, depth: int) -> str:
-    """Every module that a forward runs, down to a depth, with what it returns and the stage that it is or could be."""
+    """List every module that a forward pass runs, down to a depth, with its output and its actual or possible stage."""
     one = frames[0] if frames and len(frames) == 1 else None
     model = models.create_model(name, frames=one, image_size=size and (size[0] if size[0] == size[1] else size))
     spec = _spec(model)
@@ -149,7 +149,7 @@ def tree(name: str, size: tuple[int, int] | None, frames: tuple[int, ...] | None
 
 
 def _input(recipe: Mapping[str, Any], size: tuple[int, int] | None, frames: tuple[int, ...] | None) -> Shapes:
-    """Shapes of an input: as asked for, else as the model declares."""
+    """Shapes of an input: those requested, otherwise those that the model declares."""
     given, area = frames or recipe.get("frames"), size or recipe.get("size") or recipe.get("crop")
     if given is None or area is None:
         raise ModelError(

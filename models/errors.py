@@ -1,4 +1,4 @@
-"""One error form for every slip of a user of the zoo: what is wrong, what was given, what is allowed."""
+"""One form of error for every invalid input to the zoo: what is wrong, what was given, what is allowed."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -10,11 +10,11 @@ from static_dynamic.optional import missing
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 """What a name or a message from elsewhere may hold that would break a line."""
 MOST = 300
-"""Letters of another library's message that are shown."""
+"""Characters of another library's message that are shown."""
 
 
 class ModelError(ValueError):
-    """A mistake that the user can mend; its message is one line and needs no traceback."""
+    """A mistake that the user can fix; its message is one line and needs no traceback."""
 
     def __init__(self, message: object) -> None:
         super().__init__(CONTROL.sub(lambda found: ascii(found[0])[1:-1], str(message)))
@@ -25,7 +25,7 @@ class PartialWeights(UserWarning):
 
 
 def said(error: BaseException) -> str:
-    """What an error says in its first line, and in what follows a colon there; its kind if it says nothing.
+    """The first line of an error's message, with what follows a colon there; its class if the message is empty.
 
     Example:
         >>> said(ValueError("Wrong size:\\n  8 for 9.\\nAsk for help."))
@@ -39,7 +39,7 @@ def said(error: BaseException) -> str:
 
 @contextmanager
 def one_line(what: str) -> Iterator[None]:
-    """Whatever goes wrong in the block is a ``ModelError`` of one line, which begins with ``what``."""
+    """Turn any error of the block into a ``ModelError`` of one line, which begins with ``what``."""
     try:
         yield
     except ModelError:

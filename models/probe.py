@@ -1,4 +1,4 @@
-"""A look inside a model: which modules a forward runs, what they return, and which of them would make stages."""
+"""A look inside a model: which modules a forward pass runs, what they return, and which are suitable stages."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from torch.func import functional_call
 from static_dynamic.models.errors import ModelError, said
 
 Shapes = Sequence[tuple[int, ...]] | Mapping[str, tuple[int, ...]]
-"""Of a model's input: one per pathway, or by name."""
+"""Shapes of a model's input: one per pathway, or by name."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +38,14 @@ class Module:
 
 
 def probe(model: nn.Module, shapes: Shapes, dtype: torch.dtype | None = None) -> list[Module]:
-    """One forward of one clip; every module that ran, in the order of the module tree.
+    """Run one forward pass of one clip; return every module that ran, in the order of the module tree.
 
-    It runs on the meta device, which knows shapes alone and takes no time; where the model cannot, on its own.
+    It runs on the meta device, which computes only shapes; a model that cannot do so runs on its own device.
 
     Args:
         model: Any module; its attributes and buffers are left as they were.
-        shapes: Of its input; one clip.
-        dtype: Of its input; ``None`` means that of its parameters.
+        shapes: Shapes of its input; one clip.
+        dtype: Type of its input; ``None`` means that of its parameters.
 
     Raises:
         ModelError: If the model does not take such an input.
@@ -92,7 +92,7 @@ def _forward(model: nn.Module, shapes: Shapes, dtype: torch.dtype, seen: dict[st
         try:
             with _attributes_kept(model):
                 functional_call(model, shadow, (inputs("meta"),))
-        except Exception:  # whatever a model does that needs numbers; a true error comes again below
+        except Exception:  # the model needs values; a genuine error is raised again below
             seen.clear()
             with _attributes_kept(model):
                 home = next((tensor.device for tensor in parameters.values()), "cpu")
@@ -101,7 +101,7 @@ def _forward(model: nn.Module, shapes: Shapes, dtype: torch.dtype, seen: dict[st
 
 @contextmanager
 def _attributes_kept(model: nn.Module) -> Iterator[None]:
-    """What a forward leaves in the attributes of a module is taken away again."""
+    """Remove what a forward pass leaves in the attributes of a module."""
     before = {module: dict(vars(module)) for module in model.modules()}
     try:
         yield
@@ -135,7 +135,7 @@ def show(output: Any) -> str:
 
 
 def suggest(modules: Iterable[Module]) -> list[Module]:
-    """Modules that would make stages: top-level children and numbered blocks that hold others, if they run once."""
+    """Modules that are suitable stages: top-level children and numbered blocks that hold others, if they run once."""
     once = [module for module in modules if module.path and module.runs == 1]
     parents = {module.path.rpartition(".")[0] for module in once}
     return [

@@ -1,4 +1,4 @@
-"""What a model says of itself, in plain data, so that any measurement can read it."""
+"""What a model states about itself, in plain data, so that any measurement can read it."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -28,7 +28,7 @@ class Stage(NamedTuple):
 
 
 class Recipe(TypedDict):
-    """How a model wants its input, in plain data.
+    """The input that a model expects, in plain data.
 
     Keys: ``frames`` per pathway; ``rate``, source frames per sampled frame of the first pathway; ``crop``, the side or
     height and width, and ``short_side``, pixels; ``mean`` and ``std`` per channel, for RGB in 0..1; where they are
@@ -48,7 +48,7 @@ class Recipe(TypedDict):
 
 
 class FlowRecipe(TypedDict):
-    """How a model of images and their optical flow wants its input, in plain data.
+    """The input that a model of images and their optical flow expects, in plain data.
 
     Keys: ``frames``, images of a clip; ``flows``, the directions (``forward``, ``backward``) of the flow that comes
     with every image; ``size``, height and width in pixels; ``mean`` and ``std`` per channel, of images and of drawn
@@ -63,7 +63,7 @@ class FlowRecipe(TypedDict):
 
 
 class Input(NamedTuple):
-    """What is asked of a model's input, where the model has to be built for it; ``None``: as it declares.
+    """The requested input, where a model has to be built for it; ``None``: as the model declares.
 
     Attributes:
         frames: Frames of a clip.
@@ -86,19 +86,19 @@ class ModelSpec:
         summary: One line.
         build: Number of classes → the module with random weights.
         stages: Stage name → place, from the input to the output.
-        recipe: How it wants its input; ``None`` if it does not say.
+        recipe: The input that it expects; ``None`` if it does not declare one.
         paper: What to cite.
         num_classes: Classes of the published checkpoint.
         aliases: Other names, those of the published ``--model`` option among them.
         url: The published checkpoint, where there is a public one.
         licence: Under which that checkpoint is released.
         sha256: Its digest, or the beginning of it, where it is known.
-        own: Whether a function of the user's builds it: only then its weights may be other than random at first.
+        own: Whether a user's function builds it: only then may its initial weights be other than random.
         fixed_classes: Whether the function that builds it leaves the number of classes as it is.
         packaged: Trained weights in a package, ``<module>/<file>``: they are the default.
-        series: The glob of many alike, which a list of models shows in one line.
+        series: The glob of similar models, which a list of models shows in one line.
         checkpoint: What its weights came from; ``None`` for random weights.
-        notes: What a reader of a measurement must know of its weights.
+        notes: What a reader of a measurement must know about its weights.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Ask for a model: of the zoo, of another library, or your own."""
+"""Get a model: of the zoo, of another library, or your own."""
 
 import os
 import warnings
@@ -41,11 +41,11 @@ FAMILIES = (
     "truth.cnn",
     "truth.timesformer",
 )
-"""Modules that register models. They are imported when a model is asked for, since some load large libraries."""
+"""Modules that register models. They are imported when a model is requested, since some load large libraries."""
 
 
 left_out: dict[str, str] = {}
-"""Family → the library that it needs and that is missing here, with what installs it."""
+"""Family → the missing library that it requires, with the command that installs it."""
 
 
 def _zoo() -> Mapping[str, ModelSpec]:
@@ -62,7 +62,7 @@ def _zoo() -> Mapping[str, ModelSpec]:
 
 
 def _note() -> str:
-    """Which families are left out, and why; nothing where all are there."""
+    """Which families are left out, and why; empty where none is."""
     return f"Not listed are {', '.join(left_out)}. {'. '.join(dict.fromkeys(left_out.values()))}" if left_out else ""
 
 
@@ -88,7 +88,7 @@ def describe(name: str, frames: int | None = None, image_size: int | tuple[int, 
         image_size: Side, or height and width, in pixels, likewise.
 
     Raises:
-        ModelError: If there is no such model; the message has the nearest name.
+        ModelError: If the model is unknown; the message has the nearest name.
     """
     asked = Input(frames, image_size)
     if ":" in name:  # of another library, or the user's own
@@ -101,7 +101,7 @@ def describe(name: str, frames: int | None = None, image_size: int | tuple[int, 
 
 
 def _for_frames(spec: ModelSpec, frames: int | None) -> ModelSpec:
-    """The same, built for other frames where its function takes them."""
+    """The model, built for other frames where its function takes them."""
     if frames is None or "frames" not in signature(spec.build).parameters:
         return spec
     recipe: Any = {**cast(Mapping[str, Any], spec.recipe), "frames": frames}
@@ -175,14 +175,14 @@ def create_model(
 
 
 def _published(spec: ModelSpec, pretrained: bool | None) -> Path | None:
-    """The file with the published weights, where they are asked for or are the default."""
+    """The file with the published weights, where they are requested or are the default."""
     if spec.packaged and pretrained is not False:
         return packaged_file(spec.packaged)
     return fetch(spec.name, spec.url, spec.sha256) if pretrained else None
 
 
 def _built(spec: ModelSpec, seed: int) -> nn.Module:
-    """The model with random weights; whatever a library raises is one line."""
+    """The model with random weights; any error of a library is one line."""
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         torch.default_generator.manual_seed(seed)  # not torch.manual_seed, which would also seed every GPU
         with one_line(f"The model {spec.name} cannot be built"):
@@ -190,7 +190,7 @@ def _built(spec: ModelSpec, seed: int) -> nn.Module:
 
 
 def _declared(model: nn.Module, spec: ModelSpec, report: LoadReport | None) -> nn.Module:
-    """The model with its spec, the report on its weights, and what must be said of them."""
+    """The model with its spec, the report on its weights, and the notes about them."""
     brought = getattr(model, "spec", None)
     made = brought if isinstance(brought, ModelSpec) else spec
     report = report or made.checkpoint
@@ -205,6 +205,6 @@ def _declared(model: nn.Module, spec: ModelSpec, report: LoadReport | None) -> n
     for note in notes if report else ():
         warnings.warn(note, PartialWeights, stacklevel=3)
     vars(model)["spec"] = replace(made, num_classes=spec.num_classes, checkpoint=report, notes=notes)
-    if not hasattr(model, "checkpoint"):  # a user's module may have one of its own
+    if not hasattr(model, "checkpoint"):  # a user's module may have its own
         vars(model)["checkpoint"] = report
     return model

@@ -222,7 +222,7 @@ def test_shards_behind_an_index(given, kind, save, tmp_path):
     assert f"files that are missing: {names[1]}" in refused(path)
     for text in ("[]", "{", '{"weight_map": {"head.bias": "../elsewhere.bin"}}', '{"weight_map": {"head.bias": 3}}'):
         index.write_text(text)
-        assert "must hold a 'weight_map' of weights to files beside it" in refused(path)
+        assert "must hold a 'weight_map' of weights to files in the same folder" in refused(path)
 
 
 def test_a_folder_of_safetensors(tmp_path):
@@ -283,7 +283,7 @@ def test_when_nothing_fits_both_sides_are_shown(path):
     )
     for strict in (True, False):
         message = refused(path, strict=strict)
-        assert "looks like another model (it says 'resnet18'): 0 of its 2 keys fit" in message
+        assert "looks like another model (it names 'resnet18'): 0 of its 2 keys fit" in message
         assert (
             "Its first: conv1.weight (8, 3, 7, 7), fc.bias (9,); the model's: backbone.0.weight (4, 3, 3, 3, 3)"
             in message
@@ -295,7 +295,7 @@ def test_when_nothing_fits_both_sides_are_shown(path):
 
 def test_tensors_without_numbers_are_refused(path):
     torch.save({key: x.to("meta") for key, x in STATE.items()}, path)
-    assert "names without numbers (the meta device): backbone.0.weight" in refused(path)
+    assert "weights without values (the meta device): backbone.0.weight" in refused(path)
     torch.save({**STATE, "head.weight": STATE["head.weight"].to_sparse()}, path)
     assert "head.weight in a form that the model cannot take" in refused(path)
     torch.save(STATE, path)

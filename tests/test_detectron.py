@@ -291,7 +291,7 @@ def test_a_slip_is_one_line(folder, text, says, capsys):
 
 
 def test_no_file(folder):
-    with pytest.raises(models.ModelError, match=r"detectron2:gone.yaml names no file\. Give a configuration"):
+    with pytest.raises(models.ModelError, match=r"detectron2:gone.yaml is not a file\. Give a configuration"):
         models.describe("detectron2:gone.yaml")
 
 

@@ -28,7 +28,7 @@ layer_norm = partial(nn.LayerNorm, eps=1e-6)
 
 
 def on_map(layer: nn.Module, tokens: Tensor, size: Size) -> tuple[Tensor, Size]:
-    """Run a 3-D layer over tokens ``(N, 1 + T·H·W, C)``, passing the class token by; tokens and their new size."""
+    """Run a 3-D layer over tokens ``(N, 1 + T·H·W, C)``, except the class token; return tokens and new size."""
     maps = layer(tokens[:, 1:].transpose(1, 2).unflatten(2, size))
     return torch.cat([tokens[:, :1], maps.flatten(2).transpose(1, 2)], dim=1), tuple(maps.shape[2:])
 
@@ -165,22 +165,22 @@ class MViT(nn.Module):
         return torch.cat([first, maps.flatten(2).transpose(1, 2)], dim=1), size
 
     def adapt_checkpoint(self, state: State) -> State:
-        """The weights as they are, if they are those of this variant.
+        """Return the weights unchanged, if they belong to this variant.
 
         Raises:
-            ModelError: If they are those of the other one, whose name it says.
+            ModelError: If they belong to the other variant, which the message names.
         """
         extra = "blocks.15.attn.pool_k.weight"
         own = extra in self.state_dict()
         if "blocks.15.attn.qkv.weight" in state and own != (extra in state):
             does, name = ("does not pool", "mvit_b_16x4") if own else ("pools", "mvit_b_16x4_kv16")
-            raise ModelError(f"it {does} keys and values in blocks 14 and 15, which is the model '{name}'.")
+            raise ModelError(f"it {does} keys and values in blocks 14 and 15, as the model '{name}' does.")
         return state
 
 
 STAGES = {f"block{index}": Stage(f"blocks.{index}", "N (1 T H W) C", item=0) for index in range(sum(SCALES))}
 RECIPE = Recipe(frames=16, rate=4, crop=224, short_side=256, mean=(0.45, 0.45, 0.45), std=(0.225, 0.225, 0.225))
-# One file; whether it pools in blocks 14 and 15 is not documented, so the reader tells which model it is.
+# One file; whether it pools in blocks 14 and 15 is not documented, so the reader determines which model it is.
 URL = "https://drive.google.com/file/d/194gJinVejq6A1FmySNKQ8vAN5-FOY-QL/view"
 
 

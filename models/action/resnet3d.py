@@ -153,7 +153,7 @@ class NonLocal(nn.Module):
 
 
 class Pathways(nn.Module):
-    """Runs each pathway through layers of its own, named ``pathway<index>_<layer>``; tuple in, tuple out."""
+    """Runs each pathway through its own layers, named ``pathway<index>_<layer>``; tuple in, tuple out."""
 
     def __init__(self, layers: Mapping[int, Mapping[str, nn.Module]]) -> None:
         super().__init__()
@@ -204,7 +204,7 @@ class VideoResNet(nn.Sequential):
         return super().forward(self.as_maps(clips))
 
     def as_maps(self, clips: Tensor | Sequence[Tensor]) -> Maps:
-        """The input in the form that stages pass on; its shape is checked."""
+        """Check the input and return it in the form that stages pass on."""
         maps = (clips,) if isinstance(clips, Tensor) else tuple(clips)
         shapes = [tuple(x.shape) for x in maps]
         if len(maps) != self.pathways or any(len(shape) != 5 or shape[1] != 3 for shape in shapes):
@@ -220,7 +220,7 @@ def initialise(model: Network) -> Network:
     """
     for module in model.modules():
         if isinstance(module, nn.Conv3d):
-            # For a depthwise convolution, whose channels are apart, only the fan-in is that of one channel.
+            # For a depthwise convolution, whose channels are separate, only the fan-in is that of one channel.
             fan: Literal["fan_in", "fan_out"] = "fan_out" if module.groups == 1 else "fan_in"
             nn.init.kaiming_normal_(module.weight, mode=fan, nonlinearity="relu")
         elif isinstance(module, nn.Linear):
@@ -245,11 +245,11 @@ def residual_stage(
     """Stage 2..5.
 
     Args:
-        level: Which.
+        level: Number of the stage.
         pathways: Widths, blocks and temporal kernels.
         inputs: Channels per pathway.
         nonlocals: Block of the first pathway → the non-local block that follows it.
-        dilation: Of the spatial convolutions; a dilated stage keeps the size of its input.
+        dilation: Dilation of the spatial convolutions; a dilated stage keeps the size of its input.
     """
     layers: dict[int, dict[str, nn.Module]] = {}
     for pathway, width in zip(pathways, inputs, strict=True):

@@ -37,7 +37,7 @@ CHANNELS = SLOW.channels(5) + FAST.channels(5)  # what the classifier sees
 
 
 class Lateral(nn.Module):
-    """Fast to slow: a time-strided convolution doubles the channels, which go behind the slow ones (§3.4)."""
+    """Fast to slow: a time-strided convolution doubles the channels, which are appended to the slow ones (§3.4)."""
 
     def __init__(self, channels: int, kernel: int, stride: int) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def trunk(
         blocks: Bottlenecks of stages 2..5.
         temporal: How many of them have temporal kernels, counted from the first.
         nonlocals: Block of stage 4 of the slow pathway → the non-local block that follows it.
-        dilation: Of stage 5; if dilated, it keeps the size of stage 4.
+        dilation: Dilation of stage 5; if dilated, it keeps the size of stage 4.
     """
     pathways = tuple(replace(pathway, blocks=blocks, temporal=temporal) for pathway in (SLOW, FAST))
     layers: dict[str, nn.Module] = {"s1": stem(pathways)}

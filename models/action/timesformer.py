@@ -41,7 +41,7 @@ class Block(ImageBlock):
 class DividedBlock(Block):
     """A patch attends to its place in all frames, then to its frame, the class token included (§3, eq. 11).
 
-    The class token takes part in every frame; what the frames make of it is averaged.
+    The class token takes part in every frame; its results over the frames are averaged.
     """
 
     def __init__(self) -> None:
@@ -138,7 +138,7 @@ class TimeSformer(nn.Module):
         return torch.cat([first.expand(len(clip), -1, -1), patches.flatten(1, 3)], dim=1)
 
     def adapt_checkpoint(self, state: State) -> State:
-        """What the published loader does: stretch embeddings, fill missing temporal weights from the spatial ones."""
+        """As the published loader does, stretch embeddings and fill missing temporal weights from the spatial ones."""
         adapted, own = dict(state), self.state_dict()
         for key in own:
             spatial = key.replace("temporal_attn", "attn").replace("temporal_norm1", "norm1")
@@ -147,7 +147,7 @@ class TimeSformer(nn.Module):
         for key, first in {"pos_embed": 1, "time_embed": 0}.items():
             if key in own and key in state and state[key].ndim == 3 and state[key].shape != own[key].shape:
                 given, length = state[key], own[key].shape[1] - first
-                # Positions are stretched as one row, though they are a grid: so the published numbers were made.
+                # Positions are stretched as one row, though they are a grid, as for the published numbers.
                 adapted[key] = torch.cat([given[:, :first], nearest(given[:, first:], length)], dim=1)
         return adapted
 
@@ -229,7 +229,7 @@ def timesformer_ssv2(num_classes: int) -> nn.Module:
     return TimeSformer(num_classes, frames=16)
 
 
-# Trained on frames spread over the whole video; these rates span 48 and 64 frames, about the length of one there.
+# Trained on frames spread over the whole video; these rates span 48 and 64 frames, about the length of a video there.
 
 
 @preset(16, 3, 448, num_classes=174, file="9t68uzk8w2fpfnv/TimeSformer_divST_16_448_SSv2.pyth")

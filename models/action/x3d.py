@@ -47,7 +47,7 @@ def rounded(channels: float) -> int:
 
 
 def branch(inputs: int, outputs: int, stride: int, squeeze: bool) -> nn.Sequential:
-    """``1×1×1`` to a wider map, ``3×3×3`` depthwise, perhaps squeeze and excitation, swish, ``1×1×1`` (Table 1)."""
+    """``1×1×1`` to a wider map, ``3×3×3`` depthwise, optional squeeze and excitation, swish, ``1×1×1`` (Table 1)."""
     inner = int(INNER * outputs)
     layers = OrderedDict[str, nn.Module](
         a=nn.Conv3d(inputs, inner, 1, bias=False),

@@ -31,21 +31,21 @@ from static_dynamic.models.dyreg.regions import (
 from static_dynamic.models.errors import ModelError, unknown
 
 SHARPNESS = 5
-"""Of the heat whose mean place is a window's centre; at 1 all windows start in the middle, and nodes learn to leave it
-one after the other."""
+"""Factor on the heat whose mean position is a window's centre; at 1 all windows start in the middle, and nodes learn to
+leave it one after the other."""
 CELLS: dict[str, type[nn.GRU] | type[nn.LSTM]] = {"gru": nn.GRU, "lstm": nn.LSTM}
 
 
 @dataclass(frozen=True)
 class Options:
-    """The choices of a module; these are those of docs/training.md, where they learn; ``RELEASED`` those published.
+    """The options of a module; the defaults are those that learn in docs/training.md, ``RELEASED`` the published ones.
 
     Attributes:
         regions: Windows that are predicted (``dynamic``), learned but the same for all clips (``static``), the anchors
             on the grid as they are (``fixed``), or a soft mask per node (``semantic``).
         grid: Rows and columns of nodes.
         anchors: Where predicted windows start: all in the ``center``, or on the ``grid``.
-        generator: What predicts the windows: a small encoder and decoder, then for every node weights of its own for
+        generator: What predicts the windows: a small encoder and decoder, then for every node its own weights for
             all positions (``big``), soft masks and positions (``small``), or where a small network answers most to a
             node (``peaks``; not published), which gives centres alone: sizes are learned, the same for all clips.
         offset_dim: Width of that prediction.
@@ -60,7 +60,7 @@ class Options:
         steps: Rounds of messages.
 
     Raises:
-        ModelError: If a choice is unknown or impossible.
+        ModelError: If an option is unknown or invalid.
     """
 
     regions: Literal["dynamic", "static", "fixed", "semantic"] = "dynamic"
@@ -174,8 +174,8 @@ class DynamicGraph(nn.Module):
     Args:
         channels: C.
         size: H and W at training time, at least 7.
-        width: Of the nodes, if it is not C: there are projections before and after then.
-        options: The rest.
+        width: Width of the nodes; if it is not C, there are projections before and after.
+        options: All other options.
 
     Raises:
         ModelError: If ``size`` is too small, or an input has another shape.
@@ -251,9 +251,9 @@ class DynamicGraph(nn.Module):
     def forward(
         self, x: Tensor, return_regions: bool = False, regions: Regions | None = None
     ) -> Tensor | tuple[Tensor, Regions]:
-        """``(B, T, C, H, W)``, any B, T, H and W → the same, with the regions if they are asked for.
+        """``(B, T, C, H, W)``, any B, T, H and W → the same, with the regions if they are requested.
 
-        Regions that are given, for example at the boxes of a detector, take the place of the module's own.
+        Given regions, for example at the boxes of a detector, replace the module's own.
         """
         features = self.project(x)
         regions = self.locate(features) if regions is None else regions

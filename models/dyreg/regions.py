@@ -29,7 +29,7 @@ class Regions(NamedTuple):
 
     @property
     def background(self) -> Tensor:
-        """What the foreground lacks to its maximum, ``(B, T, H, W)``, of sum 1, or 0 if it lacks nothing."""
+        """The foreground's maximum minus the foreground, ``(B, T, H, W)``, of sum 1, or 0 if it is constant."""
         return normalised(self.foreground.amax((-2, -1), keepdim=True) - self.foreground)
 
 
@@ -85,8 +85,8 @@ class Fishnet(nn.Module):
     """The ``big`` generator's global feature: convolutions down, one up with a skip, one down again.
 
     Args:
-        channels: Of the map.
-        size: H and W of the map; the larger, the larger are the strides.
+        channels: Channels of the map.
+        size: H and W of the map; larger maps have larger strides.
     """
 
     def __init__(self, channels: int, size: tuple[int, int]) -> None:
@@ -125,10 +125,10 @@ class Glore(nn.Module):
     """The ``small`` generator: sums of features and positions under soft masks (after Chen et al., arXiv:1811.12814).
 
     Args:
-        channels: Of the map.
+        channels: Channels of the map.
         size: H and W of the map.
-        nodes: How many masks.
-        width: Of the output.
+        nodes: Number of masks.
+        width: Width of the output.
     """
 
     positions: Tensor
@@ -144,7 +144,7 @@ class Glore(nn.Module):
 
     @staticmethod
     def _waves(side: int, channels: int) -> Tensor:
-        """Sines and cosines in turn, ``(channels, side)``; each has a period of its own."""
+        """Sines and cosines in turn, ``(channels, side)``; each has its own period."""
         number = torch.arange(channels)[:, None]
         phase = torch.linspace(0, 1, side) / 10000 ** (number / channels)
         return torch.where(number % 2 == 0, phase.sin(), phase.cos())

@@ -29,7 +29,7 @@ def places_of(placement: str) -> list[str]:
     """``"layer2.2_layer3.4"`` → its places, in the order of the network.
 
     Raises:
-        ModelError: If there is no such place; the message lists those there are.
+        ModelError: If a place does not exist; the message lists those that do.
     """
     given = placement.split("_")
     for place in given:
@@ -39,7 +39,7 @@ def places_of(placement: str) -> list[str]:
 
 
 class PerClip(nn.Module):
-    """A layer for frames whose output has clips and frames apart."""
+    """A layer for frames whose output has separate axes for clips and frames."""
 
     def __init__(self, block: nn.Module, frames: int) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class DyRegTSM(TSM):
         num_classes: Size of the classifier.
         frames: T.
         placement: The bottlenecks, e.g. ``"layer2.2_layer3.4_layer4.1"``: the third of layer 2, …
-        options: Of every graph.
+        options: Options of every graph.
         crop: Side of the frames in training, which the graphs are made for; any other works too.
 
     Raises:
@@ -84,7 +84,7 @@ class DyRegTSM(TSM):
 
 
 def _renamed(key: str) -> str:
-    """``conv2.block`` → ``conv2.0.block``, ``conv2.dynamic_graph`` → ``conv2.1.dynamic_graph``; others as they are."""
+    """``conv2.block`` → ``conv2.0.block``, ``conv2.dynamic_graph`` → ``conv2.1.dynamic_graph``; others unchanged."""
     return re.sub(
         r"\.conv2\.(block|dynamic_graph|norm_dict)\.", lambda m: f".conv2.{int(m[1] != 'block')}.{m[1]}.", key
     )
@@ -142,7 +142,7 @@ def placed(name: str, asked: Input = DECLARED) -> ModelSpec:
     """``"layer2.1_layer3.4"`` → TSM with a DyReg module at each of these places, 16 frames; ``"layer3.4@8"``: 8 frames.
 
     Raises:
-        ModelError: If there is no such place, or the number of frames is no positive integer.
+        ModelError: If a place does not exist, or the number of frames is not a positive integer.
     """
     placement, _, count = name.partition("@")
     found = stages(placement)

@@ -1,6 +1,6 @@
 """Models of detectron2 by a configuration file, frame by frame (``detectron2:mask_rcnn_R_50_FPN_3x.yaml``).
 
-The library is imported when such a model is asked for, and nothing else needs it. Neither the configuration nor the
+The library is imported when such a model is requested, and nothing else needs it. Neither the configuration nor the
 weights can run code, so tags like ``!!python/object/apply`` are refused in the one, and the other is read as every
 checkpoint is: in the library's own names, not in those of Caffe2.
 """
@@ -26,7 +26,7 @@ LAYOUT = "(N T) C H W"
 HEADS = {"RetinaNet": "RETINANET", "SemanticSegmentor": "SEM_SEG_HEAD"}
 """Architecture → the node that holds its number of classes, where that is not ROI_HEADS."""
 BESIDE = re.compile(r"pixel_(mean|std)|.*anchor_generator\.cell_anchors\.\d+")
-"""What older files hold beside weights; the configuration gives it."""
+"""Entries of older files that are not weights; the configuration provides them."""
 ZOO = "https://dl.fbaipublicfiles.com/detectron2/"
 """What ``detectron2://`` stands for."""
 
@@ -35,8 +35,8 @@ class Detector(Wrapped):
     """A network of detectron2, which takes a list of images, each in a dict.
 
     Args:
-        net: Its own normalisation is part of it.
-        channels: The order of colours that it wants, ``"BGR"`` or ``"RGB"``.
+        net: The network, including its normalisation.
+        channels: The order of colours that it expects, ``"BGR"`` or ``"RGB"``.
     """
 
     def __init__(self, net: nn.Module, channels: str) -> None:
@@ -44,14 +44,14 @@ class Detector(Wrapped):
         self.channels = channels
 
     def forward(self, clip: Tensor) -> list[list[Any]]:
-        """``(N, 3, T, H, W)``, RGB in 0..255 → for every clip and frame what the network says of an image."""
+        """``(N, 3, T, H, W)``, RGB in 0..255 → the network's output for every clip and frame."""
         require_clip(clip)
         frames = clip.transpose(1, 2).flatten(0, 1)
         found = self.net([{"image": frame} for frame in (frames if self.channels == "RGB" else frames.flip(1))])
         return [found[i : i + clip.shape[2]] for i in range(0, len(found), clip.shape[2])]
 
     def adapt_checkpoint(self, state: State) -> State:
-        """Without what is no weight of this network, but stands in old files."""
+        """Drop entries of old files that are not weights of this network."""
         own = self.net.state_dict()
         return {key: x for key, x in state.items() if key in own or not BESIDE.fullmatch(key)}
 
@@ -59,7 +59,8 @@ class Detector(Wrapped):
 def detectron2_model(path: str) -> ModelSpec:
     """The model of a configuration file, with the weights of ``MODEL.WEIGHTS`` if that is a file.
 
-    Weights behind a URL are fetched on request only (``pretrained``). Frames go through all at once: mind their number.
+    Weights behind a URL are fetched on request only (``pretrained``). All frames are processed at once, so
+    memory limits their number.
     """
     modeling: Any = need("detectron2.modeling", ModelError)
     config = _config(path)
@@ -76,7 +77,7 @@ def detectron2_model(path: str) -> ModelSpec:
         made.MODEL.DEVICE = torch.get_default_device().type
         with _told("build", path):
             model = Detector(modeling.build_model(made), made.INPUT.FORMAT)
-        if Path(weights).is_file() and made.MODEL.DEVICE != "meta":  # there, only shapes are asked for
+        if Path(weights).is_file() and made.MODEL.DEVICE != "meta":  # there, only shapes are requested
             _load(model, weights, spec)
         return model
 
@@ -97,7 +98,7 @@ def detectron2_model(path: str) -> ModelSpec:
 def _config(path: str) -> Any:
     config: Any = need("detectron2.config", ModelError).get_cfg()
     if not Path(path).is_file():
-        raise ModelError(f"detectron2:{path} names no file. Give a configuration, e.g. detectron2:configs/mine.yaml.")
+        raise ModelError(f"detectron2:{path} is not a file. Give a configuration, e.g. detectron2:configs/mine.yaml.")
     with _told("read", path):
         config.merge_from_file(path, allow_unsafe=False)
     return config
@@ -105,7 +106,7 @@ def _config(path: str) -> Any:
 
 @contextmanager
 def _told(deed: str, path: str) -> Iterator[None]:
-    """What the library raises, in one line."""
+    """Raise the library's errors as one line."""
     try:
         yield
     except Exception as error:
@@ -116,7 +117,7 @@ def _told(deed: str, path: str) -> Iterator[None]:
 
 
 def _recipe(side: int) -> Recipe:
-    """Bytes, since the network takes its mean off by itself."""
+    """The recipe for values in 0..255, since the network subtracts its own mean."""
     return Recipe(frames=8, rate=8, crop=side, short_side=side, mean=triple([0] * 3), std=triple([1 / 255] * 3))
 
 
@@ -141,5 +142,5 @@ def _stages(backbone: Any) -> dict[str, Stage]:
 
 
 def _load(model: nn.Module, weights: str, spec: ModelSpec) -> None:
-    """Load the weights that a configuration names; what they lack is in the report."""
+    """Load the weights that a configuration names; missing ones are in the report."""
     vars(model)["spec"] = replace(spec, checkpoint=load_checkpoint(model, weights, strict=False))

@@ -26,7 +26,7 @@ BLOCK = {
     "_bn2": "bn3",
 }
 DEPTHS = (1, 2, 2, 3, 3, 4, 1)
-"""Blocks of every stage; the published names count them through."""
+"""Blocks of every stage; the published names number them consecutively."""
 
 
 def _layers() -> Mapping[str, str]:

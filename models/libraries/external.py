@@ -1,11 +1,11 @@
 """Models of other libraries and of your own, under names with a colon: ``library:model`` or ``package.module:factory``.
 
-``dyreg:layer2.1_layer3.4`` is TSM with graph modules wherever you like.
+``dyreg:layer2.1_layer3.4`` is TSM with graph modules at places of your choice.
 
 ``torchvision:r3d_18``, ``timm:resnet50`` (frame by frame), ``hf:videomae`` (a model type, folder or hub id; see
 ``hubs``), ``pytorchvideo:slowfast_r50``, ``detectron2:config.yaml`` (frame by frame; see ``detectron``),
 and ``mypackage.mymodule:build`` for a function of your own that returns an ``nn.Module``. Weights are random unless the
-name stands for some (a hub id, a folder or a configuration that has them, your function) or a checkpoint is given.
+name refers to some (a hub id, a folder or a configuration that has them, your function) or a checkpoint is given.
 """
 
 import importlib
@@ -32,10 +32,10 @@ def describe_external(name: str, asked: Input = DECLARED) -> ModelSpec:
 
     Args:
         name: ``library:model``, or ``package.module:function``.
-        asked: Of its input, where it has to be built for that.
+        asked: The requested input, for models that are built for one.
 
     Raises:
-        ModelError: If the library or the model is not there.
+        ModelError: If the library or the model does not exist.
 
     Example:
         >>> describe_external("torchvision:r3d_18").stages["stage5"]
@@ -57,7 +57,7 @@ def describe_external(name: str, asked: Input = DECLARED) -> ModelSpec:
 
 
 def _dyreg(model: str, asked: Input) -> ModelSpec:
-    from static_dynamic.models.dyreg.tsm import placed  # a module of your own does without torchvision
+    from static_dynamic.models.dyreg.tsm import placed  # your own module does not need torchvision
 
     return placed(model, asked)
 

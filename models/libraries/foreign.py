@@ -18,16 +18,16 @@ class Wrapped(nn.Module):
         self.net = net
 
     def state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """The network's own, so that published checkpoints fit."""
+        """Return the network's own state, so that published checkpoints fit."""
         return self.net.state_dict(*args, **kwargs)
 
     def load_state_dict(self, *args: Any, **kwargs: Any) -> Any:
-        """The network's own."""
+        """Load the network's own state."""
         return self.net.load_state_dict(*args, **kwargs)
 
 
 def no_such(kind: str, given: str, allowed: Iterable[str], listing: str) -> ModelError:
-    """The error for a name that is not among too many to print."""
+    """The error for an unknown name, where the allowed names are too many to print."""
     names = list(allowed)
     close = get_close_matches(given, names, n=3, cutoff=0.5)
     nearest = f" Nearest: {', '.join(close)}." if close else ""
@@ -40,7 +40,7 @@ def pair(size: int | tuple[int, int]) -> tuple[int, int]:
 
 
 def require_declared(name: str, asked: Input, frames: int | tuple[int, ...], crop: int) -> None:
-    """Raise a ModelError if another input is asked for of a model that is built for one only."""
+    """Raise a ModelError if a model that is built for one input only is requested for another."""
     if asked.frames not in (None, frames) or pair(asked.image_size or crop) != pair(crop):
         given = f"{asked.frames or frames} frames of {' x '.join(map(str, pair(asked.image_size or crop)))}"
         raise ModelError(f"{name} can only be built for {frames} frames of {crop} x {crop} pixels. Got {given}.")
@@ -52,7 +52,7 @@ def numbered(name: str, modules: Iterable[str], layout: str, first: int, item: i
 
 
 def blocks(path: str, count: int, layout: str, item: int | None = None) -> dict[str, Stage]:
-    """``block0`` … of a transformer whose layers lie at ``path``."""
+    """``block0`` … of a transformer whose layers are at ``path``."""
     return numbered("block", (f"{path}.{i}" for i in range(count)), layout, 0, item)
 
 

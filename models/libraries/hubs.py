@@ -26,7 +26,7 @@ Colour = tuple[float, float, float]
 
 @dataclass(frozen=True)
 class Family:
-    """What the configuration of a model type does not say.
+    """What the configuration of a model type does not state.
 
     Attributes:
         layers: Path of its blocks.
@@ -83,7 +83,7 @@ FAMILIES = {
 
 
 class FramesFirst(Wrapped):
-    """A video classifier of transformers, which takes ``(N, T, 3, H, W)`` under a name of its own."""
+    """A video classifier of transformers, whose input ``(N, T, 3, H, W)`` has its own name."""
 
     def __init__(self, net: Any, side: int) -> None:
         super().__init__(net)
@@ -101,9 +101,9 @@ class FramesFirst(Wrapped):
 
 
 def transformers_model(model: str, asked: Input = DECLARED) -> ModelSpec:
-    """A TimeSformer, VideoMAE, ViViT or V-JEPA 2 by model type, local folder or hub id, for the input asked for.
+    """A TimeSformer, VideoMAE, ViViT or V-JEPA 2 by model type, local folder or hub id, for the requested input.
 
-    A type (``videomae``) or a folder with nothing but a ``config.json`` gives random weights; the summary says so.
+    A type (``videomae``) or a folder with nothing but a ``config.json`` gives random weights, as the summary states.
     """
     library: Any = need("transformers", ModelError)
     config = _config(library, model)
@@ -144,7 +144,7 @@ def _config(library: Any, model: str) -> Any:
 
 
 def _resized(config: Any, asked: Input) -> tuple[int, int]:
-    """Side and frames of the input, which are set as they are asked for."""
+    """Side and frames of the input, which are set as requested."""
     size_name = "crop_size" if hasattr(config, "crop_size") else "image_size"
     frames_name = "frames_per_clip" if hasattr(config, "frames_per_clip") else "num_frames"
     if asked.image_size:
@@ -167,14 +167,14 @@ def _read(reader: Any, model: str, **options: Any) -> Any:
                 if Path(model).exists():
                     raise
                 return reader.from_pretrained(model, **options)
-    except Exception as error:  # a damaged file is whatever its reader makes of it
+    except Exception as error:  # a damaged file can raise any error
         hint = f" Offline, give a folder, or a model type ({', '.join(FAMILIES)}) for random weights."
         raise ModelError(f"hf:{model} cannot be read: {said(error)}.{'' if Path(model).exists() else hint}") from None
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the warnings of the libraries: they say over many lines what the error or the summary says in one."""
+    """Silence the warnings of the libraries, which state in many lines what the error or the summary states in one."""
     levels = {logging.getLogger(name): logging.getLogger(name).level for name in ("transformers", "huggingface_hub")}
     for logger in levels:
         logger.setLevel(logging.ERROR)
@@ -208,7 +208,7 @@ def _normalisation(library: Any, model: str, family: Family) -> tuple[Colour, Co
 
 
 def _file(library: Any, model: str, name: str) -> Path | None:
-    """A file of a folder or of a hub model, where there is one."""
+    """A file of a folder or of a hub model; ``None`` if it does not exist."""
     quiet = {"_raise_exceptions_for_missing_entries": False, "_raise_exceptions_for_connection_errors": False}
     found = library.utils.cached_file(model, name, **quiet)
     return Path(found) if found else None
@@ -219,7 +219,7 @@ def _holds_weights(folder: Path) -> bool:
 
 
 def _pretrained(library: Any, model: str, config: Any, side: int, spec: ModelSpec) -> nn.Module:
-    """The network with its weights; what the file lacks is in the report.
+    """The network with its weights; those missing in the file are in the report.
 
     Raises:
         ModelError: If the weights cannot be read, or belong to another size of the input.
@@ -236,7 +236,7 @@ def _pretrained(library: Any, model: str, config: Any, side: int, spec: ModelSpe
             "frames and the size of its configuration."
         )
     if empty := [key for key, tensor in net.state_dict().items() if tensor.is_meta]:
-        raise ModelError(f"hf:{model} holds names without numbers (the meta device): {some(empty)}.")
+        raise ModelError(f"hf:{model} holds weights without values (the meta device): {some(empty)}.")
     files = _weight_files(library, model)
     report = LoadReport(
         path=str(files[0] if len(files) == 1 else model),
@@ -253,7 +253,7 @@ def _pretrained(library: Any, model: str, config: Any, side: int, spec: ModelSpe
 
 
 def _weight_files(library: Any, model: str) -> list[Path]:
-    """The files that the weights lie in."""
+    """The files that hold the weights."""
     for name in ("model.safetensors", "pytorch_model.bin"):
         if file := _file(library, model, name):
             return [file]

@@ -7,14 +7,14 @@ from static_dynamic.models.errors import ModelError
 from static_dynamic.optional import OPTIONAL, Library
 
 OWN = Library(use="Networks of known bias", install="static-dynamic truth", parts=("static_dynamic.models.truth",))
-"""What brings its weights with the zoo."""
+"""The networks whose weights are part of the zoo."""
 
 
 def packaged_file(place: str) -> Path:
-    """The file ``<module>/<file>`` that a package brings, an optional one or one of the zoo; it is not imported.
+    """The file ``<module>/<file>`` in a package, an optional one or one of the zoo, which is not imported.
 
     Raises:
-        ModelError: With the line that installs it.
+        ModelError: If it is missing, with the command that installs it.
     """
     name, _, file = place.partition("/")
     library = OPTIONAL.get(name, OWN)

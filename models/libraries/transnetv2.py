@@ -32,7 +32,7 @@ class Shots(Wrapped):
 
     def __init__(self, net: Any) -> None:
         super().__init__(net)
-        for part in (net.SDDCNN[0], net.color_hist_layer.fc):  # what the package hands to them is always float32
+        for part in (net.SDDCNN[0], net.color_hist_layer.fc):  # what the package passes to them is always float32
             part.register_forward_pre_hook(_in_own_dtype)
 
     def forward(self, clip: Tensor) -> Tensor:
@@ -65,7 +65,7 @@ def _network() -> Any:
 
 @contextmanager
 def _settings_kept() -> Iterator[None]:
-    """What an import changes in the filters of warnings and in a setting of torch is undone."""
+    """Undo what an import changes in the filters of warnings and in a setting of torch."""
     before = os.environ.get(FALLBACK)
     try:
         with warnings.catch_warnings():

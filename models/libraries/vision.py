@@ -86,7 +86,7 @@ class FrameByFrame(Wrapped):
         return logits.unflatten(0, (clip.shape[0], clip.shape[2])).mean(1)
 
     def adapt_checkpoint(self, state: State) -> State:
-        """What the library itself does with weights for images of another size: it resamples their positions."""
+        """Resample positions in weights for images of another size, as the library itself does."""
         own = self.net.state_dict()
         resample = getattr(sys.modules[type(self.net).__module__], "checkpoint_filter_fn", None)
         if resample is None or all(own[key].shape == x.shape for key, x in state.items() if key in own):
@@ -101,8 +101,8 @@ class FrameByFrame(Wrapped):
 def timm_model(model: str, asked: Input = DECLARED) -> ModelSpec:
     """One of timm's image models, frame by frame; its stages are those that the library names as features.
 
-    Layouts follow from a dry run on the meta device, where the number of channels tells the axis of the units. A model
-    whose positions belong to one size is built for the size that is asked for.
+    Layouts follow from a dry run on the meta device, where the number of channels gives the axis of the units. A model
+    whose positions belong to one size is built for the requested size.
     """
     import timm
 
@@ -147,7 +147,7 @@ def timm_model(model: str, asked: Input = DECLARED) -> ModelSpec:
 
 
 def _timm_stages(net: nn.Module, image: Tensor) -> dict[str, Stage]:
-    """A stage for each of the library's features whose layout is beyond doubt."""
+    """A stage for each of the library's features whose layout is unambiguous."""
     features = getattr(net, "feature_info", None) or []
     named = {feature["module"]: feature for feature in getattr(features, "info", features)}
     inner = dict(net.named_modules())
@@ -174,7 +174,7 @@ def _keep(seen: dict[str, Any], path: str) -> Callable[[nn.Module, Any, Any], No
 
 
 def _timm_layout(output: Any, channels: int, prefix: int | None, size: tuple[int, int]) -> str | None:
-    """The layout of an output for one image of this size; ``None`` where it is in doubt."""
+    """The layout of an output for one image of this size; ``None`` where it is ambiguous."""
     if not isinstance(output, Tensor):
         return None
     height, width = size

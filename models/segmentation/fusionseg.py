@@ -1,4 +1,4 @@
-"""FusionSeg: two ResNet-101 that never meet but in 1 × 1 convolutions, and the decoder of DeepLabv3+.
+"""FusionSeg: two ResNet-101 that meet only in 1 × 1 convolutions, and the decoder of DeepLabv3+.
 
 Jain et al., FusionSeg: Learning to Combine Motion and Appearance for Fully Automatic Segmentation of Generic Objects
 in Videos, CVPR 2017, arXiv:1701.05384; in the form of Kowal et al., CVPR 2022, arXiv:2206.02846.
@@ -35,7 +35,7 @@ class Backbone(nn.Module):
             self.sensor_fusion.update({f"layer{level}": fusion(width, norm) for level, width in WIDTHS.items()})
 
     def forward(self, image: Tensor, flow: Tensor) -> tuple[list[Tensor], list[Tensor]]:
-        """Two ``(N, 3, H, W)`` → what there is of layer 1, and of layer 4: one map each, or one per stream."""
+        """Two ``(N, 3, H, W)`` → maps of layer 1, and of layer 4: one map each, or one per stream."""
         pairs = zip(layers(self.app_stream, image), layers(self.mot_stream, flow), strict=True)
         low, high = (list(pair) for pair in pairs)
         if not self.sensor_fusion:

@@ -55,7 +55,7 @@ class CoAttention(nn.Module):
     """Streams attend to each other, five times with the same weights, and are then added to what came in.
 
     Args:
-        channels: Of either stream.
+        channels: Channels of either stream.
         gated: Whether each stream's attended map is added, with a gate.
         reciprocal: Whether the image acts on the flow stream, too; otherwise flow meets only itself.
         add: Whether the flow is added to the image stream, too.
@@ -339,7 +339,7 @@ class MATNet(TwoStream):
         return mask.sigmoid()
 
     def adapt_checkpoint(self, state: State) -> State:
-        """Later weights of the authors of the variants lack convolutions that never run; any will do for them."""
+        """Later weights of the authors of the variants lack convolutions that never run; any values serve there."""
         if not any(key.startswith("decoder.RF") for key in state):  # another model's
             return state
         return {key: value for key, value in self.state_dict().items() if IDLE.search(key)} | state

@@ -52,10 +52,10 @@ class Attention(nn.Module):
     """Multi-head attention between positions.
 
     Args:
-        channels: Of all heads together.
-        heads: How many.
+        channels: Channels of all heads together.
+        heads: Number of heads.
         transposed: Whether, as published, the weights of a query, which sum to 1 over the keys, are summed over the
-            queries. That is no average, but weights were trained with it. Otherwise it is ordinary attention.
+            queries. That is not an average, but weights were trained with it. Otherwise it is ordinary attention.
         reduced: Whether it works at half the resolution, and is interpolated back.
     """
 
@@ -65,7 +65,7 @@ class Attention(nn.Module):
         self.query, self.key, self.value = (nn.Conv2d(channels, channels, 1, bias=transposed) for _ in range(3))
 
     def forward(self, x: Tensor, keys: Tensor, values: Tensor) -> Tensor:
-        """Three ``(N, C, H, W)``; the first asks → the same shape."""
+        """Three ``(N, C, H, W)``, the first of which gives the queries → the same shape."""
         size = size_of(x)
         if self.reduced:
             x, keys, values = (F.max_pool2d(part, 3, 2, 1) for part in (x, keys, values))
@@ -81,11 +81,11 @@ class Attention(nn.Module):
 
 
 class Exchange(nn.Module):
-    """Two maps transform each other, the second by what has become of the first.
+    """Two maps transform each other: the first by the second, then the second by the transformed first.
 
     Args:
-        channels: Of either map.
-        heads: Of the attention.
+        channels: Channels of either map.
+        heads: Heads of the attention.
         attention: Channels and heads → the transformation.
         alike: Whether the maps are of one kind, so that both directions share their weights.
     """
@@ -195,7 +195,7 @@ class Stream(nn.Module):
         return self.get_submodule(f"encoder{level}")(x)
 
     def bridge(self, level: int, x: Tensor) -> Tensor:
-        """A level's map as the decoder wants it."""
+        """A level's map in the form that the decoder takes."""
         return self.get_submodule(f"bridge{level}")(x)
 
     def decode(self, x: Tensor, skips: dict[int, Tensor]) -> list[Tensor]:
@@ -255,7 +255,7 @@ class RTNet(TwoStream):
         return self.spatial_net.decode(s, skips)[0].sigmoid()
 
     def related(self, level: int, s: Tensor, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Both streams after what the frames, each map itself and the other stream add to them."""
+        """Both streams, plus the transformations of their frames, of each map by itself, and of the other stream."""
         of = self.get_submodule
         to_s, to_t = of(f"STTransformer{level}")(s, t)
         s = s + across(of(f"SSTransformer{level}"), s) + of(f"SselfTransformer{level}")(s) + to_s
@@ -265,7 +265,7 @@ class RTNet(TwoStream):
 
 
 def across(exchange: nn.Module, x: Tensor) -> Tensor:
-    """What two frames of a clip make of each other; ``(N · 2, C, H, W)`` → the same shape."""
+    """Two frames of a clip transform each other; ``(N · 2, C, H, W)`` → the same shape."""
     return torch.stack(exchange(*x.unflatten(0, (-1, FRAMES)).unbind(1)), dim=1).flatten(0, 1)
 
 

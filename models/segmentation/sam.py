@@ -1,10 +1,10 @@
 """The conv body of "segment any moving": two ResNet-50 with feature pyramids, merged level by level.
 
 Dave et al., Towards Segmenting Anything That Moves, ICCV Workshops 2019, arXiv:1902.03715: a Mask R-CNN of two streams.
-Its heads see the regions of single objects and are not here; what a frame becomes before them is.
+Its heads, which see the regions of single objects, are left out; all layers before them are included.
 
-The published measurement asks for fifteen stages, and nothing public says what they are. So the names are the
-published ones, and the places are our choice:
+The published measurement names fifteen stages without stating where they are. So the names are the published ones, and
+the places are our choice:
 
 * ``app_stream`` and ``mot_stream``: ``layer1`` .. ``layer4`` are res2 .. res5, each after its last ReLU, as in the
   other segmentation models; ``conv1`` is res1, after norm, ReLU and pooling, where the others take it before the norm.
@@ -27,11 +27,11 @@ from static_dynamic.models.weights.keys import State
 
 PAPER = "Dave et al., Towards Segmenting Anything That Moves, ICCV Workshops 2019, arXiv:1902.03715"
 BGR_MEAN = (102.9801, 115.9465, 122.7717)
-"""Of the images, 0..255; flow has none."""
+"""Mean of the images, 0..255; flow has none."""
 WIDTH = 256
 """Channels of a pyramid."""
 STRIDE = 32
-"""Both sides of what the network sees are multiples of it."""
+"""Both sides of the network's input are multiples of it."""
 LEVELS = ("p2", "p3", "p4", "p5", "p6")
 STREAMS = ("app_stream", "mot_stream")
 
@@ -75,7 +75,7 @@ class Merging(nn.Module):
 class ConvBody(TwoStream):
     """``{"Image": (N, 3, H, W), "Flow": (N, 3, H, W)}``, RGB in 0..255 → merged levels p2 .. p6, ``(N, 256, h, w)``.
 
-    The weights want BGR, the images without their mean, and the right and lower edge filled up with zeros: all that is
+    The weights expect BGR, images minus their mean, and the right and lower edge padded with zeros. All of that is
     done here, so one recipe holds for both inputs. The network was trained on flow as :func:`flow_image` makes it; the
     published measurement gave it colour wheels.
     """
@@ -118,7 +118,7 @@ def flow_image(flow: Tensor) -> Tensor:
         flow: ``(N, 2, H, W)``, pixels to the right and down.
 
     Returns:
-        ``(N, 3, H, W)``: ``Flow`` of the model, which no recipe must normalise again.
+        ``(N, 3, H, W)``: ``Flow`` of the model, which must not be normalised again.
     """
     across, down = flow.unbind(1)
     height, width = flow.shape[-2:]

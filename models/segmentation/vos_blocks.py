@@ -33,7 +33,7 @@ class TwoStream(nn.Module):
         """The two inputs, if their shapes fit.
 
         Raises:
-            ModelError: If they do not.
+            ModelError: If they do not fit.
         """
         found: list[Any] = [frames.get(name) for name in self.inputs] if isinstance(frames, Mapping) else []
         shapes = [tuple(x.shape) for x in found if isinstance(x, Tensor)]

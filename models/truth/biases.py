@@ -22,8 +22,8 @@ TAUGHT = {
     "shortcut90": ("kind",),
     "shortcut99": ("kind",),
 }
-"""Name of a bias → the factors that were taught. With a shortcut, the appearance alone told the kind of motion in that
-percentage of the training clips."""
+"""Name of a bias → the factors that were taught. With a shortcut, the appearance alone revealed the kind of motion in
+that percentage of the training clips."""
 MANNERS = {
     "appearance": "taught how things look",
     "motion": "taught how things move",
@@ -86,8 +86,8 @@ def register_biases(family: str, what: str, network: Callable[[Heads], nn.Module
     """Enter a network into the registry for every bias and seed.
 
     Args:
-        family: Of ``MEMBERS``.
-        what: Begins the summary.
+        family: One of ``MEMBERS``.
+        what: Beginning of the summary.
         network: Heads → the module with random weights.
         stages: See ``ModelSpec``.
     """

@@ -8,7 +8,7 @@ from static_dynamic.models.truth.biases import Heads, register_biases, width_of
 WIDTHS = (16, 24, 32, 32)
 """Units of the stages."""
 STRIDES = ((1, 2, 2), (2, 2, 2), (1, 1, 1), (2, 2, 2))
-"""The third stage keeps 8 × 8 places, of which shapes are made."""
+"""The third stage keeps 8 × 8 positions, from which shapes can be recognised."""
 
 
 class SmallCNN(nn.Module):

@@ -2,8 +2,8 @@
 
 Bertasius et al., Is Space-Time Attention All You Need for Video Understanding?, ICML 2021, arXiv:2102.05095; without a
 class token. Patches of 8 × 8 pixels are embedded by convolutions over several frames, as by Xiao et al., Early
-Convolutions Help Transformers See Better, NeurIPS 2021, arXiv:2106.14881: embedded linearly, frame by frame, 200 000
-clips did not teach whether a motion goes right or left (kind .47); so, 48 000 did (.73).
+Convolutions Help Transformers See Better, NeurIPS 2021, arXiv:2106.14881. With a linear embedding, frame by frame,
+200 000 clips did not teach whether a motion goes right or left (kind .47). With this one, 48 000 did (.73).
 """
 
 import torch

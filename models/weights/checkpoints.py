@@ -1,7 +1,7 @@
 """Loading a checkpoint, in any published format, into a model.
 
 What a file holds is read by ``reading``, which runs no code from it; ``finding`` finds the weights in it, whatever
-wraps them, in any style of names of ``keys``. Here it is said whether they fit.
+wraps them, in any style of names of ``keys``. This file checks whether they fit.
 """
 
 import os
@@ -19,7 +19,7 @@ from static_dynamic.models.weights.report import LoadReport, Shape, filled, is_c
 from static_dynamic.models.weights.soundness import check_numbers
 
 SHOWN = 3
-"""Up to so many names of a file and of a model stand in a message."""
+"""The most names of a file and of a model in a message."""
 
 
 class OtherClasses(ModelError):
@@ -41,10 +41,10 @@ class OtherClasses(ModelError):
 
 @runtime_checkable
 class Adapting(Protocol):
-    """A model that has its own way with a checkpoint."""
+    """A model that adapts the weights of a checkpoint itself."""
 
     def adapt_checkpoint(self, state: State) -> State:
-        """Weights under the model's own names → those to load; a ``ModelError`` says why they cannot be."""
+        """Weights under the model's own names → those to load; a ``ModelError`` states why they do not fit."""
         ...
 
 
@@ -130,9 +130,9 @@ def _check(report: LoadReport, found: Found, own: Mapping[str, Shape], content: 
 
 
 def _named(content: Any) -> str:
-    """What a file says of the model that it is of."""
+    """The name of the model that a file states."""
     name = dict(content).get("arch") if isinstance(content, Mapping) else None
-    return f" (it says '{name}')" if isinstance(name, str) else ""
+    return f" (it names '{name}')" if isinstance(name, str) else ""
 
 
 def _first(shapes: Mapping[str, Shape]) -> str:

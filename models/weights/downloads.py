@@ -13,7 +13,7 @@ from static_dynamic.models.errors import ModelError
 def fetch(name: str, url: str | None, sha256: str | None = None) -> Path:
     """The file behind a URL, as ``<torch.hub directory>/checkpoints/<name>-<file>``.
 
-    The name is there because two zoos give the same file name to different weights.
+    The name is included because two zoos give the same file name to different weights.
 
     Args:
         name: Of the model.
@@ -21,7 +21,7 @@ def fetch(name: str, url: str | None, sha256: str | None = None) -> Path:
         sha256: Digest of the file, or the beginning of it; ``None`` if it is not known.
 
     Raises:
-        ModelError: If there is no URL, no network, or something else behind the URL; no file is left then.
+        ModelError: If there is no URL or no network, or the URL gives something else; then no file is left.
     """
     if url is None:
         raise ModelError(f"No weights of '{name}' are published. Pass `checkpoint=FILE` for your own.")
@@ -33,7 +33,9 @@ def fetch(name: str, url: str | None, sha256: str | None = None) -> Path:
             _refuse_page(file)
         except (OSError, HTTPException, RuntimeError) as error:
             reason = getattr(error, "reason", error)
-            raise ModelError(f"Cannot fetch {url}: {reason}. Fetch it by hand and pass `checkpoint=FILE`.") from None
+            raise ModelError(
+                f"Cannot fetch {url}: {reason}. Download it yourself and pass `checkpoint=FILE`."
+            ) from None
     return file
 
 

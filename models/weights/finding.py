@@ -28,26 +28,26 @@ WRAPPERS = ("blobs", "model_state", "model_state_dict", "state_dict", "model")
 AVERAGED = frozenset({"ema", "teacher", "averaged", "average", "avg", "swa"})
 """Parts of the name of a place that holds a running average of the weights."""
 TRANSPARENT = frozenset({"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"})
-"""Names that torch puts around a module, wherever it stands."""
+"""Names that torch puts around a module, wherever it is."""
 DEPTH = 12
-"""Nesting that is looked into."""
+"""Levels of nesting that are searched."""
 
 MOST_ENTRIES = 300_000
 """That are looked at, however often they stand in a file."""
 
 
 class Target:
-    """A model as weights have to fit it.
+    """What weights have to fit in a model.
 
     Args:
         own: Its names → shapes.
-        adapt: Its own way with a state, which may refuse one.
+        adapt: The model's own conversion of a state, which may refuse one.
     """
 
     def __init__(self, own: Mapping[str, Shape], adapt: Adapt = lambda state: state) -> None:
         self.own, self.adapt = own, adapt
         self.count = sum(not is_counter(key) for key in own)
-        self.homes: dict[str, list[str]] = {}  # end of a name → what may stand before it
+        self.homes: dict[str, list[str]] = {}  # end of a name → its possible beginnings
         for key in own:
             for before, end in _splits(key):
                 self.homes.setdefault(end, []).append(before)
@@ -59,18 +59,18 @@ class Target:
 
 @dataclass(frozen=True)
 class Found:
-    """What a place of a file is for a model.
+    """How a place of a file fits a model.
 
     Attributes:
         place: Where it is, e.g. ``"state_dict.backbone"``; empty for the top level.
         size: Tensors there.
         style: The style of their names.
-        state: Names of the model → tensors; what does not fit is there too.
+        state: Names of the model → tensors; including what does not fit.
         fits: Names that fit, in name and shape, without step counters.
         adapted: Names whose tensors the model made from those of the file.
         named: How many of the names the model has, whatever their shapes.
         refused: Why the model does not take the state.
-        others: Other places that fit as well, with other numbers.
+        others: Other places that fit as well, with other values.
     """
 
     place: str
@@ -146,7 +146,7 @@ def _places(value: Any, target: Target, budget: Budget, path: str = "", above: t
     """Every place with tensors, in the order of the file.
 
     Those of a nested mapping are the mapping itself, each beginning of names behind which the model may be and, where
-    other mappings lie in it, all of them together.
+    it contains other mappings, all of them together.
     """
     if id(value) in above or len(above) > DEPTH:
         return []
@@ -246,7 +246,7 @@ def _read_as(place: str, state: State, target: Target, styles: Sequence[Style]) 
 
 
 def _adapted(found: Found, target: Target) -> Found:
-    """The same as the model takes it: adapted, and with a beginning before the names if they fit only so."""
+    """The place as the model takes it: adapted, and with a prefix before the names if they fit only then."""
     try:
         state = target.adapt(found.state)
     except ModelError as error:
@@ -264,7 +264,7 @@ def _fitted(found: Found, state: State, target: Target) -> Found:
 
 
 def _home(state: State, target: Target) -> str:
-    """What has to stand before the names so that most of them fit, e.g. ``"backbone."``; empty if nothing does."""
+    """The prefix with which most of the names fit, e.g. ``"backbone."``; empty if there is none."""
     votes = Counter[str]()
     for key, tensor in state.items():
         votes.update(before for before in target.homes.get(key, ()) if target.fits(before + key, tensor))
@@ -290,7 +290,7 @@ def is_averaged(place: str) -> bool:
 
 
 def _is_alternative(other: Found, best: Found, target: Target) -> bool:
-    """Whether a place fills as much as the best one, which is most of the model, with other numbers."""
+    """Whether a place fills as much as the best one, which is most of the model, with other values."""
     return (
         other.place != best.place
         and not other.refused

@@ -1,7 +1,7 @@
 """Published names of weights → the names used here.
 
-A style is a function from one state dict to another; ``STYLES`` lists them. What a style does not know it passes
-on as it is. To read another library's files, write one function and add it to the list.
+A style is a function from one state dict to another; ``STYLES`` lists them. What a style does not know, it
+leaves as it is. To read another library's files, write one function and add it to the list.
 """
 
 import re
@@ -50,7 +50,7 @@ _BLOBS = (  # name without "t_" and suffix → module; @ is the pathway
 
 
 def caffe2_key(blob: str) -> str | None:
-    """The key of a Caffe2 blob; ``None`` for what only training needs; an unknown name as it is.
+    """The key of a Caffe2 blob; ``None`` for what only training needs; an unknown name is unchanged.
 
     Example:
         >>> caffe2_key("t_res4_5_branch2c_bn_riv")
@@ -111,7 +111,7 @@ def pytorchvideo(state: State) -> State:
 
 
 def _with_projection_norms(state: State) -> State:
-    """PyTorchVideo's X3D has no norm after a projection that keeps the width; the identity stands for it."""
+    """PyTorchVideo's X3D has no norm after a projection that keeps the width; the identity replaces it."""
     for key, weight in list(state.items()):
         if key.endswith(".branch1.weight") and len(weight) == weight.shape[1] and _norm(key, "weight") not in state:
             ones, zeros = torch.ones(len(weight)), torch.zeros(len(weight))

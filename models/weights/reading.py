@@ -1,7 +1,7 @@
 """What a checkpoint file or folder holds, read without running any code from it.
 
-The format is told from the content: safetensors; ``torch.save`` files, new and old; pickled arrays of the Caffe2 zoo.
-Weights that lie in several files are read as one: shards behind an ``*.index.json``, a folder of safetensors, MATNet's
+The format follows from the content: safetensors; ``torch.save`` files, new and old; pickled arrays of the Caffe2 zoo.
+Weights in several files are read as one: shards behind an ``*.index.json``, a folder of safetensors, MATNet's
 folder of an encoder and a decoder.
 """
 
@@ -25,7 +25,7 @@ from static_dynamic.models.weights.unpickling import HARMLESS, HarmlessUnpickler
 LEGACY_TORCH = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number, pickled
 INDEX = ".index.json"
 SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".pyth", ".ckpt", ".tar", ".pkl")
-"""Of the files in a folder that may be checkpoints; the first kind that is there counts."""
+"""Endings of the files in a folder that may be checkpoints; the first one that exists counts."""
 
 LONGEST_HEADER = 32 << 20
 """Bytes of the list of tensors, in a safetensors file or beside its shards; a hundred thousand need half of it."""
@@ -53,7 +53,7 @@ def read(path: Path, trust: bool = False) -> Contents:
         trust: Whether the file may run code while it is read.
 
     Raises:
-        ModelError: If it cannot be read, wants to run code, or if the folder holds several checkpoints.
+        ModelError: If it cannot be read, would run code, or if the folder holds several checkpoints.
     """
     if epoch := _matnet(path):
         content: Any = {part: _read(file, trust) for part, file in epoch.items()}
@@ -103,7 +103,7 @@ def shards(index: Path) -> list[Path]:
         raise _unreadable(index, error) from None
     except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
         raise ModelError(
-            f"The index {index} is invalid: it must hold a 'weight_map' of weights to files beside it."
+            f"The index {index} is invalid: it must hold a 'weight_map' of weights to files in the same folder."
         ) from None
     if missing := [file.name for file in files if not file.is_file()]:
         raise ModelError(f"The index {index} names files that are missing: {some(missing)}.")
@@ -208,7 +208,7 @@ def _read_torch(path: Path, trust: bool) -> Any:
         check_saved(path)
     try:
         with torch.serialization.safe_globals(allowed), warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # what is wrong comes as an error
+            warnings.simplefilter("ignore", UserWarning)  # a problem is raised as an error
             return torch.load(path, map_location="cpu", weights_only=not trust)
     except pickle.UnpicklingError as error:
         # The message is a page long; what matters is the name of the global or, now and then, of its type.

@@ -1,4 +1,4 @@
-"""What a checkpoint was, what of a model it filled, and how that is said."""
+"""What a checkpoint was, how much of a model it filled, and the sentences about it."""
 
 import math
 from collections.abc import Collection, Iterable, Mapping
@@ -8,7 +8,7 @@ from typing import NamedTuple
 Shape = tuple[int, ...]
 
 NAMED = 3
-"""Up to so many weights are named in a sentence."""
+"""The most weights that a sentence names."""
 
 
 class Filled(NamedTuple):
@@ -114,7 +114,7 @@ def percent(part: int, whole: int) -> str:
 
 
 def some(names: Iterable[str], most: int = NAMED) -> str:
-    """The first names, and how many there are beside.
+    """The first names, and how many more there are.
 
     Example:
         >>> some(["a", "b", "c"], most=2)
