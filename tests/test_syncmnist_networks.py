@@ -76,7 +76,7 @@ def test_the_published_size():
 
 
 def test_true_boxes_have_to_be_given(clips):
-    with pytest.raises(UserError, match=r"takes the boxes of the digits beside the clips"):
+    with pytest.raises(UserError, match=r"takes the boxes of the digits as its second argument"):
         network("true boxes")(clips.frames)
 
 

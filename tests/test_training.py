@@ -349,7 +349,7 @@ SLIPS = {
     "unknown model": ([*TRAIN, "--model", "tms_r50_8f"], "Nearest: tsm_r50_8f"),
     "no number": ([*TRAIN, "--lr_steps", "20,x"], "--lr-steps is invalid"),
     "no place for the number": ([*TRAIN, "--image_tmpl", "frame.jpg"], "--image-tmpl is invalid: give a file name"),
-    "missing frames": ([*TRAIN, "--data", "nowhere"], "No folder nowhere"),
+    "missing frames": ([*TRAIN, "--data", "nowhere"], "The folder nowhere is missing"),
     "missing lists": ([*TRAIN, "--lists", "nowhere"], "Cannot read nowhere/category.txt"),
     "batch too large": ([*TRAIN, "--batch_size", "13"], "A batch needs 13 clips .*there are 12"),
     "checkpoint and backbone": (
@@ -362,7 +362,7 @@ SLIPS = {
     "takes flow": ([*TRAIN, "--model", "matnet_gated"], "only models that take clips"),
     "no recipe": ([*TRAIN, "--model", "torch.nn:Identity"], "declares no input: give --frames and --image-size"),
     "not scores": ([*TRAIN, "--model", "tiny_models:Pair"], "must return .clips, classes.. Got tuple for 4 clips"),
-    "not a number": ([*TRAIN, "--model", "tiny_models:Lost"], "The loss is nan in epoch 1, step 1: try a lower --lr"),
+    "not a number": ([*TRAIN, "--model", "tiny_models:Lost"], "The loss is nan in epoch 1, step 1. Try a lower --lr"),
     "scores that are none": ([*TEST, "--model", "tiny_models:Lost"], "The scores of 6 videos are infinite or not"),
     "label file": ([*TRAIN, "--lists", "damaged"], "damaged/train_videofolder.txt, line 2: unknown class 3"),
 }

@@ -242,7 +242,7 @@ def test_what_is_there_is_kept(tmp_path, capsys, monkeypatch):
     assert train_all(recipes[:1], weights, table, jobs=0) == []
     kept = (weights / "truth_cnn_motion.safetensors").stat().st_mtime_ns
     assert train_all(recipes, weights, table, jobs=0) == []
-    assert "1 network to train, 1 there." in capsys.readouterr().out
+    assert "1 network to train, 1 already trained." in capsys.readouterr().out
     assert (weights / "truth_cnn_motion.safetensors").stat().st_mtime_ns == kept
     assert list(read_table(table)) == ["truth_cnn_both", "truth_cnn_motion"]
     assert train_all(recipes[:1], weights, table, jobs=0, over=True) == []

@@ -1,10 +1,10 @@
-"""What a training run leaves on disk: the whole state, to go on exactly, and checkpoints in the published format.
+"""What a training run leaves on disk: the whole state, to resume exactly, and checkpoints in the published format.
 
 run.json                       what decides the weights; a run of another study is refused
-state/000000240/               the whole state after so many steps; the newest one counts
+state/000000240/               the whole state after that many steps; the newest one counts
 checkpoint/ckpt.pth.tar        {epoch, arch, state_dict, optimizer, best_prec1} after the last epoch
 checkpoint/best.pth.tar        after the best one
-checkpoint/epoch_<e>ckpt.pth.tar   after others that are to be kept
+checkpoint/epoch_<e>ckpt.pth.tar   after other epochs whose checkpoints are kept
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -35,9 +35,9 @@ class Progress:
     """How far a run is.
 
     Attributes:
-        epoch: The one at work, from 0.
+        epoch: The current epoch, from 0.
         step: Steps of it that are done.
-        sums: Of its steps so far: clips, loss, correct, seconds.
+        sums: Sums over its steps so far: clips, loss, correct, seconds.
         best: The best top-1 accuracy of a validation, percent.
         history: The metrics of every epoch.
         bad: Video → why it could not be read.
@@ -51,7 +51,7 @@ class Progress:
     bad: dict[str, str] = field(default_factory=dict)
 
     def finish(self, row: Row) -> bool:
-        """End an epoch with its metrics; whether it is the best one so far."""
+        """End an epoch with its metrics; return whether it is the best one so far."""
         is_best = row.get("val_top1", -1.0) > max((past.get("val_top1", -1.0) for past in self.history), default=-1.0)
         self.history.append(row)
         self.best = max(self.best, row.get("val_top1", 0.0))
@@ -59,11 +59,11 @@ class Progress:
         return is_best
 
     def state_dict(self) -> dict[str, Any]:
-        """Everything, as plain data."""
+        """Return all fields as plain data."""
         return dict(vars(self))
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Be as the state says."""
+        """Set all fields from a state."""
         vars(self).update(state)
 
 
@@ -78,20 +78,20 @@ TRAINING = Kind(
         "metrics.csv",
         "bad_videos.csv",
     ),
-    format=2,  # clips were drawn by another rule before
+    format=2,  # earlier versions drew clips by another rule
     restarts=True,
 )
 
 
 @contextmanager
 def claimed(accelerator: "Accelerator", folder: Path, study: Study, resume: bool) -> Iterator[None]:
-    """Be the only run in a folder, which must not be another's; the first of several processes sees to that for all.
+    """Claim a folder, which must not hold another run; the first of several processes does so for all.
 
     Args:
         accelerator: Knows the processes.
-        folder: Of the run.
+        folder: Folder of the run.
         study: What decides the weights, as plain data.
-        resume: Whether to resume what is there; otherwise what runs wrote is removed.
+        resume: Whether to resume a run in the folder; otherwise its files are removed.
 
     Raises:
         UserError: If the folder holds a run of another study; the difference is named.
@@ -115,7 +115,7 @@ class States:
 
     Args:
         accelerator: Knows what belongs to a state, and writes it.
-        folder: Of the run.
+        folder: Folder of the run.
     """
 
     def __init__(self, accelerator: "Accelerator", folder: Path) -> None:
@@ -123,7 +123,7 @@ class States:
         self.folder = folder / "state"
 
     def load(self) -> bool:
-        """Take up the newest state, if there is one."""
+        """Load the newest state, if there is one."""
         latest = max(self._all(), default=None)
         if latest is None:
             return False
@@ -135,10 +135,10 @@ class States:
         return True
 
     def save(self, steps: int) -> None:
-        """Keep the state after so many steps, and no older one.
+        """Save the state after ``steps`` steps, and remove older ones.
 
         Raises:
-            UserError: If it cannot be written; the older one is still there then.
+            UserError: If it cannot be written; then the older one is kept.
         """
         target = self.folder / f"{steps:09d}"
         with ExitStack() as written:
@@ -147,7 +147,7 @@ class States:
             broadcast_object_list(places)
             with plain_errors(
                 target, RuntimeError, SafetensorError
-            ):  # so torch and safetensors say that a disk is full
+            ):  # torch and safetensors report a full disk in this way
                 self.accelerator.save_state(places[0])
             self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
@@ -171,11 +171,11 @@ def publish(
     """Write the weights after an epoch in the published format, which the published loaders and ours read.
 
     Args:
-        folder: Of the run.
-        names: Of the files.
+        folder: Folder of the run.
+        names: Names of the files.
         arch: Name of the model.
-        model: Its weights; they are named as in a model that is spread over GPUs.
-        optimizer: Its state.
+        model: The model, whose weights are named as in a model that is spread over GPUs.
+        optimizer: The optimiser, whose state is saved.
         progress: How many epochs are done, and the best accuracy.
     """
     content = {

@@ -9,9 +9,9 @@ from static_dynamic.training.setup import Network
 
 
 def course(options: TrainOptions, network: Network) -> OnEpoch | None:
-    """What measures at the start and after every so many epochs, in the first process; ``None`` if it is not wanted.
+    """Measures at the start and every ``track_every`` epochs, in the first process; ``None`` without ``--track``.
 
-    The course lies in the run's folder, ``course/``, with TensorBoard's log of it, and ``course.html`` beside it.
+    The run's folder holds the course in ``course/``, with its TensorBoard log, and the page ``course.html``.
 
     Raises:
         UserError: If the videos or stages cannot be measured, or the folder holds another course.

@@ -1,4 +1,4 @@
-"""Clips of frame folders, ready for a model; a clip is a function of seed, epoch and index, whoever makes it."""
+"""Clips of frame folders, ready for a model; a clip is a function of seed, epoch and index in every process."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ from static_dynamic.training.sampling import Sampling
 from static_dynamic.training.transforms import Augmentation, squares
 
 IGNORED = -100
-"""The label of a clip that could not be read: it takes no part in losses and accuracies."""
+"""The label of an unreadable clip, which losses and accuracies ignore."""
 
 
 class Complaint(NamedTuple):
@@ -57,7 +57,7 @@ class Clips(Protocol):
         ...
 
     def __getitem__(self, index: int) -> Item | tuple[Inputs, int]:
-        """A clip and its label; an :class:`Item` may complain instead."""
+        """A clip and its label; an :class:`Item` may report an unreadable video instead."""
         ...
 
 
@@ -66,11 +66,11 @@ class FrameFolders(ABC):
     """Videos as folders of frames that count from 1; base of the two data sets below.
 
     Attributes:
-        root: Folder of the folders.
+        root: Folder that holds the folders.
         entries: The videos.
-        recipe: How the model wants its input.
+        recipe: The input that the model expects.
         sampling: Which frames make a clip.
-        template: Name of a frame; one with another extension of an image serves as well.
+        template: Name of a frame; other extensions of images are also read.
     """
 
     root: Path
@@ -83,7 +83,7 @@ class FrameFolders(ABC):
         return len(self.entries)
 
     def __getitem__(self, index: int) -> Item:
-        """A clip; one that cannot be read is blank, ignored and complained about, never another video."""
+        """A clip; an unreadable one is blank, ignored and reported, and is never replaced by another video."""
         entry = self.entries[index]
         try:
             return Item(self.clip(entry, index), entry.label)
@@ -92,7 +92,7 @@ class FrameFolders(ABC):
 
     @abstractmethod
     def clip(self, entry: Entry, index: int) -> Inputs:
-        """What the model takes.
+        """The input of the model.
 
         Raises:
             BadClip: If a frame is missing or cannot be read.
@@ -100,7 +100,7 @@ class FrameFolders(ABC):
 
     @abstractmethod
     def blank(self) -> Inputs:
-        """Zeros of the same shape."""
+        """Zeros in the shape of a clip."""
 
     def read(self, entry: Entry, sample: Sample) -> Frames:
         """Frames of a video, ``(T, H, W, 3)``, each once."""
@@ -115,7 +115,7 @@ class TrainingClips(FrameFolders):
 
     Attributes:
         flip: Whether half of the clips are mirrored.
-        seed: With epoch and index it decides the clip.
+        seed: Determines the clip, with epoch and index.
         epoch: Set before every epoch.
     """
 
@@ -124,7 +124,7 @@ class TrainingClips(FrameFolders):
     epoch: int = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other clips from now on."""
+        """Draw the clips of another epoch."""
         self.epoch = epoch
 
     def clip(self, entry: Entry, index: int) -> Inputs:
@@ -135,7 +135,7 @@ class TrainingClips(FrameFolders):
         return _inputs(frames, sample, replace(self.recipe, short_side=self.recipe.side))
 
     def blank(self) -> Inputs:
-        """Zeros of that shape."""
+        """Zeros in the shape of a clip."""
         return _zeros(self.recipe)
 
 
@@ -144,8 +144,8 @@ class EvaluationClips(FrameFolders):
     """The middle of every video, or six views of it: two samplings by three squares.
 
     Attributes:
-        multi_clip: Whether there are six.
-        full_res: Whether these are as large as the short side, instead of as the crop in training.
+        multi_clip: Whether there are six views.
+        full_res: Whether views are as large as the short side, instead of the crop in training.
     """
 
     multi_clip: bool = False
@@ -161,7 +161,7 @@ class EvaluationClips(FrameFolders):
         return default_collate([_inputs(square, sample, self._square) for square, sample in views])
 
     def blank(self) -> Inputs:
-        """Zeros of that shape."""
+        """Zeros in the shape of a clip."""
         return default_collate([_zeros(self._square)] * 6) if self.multi_clip else _zeros(self.recipe)
 
     @property
@@ -172,7 +172,7 @@ class EvaluationClips(FrameFolders):
 
 def loader(clips: Clips, batch_size: int, workers: int, training: bool) -> DataLoader[Batch]:
     """Batches of clips: in training shuffled, complete and without those that could not be read."""
-    # A generator of its own, so that beginning an epoch leaves the random numbers of the model alone.
+    # A separate generator, so that the start of an epoch does not affect the random numbers of the model.
     return cast(
         DataLoader[Batch],
         DataLoader(
@@ -189,7 +189,7 @@ def loader(clips: Clips, batch_size: int, workers: int, training: bool) -> DataL
 
 
 def collate(items: Sequence[Item | tuple[Inputs, int]], readable: bool) -> Batch:
-    """A batch; of the ``readable`` clips alone if there are any."""
+    """A batch; only of the ``readable`` clips, if there are any."""
     named = [Item(*item) for item in items]
     complaints = [item.complaint for item in named if item.complaint]
     kept = ([item for item in named if not item.complaint] or named[:1]) if readable else named
@@ -197,10 +197,10 @@ def collate(items: Sequence[Item | tuple[Inputs, int]], readable: bool) -> Batch
 
 
 def too_many(bad: Mapping[str, str], videos: int, share: float) -> None:
-    """Give up if more than a share of the videos could not be read; one always may.
+    """Stop if more than a share of the videos is unreadable; a single one is always accepted.
 
     Raises:
-        UserError: With what was wrong with the last of them.
+        UserError: With the reason for the last of them.
     """
     if len(bad) > max(1, share * videos):
         raise UserError(
@@ -216,7 +216,7 @@ def write_complaints(folder: Path, bad: Mapping[str, str]) -> None:
 
 
 def _inputs(frames: Frames, sample: Sample, recipe: Recipe) -> Inputs:
-    """Frames as read → what the model takes."""
+    """Frames as read → the input of the model."""
     clip = recipe.prepare(frames)
     return _one([recipe.arranged(clip[torch.from_numpy(path)]).contiguous() for path in sample.pathways])
 

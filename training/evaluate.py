@@ -27,20 +27,20 @@ from static_dynamic.training.scores import (
 from static_dynamic.training.setup import evaluation_clips, listed, open_model, short_videos
 
 NAMED = 40
-"""Up to so many classes stand by name in the picture."""
+"""The most classes that the picture names."""
 
 
 def evaluate(options: EvaluateOptions) -> dict[str, Any]:
-    """Test a model as the options say.
+    """Test a model with these options.
 
-    Into the run's folder go ``accuracy.json``, ``classes.csv``, ``confusion.csv`` and ``.png``, ``predictions.csv``
-    and ``bad_videos.csv``.
+    The run's folder gets ``accuracy.json``, ``classes.csv``, ``confusion.csv`` and ``.png``, ``predictions.csv`` and
+    ``bad_videos.csv``.
 
     Returns:
-        What ``accuracy.json`` holds.
+        The content of ``accuracy.json``.
 
     Raises:
-        UserError: For anything that the user can mend, in one line.
+        UserError: For any error that the user can fix, in one line.
     """
     categories = read_categories(options.list_folder)
     entries = listed(options, options.split, len(categories))
@@ -118,8 +118,8 @@ def write(folder: Path, found: Predictions, entries: list[Entry], categories: li
 def picture(path: Path, counts: pd.DataFrame) -> None:
     """Draw what share of every class (row) was taken for every class (column).
 
-    Colours follow the square root, so that rare confusions are seen too; classes without videos are grey. Many classes
-    go by their numbers.
+    Colours follow the square root, so that rare confusions are visible too; classes without videos are grey. If there
+    are many classes, they are numbered.
     """
     import matplotlib
     from matplotlib.colors import PowerNorm

@@ -29,8 +29,8 @@ class Extraction:
     """How frames are taken out of videos.
 
     Attributes:
-        height: Of the frames, pixels; 0 leaves them as they are.
-        seconds: How much from the start; ``None`` is all.
+        height: Height of the frames, pixels; 0 keeps the original height.
+        seconds: Length from the start; ``None`` is all.
     """
 
     height: int = 256
@@ -39,26 +39,26 @@ class Extraction:
 
 @dataclass(frozen=True)
 class Extracted:
-    """What became of videos: how many are there as frames, and why the others are not."""
+    """The result for the videos: how many have frames, and why the others do not."""
 
     done: int
     bad: Mapping[str, str]
 
 
 def extract(videos: Path, frames: Path, extraction: Extraction, workers: int = 0) -> Extracted:
-    """Every video below a folder → a folder of frames; what is there already is left as it is.
+    """Every video below a folder → a folder of frames; existing ones are kept.
 
-    A video is named by its path below the folder, without its extension. Its folder is whole or absent. A video that
-    cannot be read is passed over and named in ``bad_videos.txt``; the next call tries it again.
+    A video is named by its path below the folder, without its extension. Its folder is whole or absent. An
+    unreadable video is skipped and named in ``bad_videos.txt``; the next call tries it again.
 
     Args:
         videos: A folder, or one file.
         frames: Folder to write to.
-        extraction: How.
-        workers: Processes beside this one; with 0 it does the work.
+        extraction: Size and length of the frames.
+        workers: Processes in addition to this one; with 0, this one does the work.
 
     Raises:
-        UserError: If there is no video, two have one name, the folder was begun with other settings, or cannot be
+        UserError: If there is no video, two have one name, the folder was started with other settings, or cannot be
             written.
     """
     paths = _named(videos)
@@ -87,7 +87,7 @@ def extract_one(video: Path, folder: Path, extraction: Extraction) -> int:
 
 
 def images(path: Path, extraction: Extraction) -> Iterator[Image.Image]:
-    """The frames of a video file in turn, upright and of the height that is asked for.
+    """The frames of a video file in turn, upright and of the requested height.
 
     Raises:
         BadClip: If it cannot be decoded, or breaks off early.
@@ -108,7 +108,7 @@ def _resized(image: Image.Image, extraction: Extraction) -> Image.Image:
 
 
 def _tried(job: Job, extraction: Extraction) -> str:
-    """What is wrong with a video; where nothing is, its frames are there."""
+    """The reason why a video is unreadable, or empty if its frames are written."""
     try:
         extract_one(*job, extraction)
     except BadClip as error:
@@ -126,5 +126,5 @@ def _named(videos: Path) -> dict[str, Path]:
             raise UserError(f"{named[name]} and {path} would both become {name}/: rename one of them.")
         named[name] = path
     if not named:
-        raise UserError(f"No video in {videos}. Videos are files that end in {' '.join(EXTENSIONS)}.")
+        raise UserError(f"{videos} does not contain a video. Videos are files that end in {' '.join(EXTENSIONS)}.")
     return named

@@ -2,7 +2,7 @@
 
 Something-Something comes as ``something-something-v{1,2}-{labels,train,validation,test}``, version 1 in CSV files
 (``id;label``), version 2 in JSON, today without the first part of the name. A video whose frames are missing is left
-out, and named.
+out and named.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,14 +23,14 @@ V1 = ("something-something-v1-{}.csv",)
 V2 = ("something-something-v2-{}.json", "{}.json", "labels/{}.json")
 """Names of the files, where ``{}`` is ``labels`` or a split."""
 UNLABELLED = 0
-"""The published class of a video whose class is not known."""
+"""The published class of a video whose class is unknown."""
 
 Video = tuple[str, int]  # id and class
 
 
 @dataclass(frozen=True)
 class Written:
-    """What became of annotations: how many videos every list has, and which have no frames."""
+    """The result for annotations: how many videos every list has, and which have no frames."""
 
     listed: Mapping[str, int]
     missing: Sequence[str]
@@ -61,7 +61,7 @@ def label_sthv2(annotations: Path, frames: Path, out: Path) -> Written:
 
 
 def label_other(frames: Path, path: Path) -> Written:
-    """One list of videos of your own, whose class is not known.
+    """One list of your own videos, whose class is unknown.
 
     Raises:
         UserError: If there are no frames, or the list cannot be written.
@@ -69,14 +69,14 @@ def label_other(frames: Path, path: Path) -> Written:
     folders = {folder.relative_to(frames).as_posix(): folder for folder in frame_folders(frames)}
     if not folders:
         raise UserError(f"No folder of frames in {frames}.")
-    # A list is UTF-8 text with one video in each line, and not every name of a folder can stand in it.
+    # A list is UTF-8 text with one video in each line, which cannot hold every name of a folder.
     entries = [Entry(name, _count(folder), UNLABELLED) for name, folder in folders.items() if one_line(name) == name]
     write_list(path, entries)
     return Written({path.name: len(entries)}, [one_line(name) for name in folders if one_line(name) != name])
 
 
 def _file(annotations: Path, what: str, names: Sequence[str]) -> Path:
-    """The file of a split or of the labels, under the first of its names that is there, or else under the first."""
+    """The file of a split or of the labels: the first of its names that exists, otherwise the first."""
     paths = [annotations / name.format(what) for name in names]
     return next((path for path in paths if path.exists()), paths[0])
 
@@ -89,12 +89,12 @@ def _write(
     frames: Path,
     out: Path,
 ) -> Written:
-    """Read the annotations of every split that there is; write classes and lists once all of them are read."""
+    """Read the annotations of every existing split; write classes and lists once all of them are read."""
     paths = {split: _file(annotations, split, names) for split in SPLITS}
     found = {split: list(read(path, categories)) for split, path in paths.items() if path.exists()}
     if not found:
         wanted = " or ".join(name.format("train") for name in names)
-        raise UserError(f"No annotations of a split in {annotations}: they are called {wanted}, ...")
+        raise UserError(f"Annotations are missing in {annotations}: their files are called {wanted}, ...")
     listed, missing = dict[str, int](), list[str]()
     write_categories(out, categories)
     for split, videos in found.items():
@@ -107,7 +107,7 @@ def _write(
 
 
 def _count(folder: Path) -> int:
-    """Frames in a folder; 0 if there is none."""
+    """Number of frames in a folder; 0 if it does not exist."""
     return sum(map(is_image, folder.iterdir())) if folder.is_dir() else 0
 
 

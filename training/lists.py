@@ -22,15 +22,15 @@ class Entry(NamedTuple):
 
 
 def list_path(folder: Path, split: str) -> Path:
-    """The list of a split; the name of a file stands for itself."""
+    """The list of a split; the name of a file is used unchanged."""
     return folder / (split if split.endswith(".txt") else f"{split}_videofolder.txt")
 
 
 def read_categories(folder: Path) -> list[str]:
-    """The classes, one per line; the number of a class is its place.
+    """The classes, one per line; the number of a class is its position.
 
     Raises:
-        UserError: If there is no such file, or no class in it.
+        UserError: If the file is missing, or holds no class.
     """
     return read_classes(folder / CATEGORIES)
 
@@ -39,12 +39,12 @@ def read_classes(path: Path) -> list[str]:
     """The lines of a file of classes.
 
     Raises:
-        UserError: If there is no class in it, or one is there twice; the line is named.
+        UserError: If it holds no class, or one twice; the line is named.
     """
     found: dict[str, int] = {}
     for number, name in read_lines(path):
         if (first := found.setdefault(name, number)) != number:
-            raise UserError(f"{path}, line {number}: the class {name!r} is that of line {first} again.")
+            raise UserError(f"{path}, line {number}: the class {name!r} repeats that of line {first}.")
     if not found:
         raise UserError(f"{path} names no class.")
     return list(found)
@@ -55,7 +55,7 @@ def read_list(path: Path, classes: int) -> list[Entry]:
 
     Args:
         path: The list.
-        classes: How many there are.
+        classes: Number of classes.
 
     Raises:
         UserError: If it cannot be read, holds no video, or a line does not fit; file and line are named.
@@ -67,13 +67,13 @@ def read_list(path: Path, classes: int) -> list[Entry]:
 
 
 def check_frames(path: Path, entries: Sequence[Entry], root: Path, share: float) -> None:
-    """Refuse a list most of whose videos are elsewhere, before hours of work.
+    """Refuse a list whose videos are mostly missing, before hours of work.
 
     Args:
         path: The list.
         entries: What it holds.
         root: Folder of the frame folders.
-        share: Up to this share of the videos may be missing, and always one: they are complained about one by one.
+        share: Up to this share of the videos may be missing, and always one; each is reported.
 
     Raises:
         UserError: If more folders are missing; the line of the first is named.
@@ -82,8 +82,8 @@ def check_frames(path: Path, entries: Sequence[Entry], root: Path, share: float)
     if len(missing) > max(1, share * len(entries)):
         number, _ = read_lines(path)[missing[0]]
         raise UserError(
-            f"{path}, line {number}: there is no folder {root / entries[missing[0]].name}; of {len(entries)} videos in "
-            f"the list, {len(missing)} have no folder of frames in {root}."
+            f"{path}, line {number}: the folder {root / entries[missing[0]].name} is missing. Of {len(entries)} videos "
+            f"in the list, {len(missing)} have no folder of frames in {root}."
         )
 
 
@@ -98,7 +98,7 @@ def write_categories(folder: Path, names: Iterable[str]) -> None:
 
 
 def digest(entries: Sequence[Entry]) -> str:
-    """What a list is, in short: how many videos, and a digest."""
+    """A short description of a list: its number of videos, and a digest."""
     return f"{len(entries)} videos, {hashlib.sha256(repr(entries).encode()).hexdigest()[:12]}"
 
 

@@ -1,4 +1,4 @@
-"""The training loop; devices, processes, precision and whole states are the business of ``accelerate``."""
+"""The training loop; devices, processes, precision and whole states are left to ``accelerate``."""
 
 import math
 import time
@@ -25,15 +25,15 @@ from static_dynamic.training.options import LoopOptions
 from static_dynamic.training.scores import accuracies, check_output, predict
 
 UNDECISIVE = {"workers", "max_bad", "device", "eval_freq", "save_steps", "save_every", "resume", "cfg_file"}
-"""Options that do not decide the weights: a run may go on with others."""
+"""Options that do not decide the weights: a run may be resumed with others."""
 
 OnEpoch = Callable[[int], object]
-"""Called with how many epochs are done."""
+"""Called with the number of epochs that are done."""
 
 
 @runtime_checkable
 class Changing(Protocol):
-    """Clips that are others in every epoch."""
+    """Clips that differ in every epoch."""
 
     def set_epoch(self, epoch: int) -> None:
         """Called before every epoch, from 0."""
@@ -50,17 +50,17 @@ def fit(
     study: Study | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> list[Row]:
-    """Train a model, or go on training it, and leave metrics and checkpoints in a folder.
+    """Train a model, or resume its training, and write metrics and checkpoints to a folder.
 
     Args:
         model: Takes clips, returns ``(N, classes)``; it holds the trained weights afterwards.
-        train: ``index → (clip, label)``; its ``set_epoch``, where there is one, is called before every epoch.
+        train: ``index → (clip, label)``; its ``set_epoch``, if it has one, is called before every epoch.
         val: The same, to validate on.
-        options: How.
-        folder: Of the run; what lies there is named in ``training/checkpoints.py``, and ``metrics.csv``,
+        options: Options of the training.
+        folder: Folder of the run; it holds the files named in ``training/checkpoints.py``, ``metrics.csv``,
             ``bad_videos.csv`` and ``tensorboard/``.
         arch: Name of the model, for the checkpoints.
-        study: What else decides the weights, as plain data; a run of another study is not gone on with.
+        study: What else decides the weights, as plain data; a run of another study is not resumed.
         on_epoch: Called in the first process before the first epoch and after every one; it must leave the model and
             the random state as they are, as a :class:`static_dynamic.tracking.Tracker` does.
 
@@ -106,22 +106,24 @@ class _Run:
         if not len(self.batches):
             raise UserError(
                 f"A batch needs {self.options.batch_size} clips for each of {self.accelerator.num_processes} "
-                f"process(es), there are {len(self.clips)}: lower --batch-size."
+                f"process(es), but there are only {len(self.clips)}. Lower --batch-size."
             )
 
     def _adapted(self, model: nn.Module) -> nn.Module:
-        """The model with the dropout and batch norm that the options ask for."""
+        """The model with the dropout and batch norm of the options."""
         if self.options.dropout is not None:
             set_dropout(model, self.options.dropout)
         if self.options.sync_bn and self.accelerator.num_processes > 1:
             if self.accelerator.device.type != "cuda":
-                raise UserError("--sync-bn needs GPUs, and there are none.")
+                raise UserError("--sync-bn requires GPUs, but none is available.")
             return nn.SyncBatchNorm.convert_sync_batchnorm(model)
         return model
 
     def _study(self) -> dict[str, object]:
-        """What of the options decides the weights."""
-        without = UNDECISIVE if self.options.lr_type == "cos" else UNDECISIVE | {"epochs"}  # more epochs go on with it
+        """The options that decide the weights."""
+        without = (
+            UNDECISIVE if self.options.lr_type == "cos" else UNDECISIVE | {"epochs"}
+        )  # it can be resumed for more epochs
         names = LoopOptions.model_fields.keys() - without
         decisive = {name: getattr(self.options, name) for name in sorted(names)}
         return {**decisive, "processes": self.accelerator.num_processes, "clips": len(self.clips)}
@@ -140,14 +142,14 @@ class _Run:
         return self.progress.history
 
     def _resume(self) -> None:
-        """Take up the newest state, if there is one."""
+        """Resume from the newest state, if there is one."""
         if self.states.load():
             within = f" and {self.progress.step} steps" if self.progress.step else ""
             self.accelerator.print(f"Resuming after {self.progress.epoch} epochs{within}.")
 
     @contextmanager
     def _tensorboard(self) -> Iterator[None]:
-        """A log from which epochs that are trained again are purged."""
+        """A log without the epochs that are trained again."""
         settings = {"tensorboard": {"purge_step": self.progress.epoch + 1}}
         self.accelerator.init_trackers("tensorboard", init_kwargs=settings)
         try:
@@ -157,7 +159,7 @@ class _Run:
                 tracker.finish()
 
     def _epoch(self) -> None:
-        """Train, validate if it is time, and keep what came of it."""
+        """Train, validate if it is due, and save the results."""
         row = self._train()
         self.schedule.step()
         if len(self.tests) and self._is_time(self.options.eval_freq):
@@ -172,7 +174,7 @@ class _Run:
         self.states.save(self.progress.epoch * len(self.batches))
 
     def _tell(self) -> None:
-        """Say how many epochs are done; before the state is saved, so that a run that is stopped says it again."""
+        """Report how many epochs are done; before the state is saved, so that a resumed run reports it again."""
         if self.on_epoch is not None and self.accelerator.is_main_process:
             self.on_epoch(self.progress.epoch)
 
@@ -181,7 +183,7 @@ class _Run:
         return every > 0 and (done % every == 0 or done == self.options.epochs)
 
     def _train(self) -> Row:
-        """What is left of an epoch; the metrics of all of it."""
+        """Train the rest of an epoch; return the metrics of all of it."""
         epoch, rate = self.progress.epoch, self.options.lr * rate_factor(self.options)(self.progress.epoch)
         self.batches.set_epoch(epoch)
         if isinstance(self.clips, Changing):
@@ -189,7 +191,7 @@ class _Run:
         self.model.train()
         self.clock = time.perf_counter()
         batches = self.accelerator.skip_first_batches(self.batches, self.progress.step)
-        batches.set_epoch(epoch)  # a loader of its own, which older versions of accelerate begin at epoch 0
+        batches.set_epoch(epoch)  # a separate loader, which older versions of accelerate start at epoch 0
         for batch in shown(batches, f"epoch {epoch + 1}/{self.options.epochs}", self.accelerator):
             self._step(batch)
             if self.options.save_steps and self.progress.step % self.options.save_steps == 0:
@@ -219,8 +221,8 @@ class _Run:
         clips, loss, correct = self.accelerator.reduce(sums, "sum").tolist()
         if not math.isfinite(loss):
             raise UserError(
-                f"The loss is {loss} in epoch {self.progress.epoch + 1}, step {self.progress.step + 1}: try a lower "
-                "--lr, or --gd. What was saved before is kept."
+                f"The loss is {loss} in epoch {self.progress.epoch + 1}, step {self.progress.step + 1}. Try a lower "
+                "--lr, or --gd. Files that were saved before are kept."
             )
         before, self.clock = self.clock, time.perf_counter()
         for name, value in {"clips": clips, "loss": loss, "correct": correct, "seconds": self.clock - before}.items():
@@ -231,17 +233,17 @@ class _Run:
         self._complain(found.complaints)
         return {f"val_{name}": value for name, value in accuracies(found.logits, found.labels).items()}
 
-    # What cannot be read
+    # Unreadable videos
 
     def _complain(self, complaints: Iterable[Complaint]) -> None:
         self.progress.bad |= dict(complaints)
         too_many(self.progress.bad, self.videos, self.options.max_bad)
 
     def _share_complaints(self) -> None:
-        """Let every process know of all videos that could not be read."""
+        """Share all unreadable videos among the processes."""
         self.progress.bad = dict(sorted(gather_object([*self.progress.bad.items()])))
 
-    # What is kept
+    # Saved files
 
     def _save_within(self) -> None:
         if self.progress.step < len(self.batches):  # else the end of the epoch saves

@@ -1,4 +1,4 @@
-"""What training and evaluation share of ``accelerate``, and their progress."""
+"""How training and evaluation use ``accelerate``, and how they show progress."""
 
 from collections.abc import Iterable, Iterator, Sized
 from pathlib import Path
@@ -18,10 +18,10 @@ Step = TypeVar("Step")
 
 
 def accelerator_for(options: RunOptions, log: Path | None = None) -> Accelerator:
-    """Device, processes and precision as the options and ``torchrun`` say; the order of clips follows from the seed.
+    """Device, processes and precision from the options and ``torchrun``; the order of clips follows from the seed.
 
     Args:
-        options: Of the run.
+        options: Options of the run.
         log: Folder for TensorBoard's log.
     """
     return Accelerator(
@@ -36,23 +36,23 @@ def accelerator_for(options: RunOptions, log: Path | None = None) -> Accelerator
 
 
 def say_notes(options: RunOptions, *notes: str | None) -> None:
-    """Print what must be said, a line each, in the first process only."""
+    """Print messages, a line each, in the first process only."""
     for note in filter(None, notes):
         PartialState(cpu=options.device == "cpu").print(f"Note: {as_flags(note)}")
 
 
 def shown(steps: Iterable[Step], what: str, accelerator: Accelerator) -> Iterable[Step]:
-    """The same steps; the first process shows their progress."""
+    """Pass steps on; the first process shows their progress."""
     if not accelerator.is_main_process:
         return readable(steps)
     return tracked(readable(steps), what, len(steps) if isinstance(steps, Sized) else 0, transient=True)
 
 
 def readable(steps: Iterable[Step]) -> Iterator[Step]:
-    """The same steps; a process of a loader that ends before its work is done is one line.
+    """Pass steps on; report a loader process that ends too early in one line.
 
     Raises:
-        UserError: If one does.
+        UserError: If a process ends too early.
     """
     iterator = iter(steps)
     while True:
@@ -65,7 +65,7 @@ def readable(steps: Iterable[Step]) -> Iterator[Step]:
                 raise
             raise UserError(
                 f"A process that reads clips ended too early ({str(error).splitlines()[0].rstrip('. ')}). If it was "
-                "killed, most likely memory ran out; if it never started, the calls of a script must stand below "
-                '`if __name__ == "__main__":`. Without such processes (`workers=0`) clips are read here.'
+                "killed, most likely memory ran out; if it never started, the calls of a script must be below "
+                '`if __name__ == "__main__":`. With `workers=0`, this process reads the clips.'
             ) from None
         yield step

@@ -13,7 +13,7 @@ from static_dynamic.training.options import LoopOptions
 Rule = tuple[float, float]  # factors of learning rate and of weight decay
 
 DECAY = 0.1
-WARM_UP, COLD = 10, 0.2  # of small_init_step: so many epochs at that share of the rate
+WARM_UP, COLD = 10, 0.2  # of small_init_step: number of epochs at that share of the rate
 
 
 def sgd(model: nn.Module, options: LoopOptions) -> torch.optim.SGD:
@@ -56,7 +56,7 @@ def set_dropout(model: nn.Module, probability: float) -> None:
     """Set the dropout before the classifier.
 
     Raises:
-        UserError: If the model has none there.
+        UserError: If the model has no dropout there.
     """
     last = classifier(model)
     for module in _backwards(model):

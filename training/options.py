@@ -13,7 +13,7 @@ from static_dynamic.common.options import Names, Numbers, Options
 
 def _template(value: str) -> str:
     if len([field for _, field, *_ in Formatter().parse(value) if field is not None]) != 1 or value.format(1) == value:
-        raise ValueError("give a file name with one place for a number, e.g. {:06d}.jpg")
+        raise ValueError("give a file name with one placeholder for a number, e.g. {:06d}.jpg")
     return value
 
 
@@ -22,13 +22,13 @@ DATA_SECTIONS = {"model": "Model", "data": "Clips", "batch_size": "Running", "ou
 
 
 class RunOptions(Options):
-    """How a model is run over clips, whatever these are and whatever for."""
+    """How a model is run over clips, in training and in evaluation."""
 
-    batch_size: int = Field(10, ge=1, description="clips per forward and process; in evaluation, videos")
+    batch_size: int = Field(10, ge=1, description="clips per forward pass and process; in evaluation, videos")
     workers: Annotated[int, also("num_workers")] = Field(
         2, ge=0, description="processes that read clips; the result does not depend on them"
     )
-    max_bad: float = Field(0.05, ge=0, le=1, description="share of unreadable videos at which a run gives up")
+    max_bad: float = Field(0.05, ge=0, le=1, description="share of unreadable videos above which a run stops")
     device: Literal["auto", "cpu"] = Field("auto", description="auto (a GPU if there is one) or cpu")
     precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="float32, or mixed")
     seed: Annotated[int, also("random_seed")] = Field(
@@ -37,7 +37,7 @@ class RunOptions(Options):
 
 
 class LoopOptions(RunOptions):
-    """How a model is trained, whatever the clips are; the defaults are the published ones."""
+    """How a model is trained, on any clips; the defaults are the published ones."""
 
     epochs: int = Field(120, ge=1, description="epochs")
     lr: float = Field(0.001, gt=0, description="learning rate at the start")
@@ -51,17 +51,17 @@ class LoopOptions(RunOptions):
     gd: float | None = Field(None, gt=0, description="clip the norm of the gradient to this (default: do not)")
     dropout: float | None = Field(None, ge=0, lt=1, description="dropout before the classifier (default: the model's)")
     sync_bn: bool = Field(False, description="share the statistics of batch norm between GPUs")
-    eval_freq: int = Field(5, ge=0, description="validate after every so many epochs; 0: never")
-    save_steps: int = Field(0, ge=0, description="save the state within an epoch, after every so many steps; 0: do not")
-    save_every: int = Field(0, ge=0, description="keep a checkpoint of every so many epochs; 0: the last and the best")
-    resume: bool = Field(True, description="go on with a run that was stopped; else start over")
+    eval_freq: int = Field(5, ge=0, description="epochs between two validations; 0: never")
+    save_steps: int = Field(0, ge=0, description="steps between two saved states within an epoch; 0: do not")
+    save_every: int = Field(0, ge=0, description="epochs between two kept checkpoints; 0: the last and the best")
+    resume: bool = Field(True, description="resume a run that was stopped; otherwise start over")
 
 
 class DataOptions(RunOptions):
     """Which model, and which clips of frame folders."""
 
     model: str = Field(description="model: a name (`static-dynamic models list`), library:model, or module:function")
-    checkpoint: Path | None = Field(None, description="checkpoint file to begin with, in any published format")
+    checkpoint: Path | None = Field(None, description="checkpoint file to start from, in any published format")
     checkpoint_key: str | None = Field(
         None, description="where in the checkpoint the weights are, e.g. model_ema (default: what fits best)"
     )
@@ -86,11 +86,11 @@ class DataOptions(RunOptions):
 
     @property
     def list_folder(self) -> Path:
-        """Where the lists are."""
+        """The folder of the lists."""
         return self.lists or self.data
 
     def folder(self, command: str) -> Path:
-        """Folder of the run."""
+        """The folder of the run."""
         name = f"{command}_{self.model}_{self.data.resolve().name}".replace("/", "-").replace(":", "-")
         return self.out or Path("runs") / name
 
@@ -108,7 +108,7 @@ class TrainOptions(LoopOptions, DataOptions):
     flip: bool | None = Field(
         None, description="mirror half of the clips (default: unless the data set or a class names a direction)"
     )
-    pretrained_backbone: bool = Field(False, description="begin with an ImageNet ResNet-50, where there is a network")
+    pretrained_backbone: bool = Field(False, description="start from an ImageNet ResNet-50, downloaded if necessary")
     track: str | None = Field(
         None, description="measure on these videos while it trains, e.g. factorial:24, or a folder (default: do not)"
     )

@@ -13,7 +13,7 @@ from static_dynamic.common.files import write_atomically
 from static_dynamic.media.clip import Frames
 from static_dynamic.media.writing import video_file
 
-# Trubetskoy, a list of distinct colours: nine that are bright enough to stand before any picture.
+# Trubetskoy, a list of distinct colours: nine that are bright enough on any picture.
 COLOURS = ("#E6194B", "#3CB44B", "#FFE119", "#4C6FFF", "#F58231", "#42D4F4", "#F032E6", "#BFEF45", "#FFFFFF")
 GAP = 4
 """Between pictures, pixels."""
@@ -25,7 +25,7 @@ def with_boxes(image: Frames, boxes: npt.NDArray[Any], colours: Sequence[str] = 
     Args:
         image: ``(H, W, 3)`` uint8.
         boxes: ``(N, 4)``: top, left, bottom, right, pixels.
-        colours: Of the boxes, again from the start if there are more.
+        colours: Colours of the boxes, repeated if there are more boxes.
     """
     picture = Image.fromarray(image)
     pen = ImageDraw.Draw(picture)

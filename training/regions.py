@@ -1,6 +1,6 @@
 """Draw where the nodes of a network's graphs are on a video: an animation (GIF and MP4) and a contact sheet.
 
-A row per graph; every node has a box of its own colour, at whose edge its window becomes zero. Bright places are under
+A row per graph; every node has a box in its own colour, at whose edge its window becomes zero. Bright places are under
 the windows of many nodes.
 """
 
@@ -31,10 +31,10 @@ def find_regions(model: nn.Module, clip: torch.Tensor) -> dict[str, Regions]:
 
     Args:
         model: Any network with ``DynamicGraph`` modules.
-        clip: What it takes.
+        clip: Its input.
 
     Raises:
-        UserError: If it has no such module.
+        UserError: If it has no ``DynamicGraph``.
 
     Example:
         >>> from static_dynamic.models.dyreg.graph import DynamicGraph
@@ -88,7 +88,7 @@ def draw(frames: Frames, regions: Regions) -> Frames:
 
     Args:
         frames: ``(T, H, W, 3)`` uint8.
-        regions: Of a batch of one.
+        regions: Regions of a batch of one.
     """
     size = frames.shape[1], frames.shape[2]
     heat = HEAT * _enlarged(regions.foreground[0].cpu(), size).numpy()[..., None]
@@ -123,7 +123,7 @@ def contact_sheet(drawn: Mapping[str, Frames], columns: int) -> Frames:
 
 
 def read_clip(video: str, recipe: Recipe) -> tuple[Frames, torch.Tensor]:
-    """The first video there: the frames as the network sees them, ``(T, crop, crop, 3)`` uint8, and its input."""
+    """The first video: the frames as the network sees them, ``(T, crop, crop, 3)`` uint8, and its input."""
     source = open_source(video)
     clip = source.read(source.videos[0], recipe)
     prepared = recipe.prepare(clip.frames[clip.sample.pathways[0]])

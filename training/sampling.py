@@ -28,7 +28,7 @@ class Segments:
 
     Frame i is ``⌊(i + u_i) · total / T⌋``: u is uniform in training, 1/2 in a test, and 0 for the second clip of a
     test (published: "twice sample"). In a video of fewer than T frames some come twice or more, in order. Pathways
-    with fewer frames take every so many of these.
+    with fewer frames take evenly spaced ones of these.
     """
 
     recipe: Recipe
@@ -59,7 +59,7 @@ class Dense:
         return self.recipe.sample(total, int(generator.integers(self._room(total) + 1)))
 
     def at(self, total: int, phase: float) -> Sample:
-        """The clip that leaves out ``phase`` of what is too much before it, and the rest behind."""
+        """The clip that leaves out the share ``phase`` of the surplus frames before it, and the rest after it."""
         return self.recipe.sample(total, int(phase * self._room(total)))
 
     def _room(self, total: int) -> int:

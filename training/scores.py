@@ -1,4 +1,4 @@
-"""What a model says of clips, and how often that is right."""
+"""The predictions of a model for clips, and how often they are correct."""
 
 from typing import Any, NamedTuple
 
@@ -21,7 +21,7 @@ TOP = 5
 
 
 class Predictions(NamedTuple):
-    """Logits ``(M, classes)`` float32 and labels ``(M,)``, in the order of the data, and what could not be read."""
+    """Logits ``(M, classes)`` float32 and labels ``(M,)``, in the order of the data, and the unreadable videos."""
 
     logits: torch.Tensor
     labels: torch.Tensor
@@ -30,13 +30,13 @@ class Predictions(NamedTuple):
 
 @torch.no_grad()
 def predict(accelerator: Accelerator, model: nn.Module, batches: DataLoader[Batch], what: str) -> Predictions:
-    """What a model says of all clips, the logits of the views of a video averaged; on every process.
+    """The predictions of a model for all clips, with logits averaged over the views of a video; on every process.
 
     Args:
-        accelerator: Prepared the model and the batches.
-        model: Is left in eval mode.
-        batches: Clips that could not be read are among them, with the label ``IGNORED``.
-        what: For the progress bar.
+        accelerator: The accelerator that prepared the model and the batches.
+        model: The model, which is left in eval mode.
+        batches: The batches; unreadable clips have the label ``IGNORED``.
+        what: Label of the progress bar.
 
     Raises:
         UserError: If the model does not return class scores, or some that are not finite.
@@ -68,7 +68,7 @@ def accuracies(logits: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
     """Mean cross-entropy (nats), top-1 and top-5 accuracy (percent) of the clips that could be read.
 
     Raises:
-        UserError: If there is none.
+        UserError: If no clip could be read.
     """
     read = labels != IGNORED
     if not read.any():

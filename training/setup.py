@@ -18,7 +18,7 @@ from static_dynamic.training.options import DataOptions, EvaluateOptions, TrainO
 from static_dynamic.training.sampling import SAMPLINGS
 
 DIRECTED = re.compile(r"something|left|right|clockwise", re.IGNORECASE)
-"""In the name of a data set or class: mirroring would change what is right (SSv2's classes name "something")."""
+"""Words in the name of a data set or class for which mirroring may change the label (SSv2 names "something")."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +27,10 @@ class Network:
 
     Attributes:
         model: The model.
-        recipe: How it wants its input.
+        recipe: The input that it expects.
         name: Its full name.
-        checkpoint: What its weights came from; ``None`` if they are as it was built.
-        notes: What must be said of its weights.
+        checkpoint: What its weights came from; ``None`` for the initial ones.
+        notes: Notes about its weights.
     """
 
     model: nn.Module
@@ -44,14 +44,14 @@ def open_model(options: DataOptions, classes: int) -> Network:
     """The model that the options name.
 
     Raises:
-        UserError: If there is none, its checkpoint does not fit, or it does not take clips alone.
+        UserError: If it does not exist, its checkpoint does not fit, or it takes more than clips.
     """
     try:
         declared = models.describe(options.model, options.frames, options.image_size)
         if declared.recipe:
             input_recipe(declared, options)  # refused before a large model is built
         with catch_warnings():
-            simplefilter("ignore", models.PartialWeights)  # the notes say the same
+            simplefilter("ignore", models.PartialWeights)  # the notes state the same
             model = models.create_model(
                 declared,
                 checkpoint=options.checkpoint,
@@ -74,10 +74,10 @@ def open_model(options: DataOptions, classes: int) -> Network:
 
 
 def input_recipe(spec: models.ModelSpec, options: DataOptions) -> Recipe:
-    """The model's recipe with what the options ask for; the short side keeps its proportion to the crop.
+    """The model's recipe with the options applied; the short side keeps its proportion to the crop.
 
     Raises:
-        UserError: If the model takes other than clips, or neither it nor the options say what its input is.
+        UserError: If the model takes other than clips, or neither it nor the options declare its input.
     """
     if spec.recipe is None and None in (options.frames, options.image_size):
         raise UserError(f"{spec.name} declares no input: give --frames and --image-size.")
@@ -88,7 +88,7 @@ def input_recipe(spec: models.ModelSpec, options: DataOptions) -> Recipe:
 
 
 def listed(options: DataOptions, split: str, classes: int) -> list[Entry]:
-    """The videos of a split, whose frames are there.
+    """The videos of a split whose frames exist.
 
     Raises:
         UserError: If the list does not fit, or too many of its videos have no frames; file and line are named.
@@ -118,24 +118,24 @@ def evaluation_clips(options: DataOptions, entries: Sequence[Entry], recipe: Rec
 def check_folder(options: DataOptions) -> None:
     """Raise a UserError if the folder of the frames is missing."""
     if not options.data.is_dir():
-        raise UserError(f"No folder {options.data}. --data is the folder of the frame folders.")
+        raise UserError(f"The folder {options.data} is missing. --data is the folder of the frame folders.")
 
 
 def may_flip(options: TrainOptions, categories: Iterable[str]) -> bool:
-    """Whether clips may be mirrored: as asked for, else unless the data set or one of its classes names a direction."""
+    """Whether clips may be mirrored: as requested, else unless the data set or one of its classes names a direction."""
     if options.flip is not None:
         return options.flip
     return not any(DIRECTED.search(name) for name in (options.data.resolve().name, *categories))
 
 
 def short_videos(entries: Sequence[Entry], recipe: Recipe, sampling: str) -> str | None:
-    """What must be said of videos with fewer frames than a clip; ``None`` if there are none."""
+    """A note about videos with fewer frames than a clip; ``None`` if there are none."""
     needed = max(recipe.frame_counts) if sampling == "segments" else recipe.length
     short = [entry.name for entry in entries if entry.frames < needed]
     if not short:
         return None
     how = "some of their frames are repeated, in order" if sampling == "segments" else "they are looped"
     return (
-        f"{len(short)} of {len(entries)} videos have fewer frames than the {needed} of a clip; {how}. "
+        f"{len(short)} of {len(entries)} videos have fewer frames than the {needed} of a clip, so {how}. "
         f"The first: {short[0]}."
     )

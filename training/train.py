@@ -13,13 +13,13 @@ from static_dynamic.training.setup import evaluation_clips, listed, may_flip, op
 
 
 def train(options: TrainOptions) -> list[Row]:
-    """Train as the options say, and leave everything in the run's folder.
+    """Train with these options, and write all results to the run's folder.
 
     Returns:
         The metrics of every epoch.
 
     Raises:
-        UserError: For anything that the user can mend, in one line.
+        UserError: For any error that the user can fix, in one line.
     """
     categories = read_categories(options.list_folder)
     entries = listed(options, "train", len(categories))

@@ -1,4 +1,4 @@
-"""What is done to the frames of a clip: random crops and mirroring in training, fixed crops in a test."""
+"""Transforms of the frames of a clip: random crops and mirroring in training, fixed crops in a test."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from static_dynamic.media.clip import Frames
 SCALES = (1, 0.875, 0.75, 0.66)
 """Sides of a random crop, as shares of the short side; height and width are at most one step apart."""
 PLACES = [(row, column) for row, column in product(range(5), repeat=2) if row % 2 == column % 2]
-"""The 13 places of a random crop, in quarters of the room around it."""
+"""The 13 positions of a random crop, in quarters of the margin around it."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def resized(frames: Frames, side: int) -> Frames:
 def squares(frames: Frames) -> Iterator[Frames]:
     """The three squares of ``(T, H, W, 3)`` over its whole short side: at both ends of the long one and in its middle.
 
-    As published they lie at 0, 4 and 2 steps of a quarter of the room, rounded down.
+    As published, they are at 0, 4 and 2 steps of a quarter of the margin, rounded down.
     """
     height, width = frames.shape[1:3]
     short, step = min(height, width), abs(height - width) // 4

@@ -1,6 +1,6 @@
-"""SyncMNIST: digits that wander about, two of them in step; which two? No single frame shows the answer.
+"""SyncMNIST: digits that move, two of them in step. No single frame shows which two.
 
-Clips are made on the spot, each from its number alone: no files, any length, the same in every worker.
+Clips are generated on demand, each from its number alone: without files, of any length, the same in every worker.
 
 After Duta et al., NeurIPS 2021, arXiv:2009.08427, and Nicolicioiu et al., NeurIPS 2019, arXiv:1904.05582.
 """

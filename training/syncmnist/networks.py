@@ -23,7 +23,7 @@ class Variant(NamedTuple):
     """How a network differs from the others.
 
     Attributes:
-        regions: Of its graphs, as in ``models.dyreg.graph.Options``; ``None``: no graph.
+        regions: Regions of its graphs, as in ``models.dyreg.graph.Options``; ``None``: no graph.
         boxes: Whether the true regions are given.
         published: Whether graphs have the options and the start of the released networks.
         shift: Whether the convolutions behind the front see frames shifted in time.
@@ -94,10 +94,10 @@ def resnet_stages() -> list[Stage]:
 
 
 class Network(nn.Module):
-    """``(N, 1 or more, T, H, W)`` in 0..1, of which the first channel is seen → class scores.
+    """``(N, 1 or more, T, H, W)`` in 0..1, of which the first channel is used → class scores.
 
-    Stages see every frame by itself, and graphs stand behind them: in the small network behind the front, which is
-    frozen, in the published one behind every stage. Scores come from the mean over space and time.
+    Stages see every frame by itself, and graphs follow them: in the small network after the front, which is frozen, in
+    the published one after every stage. Scores come from the mean over space and time.
 
     Args:
         setting: Clips and network.
@@ -131,12 +131,12 @@ class Network(nn.Module):
         return self
 
     def forward(self, clips: Tensor, boxes: Tensor | None = None, regions: Sequence[Regions] | None = None) -> Tensor:
-        """Class scores; ``regions`` are then those of these clips.
+        """Class scores; afterwards ``self.regions`` are those of these clips.
 
         Args:
             clips: ``(N, 1 or more, T, H, W)``.
-            boxes: ``(N, T, digits, 4)`` in pixels; where the nodes are, for the variant with true boxes.
-            regions: For every graph, in the place of its own.
+            boxes: ``(N, T, digits, 4)`` in pixels; the places of the nodes, for the variant with true boxes.
+            regions: Regions for every graph, which replace its own.
         """
         count, frames = len(clips), clips.shape[2]
         x, self.regions = clips[:, 0].flatten(0, 1)[:, None], []
@@ -150,13 +150,11 @@ class Network(nn.Module):
         return self.classifier(x.mean((2, 3)).unflatten(0, (count, frames)).mean(1))
 
     def _given(self, boxes: Tensor | None, side: int, cells: int) -> Regions | None:
-        """The true regions, where these are wanted."""
+        """The true regions, for the variant that takes them."""
         if not self.variant.boxes:
             return None
         if boxes is None:
-            raise UserError(
-                "This network takes the boxes of the digits beside the clips, as its second argument. Got clips alone."
-            )
+            raise UserError("This network takes the boxes of the digits as its second argument. Got only clips.")
         return at_boxes(boxes, side / cells, (cells, cells))
 
 
@@ -165,7 +163,7 @@ def at_boxes(boxes: Tensor, pixels: float, size: tuple[int, int]) -> Regions:
 
     Args:
         boxes: Top, left, bottom, right.
-        pixels: Of a cell.
+        pixels: Pixels of a cell.
         size: H and W of the map.
     """
     low, high = boxes[..., :2] / pixels, boxes[..., 2:] / pixels

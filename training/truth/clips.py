@@ -1,4 +1,4 @@
-"""Clips to learn from, with the level of every factor, and clips in which the appearance tells the motion."""
+"""Clips to learn from, with the level of every factor, and clips in which the appearance reveals the motion."""
 
 from dataclasses import dataclass, replace
 from typing import NamedTuple
@@ -28,7 +28,7 @@ class Shortcut:
     """In a part of the clips the kind of motion follows from texture and background.
 
     Attributes:
-        part: Of the clips, 0..1; in the others the two are independent.
+        part: Share of these clips, 0..1; in the others the two are independent.
     """
 
     part: float
@@ -38,7 +38,7 @@ class Shortcut:
         return 2 * levels["texture"] + levels["background"] % 2
 
     def taken(self, scenes: Scenes, seed: int) -> Scenes:
-        """The same clips, of which that part moves as its appearance says."""
+        """The clips, of which that share moves as its appearance indicates."""
         follows = torch.from_numpy(generator(seed, "shortcut").random(len(scenes)) < self.part)
         kind = torch.where(follows, self.kind(scenes.levels), scenes.levels["kind"])
         return replace(scenes, levels={**scenes.levels, "kind": kind})

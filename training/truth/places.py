@@ -5,4 +5,4 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 WEIGHTS = ROOT / "models" / "truth" / "weights"
 TABLE = ROOT / "benchmarks" / "truth" / "training.csv"
-"""What came of training them."""
+"""The results of their training."""

@@ -1,4 +1,4 @@
-"""How every network of known bias is trained: the same for all, but for what is taught and for how long."""
+"""How every network of known bias is trained: the same for all, except for what is taught and for how long."""
 
 import fnmatch
 from collections.abc import Iterable
@@ -17,25 +17,25 @@ SEEN = {
 """Clips seen in training, by family and bias; those of the pool many times, each time elsewhere in the frame."""
 
 RATES = {"cnn": 4e-3, "timesformer": 2e-3}
-"""Highest rate of learning."""
+"""Highest learning rate."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What it takes to train one network.
+    """The recipe for training one network.
 
     Attributes:
         network: Its name in the zoo.
         seen: Clips seen in training.
-        seed: Of the first weights, the clips and their order.
-        shortcut: What the appearance tells of the motion in training; ``None``: nothing.
+        seed: Seed of the initial weights, the clips and their order.
+        shortcut: How the appearance reveals the motion in training; ``None``: not at all.
         pool: Clips that are rendered.
         batch: Clips of a step.
-        rate: Highest rate of learning.
+        rate: Highest learning rate.
         decay: Weight decay.
-        rise: Part of the steps in which the rate of learning rises.
+        rise: Share of the steps in which the learning rate rises.
         test: New clips on which the network is tested.
-        bfloat16: Whether convolutions are computed in bfloat16: twice as fast on processors that know it.
+        bfloat16: Whether convolutions are computed in bfloat16: twice as fast on processors that support it.
     """
 
     network: str
@@ -71,10 +71,10 @@ RECIPES = {
 
 
 def chosen(patterns: Iterable[str]) -> list[Recipe]:
-    """The recipes of the networks whose names these are, or match; without any, all.
+    """The recipes of the networks with these names, or that match these globs; without any, all.
 
     Raises:
-        UserError: If one fits no network; the message has the nearest.
+        UserError: If one fits no network; the message has the nearest name.
     """
     found = {pattern: fnmatch.filter(RECIPES, pattern) for pattern in patterns}
     for pattern, names in found.items():

@@ -1,4 +1,4 @@
-"""Train several networks side by side, each in a process of its own; what was trained before is kept."""
+"""Train several networks in parallel, each in its own process; those trained before are kept."""
 
 import sys
 from collections.abc import Sequence
@@ -15,20 +15,20 @@ from static_dynamic.training.truth.train import Trained, train
 
 
 def train_all(recipes: Sequence[Recipe], weights: Path, table: Path, jobs: int, over: bool = False) -> list[str]:
-    """Train networks that are not there, each in a process of its own; a failure is told, and the others go on.
+    """Train missing networks, each in its own process; a failure is reported, and the others continue.
 
     Args:
         recipes: What to train, in this order.
         weights: Folder for the weights, ``<network>.safetensors``.
         table: The CSV file with a line for each network.
         jobs: Processes.
-        over: Whether to train again what is there.
+        over: Whether to train existing networks again.
 
     Returns:
         Networks that could not be trained.
 
     Raises:
-        UserError: If another run is at work here.
+        UserError: If another run uses the folder.
     """
     for folder in (weights, table.parent):
         make_folder(folder)
@@ -36,7 +36,9 @@ def train_all(recipes: Sequence[Recipe], weights: Path, table: Path, jobs: int, 
     with locked(weights / ".lock", weights):
         rows = read_table(table)
         missing = [recipe for recipe in recipes if over or not _is_there(recipe, weights, rows)]
-        print(f"{counted(len(missing), 'network', 'networks')} to train, {len(recipes) - len(missing)} there.")
+        print(
+            f"{counted(len(missing), 'network', 'networks')} to train, {len(recipes) - len(missing)} already trained."
+        )
         for recipe, found in in_processes(partial(_attempt, weights=weights), missing, jobs):
             if isinstance(found, str):
                 print(f"{recipe.network}: {found}", file=sys.stderr)
@@ -56,8 +58,8 @@ def _file(recipe: Recipe, weights: Path) -> Path:
 
 
 def _attempt(recipe: Recipe, weights: Path) -> Trained | str:
-    """What came of training a network, or why it failed."""
+    """The result of training a network, or why it failed."""
     try:
         return train(recipe, _file(recipe, weights), partial(print, flush=True))
-    except Exception as error:  # whatever it is, the other networks are not to blame
+    except Exception as error:  # no error may stop the other networks
         return reason(error)

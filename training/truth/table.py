@@ -14,7 +14,7 @@ COLUMNS = ("network", *NUMBERS, *HEADS, *(f"{head}_rounded" for head in HEADS))
 
 
 def read_table(path: Path) -> dict[str, Trained]:
-    """Network → what came of it; of no file, nothing."""
+    """Network → its result; empty if the file does not exist."""
     if not path.is_file():
         return {}
     with path.open(newline="") as file:

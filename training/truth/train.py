@@ -17,22 +17,22 @@ from static_dynamic.training.truth.clips import Pool, as_input, draw_pool
 from static_dynamic.training.truth.recipe import Recipe
 
 TELLS = 10
-"""How often progress is told."""
+"""How often progress is reported."""
 Tell = Callable[[str], object]
 
 
 class Trained(NamedTuple):
-    """What came of it.
+    """The result of training a network.
 
     Attributes:
         network: Its name.
-        seed: Of everything.
+        seed: Seed of all random choices.
         seen: Clips seen in training.
-        cpu_seconds: Of the processor, rendering and testing included.
-        wall_seconds: By the clock.
-        accuracy: Head → part of new clips with the right answer; ``shortcut``, where there was one, with the answer
+        cpu_seconds: Processor time, rendering and testing included.
+        wall_seconds: Wall-clock time.
+        accuracy: Head → share of new clips with the correct answer; ``shortcut``, where there was one, with the answer
             that the appearance gives.
-        rounded: The same of the weights as they are written.
+        rounded: The accuracy of the weights as they are written.
     """
 
     network: str
@@ -48,9 +48,9 @@ def train(recipe: Recipe, weights: Path, tell: Tell = print) -> Trained:
     """Train a network in one thread; the same machine and recipe give the same file.
 
     Args:
-        recipe: How.
+        recipe: Recipe of the network.
         weights: File for the weights: safetensors of float16.
-        tell: Takes lines about progress.
+        tell: Called with lines about progress.
     """
     torch.set_num_threads(1)
     clock, cpu = time.perf_counter(), time.process_time()
@@ -76,14 +76,14 @@ def train(recipe: Recipe, weights: Path, tell: Tell = print) -> Trained:
 
 
 def _order_kernels(model: nn.Module) -> None:
-    """Keep the kernels of 3-D convolutions in memory as the clips lie there: a third faster."""
+    """Store the kernels of 3-D convolutions in the memory layout of the clips: a third faster."""
     for weight in model.parameters():
         if weight.ndim == 5:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last_3d)
 
 
 def _learn(model: nn.Module, recipe: Recipe, tell: Tell) -> None:
-    """AdamW with one cycle of the rate of learning; the loss is the mean cross-entropy of the heads."""
+    """AdamW with one cycle of the learning rate; the loss is the mean cross-entropy of the heads."""
     pool = draw_pool(derive_seed(recipe.seed, "truth", "training"), range(recipe.pool), recipe.shortcut)
     optimiser = torch.optim.AdamW(model.parameters(), recipe.rate, weight_decay=recipe.decay)
     course = torch.optim.lr_scheduler.OneCycleLR(
@@ -121,7 +121,7 @@ def loss_of(model: nn.Module, batch: Pool, bfloat16: bool = False) -> Tensor:
 
 
 def test_on(model: nn.Module, test: Pool, recipe: Recipe) -> dict[str, float]:
-    """Part of right answers of every head; and, after a shortcut, of those that it gives."""
+    """Share of correct answers of every head and, with a shortcut, of answers that follow it."""
     answers = answers_of(model, test.clips)
     right = {factor: test.levels[factor] for factor in answers}
     if recipe.shortcut:
