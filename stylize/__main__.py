@@ -5,7 +5,7 @@ import sys
 from static_dynamic.main import main
 
 NAMES = {"render": "stylize", "train": "learn"}
-"""Name of before there was one program → command."""
+"""Name in versions without a single program → command."""
 
 if __name__ == "__main__":
     sys.argv[1:2] = [NAMES.get(name, name) for name in sys.argv[1:2]]

@@ -255,7 +255,7 @@ def test_styles_can_be_judged_first_and_weighed(videos, capsys):
     assert warned.manifest["audit"] == weighed.manifest["audit"]
     succeeds(*arguments, "--save_dir", "plain")
     plain = sd.load("plain")
-    assert any("No audit has seen my.png" in warning for warning in plain.warnings)
+    assert any("my.png has not been audited" in warning for warning in plain.warnings)
     pd.testing.assert_frame_equal(plain.layers, warned.layers)
     assert not np.allclose(plain.layer("released")["score"], weighed.layer("released")["score"])
 

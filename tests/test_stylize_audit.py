@@ -230,7 +230,7 @@ def test_the_motion_of_a_style_is_judged_on_its_own_videos_alone(places, tmp_pat
     alone = audit(rendered_cases(places / "videos" / "b.mp4", tmp_path / "data"), workers=0)
     motion = [found.styles.set_index("style").loc["ink", "motion"] for found in (both, alone)]
     assert motion[0] == motion[1]
-    assert both.problems.to_numpy().tolist() == [["a", "ink", f"{tmp_path / 'data' / 'style_1' / 'a'} is not there."]]
+    assert both.problems.to_numpy().tolist() == [["a", "ink", f"{tmp_path / 'data' / 'style_1' / 'a'} is missing."]]
     assert dict(both.styles.set_index("style")["videos"]) == {FLOOR: 2, "neon": 2, "ink": 1, ANOTHER: 2}
 
 
@@ -247,11 +247,11 @@ def test_a_bad_copy_costs_one_line_and_no_other_copy(places, tmp_path):
     found = audit(rendered_cases(tmp_path / "videos", styles, "folders", frames=8), workers=0)
     assert list(found.styles["style"]) == [FLOOR, "1"]
     why = found.problems.set_index(["video", "style"])["why"]
-    assert why["one", "original"] == f"{styles / 'style_1' / 'one'} is not there."
-    assert "two: 140x72 pixels, its original 96x72: other proportions" in why["two", "2"]
-    assert f"{styles / 'style_3' / 'two'}: 3 frames, its original 9. If that is another rate: --fps" in why["two", "3"]
+    assert why["one", "original"] == f"{styles / 'style_1' / 'one'} is missing."
+    assert "two has 140x72 pixels, but its original has 96x72: the proportions differ" in why["two", "2"]
+    assert f"{styles / 'style_3' / 'two'} has 3 frames, but its original has 9. If its frame rate differs" in why["two", "3"]
     assert "4.jpg" in why["two", "4"]
-    assert why["two", "5"] == f"{styles / 'style_5' / 'two'} is not there."
+    assert why["two", "5"] == f"{styles / 'style_5' / 'two'} is missing."
     assert found.left_out() == list(why)
 
 
@@ -298,7 +298,7 @@ def test_copies_from_elsewhere_may_lack_a_few_frames_and_ours_none(places, tmp_p
     (data / "style_1" / "a" / "frame_00003.jpg").unlink()
     found = audit(rendered_cases(places / "videos", data), workers=0)
     assert list(found.problems["video"]) == ["a"]
-    assert "9 frames, its original 10" in found.problems["why"][0]
+    assert "9 frames, but its original has 10" in found.problems["why"][0]
 
 
 def test_what_cannot_be_audited_at_all_is_a_slip(places, tmp_path):
@@ -307,12 +307,12 @@ def test_what_cannot_be_audited_at_all_is_a_slip(places, tmp_path):
     for place, layout, said in (
         (tmp_path / "videos", None, "no data set that was rendered here"),
         (tmp_path / "videos", "ssv", "Nearest: ssv2"),
-        (tmp_path / "videos", "ssv2", "No styles in"),
+        (tmp_path / "videos", "ssv2", "does not contain styles"),
         (tmp_path / "data", "folders", "None of the videos"),
     ):
         with pytest.raises(UserError, match=said):
             rendered_cases(tmp_path / "videos", place, layout)
-    with pytest.raises(UserError, match=r"Not a single video can be judged\. .*one.mp4: two frames are needed"):
+    with pytest.raises(UserError, match=r"None of the videos can be judged\. .*one.mp4: two frames are required"):
         audit(made_cases(tmp_path / "videos" / "one.mp4", ("ink",)), workers=0)
 
 

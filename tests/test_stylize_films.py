@@ -68,7 +68,7 @@ def test_films_tell_what_is_wrong_with_them(tmp_path):
     ):
         with pytest.raises(BadClip, match=said):
             list(find_films(tmp_path / place)[0])
-    with pytest.raises(BadClip, match="no frame 7"):
+    with pytest.raises(BadClip, match="too short: frame 7 is missing"):
         find_films(write_video(tmp_path / "short.mp4", coded_frames(5)))[0].pick([3, 7])
 
 

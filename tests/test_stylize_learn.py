@@ -321,10 +321,10 @@ def stray_key(clip):
 
 MASK = ("--mask", "masks/000.png")
 SLIPS = {
-    "a key of another size": (small_key, (), "is 28x20 pixels, its frame .* 56x40"),
-    "frames smaller than a patch": (small_frames, (), "28x20 pixels, a patch 32x32"),
-    "a black mask": (black_mask, MASK, "Not one patch"),
-    "a mask thinner than the margin": (thin_mask, MASK, "Not one patch"),
+    "a key of another size": (small_key, (), "has 28x20 pixels, but its frame .* has 56x40"),
+    "frames smaller than a patch": (small_frames, (), "28x20 pixels, fewer than a patch: 32x32"),
+    "a black mask": (black_mask, MASK, "holds no patch"),
+    "a mask thinner than the margin": (thin_mask, MASK, "holds no patch"),
     "a black mask for whole frames": (black_mask, (*MASK, "--preset", "F", "--batch", "1"), "is black"),
     "a key that is no picture": (unreadable_key, (), "cannot be read"),
     "a key that is missing": (stray_key, (), "missing"),
@@ -345,7 +345,7 @@ SLIPS = {
     "a negative seed": (None, ("--seed", "-1"), "seed of 0 or more"),
     "no steps": (None, ("--steps", "0"), "--steps"),
     "no such device": (None, ("--device", "gpu"), "device"),
-    "no such weights": (None, ("--vgg", "absent.pth"), "No file"),
+    "no such weights": (None, ("--vgg", "absent.pth"), "'absent.pth' of VGG-19's weights is missing"),
     "no folder of frames": (None, ("--clip", "absent"), "folder of frames"),
     "a folder without frames": (None, ("--clip", "."), "No frames"),
 }
@@ -444,7 +444,7 @@ def test_frames_of_another_size_than_those_that_were_learned_from_are_told(clip,
 def test_one_clip_is_generated_at_a_time(clip):
     for name in ("a", "b"):
         save(clip / "two" / name / "0.png", filmed())
-    with pytest.raises(UserError, match="One video is needed, and there are 2"):
+    with pytest.raises(UserError, match="One video is required, but .* holds 2"):
         give(learn(clip, "--steps", 1), clip / "two", clip / "out")
 
 

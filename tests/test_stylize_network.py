@@ -194,7 +194,7 @@ def test_what_is_no_style_is_refused_in_one_line(tiny, tmp_path):
     reasons = {
         "bare": "note does not tell",
         "odd": "note does not tell",
-        "weights": "no learned style",
+        "weights": "not a learned style",
         "cut": "cannot be read",
         "other": "no generator",
         "guided": "1 guide",
@@ -203,7 +203,7 @@ def test_what_is_no_style_is_refused_in_one_line(tiny, tmp_path):
         with pytest.raises(UserError, match=reason) as error:
             load_style(tmp_path / f"{name}.safetensors", "cpu")
         assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match="No file"):
+    with pytest.raises(UserError, match="is missing"):
         load_style(tmp_path / "absent.safetensors")
 
 
@@ -255,7 +255,7 @@ def test_a_hostile_pickle_runs_nothing(new, where, tmp_path, tiny):
         warnings.simplefilter("ignore")
         torch.save(content, tmp_path / "a.pth", _use_new_zipfile_serialization=new)
     if where == "alone":
-        with pytest.raises(UserError, match="no saved module"):
+        with pytest.raises(UserError, match="does not hold a saved module"):
             load_style(tmp_path / "a.pth")
     else:
         assert load_style(tmp_path / "a.pth", "cpu").network.plan == TINY
@@ -275,7 +275,7 @@ def test_files_of_other_kinds_are_no_published_styles(tmp_path, tiny):
         with pytest.raises(UserError) as error:
             load_style(path)
         assert "\n" not in str(error.value)
-    with pytest.raises(UserError, match="No file"):
+    with pytest.raises(UserError, match="is missing"):
         load_style(tmp_path / "absent.pth")
 
 
@@ -310,7 +310,7 @@ def test_weights_of_vgg_are_used_only_when_they_are_there(tmp_path, monkeypatch)
     (tmp_path / "checkpoints" / "vgg19-dcbb9e9d.pth").write_bytes(b"no weights")
     path = find_weights("auto")
     assert path == tmp_path / "checkpoints" / "vgg19-dcbb9e9d.pth"
-    with pytest.raises(UserError, match="no weights of VGG-19"):
+    with pytest.raises(UserError, match="does not hold weights of VGG-19"):
         load_perception(path)
-    with pytest.raises(UserError, match="No file"):
+    with pytest.raises(UserError, match="is missing"):
         find_weights(str(tmp_path / "absent.pth"))

@@ -312,7 +312,7 @@ def test_styles_are_names_globs_images_and_learned(painting, tmp_path):
         ("gone.jpg", "gone.jpg: this style image is missing"),
         ("my.svg", r"no file of a kind that can be read: \.jpg, \.jpeg, \.png, .*\.safetensors, \.pth"),
         (str(broken), "broken.jpg: this style image cannot be read"),
-        ("gone.safetensors", "No file 'gone.safetensors'"),
+        ("gone.safetensors", "The file 'gone.safetensors' is missing"),
         (f"{painting},{other}", "Two styles are called 'my'"),
         (" ,", "At least one style"),
     ):
@@ -343,7 +343,7 @@ def test_a_learned_style_is_rendered_like_any_other(videos, tmp_path):
         ("render VIDEOS --out OUT --styles ink --seed -1", "The 'seed' must be a non-negative integer"),
         ("render VIDEOS --out OUT --styles ink --workers -1", "The 'workers' must be 0 or more"),
         ("render OUT --out OUT --styles ink", "No file or folder"),
-        ("render FRAMES --out OUT --styles ink --fps 5", "do not tell their rate"),
+        ("render FRAMES --out OUT --styles ink --fps 5", "have no frame rate"),
         ("render VIDEOS --out FRAMES/f/0.jpg/x --styles ink", "Cannot make the folder"),
         ("styles --video VIDEOS", "where they go with --pictures"),
     ],

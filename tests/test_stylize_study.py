@@ -73,5 +73,5 @@ def test_where_there_is_nothing_to_judge_it_is_said(tmp_path):
         judge_study(Restyled(), ("original",), seed=0)
     assert unjudged(("ink", "original")).doubts == []
     assert unjudged(("ink", "a/my.jpg")).doubts == [
-        "No audit has seen a/my.jpg: --audit warn tells what it keeps of motion."
+        "a/my.jpg has not been audited: --audit warn reports how much motion it keeps."
     ]

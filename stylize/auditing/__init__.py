@@ -1,1 +1,1 @@
-"""What a style did to the videos: appearance gone, motion kept?"""
+"""The effect of a style on videos: is the appearance removed and the motion kept?"""

@@ -1,4 +1,4 @@
-"""The audit of styles: does a style change what a clip looks like, keep how it moves, and differ from the others?"""
+"""The audit of styles: does a style change the appearance of a clip, keep its motion, and differ from the others?"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,10 +20,10 @@ MEASURES = ("colour", "texture", "flow_error", "angle", "flicker", "edges")
 DISTANCES = ["style", "other", "colour", "texture"]
 PROBLEMS = ["video", "style", "why"]
 TOLD = 3
-"""Copies in a style of which it is told why they are left out."""
+"""Copies in a style for which the reason why they are left out is given."""
 PASS = "pass"
 SURE = 0.5
-"""The motion of a video is judged if flow is off by no more than this, as a share, in a copy that looks the same."""
+"""The motion of a video is judged if the relative error of flow in a re-encoded copy is at most this."""
 UNKNOWN = (float("nan"), float("nan"))
 
 
@@ -35,7 +35,7 @@ class Limit:
         measure: Column of the table of styles.
         value: The limit.
         least: Whether it is the least allowed value; otherwise it is the greatest.
-        reason: Why there.
+        reason: Why the limit is there.
     """
 
     measure: str
@@ -44,7 +44,7 @@ class Limit:
     reason: str
 
     def missed(self, found: float) -> bool:
-        """Whether a value is on the wrong side; one that could not be measured is not."""
+        """Whether a value misses the limit; one that could not be measured does not."""
         return found < self.value if self.least else found > self.value
 
     def __str__(self) -> str:
@@ -52,9 +52,9 @@ class Limit:
 
 
 LIMITS = (
-    Limit("colour", 0.5, True, "half of all pixels get a colour that the clip did not have"),
+    Limit("colour", 0.5, True, "half of all pixels get a colour that the clip did not contain"),
     Limit("texture", 0.1, True, "twice what noise and JPEG do"),
-    Limit("motion", 0.5, True, "more of the motion is found again than lost, of what is found in a re-encoded copy"),
+    Limit("motion", 0.5, True, "more of the motion is recovered than lost, compared with a re-encoded copy"),
     Limit("flicker", 0.25, False, "a quarter of noise that is new in every frame"),
     Limit("edges", 0.5, True, "half of the edges, beyond chance, stay where they were"),
 )
@@ -67,7 +67,7 @@ class Findings:
     Attributes:
         clips: A row for each style, and for the re-encoded copy.
         distances: A row for each two styles.
-        filmed: Colours and textures of the video as filmed.
+        filmed: Colours and textures of the original.
         problems: Style, or ``"original"`` → why it cannot be judged.
     """
 
@@ -79,7 +79,7 @@ class Findings:
 
 @dataclass(frozen=True)
 class Audit:
-    """What is known of styles.
+    """The results of an audit.
 
     Attributes:
         clips: ``video``, ``style`` and a column per measure: a row per video and style.
@@ -95,7 +95,7 @@ class Audit:
     problems: pd.DataFrame
 
     def left_out(self) -> list[str]:
-        """What cannot be judged, in lines: the first copies in each style, and how many more."""
+        """Lines that name what cannot be judged: the first copies in each style, and how many more."""
         lines = []
         for style, reasons in self.problems.groupby("style", sort=False)["why"]:
             lines += reasons[:TOLD].tolist()
@@ -110,7 +110,7 @@ def audit(
     workers: int = 2,
     on_video: OnDone = untold,
 ) -> Audit:
-    """Judge styles by what they did to videos.
+    """Judge styles by their effect on videos.
 
     Args:
         cases: The videos and their restyled copies.
@@ -118,17 +118,17 @@ def audit(
         on_video: Called with the number of videos that are done, of all, and the name of the last.
 
     Raises:
-        UserError: If not a single video can be judged.
+        UserError: If none of the videos can be judged.
     """
     found: dict[str, Findings] = {}
     for done, (case, findings) in enumerate(in_processes(judge, cases, workers), start=1):
         found[case.name] = findings
         on_video(done, len(cases), case.name)
-    every = [(case.name, found[case.name]) for case in cases]  # in order, which that of the processes is not
+    every = [(case.name, found[case.name]) for case in cases]  # in order, since processes finish in any order
     problems = [(video, style, why) for video, findings in every for style, why in findings.problems.items()]
     judged = [findings for _, findings in every if findings.clips]
     if not judged:
-        raise UserError(f"Not a single video can be judged. The first: {problems[0][-1]}")
+        raise UserError(f"None of the videos can be judged. The first: {problems[0][-1]}")
     clips = pd.DataFrame([row for findings in judged for row in findings.clips])
     apart = pd.DataFrame([row for findings in judged for row in findings.distances], columns=DISTANCES)
     distances = apart.groupby(["style", "other"], sort=False)[["colour", "texture"]].mean().reset_index()
@@ -138,7 +138,7 @@ def audit(
 
 
 def judge(case: Case) -> Findings:
-    """Measure one video in all its styles; tell what is wrong with those that cannot be read."""
+    """Measure one video in all its styles, and report those that cannot be read."""
     try:
         filmed, copies, problems = case.clips()
     except BadClip as problem:
@@ -168,7 +168,7 @@ def judge(case: Case) -> Findings:
 
 
 def re_encoded(frames: Frames) -> Frames:
-    """A copy with Gaussian noise of two grey levels, as JPEG of quality 75: what two recordings may differ by."""
+    """A copy with Gaussian noise of two grey levels, as JPEG of quality 75: as two recordings may differ."""
     rng = np.random.default_rng(0)
 
     def copy(frame: Frames) -> Frames:
@@ -185,12 +185,12 @@ def style_table(
     """A row per style: averages over videos, ``motion``, the nearest other style, and the verdict.
 
     ``motion = (1 - flow_error) / (1 - floor)``, ``floor`` being the ``flow_error`` of the re-encoded copies of the same
-    videos: the share of the motion that is found again, of what can be found.
+    videos: the share of the detectable motion that is recovered.
 
     Args:
         clips: See `Audit`.
         distances: See `Audit`.
-        another: How far apart two videos are, for the row of that name.
+        another: The distance of two videos, for the row of that name.
     """
     table = clips.groupby("style", sort=False)[[*MEASURES, "floor"]].mean()
     table.insert(0, "videos", clips.groupby("style", sort=False)["video"].nunique())
@@ -218,7 +218,7 @@ def verdict(row: "pd.Series[float]") -> str:
 
 
 def _nearest(style: str, distances: pd.DataFrame) -> tuple[str | None, float]:
-    """The style whose colours are nearest, and how far they are."""
+    """The style whose colours are nearest, and their distance."""
     own = distances[(distances["style"] == style) | (distances["other"] == style)]
     if own.empty:
         return None, float("nan")

@@ -35,9 +35,9 @@ def save_audit(audit: Audit, case: Case, folder: str | Path) -> list[Path]:
     """Write ``styles.csv``, ``clips.csv``, ``distances.csv``, ``problems.csv``, ``sheet.png`` and ``audit.html``.
 
     Args:
-        audit: What was found.
+        audit: Results of the audit.
         case: The video that is shown, see `liveliest`.
-        folder: Where to.
+        folder: Folder for the files.
 
     Raises:
         UserError: If a file cannot be written.
@@ -52,12 +52,12 @@ def save_audit(audit: Audit, case: Case, folder: str | Path) -> list[Path]:
 
 
 def files_of(folder: Path) -> list[Path]:
-    """Where `save_audit` writes."""
+    """The page that `save_audit` writes."""
     return [folder / name for name in (*(f"{name}.csv" for name in TABLES), "sheet.png", "audit.html")]
 
 
 def liveliest(audit: Audit, cases: Sequence[Case]) -> Case:
-    """The video in which most moves, of those that could be judged: the one to look at."""
+    """The judged video with the most motion, which is the one to show."""
     moving = audit.clips.drop_duplicates("video").set_index("video")["moving"]
     return next(case for case in cases if case.name == moving.idxmax())
 
@@ -66,15 +66,15 @@ def liveliest(audit: Audit, cases: Sequence[Case]) -> Case:
 
 
 def draw_sheet(audit: Audit, case: Case) -> Frame:
-    """A frame of the video in every style, beside the flow to the next frame and the verdict.
+    """A frame of the video in every style, with the flow to the next frame and the verdict.
 
-    Flow is drawn by the colour wheel, as long as that of the video as filmed.
+    Flow is drawn by the colour wheel, on the scale of the original's flow.
     """
     filmed, copies, _ = case.clips()
     middle = (len(filmed) - 1) // 2
-    shown = {"as filmed": filmed, FLOOR: re_encoded(filmed), **copies}
+    shown = {"original video": filmed, FLOOR: re_encoded(filmed), **copies}
     flows = {style: Dis()(frames[middle], frames[middle + 1]) for style, frames in shown.items()}
-    longest = float(np.quantile(np.linalg.norm(flows["as filmed"], axis=-1), 0.99))
+    longest = float(np.quantile(np.linalg.norm(flows["original video"], axis=-1), 0.99))
     known = audit.styles.set_index("style")
     tiles = []
     for style, frames in shown.items():
@@ -136,7 +136,7 @@ def _mark_limit(axes: "Axes", value: float, least: bool) -> None:
 
 
 def plot_distances(audit: Audit) -> "Figure":
-    """How far the colours of every two styles are apart."""
+    """The distance between the colours of every two styles."""
     import seaborn as sns
     from matplotlib.figure import Figure
 

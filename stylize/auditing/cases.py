@@ -19,7 +19,7 @@ from static_dynamic.variants import Conditions, read_styles
 SHORT_SIDE = 240
 """Short side at which clips are compared, pixels."""
 FRAMES = 16
-"""Consecutive frames of a video that are looked at, from its middle."""
+"""Number of consecutive frames that are examined, from the middle of a video."""
 
 
 class Shown(NamedTuple):
@@ -41,14 +41,14 @@ class Case(Protocol):
 
     @property
     def name(self) -> str:
-        """What the video is called."""
+        """The name of the video."""
 
     @property
     def frames(self) -> int:
         """How many frames to compare."""
 
     def clips(self) -> Shown:
-        """What there is to compare.
+        """The frames to compare.
 
         Raises:
             BadClip: If the video cannot be read, or has fewer than two frames.
@@ -60,23 +60,23 @@ class FilmCase:
     """A whole video.
 
     Attributes:
-        film: The video as filmed.
+        film: The original video.
     """
 
     film: Film
 
     @property
     def name(self) -> str:
-        """That of the film."""
+        """The name of the film."""
         return self.film.name
 
 
 @dataclass(frozen=True)
 class MadeCase(FilmCase):
-    """A whole video, and copies that are made for the comparison.
+    """A whole video, and copies that are rendered for the comparison.
 
     Attributes:
-        looks: What a style is called → the style.
+        looks: Name of a style → the style.
         frames: How many frames to compare.
         seed: Seed of the copies.
     """
@@ -93,12 +93,12 @@ class MadeCase(FilmCase):
 
 @dataclass(frozen=True)
 class StudyCase:
-    """One video of a study, read as the study reads it but frame by frame, in the styles of the study.
+    """One video of a study in the styles of the study, read in the same way, but frame by frame.
 
     Attributes:
-        source: Where it is.
-        video: Which one.
-        styles: Styles on disk, or to be made.
+        source: The source of the video.
+        video: The video.
+        styles: Styles on disk, or to be rendered.
         seed: Seed of the study.
         frames: How many frames to compare.
     """
@@ -111,7 +111,7 @@ class StudyCase:
 
     @property
     def name(self) -> str:
-        """That of the video."""
+        """The name of the video."""
         return self.video.name
 
     def clips(self) -> Shown:
@@ -124,13 +124,13 @@ class StudyCase:
 
 
 def middle(film: Film, count: int, frames: int) -> range:
-    """The numbers of so many ``frames``, or fewer, in the middle of ``count``.
+    """The numbers of at most ``frames`` frames in the middle of ``count``.
 
     Raises:
         BadClip: If there are fewer than two.
     """
     if count < 2:
-        raise BadClip(f"{film.source}: two frames are needed to see motion. Got {count}.")
+        raise BadClip(f"{film.source}: two frames are required to see motion. Got {count}.")
     first = max(0, (count - frames) // 2)
     return range(first, min(first + frames, count))
 
@@ -139,16 +139,16 @@ def made_cases(videos: str | Path, looks: Iterable[str], frames: int = FRAMES, s
     """Videos that are restyled for the audit.
 
     Raises:
-        UserError: If there are none, or no style to judge.
+        UserError: If there are no videos, or no style to judge.
     """
     painted = {label(look): look for look in looks if look != ORIGINAL}
     if not painted:
-        raise UserError("There is no style to judge: the videos would be shown as filmed.")
+        raise UserError("There is no style to judge: only the originals are given.")
     return [MadeCase(film, painted, frames, seed) for film in find_films(videos, SHORT_SIDE)]
 
 
 def at_size(frames: Frames, size: Sequence[int]) -> Frames:
-    """Frames brought to a height and width."""
+    """Frames resized to a height and width."""
     import cv2
 
     height, width = size

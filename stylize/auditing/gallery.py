@@ -1,4 +1,4 @@
-"""A small picture of every built-in style, for the documents."""
+"""A small picture of every built-in style, for the documentation."""
 
 from io import BytesIO
 from pathlib import Path
@@ -11,16 +11,16 @@ from static_dynamic.stylize.auditing.scenery import scenery
 from static_dynamic.stylize.rendering.films import only_film
 
 HEIGHT = 144
-"""Of a picture, pixels."""
+"""Height of a picture, pixels."""
 COLOURS = 96
-"""So many keep grain visible and a PNG small."""
+"""Number of colours, which keeps grain visible and a PNG small."""
 
 
 def draw_gallery(folder: str | Path, video: str | Path | None = None) -> list[Path]:
     """Draw the middle frame of a video, or a painted view, as it is and in every built-in style: ``<style>.png``.
 
     Raises:
-        UserError: If the video cannot be read, a picture is there already, or the folder cannot be written.
+        UserError: If the video cannot be read, a picture exists already, or the folder cannot be written.
     """
     paths = {style: Path(folder) / f"{style}.png" for style in (ORIGINAL, *list_styles())}
     refuse_existing(*paths.values())

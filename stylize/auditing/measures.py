@@ -1,4 +1,4 @@
-"""What a style did to a clip, measured without a network: appearance, motion, flicker, edges.
+"""The effect of a style on a clip, measured without a network: appearance, motion, flicker, edges.
 
 Clips are ``(T, H, W, 3)`` uint8 RGB, both of one size. Lengths are in pixels of clips with a short side of about 240.
 """
@@ -21,12 +21,12 @@ Mask = npt.NDArray[np.bool_]
 Histogram = npt.NDArray[np.float64]
 
 MOVING = 1.0
-"""Pixels that move at least so far from one frame to the next are judged, pixels."""
+"""Least motion from one frame to the next of the pixels that are judged, pixels."""
 ENOUGH = 0.01
 """Share of the pixels that must move, for the motion of a clip to be judged."""
 LAB_BINS = 16
 SCALES = 3
-"""Octaves at which texture is looked at."""
+"""Octaves at which texture is measured."""
 STRONGEST = 0.1
 """Share of the pixels of a frame that are called edges: those of the steepest luma."""
 TOLERANCE = 2
@@ -53,7 +53,7 @@ def colours(frames: Frames) -> Histogram:
 def textures(frames: Frames) -> Histogram:
     """Histograms of local binary patterns at three octaves, side by side: ``(3 · 256,)``, sum 1.
 
-    A pattern tells which of the eight neighbours are brighter than a pixel, whatever the contrast: Ojala, Pietikäinen
+    A pattern states which of the eight neighbours are brighter than a pixel, whatever the contrast: Ojala, Pietikäinen
     and Mäenpää, "Multiresolution gray-scale and rotation invariant texture classification with local binary patterns",
     PAMI 2002.
     """
@@ -111,11 +111,11 @@ def _edges(frame: Frames) -> Mask:
 
 @dataclass(frozen=True)
 class Motion:
-    """The optical flow of a clip as filmed, to compare restyled copies with.
+    """The optical flow of the original clip, with which restyled copies are compared.
 
     Attributes:
         frames: The clip.
-        estimator: What computes flow.
+        estimator: The estimator of flow.
     """
 
     frames: Frames
@@ -133,7 +133,7 @@ class Motion:
 
     @cached_property
     def visible(self) -> list[Mask]:
-        """Pixels that are still seen in the next frame, as far as flow there and back tells."""
+        """Pixels that are still seen in the next frame, as far as forward and backward flow show."""
         back = [self.estimator(after, before) for before, after in pairwise(self.frames)]
         return [_seen_again(there, again) for there, again in zip(self.flows, back, strict=True)]
 
@@ -143,7 +143,7 @@ class Motion:
         return bool(np.mean(self.moving) >= ENOUGH)
 
     def errors(self, styled: Frames) -> tuple[float, float]:
-        """How far the flow of a restyled clip is from that of the clip as filmed, on the pixels that move there.
+        """The distance of the flow of a restyled clip from that of the original, on the pixels that move there.
 
         Returns:
             Relative end-point error ``Σ |G - F| / Σ |F|`` (0 is the same; 1 is what no motion at all gives), and mean
@@ -158,7 +158,7 @@ class Motion:
         return float(off), float(np.degrees(_angles(true, found)).mean())
 
     def warp_error(self, frames: Frames) -> float:
-        """How much a clip changes along the flow of the clip as filmed, where that is visible.
+        """How much a clip changes along the flow of the original, where that is visible.
 
         Returns:
             Root mean square of the change of luma from one frame to the next along the flow, over that between two
@@ -181,18 +181,18 @@ def _angles(a: Flow, b: Flow) -> Plane:
 
 
 def _ends(flow: Flow) -> tuple[Plane, Plane]:
-    """Where the flow leads: column and row of every pixel."""
+    """The target of the flow: column and row of every pixel."""
     rows, columns = np.indices(flow.shape[:2], dtype=np.float32)
     return columns + flow[..., 0], rows + flow[..., 1]
 
 
 def _follow(image: npt.NDArray[np.float32], flow: Flow) -> Plane:
-    """What lies where the flow leads; outside the frame, what lies at its border."""
+    """The image at the targets of the flow; outside the frame, the value at its border."""
     return np.asarray(cv2.remap(image, *_ends(flow), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 
 def _seen_again(there: Flow, back: Flow) -> Mask:
-    """Whether the way there stays in the frame, and the way back ends within a pixel of where it began."""
+    """Whether forward flow stays in the frame, and backward flow returns to within a pixel of the start."""
     x, y = _ends(there)
     height, width = there.shape[:2]
     inside = (x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1)

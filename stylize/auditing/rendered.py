@@ -1,4 +1,4 @@
-"""Videos and what was rendered of them, on disk, for the audit."""
+"""Videos and their rendered copies on disk, for the audit."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from static_dynamic.stylize.rendering.settings import NOTE, read_note
 Read = TypeVar("Read")
 
 CUT = 0.1
-"""How many frames a copy from elsewhere may lack or have too many, as a share."""
+"""By how many frames a copy from another program may be shorter or longer, as a share."""
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class RenderedCase(FilmCase):
     """A whole video, and copies of it on disk that are whole videos.
 
     Attributes:
-        copies: What a style is called → the copy.
+        copies: Name of a style → the copy.
         frames: How many frames to compare.
-        cut: How many frames a copy may lack or have too many, as a share.
+        cut: By how many frames a copy may be shorter or longer, as a share.
     """
 
     copies: Mapping[str, Film]
@@ -51,15 +51,15 @@ class RenderedCase(FilmCase):
         """Frames of a copy."""
         copy = self.copies[style]
         if not copy.source.exists():
-            raise BadClip(f"{copy.source} is not there.")
+            raise BadClip(f"{copy.source} is missing.")
         return copy.count
 
     def _length(self, style: str) -> int:
-        """How many frames of the film and of a copy can be compared."""
+        """The number of frames of the film and of a copy that can be compared."""
         copy, count = self.copies[style], self.film.count
         if abs(copy.count - count) > ceil(self.cut * count):
-            hint = " If that is another rate: --fps." if self.cut else ""
-            raise BadClip(f"{copy.source}: {copy.count} frames, its original {count}.{hint}")
+            hint = " If its frame rate differs, give it with --fps." if self.cut else ""
+            raise BadClip(f"{copy.source} has {copy.count} frames, but its original has {count}.{hint}")
         return min(copy.count, count)
 
     def _copy(self, style: str, filmed: Frames, numbers: range) -> Frames:
@@ -69,7 +69,8 @@ class RenderedCase(FilmCase):
         if not same_proportions(frames, filmed):
             (own_height, own_width), (height, width) = frames.shape[1:3], filmed.shape[1:3]
             raise BadClip(
-                f"{copy.source}: {own_width}x{own_height} pixels, its original {width}x{height}: other proportions."
+                f"{copy.source} has {own_width}x{own_height} pixels, but its original has {width}x{height}: "
+                "the proportions differ."
             )
         return frames
 
@@ -81,17 +82,17 @@ def rendered_cases(
     frames: int = FRAMES,
     fps: Fraction | None = None,
 ) -> list[RenderedCase]:
-    """Videos, and what was rendered of them.
+    """Videos and their rendered copies.
 
     Args:
-        videos: What was rendered.
+        videos: The original videos.
         data: The data set.
         layout: Name of its layout, if it was not rendered here.
         frames: How many frames to compare.
         fps: Frames per second of its clips, if it was not rendered here and they are not those of the videos.
 
     Raises:
-        UserError: If there is no such data set, or none of the videos is in it.
+        UserError: If the data set is missing, or holds none of the videos.
     """
     root = Path(data)
     found = _foreign(root, layout) if layout is not None and not (root / NOTE).exists() else _own(root)
@@ -101,13 +102,13 @@ def rendered_cases(
         for film, place in found.places(root, films, style_id).items():
             copies[film][name] = (VideoFilm if place.suffix == f".{VIDEO}" else FolderFilm)(film, place, SHORT_SIDE)
     if not any(copy.source.exists() for by_style in copies.values() for copy in by_style.values()):
-        raise UserError(f"None of the videos in {videos} is in {root}, such as {films[0].name}.")
+        raise UserError(f"None of the videos in {videos} is in {root}. The first missing one is {films[0].name}.")
     return [RenderedCase(film, copies[film.name], frames, found.cut) for film in films]
 
 
 @dataclass(frozen=True)
 class _DataSet:
-    """Where the copies lie: layout and formats, frames per second, id → name of every style, and see `RenderedCase`."""
+    """Where the copies are: layout and formats, frames per second, id → name of every style; see `RenderedCase`."""
 
     layout: Places
     styles: Mapping[str, str]
@@ -116,7 +117,7 @@ class _DataSet:
     cut: float = 0.0
 
     def places(self, root: Path, films: Sequence[Film], style_id: str) -> dict[str, Path]:
-        """Name of a film → where its copy lies, in the format in which most are there."""
+        """Name of a film → path of its copy, in the format of most copies."""
         by_kind = [self.layout.places(films, style_id, kind) for kind in self.kinds]
         most = max(by_kind, key=lambda places: sum((root / place).exists() for place in places.values()))
         return {film: root / place for film, place in most.items()}
@@ -139,16 +140,16 @@ def _foreign(root: Path, name: str) -> _DataSet:
     folders = [path for path in root.glob(f"{before}*") if path.is_dir() and not is_hidden(path, root)]
     ids = sorted((path.relative_to(root).as_posix().removeprefix(before) for path in folders), key=natural_key)
     if not ids:
-        raise UserError(f"No styles in {root}: looked for {before}*.")
+        raise UserError(f"{root} does not contain styles: folders {before}*.")
     styles = {style_id: style_id for style_id in ids if style_id not in AS_FILMED}
     return _DataSet(layout, styles, layout.formats, cut=CUT)
 
 
 def _readable(styles: Iterable[str], read: Callable[[str], Read], problems: dict[str, str]) -> dict[str, Read]:
-    """Style → what is read of its copy, where it can be; otherwise why not goes to ``problems``.
+    """Style → the frames of its copy; the reasons for unreadable ones are added to ``problems``.
 
     Raises:
-        BadClip: If there is none that can be.
+        BadClip: If no copy can be read.
     """
     made: dict[str, Read] = {}
     for style in styles:

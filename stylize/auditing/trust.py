@@ -16,16 +16,16 @@ from static_dynamic.stylize.rendering.looks import AS_FILMED
 from static_dynamic.variants import Conditions
 
 VIDEOS = 8
-"""So many videos of a study are looked at, spread over all."""
+"""Number of videos of a study that are examined, spread over all."""
 
 
 @dataclass(frozen=True)
 class Judged:
-    """What is known of the styles of a study.
+    """The verdict on the styles of a study.
 
     Attributes:
-        doubts: What must be said of them, a line each.
-        weights: Style → how much of the motion is found again in it, 0..1; 1 where no motion could be judged.
+        doubts: Warnings about them, a line each.
+        weights: Style → how much of the motion is recovered in it, 0..1; 1 where no motion could be judged.
         table: The table of the audit, row by row, as plain data.
     """
 
@@ -41,22 +41,22 @@ def judge_study(
     videos: int | None = None,
     on_video: OnDone = untold,
 ) -> Judged:
-    """Judge the styles of a study on some of its videos, painted as the study will paint them.
+    """Judge the styles of a study on some of its videos, rendered as in the study.
 
     Args:
-        source: Where the videos are.
-        styles: Those of the study.
-        seed: That of the study.
+        source: Source of the videos.
+        styles: Styles of the study.
+        seed: Seed of the study.
         videos: How many videos the study uses; all if ``None``.
         on_video: Called for every video that is judged, with their number, that of all, and its name.
 
     Raises:
-        UserError: If not a single video can be judged, there is no style to judge, a style or the seed is not valid,
-            or the videos as filmed are missing.
+        UserError: If none of the videos can be judged, there is no style to judge, a style or the seed is not valid,
+            or the originals are missing.
     """
     painted = tuple(name for name in styles if name not in AS_FILMED)
     if not painted:
-        raise UserError("There is nothing to audit: the videos are shown as filmed only.")
+        raise UserError("There is nothing to audit: only originals are shown.")
     Conditions(painted, (), seed).check(source, Recipe())
     chosen = list(source.videos)[:videos]
     count = min(VIDEOS, len(chosen))
@@ -76,8 +76,8 @@ def judge_study(
 
 
 def unjudged(styles: Sequence[str]) -> Judged:
-    """Styles that nobody looked at; those built in have passed on other videos."""
+    """Styles without an audit; the built-in ones have passed on other videos."""
     unseen = [name for name in styles if is_style_file(name) or style.outside([name])]
     return Judged(
-        [f"No audit has seen {', '.join(unseen)}: --audit warn tells what it keeps of motion."] if unseen else []
+        [f"{', '.join(unseen)} has not been audited: --audit warn reports how much motion it keeps."] if unseen else []
     )

@@ -1,4 +1,4 @@
-"""Learning a style from painted keyframes: the losses, one training step, and a run that can be taken up again."""
+"""Learning a style from painted keyframes: the losses, one training step, and a run that can be resumed."""
 
 import io
 import math
@@ -34,11 +34,11 @@ class TrainingSettings:
     """How a style is learned.
 
     Attributes:
-        architecture: Of the generator.
+        architecture: Architecture of the generator.
         patch: Side of a patch, pixels; ``None`` takes whole frames, one at a time.
         batch: Patches for each step.
         rate: Learning rate of Adam.
-        seed: Draws the first weights and the patches.
+        seed: Seed of the initial weights and the patches.
 
     Raises:
         UserError: If a number is out of range.
@@ -53,11 +53,11 @@ class TrainingSettings:
     def __post_init__(self) -> None:
         if (self.patch is not None and self.patch < 16) or self.batch < 1 or not self.rate > 0 or self.seed < 0:
             raise UserError(
-                "Learning needs patches of 16 pixels or more, a batch of 1 or more, a rate above 0 and a seed of 0 or "
-                f"more. Got patch {self.patch}, batch {self.batch}, rate {self.rate}, seed {self.seed}."
+                "Learning requires patches of 16 pixels or more, a batch of 1 or more, a rate above 0 and a seed of 0 "
+                f"or more. Got patch {self.patch}, batch {self.batch}, rate {self.rate}, seed {self.seed}."
             )
         if self.patch is None and self.batch != 1:
-            raise UserError(f"Whole frames are learned from one at a time: the batch must be 1. Got {self.batch}.")
+            raise UserError(f"Whole frames are used one at a time, so the batch must be 1. Got {self.batch}.")
 
 
 _PUBLISHED = Architecture(filters=(32, 64, 128, 128, 128, 64), blocks=7, bias=True, tanh=True, smoothers=True)
@@ -75,13 +75,13 @@ def discriminator_loss(judge: nn.Module, fake: Tensor, other: Tensor) -> Tensor:
 
 
 def generator_losses(judge: nn.Module, perception: nn.Module | None, fake: Tensor, painted: Tensor) -> Losses:
-    """What is wrong with a painted batch.
+    """The losses of a painted batch.
 
     Args:
         judge: The discriminator.
-        perception: Makes features of pictures; without it there is no such loss.
+        perception: Computes features of pictures; without it there is no such loss.
         fake: What the generator painted, ``(N, 3, H, W)`` in -1..1.
-        painted: What it should have.
+        painted: The target.
 
     Returns:
         ``image``: mean absolute difference; ``perception``: mean square difference of features; ``adversarial``:
@@ -97,13 +97,13 @@ def generator_losses(judge: nn.Module, perception: nn.Module | None, fake: Tenso
 
 @dataclass
 class Learner:
-    """A generator and a discriminator, and how far they have learned.
+    """A generator and a discriminator, and the progress of their training.
 
     Attributes:
-        settings: How they learn.
-        keyframes: What they learn from.
+        settings: Settings of the training.
+        keyframes: Keyframes of the training.
         perception: See `generator_losses`.
-        device: Where.
+        device: Device of the training.
         step: Steps that are done.
     """
 
@@ -122,7 +122,7 @@ class Learner:
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            # Channels last: a third faster on a CPU, and what tensor cores want.
+            # Channels last: a third faster on a CPU, and the layout of tensor cores.
             self.generator = Generator(settings.architecture).to(memory_format=torch.channels_last).to(self.device)
             self.judge = Discriminator().to(memory_format=torch.channels_last).to(self.device)
         self.optimisers = [
@@ -139,11 +139,11 @@ class Learner:
             The losses, before the step.
 
         Raises:
-            UserError: If one is not finite any more.
+            UserError: If a loss is not finite.
         """
         batch = self.batches(self.step).to(self.device)
         fake = self.generator.train()(batch.filmed)
-        if batch.mask is not None:  # outside of the mask, nothing is wrong
+        if batch.mask is not None:  # outside the mask, there is no error
             fake = torch.where(batch.mask > 0, fake, batch.painted)
         judge_optimiser, optimiser = self.optimisers
         judgement = discriminator_loss(self.judge, fake, batch.other)
@@ -159,7 +159,7 @@ class Learner:
 
     @property
     def study(self) -> Study:
-        """What decides the weights, but for the number of steps: plain data."""
+        """The settings that decide the weights, except the number of steps, as plain data."""
         plain = asdict(self.settings)
         return {
             **plain.pop("architecture"),
@@ -170,12 +170,12 @@ class Learner:
 
     @property
     def facts(self) -> Study:
-        """What is said of the style in its file."""
+        """The facts about the style in its file."""
         height, width = self.keyframes[0].mask.shape
         return {"steps": self.step, "height": height, "width": width, **self.study}
 
     def save(self, path: Path) -> None:
-        """Keep everything that is needed to go on, in one file that is whole or absent.
+        """Save the whole state, from which a run resumes, in one file that is whole or absent.
 
         Raises:
             UserError: If it cannot be written.
@@ -192,7 +192,7 @@ class Learner:
         write_bytes(path, buffer.getbuffer())
 
     def resume(self, path: Path) -> None:
-        """Go on where another run was when it saved, as if it had never stopped.
+        """Resume from the state of another run, as if it had never stopped.
 
         Raises:
             UserError: If the file cannot be read, or is of a run with other settings, keyframes or perception.

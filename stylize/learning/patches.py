@@ -1,4 +1,4 @@
-"""What a style is learned from: painted keyframes, and batches of patches cut from them."""
+"""The data from which a style is learned: painted keyframes, and batches of patches from them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -32,11 +32,11 @@ EROSION = 7
 
 @dataclass(frozen=True)
 class Keyframe:
-    """A frame, how it was painted, and where the painting counts.
+    """A frame, its painting, and where the painting counts.
 
     Attributes:
         name: Of the frame: its file name without extension.
-        filmed: ``(H, W, 3)`` uint8 RGB.
+        filmed: The original frame, ``(H, W, 3)`` uint8 RGB.
         painted: The same frame, painted.
         mask: ``(H, W)``, 1 where the painting counts, else 0.
     """
@@ -48,25 +48,25 @@ class Keyframe:
 
     @property
     def digest(self) -> str:
-        """Of all pixels."""
+        """A digest of all pixels."""
         return sha256(b"".join(image.tobytes() for image in (self.filmed, self.painted, self.mask))).hexdigest()[:16]
 
 
 def open_clip(folder: Path, size: int | None = None) -> FolderFilm:
-    """The frames of a clip, in one folder; larger ones are brought down to a short side of ``size`` pixels.
+    """The frames of a clip, in one folder; larger ones are reduced to a short side of ``size`` pixels.
 
     Raises:
-        UserError: If there is no such folder, or no frame in it.
+        UserError: If the folder is missing, or holds no frames.
     """
     if not folder.is_dir():
-        raise UserError(f"The --clip is a folder of frames, by whose names the keys are found. Got {str(folder)!r}.")
+        raise UserError(f"The --clip must be a folder of frames, whose names the keys have. Got {str(folder)!r}.")
     film = FolderFilm(folder.name, folder, size)
     _ = film.paths  # raises now if there are none
     return film
 
 
 def read_keyframes(film: FolderFilm, keys: Iterable[str], masks: Iterable[str] = ()) -> list[Keyframe]:
-    """Frames of a clip and how they were painted.
+    """Frames of a clip and their paintings.
 
     Args:
         film: The clip.
@@ -79,7 +79,7 @@ def read_keyframes(film: FolderFilm, keys: Iterable[str], masks: Iterable[str] =
     """
     painted, covered = _named(keys, film, "key"), _named(masks, film, "mask")
     if not painted:
-        raise UserError("A style is learned from one painted keyframe or more: --key key.png.")
+        raise UserError("At least one painted keyframe is required: --key key.png.")
     for name in covered:
         if name not in painted:
             raise UserError(f"The mask {covered[name]} is for the frame {name!r}, which has no key.")
@@ -98,8 +98,8 @@ def _named(pictures: Iterable[str], film: FolderFilm, kind: str) -> dict[str, Pa
         if name not in frames:
             near = "".join(f"Nearest: {close}. " for close in get_close_matches(name, frames, n=1))
             raise UserError(
-                f"The {kind} {path} is for a frame {name!r}, which {film.source} does not have: its frames are "
-                f"{frames[0]} to {frames[-1]}. {near}Name the frame so: --{kind} {frames[0]}={path.name}"
+                f"The {kind} {path} is for the frame {name!r}, which {film.source} does not contain: its frames are "
+                f"{frames[0]} to {frames[-1]}. {near}Give the frame with --{kind} {frames[0]}={path.name}"
             )
         if name in named:
             raise UserError(f"Two {kind}s for the frame {name!r}: {named[name]} and {path}.")
@@ -112,7 +112,7 @@ def _read(name: str, frame: Path, key: Path, mask: Path | None, short_side: int 
     inside = _white(mask) if mask else opacity(open_image(key, "key"))
     for kind, path, image in (("key", key, painted), ("mask", mask, inside)):
         if image.shape[:2] != filmed.shape[:2]:
-            raise UserError(f"The {kind} {path} is {_size(image)} pixels, its frame {frame} {_size(filmed)}.")
+            raise UserError(f"The {kind} {path} has {_size(image)} pixels, but its frame {frame} has {_size(filmed)}.")
     if short_side:
         filmed, painted, inside = (reduced(image, short_side) for image in (filmed, painted, inside))
     return Keyframe(name, filmed, painted, (inside > INSIDE).astype(np.uint8))
@@ -129,10 +129,10 @@ def _size(image: Frames) -> str:
 
 
 class Batch(NamedTuple):
-    """What one training step sees, in -1..1.
+    """The input of one training step, in -1..1.
 
     Attributes:
-        filmed: ``(N, 3, h, w)``.
+        filmed: Original patches, ``(N, 3, h, w)``.
         painted: The same places, painted.
         other: Painted pictures that the discriminator is shown as examples.
         mask: ``(N, 1, h, w)``, 1 where the painting counts; ``None`` is everywhere.
@@ -144,7 +144,7 @@ class Batch(NamedTuple):
     mask: Tensor | None = None
 
     def to(self, device: torch.device) -> "Batch":
-        """The same on a device."""
+        """The batch on a device."""
         mask = None if self.mask is None else self.mask.to(device)
         return Batch(self.filmed.to(device), self.painted.to(device), self.other.to(device), mask)
 
@@ -152,15 +152,15 @@ class Batch(NamedTuple):
 class Patches:
     """Square patches, drawn without replacement from each keyframe in turn.
 
-    Their centres lie in the mask less a margin. A patch that would cross a border of the frame is moved inside, where
-    the published code fills it with zeros; what it holds beyond the mask is not learned, which there it is. What a step
-    sees follows from the seed and its number alone.
+    Their centres lie in the mask less a margin. A patch that would cross a border of the frame is moved inside; the
+    published code pads it with zeros. Pixels beyond the mask are not learned, unlike in the published code. The input
+    of a step follows from the seed and its number alone.
 
     Args:
         keyframes: To cut from.
-        side: Of a patch, pixels.
+        side: Side of a patch, pixels.
         count: Patches in a batch.
-        seed: Draws them.
+        seed: Seed of the patches.
 
     Raises:
         UserError: If a frame is smaller than a patch, or there is no centre in its mask.
@@ -198,7 +198,7 @@ class Patches:
         return which, int(y), int(x)
 
     def _deck(self, which: int, use: str, rounds: int) -> Centres:
-        """The order in which the centres of a keyframe are drawn, another one in every round."""
+        """The order in which the centres of a keyframe are drawn, which differs in every round."""
         held = self._decks.get((which, use))
         if held is None or held[0] != rounds:
             order = generator(self.seed, f"{use} {which} {rounds}").permutation(len(self.centres[which]))
@@ -212,12 +212,14 @@ class Patches:
 def _centres(keyframe: Keyframe, side: int) -> Centres:
     """Where patches may be centred: ``(N, 2)``, row and column."""
     if min(keyframe.mask.shape) < side:
-        raise UserError(f"The frame {keyframe.name!r} is {_size(keyframe.filmed)} pixels, a patch {side}x{side}.")
+        raise UserError(
+            f"The frame {keyframe.name!r} has {_size(keyframe.filmed)} pixels, fewer than a patch: {side}x{side}."
+        )
     kernel = np.ones((EROSION, EROSION), np.uint8)
     centres = np.argwhere(cv2.erode(keyframe.mask, kernel))
     if not len(centres):
         raise UserError(
-            f"Not one patch lies in the mask of the frame {keyframe.name!r}: no {EROSION}x{EROSION} pixels are white."
+            f"The mask of the frame {keyframe.name!r} holds no patch: it has no {EROSION}x{EROSION} white pixels."
         )
     return centres
 
@@ -243,7 +245,7 @@ class WholeFrames:
 
 
 def unseen(film: FolderFilm, keyframes: Sequence[Keyframe], count: int) -> list[Frames]:
-    """A few frames without a key, spread over the clip.
+    """Frames without a key, spread over the clip.
 
     Raises:
         BadClip: If one cannot be read, or is of another size than the first.

@@ -1,4 +1,4 @@
-"""Features of VGG-19, in which a painted patch shall be like the key's; its weights are used when they are at hand."""
+"""Features of VGG-19, in which a painted patch should resemble the key's; used if its weights are available."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -21,7 +21,7 @@ class Perception(nn.Module):
     published, the input stays in -1..1, without ImageNet's mean and standard deviation.
 
     Args:
-        digest: Of the weights that it will have.
+        digest: Digest of the weights that are loaded later.
     """
 
     TAPS = (0, 3, 5)
@@ -44,10 +44,10 @@ class Perception(nn.Module):
 
 
 def find_weights(where: str) -> Path | None:
-    """The file of VGG-19's weights: ``auto`` is the one that torchvision has fetched, if there is one.
+    """The file of VGG-19's weights: ``auto`` is the one that torchvision has downloaded, if it exists.
 
     Raises:
-        UserError: If a file is named and not there.
+        UserError: If a named file is missing.
     """
     if where == "none":
         return None
@@ -55,7 +55,7 @@ def find_weights(where: str) -> Path | None:
         path = Path(torch.hub.get_dir(), "checkpoints", FETCHED)
         return path if path.is_file() else None
     if not Path(where).is_file():
-        raise UserError(f"No file {where!r} of VGG-19's weights: give a file, 'auto' or 'none' with --vgg.")
+        raise UserError(f"The file {where!r} of VGG-19's weights is missing. Give a file, 'auto' or 'none' with --vgg.")
     return Path(where)
 
 
@@ -66,7 +66,7 @@ def load_perception(path: Path) -> Perception:
         path: A state dict of torchvision's ``vgg19``: ``.pth`` or ``.safetensors``. The file cannot run code.
 
     Raises:
-        UserError: If it is none.
+        UserError: If it is not such a file.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -79,6 +79,6 @@ def load_perception(path: Path) -> Perception:
         state = load_file(path) if safe else torch.load(path, map_location="cpu", weights_only=True)
         perception.load_state_dict({key: state[key] for key in perception.state_dict()})
     except (OSError, EOFError, RuntimeError, KeyError, TypeError, ValueError, UnpicklingError, SafetensorError) as bad:
-        wanted = "A state dict of torchvision's vgg19 is needed, or --vgg none."
-        raise UserError(f"{path}: no weights of VGG-19 can be read ({type(bad).__name__}). {wanted}") from None
+        wanted = "Give a state dict of torchvision's vgg19, or --vgg none."
+        raise UserError(f"{path} does not hold weights of VGG-19 ({type(bad).__name__}). {wanted}") from None
     return perception

@@ -1,4 +1,4 @@
-"""Smoothing along the motion, against flicker: what is seen of one place is averaged over a few frames.
+"""Smoothing along the motion, against flicker: the colours of one place are averaged over a few frames.
 
 A learned style makes flicker of the camera's noise. Its authors recommend to smooth the input in time, along the
 optical flow; the output can be smoothed in the same way, with the flow of the input.
@@ -23,7 +23,7 @@ Plane = npt.NDArray[np.float32]
 RADIUS = 7
 """Frames on either side; 15 in all, as published."""
 SIGMA = 255 / 16
-"""How far a colour may be from the one in the middle, levels; a sixteenth of the range, as published."""
+"""Scale of the distance of a colour from the one in the middle, levels; a sixteenth of the range, as published."""
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Moment:
 
     Attributes:
         frame: ``(H, W, 3)``, 0..255.
-        guide: The frame that tells which pixels are of one place.
+        guide: The frame that shows which pixels are of one place.
         steps: Direction in time, 1 or -1, → flow to the neighbour there.
     """
 
@@ -61,10 +61,10 @@ def smooth(
     Args:
         frames: ``(H, W, 3)`` uint8 RGB each, in playing order.
         guide: The frames that flow is estimated in and colours are compared in, one for each; for a restyled clip,
-            those as filmed. ``frames`` themselves if not given.
+            the original ones. ``frames`` themselves if not given.
         radius: ``r``, frames on either side.
-        sigma: Of the colours, levels.
-        estimator: What computes flow; `Dis` if not given.
+        sigma: Scale of the colours, levels.
+        estimator: The estimator of flow; `Dis` if not given.
 
     Returns:
         As many frames.
@@ -78,7 +78,7 @@ def smooth(
         3
     """
     if radius < 0 or not sigma > 0:
-        raise UserError(f"Smoothing needs a radius of 0 or more and a sigma above 0. Got {radius}, {sigma}.")
+        raise UserError(f"Smoothing requires a radius of 0 or more and a sigma above 0. Got {radius}, {sigma}.")
     return _smooth(_moments(frames, guide, estimator or Dis()), radius, sigma)
 
 
@@ -128,13 +128,13 @@ def _middle(window: Sequence[Moment | None], radius: int, sigma: float) -> Frame
 
 
 def _grid(size: tuple[int, ...]) -> Plane:
-    """Where every pixel is: ``(H, W, 2)``, column and row."""
+    """The position of every pixel: ``(H, W, 2)``, column and row."""
     rows, columns = np.indices(size, dtype=np.float32)
     return np.stack([columns, rows], axis=-1)
 
 
 def _at(image: Plane, place: Plane) -> Plane:
-    """What an image shows at places between its pixels."""
+    """The values of an image at positions between its pixels."""
     return np.asarray(cv2.remap(image, place, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
 
 

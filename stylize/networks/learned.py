@@ -1,4 +1,4 @@
-"""A learned style: a generator that paints any frame, and the file that it lies in."""
+"""A learned style: a generator that paints any frame, and its file."""
 
 import json
 from collections.abc import Mapping
@@ -21,17 +21,17 @@ from static_dynamic.stylize.networks.network import Architecture, Generator, as_
 EXTENSIONS = (".safetensors", ".pth")
 """Files of learned styles: those written here, and the published ones."""
 NOTE = "learned_style"
-"""The entry of a file's metadata that says what the style is."""
+"""The entry of a file's metadata that describes the style."""
 
 
 @dataclass(frozen=True)
 class LearnedStyle:
-    """Paints frames; the same operator for each, so it can neither follow nor add motion.
+    """Paints every frame with the same operator, so it can neither follow nor add motion.
 
     Attributes:
         network: The generator; it is put into evaluation mode, and into half precision on a GPU.
         facts: How it was learned.
-        device: Where it paints.
+        device: Device on which it paints.
     """
 
     network: Generator
@@ -41,12 +41,12 @@ class LearnedStyle:
     def __post_init__(self) -> None:
         if self.network.plan.inputs != 3:
             guides = (self.network.plan.inputs - 3) // 3
-            raise UserError(f"This style wants {guides} guide pictures beside every frame, and there are none here.")
+            raise UserError(f"This style requires {guides} guide pictures for every frame, which are not available.")
         self.network.eval().to(self.device, self.precision).to(memory_format=torch.channels_last)
 
     @property
     def precision(self) -> torch.dtype:
-        """Of the generator's arithmetic."""
+        """The type of the generator's arithmetic."""
         return torch.float16 if self.device.type == "cuda" else torch.float32
 
     def __call__(self, frame: Frames) -> Frames:
@@ -75,7 +75,7 @@ def learned_style(path: Path, device: str = "auto") -> Style:
 
 @lru_cache(maxsize=4)
 def _kept(path: Path, device: str, changed: int) -> LearnedStyle:
-    """A style is asked for once for every clip, and read once."""
+    """Read a style once, although it is requested for every clip."""
     return load_style(path, device)
 
 
@@ -85,10 +85,10 @@ def load_style(path: str | Path, device: str = "auto") -> LearnedStyle:
     Args:
         path: A ``.safetensors`` file that `write_style` wrote, or a ``.pth`` of the published program, which is a
             pickle of a whole module: its tensors are read, and no code in it is run.
-        device: Where it shall paint; ``auto`` is a GPU if there is one.
+        device: Device on which it paints; ``auto`` is a GPU if one is available.
 
     Raises:
-        UserError: If it is neither, or damaged.
+        UserError: If it is neither of them, or damaged.
 
     Example:
         >>> style = load_style("lynx.safetensors")                                 # doctest: +SKIP
@@ -107,10 +107,10 @@ def load_style(path: str | Path, device: str = "auto") -> LearnedStyle:
 
 
 def write_style(path: Path, network: Generator, facts: Mapping[str, Any]) -> None:
-    """Write a style: its weights, and what is known of it, in the metadata of one file that is whole or absent.
+    """Write the weights of a style, and the facts about it in the metadata, to one file that is whole or absent.
 
     Args:
-        path: Where to; ``.safetensors``.
+        path: The file; ``.safetensors``.
         network: The generator.
         facts: How it was learned: plain data.
 
@@ -133,11 +133,11 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             note = json.loads((file.metadata() or {})[NOTE])
             return note, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118 (it is no mapping)
     except FileNotFoundError:
-        raise UserError(f"No file {str(path)!r}.") from None
+        raise UserError(f"The file {str(path)!r} is missing.") from None
     except (OSError, SafetensorError) as error:
-        raise UserError(f"{path}: this style cannot be read ({error}).") from None
+        raise UserError(f"The style {path} cannot be read ({error}).") from None
     except (KeyError, ValueError, TypeError, RecursionError):
-        raise UserError(f"{path}: no learned style, but weights of something else.") from None
+        raise UserError(f"{path} is not a learned style: it holds other weights.") from None
 
 
 def _plan(path: Path, facts: Mapping[str, Any]) -> Architecture:
@@ -146,7 +146,7 @@ def _plan(path: Path, facts: Mapping[str, Any]) -> Architecture:
     except UserError as error:
         raise UserError(f"{path}: {error}") from None
     except (KeyError, TypeError):
-        raise UserError(f"{path}: a style whose note does not tell how its generator is made.") from None
+        raise UserError(f"{path} does not describe the generator of its style.") from None
 
 
 def _architecture(path: Path, state: Mapping[str, torch.Tensor]) -> Architecture:
@@ -157,22 +157,24 @@ def _architecture(path: Path, state: Mapping[str, torch.Tensor]) -> Architecture
 
 
 def _network(path: Path, state: Mapping[str, torch.Tensor], plan: Architecture) -> Generator:
-    """The generator with these weights; memory is taken once they fit, not for what a file promises."""
+    """The generator with these weights; memory is allocated only once they fit."""
     if plan.blocks > len(state):
-        raise UserError(f"{path}: these weights are no generator's of {plan.blocks} blocks.")
+        raise UserError(f"{path} does not hold the weights of a generator with {plan.blocks} blocks.")
     with torch.device("meta"):
         network = Generator(plan)
     try:
         network.load_state_dict(state, assign=True)
     except RuntimeError as error:
-        raise UserError(f"{path}: these weights are no generator's ({' '.join(str(error).split())[:200]}).") from None
+        raise UserError(
+            f"{path} does not hold the weights of a generator ({' '.join(str(error).split())[:200]})."
+        ) from None
     if wrong := [name for name, weight in state.items() if not _is_sound(weight)]:
         raise UserError(f"{path}: the weights {wrong[0]} are not finite numbers, or repeat themselves.")
     return network
 
 
 def _is_sound(weight: torch.Tensor) -> bool:
-    """Whether these are finite numbers, each of which lies in the file."""
+    """Whether these are finite numbers, each of which is in the file."""
     if weight.layout != torch.strided or weight.is_meta or weight.is_complex() or weight.is_quantized:
         return False
     lies_there = weight.numel() * weight.element_size() <= weight.untyped_storage().nbytes()
@@ -180,5 +182,5 @@ def _is_sound(weight: torch.Tensor) -> bool:
 
 
 def teach() -> None:
-    """From now on the measurement, which does not know this package, paints with learned styles too."""
+    """Register learned styles with the measurement, which does not know this package."""
     read_style_files(EXTENSIONS, learned_style)

@@ -1,4 +1,4 @@
-"""The generator that paints a frame, and the discriminator that tells painted patches from those of the key.
+"""The generator that paints a frame, and the discriminator that distinguishes painted patches from those of the key.
 
 Texler et al., "Interactive video stylization using few-shot patch-based training", SIGGRAPH 2020. The modules have the
 names of the published checkpoints.
@@ -26,7 +26,7 @@ STRIDE = 4
 
 @dataclass(frozen=True)
 class Architecture:
-    """What a generator is made of; the defaults are those of the published class.
+    """The structure of a generator; the defaults are those of the published class.
 
     Attributes:
         filters: Channels of conv0, conv1, conv2, the residual blocks (as many), both upconvs, conv_11.
@@ -38,7 +38,7 @@ class Architecture:
         inputs: Channels of the input: 3, and 3 more for each guide.
 
     Raises:
-        UserError: If the numbers make no generator.
+        UserError: If the numbers are not those of a generator.
     """
 
     filters: tuple[int, ...] = (64, 128, 128, 128, 128, 64)
@@ -56,29 +56,31 @@ class Architecture:
         object.__setattr__(self, "filters", tuple(self.filters))
         if len(self.filters) != 6 or min(self.filters) < 1 or self.filters[2] != self.filters[3]:
             raise UserError(
-                "A generator has six filters, 1 or more, of which the third and the fourth are equal. "
+                "A generator requires six filters, 1 or more, of which the third and the fourth are equal. "
                 f"Got {','.join(map(str, self.filters))}."
             )
         if self.blocks < 0 or self.inputs < 3:
-            raise UserError(f"A generator has 0 blocks or more and 3 inputs or more. Got {self.blocks}, {self.inputs}.")
+            raise UserError(
+                f"A generator requires 0 blocks or more and 3 inputs or more. Got {self.blocks}, {self.inputs}."
+            )
         if self.norm not in NORMS:
             raise unknown("norm", self.norm, NORMS)
 
     @classmethod
     def of(cls, state: Mapping[str, Tensor]) -> "Architecture":
-        """The architecture whose generator has these weights, as far as their names and shapes tell.
+        """The architecture whose generator has these weights, as far as their names and shapes show.
 
         Instance norm has no weights: a state without any norm's is taken for one.
 
         Raises:
-            UserError: If these are no generator's.
+            UserError: If these are not weights of a generator.
         """
         names = ("conv0.conv", "conv1.conv", "conv2.conv", "conv2.conv", "upconv1.1", "conv_11.0")
         try:
             filters = tuple(len(state[f"{name}.weight"]) for name in names)
             inputs = state["conv0.conv.weight"].shape[1]
         except KeyError as missing:
-            raise UserError(f"These are no weights of a generator: {missing} is missing.") from None
+            raise UserError(f"These are not the weights of a generator: {missing} is missing.") from None
         return cls(
             filters=filters,
             blocks=len({key.split(".")[1] for key in state if key.startswith("resnets.")}),
@@ -131,7 +133,7 @@ class Residual(nn.Module):
         self.conv_1 = nn.Conv2d(channels, channels, 3, padding=1, bias=plan.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The shape stays."""
+        """``(N, C, H, W)`` → the same shape."""
         return x + self.conv_1(F.relu(self.normalization(self.conv_0(F.relu(x)))))
 
 
@@ -147,7 +149,7 @@ class Generator(nn.Module):
     statistics of its norm twice for each training step; here it is evaluated once.
 
     Args:
-        plan: What it is made of.
+        plan: Its structure.
     """
 
     def __init__(self, plan: Architecture) -> None:
@@ -166,7 +168,7 @@ class Generator(nn.Module):
         self.conv_12 = nn.Sequential(colours, nn.Tanh()) if plan.tanh else colours
 
     def forward(self, x: Tensor) -> Tensor:
-        """``(N, inputs, H, W)`` in -1..1 → painted ``(N, 3, H, W)``; sides are padded by reflection where need be."""
+        """``(N, inputs, H, W)`` in -1..1 → painted ``(N, 3, H, W)``; sides are padded by reflection if necessary."""
         height, width = x.shape[-2:]
         x = F.pad(x, (0, -width % STRIDE, 0, -height % STRIDE), mode="reflect")
         whole = self.conv0(x)
@@ -182,13 +184,13 @@ class Generator(nn.Module):
 
 
 def _smoothers(channels: int, plan: Architecture) -> nn.Sequential:
-    """Two convolutions with a batch norm between, whatever the norm of the rest."""
+    """Two convolutions with a batch norm between, whatever the other norms are."""
     first, second = (nn.Conv2d(channels, channels, 3, padding=1, bias=plan.bias) for _ in range(2))
     return nn.Sequential(first, nn.ReLU(), nn.BatchNorm2d(channels), second, nn.ReLU())
 
 
 class Discriminator(nn.Module):
-    """Tells for every place of a picture whether its surroundings were painted by hand: a map of logits."""
+    """Judges for every place of a picture whether its surroundings are a real painting: a map of logits."""
 
     def __init__(self) -> None:
         super().__init__()

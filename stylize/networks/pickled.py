@@ -1,7 +1,7 @@
-"""Weights of modules that were saved whole: pickles that name classes of a program which is not here, nor needed.
+"""Weights of modules that were saved whole: pickles that name classes of a program that is not required.
 
-Nothing in such a file runs. Whatever it names, it gets a `Kept`, which holds what the file says of an object and has no
-code; only tensors are put together, by torch.
+Nothing in such a file runs. Every class that it names becomes a `Kept`, which holds the data of an object and has no
+code; only tensors are built, by torch.
 """
 
 import pickle
@@ -47,7 +47,7 @@ class Unpickler(pickle.Unpickler):
     """Imports nothing."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a name."""
+        """The stand-in for a name."""
         full = f"{module}.{name}"
         return OrderedDict if full == "collections.OrderedDict" else TENSORS.get(full, Kept)
 
@@ -60,10 +60,10 @@ def read_module(path: Path) -> dict[str, Tensor]:
     """The state dict of a module that ``torch.save(module, path)`` wrote, now or before torch 1.6.
 
     Raises:
-        UserError: If the file is none, or damaged.
+        UserError: If the file does not hold a module, or is damaged.
     """
     if not path.is_file():
-        raise UserError(f"No file {str(path)!r}.")
+        raise UserError(f"The file {str(path)!r} is missing.")
     try:
         if not _is_saved(path):
             raise pickle.UnpicklingError("it was not written by torch.save")
@@ -75,13 +75,13 @@ def read_module(path: Path) -> dict[str, Tensor]:
         if not isinstance(module, Kept):
             raise pickle.UnpicklingError("it holds something else")
         return dict(islice(_tensors(module, ""), MOST_TENSORS))
-    except Exception as error:  # a damaged file fails in any way that it likes
+    except Exception as error:  # a damaged file can raise any error
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise UserError(f"{path}: no saved module can be read ({reason}).") from None
+        raise UserError(f"{path} does not hold a saved module ({reason}).") from None
 
 
 def _is_saved(path: Path) -> bool:
-    """Whether torch will read the file with the reader that it is given: it has its own ways with other formats."""
+    """Whether torch will read the file with the reader that it is given: it reads other formats differently."""
     if is_tarfile(path):
         return False
     if not is_zipfile(path):

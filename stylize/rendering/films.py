@@ -1,4 +1,4 @@
-"""Whole videos, played frame by frame and as often as one likes: memory does not grow with their length."""
+"""Whole videos, played frame by frame any number of times: memory does not grow with their length."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,11 +27,11 @@ from static_dynamic.sources.walk import name_below
 Frame = TypeVar("Frame")
 
 USUAL_RATE = Fraction(25)
-"""Frames per second of an encoded video that is made of frames, which tell no rate."""
+"""Frames per second of a video encoded from frames, which have no rate."""
 FASTEST = 1000
-"""Frames per second that can be asked for."""
+"""The highest frame rate that is allowed."""
 LONGEST = 60
-"""Seconds for which one frame is held at most, where a rate is asked for."""
+"""Seconds for which one frame is held at most, where a rate is requested."""
 
 
 def check_playing(short_side: int | None, fps: Fraction | None) -> None:
@@ -48,14 +48,14 @@ def check_playing(short_side: int | None, fps: Fraction | None) -> None:
 
 @dataclass(frozen=True)
 class Film(ABC):
-    """One video; iterate over it to play it, ``(H, W, 3)`` uint8 RGB frame by frame.
+    """One video; iterate over it for its frames, ``(H, W, 3)`` uint8 RGB.
 
-    A film that cannot be read, or whose frames change size, raises a `BadClip` where it is noticed.
+    A film that cannot be read, or whose frames change size, raises a `BadClip` where it is detected.
 
     Attributes:
         name: Its path below the place where it was found, without extension.
         source: The file or folder.
-        short_side: Larger frames are brought down to this short side, pixels.
+        short_side: Larger frames are reduced to this short side, pixels.
         fps: Frames per second to play at; ``None`` plays every frame.
 
     Raises:
@@ -76,7 +76,9 @@ class Film(ABC):
         for frame in self._frames():
             image = frame if self.short_side is None else reduced(frame, self.short_side)
             if min(image.shape[:2]) < SMALLEST:
-                raise BadClip(f"{self.source}: {_size(image.shape)} pixels are too few, {SMALLEST} a side are needed.")
+                raise BadClip(
+                    f"{self.source}: {_size(image.shape)} pixels are too few, at least {SMALLEST} a side are required."
+                )
             first = first or image.shape
             if image.shape != first:
                 raise BadClip(f"{self.source}: the frames change size, from {_size(first)} to {_size(image.shape)}.")
@@ -84,10 +86,10 @@ class Film(ABC):
 
     @cached_property
     def shape(self) -> tuple[int, int, int, int]:
-        """One, height, width and three: the shape of the first frame as a clip."""
+        """The shape of the first frame as a clip: 1, height, width, 3."""
         for frame in self:
             return (1, frame.shape[0], frame.shape[1], 3)
-        raise BadClip(f"{self.source}: there is no frame in it.")
+        raise BadClip(f"{self.source} holds no frames.")
 
     @cached_property
     def count(self) -> int:
@@ -103,26 +105,26 @@ class Film(ABC):
         wanted = list(numbers)
         frames = [frame for number, frame in enumerate(islice(self, wanted[-1] + 1)) if number in wanted]
         if len(frames) < len(wanted):
-            raise BadClip(f"{self.source}: too short, it has no frame {wanted[len(frames)]}.")
+            raise BadClip(f"{self.source} is too short: frame {wanted[len(frames)]} is missing.")
         return np.stack(frames)
 
     @property
     @abstractmethod
     def rate(self) -> Fraction:
-        """Frames per second of what is played."""
+        """Frames per second at which it is played."""
 
     @property
     def stamp(self) -> str:
-        """What changes if the film is replaced, see `static_dynamic.common.files.stamp`."""
+        """A value that changes if the film is replaced, see `static_dynamic.common.files.stamp`."""
         return stamp(self.source)
 
     def stem(self, number: int) -> str:
-        """What the data call frame ``number``, without extension; here its number."""
+        """The name of frame ``number``, without extension; here its number."""
         return f"{number:05d}"
 
     @abstractmethod
     def _frames(self) -> Iterator[Frames]:
-        """The frames at the size that they have."""
+        """The frames at their original size."""
 
 
 class VideoFilm(Film):
@@ -158,23 +160,23 @@ class VideoFilm(Film):
         return (frame for _, frame in timed) if self.fps is None else at_rate(self._steady(timed), self.fps)
 
     def _steady(self, timed: Iterable[tuple[Fraction, Any]]) -> Iterator[tuple[Fraction, Any]]:
-        """The same, if no frame would be held so long that its times must be wrong."""
+        """The times, unless a frame would be held so long that they must be wrong."""
         last = None
         for time, frame in timed:
             if last is not None and time - last > LONGEST:
                 raise BadClip(
-                    f"{self.source}: its times jump by {float(time - last):.0f} seconds: play it without fps."
+                    f"{self.source}: its times jump by {float(time - last):.0f} seconds. Play it without `fps`."
                 )
             yield time, frame
             last = time
 
 
 class FolderFilm(Film):
-    """A folder of images, which play in natural order; they tell no rate, so there is none to change."""
+    """A folder of images, which play in natural order; they have no rate that could be changed."""
 
     @property
     def rate(self) -> Fraction:
-        """25, since the images do not tell."""
+        """25, since images have no rate."""
         return USUAL_RATE
 
     @cached_property
@@ -182,11 +184,11 @@ class FolderFilm(Film):
         """The images.
 
         Raises:
-            BadClip: If there are none, they are of several sequences, such as ``img_`` and ``flow_x_``, or there is one
+            BadClip: If there are none, they are of several sequences, such as ``img_`` and ``flow_x_``, or one exists
                 twice.
         """
         if not (frames := frames_in(self.source)):
-            raise BadClip(f"No frames in {self.source}: they are images ({' '.join(IMAGES)}).")
+            raise BadClip(f"{self.source} does not contain frames. Frames are images ({' '.join(IMAGES)}).")
         return frames
 
     @cached_property
@@ -211,28 +213,30 @@ def find_films(place: str | Path, short_side: int | None = None, fps: Fraction |
         fps: See `Film`.
 
     Raises:
-        UserError: If there is none, there are both files and folders, two have one name, or frames shall be played at a
-            rate that they do not tell.
+        UserError: If there is none, there are both files and folders, two have one name, or a rate is requested for
+            frames, which have none.
     """
     root = Path(place)
     images = folder_of_films(root)
     files = video_paths(root) if images == root else []
     folders = frame_folders(images) if images.is_dir() else []
-    if files and folders not in ([], [root]):  # images beside the files are no videos
+    if files and folders not in ([], [root]):  # images next to the files are not videos
         raise UserError(
             f"{root} holds video files ({files[0].name}) and frame folders ({_name(folders[0], root)}): give one kind."
         )
     if files:
         return _named([VideoFilm(_name(path, root), path, short_side, fps) for path in files])
     if not folders:
-        raise UserError(f"No videos in {root}: neither files ({' '.join(VIDEOS)}) nor folders of {' '.join(IMAGES)}.")
+        raise UserError(
+            f"{root} does not contain videos: neither files ({' '.join(VIDEOS)}) nor folders of {' '.join(IMAGES)}."
+        )
     if fps is not None:
-        raise UserError(f"The frames in {root} do not tell their rate: 'fps' is for video files.")
+        raise UserError(f"The frames in {root} have no frame rate: 'fps' is for video files.")
     return [FolderFilm(_name(folder, images), folder, short_side) for folder in folders]
 
 
 def _named(films: Sequence[Film]) -> list[Film]:
-    """Films, if each has a name of its own."""
+    """The films, if their names differ."""
     by_name: dict[str, Film] = {}
     for film in films:
         if (other := by_name.setdefault(film.name, film)) is not film:
@@ -250,18 +254,18 @@ def only_film(place: Path, short_side: int | None = None) -> Film:
     """
     films = find_films(place, short_side)
     if len(films) > 1:
-        raise UserError(f"One video is needed, and there are {len(films)} in {place}: 'render' takes them all.")
+        raise UserError(f"One video is required, but {place} holds {len(films)}. 'render' takes them all.")
     return films[0]
 
 
 def folder_of_films(place: Path) -> Path:
-    """Where the films of a place lie: the images of a data set in the layout of DAVIS, or the place itself."""
+    """The folder of the films of a place: the images of a data set in the layout of DAVIS, or the place itself."""
     images = image_root(place)
     return images if images.is_dir() else place
 
 
 def at_rate(timed: Iterable[tuple[Fraction, Frame]], fps: Fraction) -> Iterator[Frame]:
-    """What is on the screen at ``0, 1 / fps, 2 / fps, …`` seconds after the first frame, up to the last."""
+    """The frames shown at ``0, 1 / fps, 2 / fps, …`` seconds after the first frame, up to the last."""
     shown, held, start = 0, None, None
     for time, frame in timed:
         start = time if start is None else start

@@ -12,23 +12,23 @@ from static_dynamic.stylize.rendering.films import Film
 from static_dynamic.stylize.rendering.looks import AS_FILMED, label
 
 VIDEO = "mp4"
-"""The format that has one file for a clip."""
+"""The format with one file for a clip."""
 
 
 @dataclass(frozen=True)
 class Places:
-    """How a stylized data set lies on disk.
+    """The layout of a stylized data set on disk.
 
     Attributes:
         folder: Folder of a clip below the data set; ``{style}`` and ``{video}`` are filled in.
-        formats: What clips may be written as.
+        formats: Allowed formats of clips.
         naming: How frames are named; ``None`` keeps the names of the original's.
-        numbered: Styles are numbered from 1 in the order in which they are given, and the videos as filmed are style 0;
+        numbered: Styles are numbered from 1 in the order in which they are given, and the originals are style 0;
             otherwise styles go by their names.
-        flat: A video's folders do not count: its name is its last part.
-        prefix: What the folder of a video begins with; ids do not.
-        annotations: Files that its readers want beside the frames, and that are not written.
-        fps: Frames per second that the annotations count in, where they do.
+        flat: Whether folders of a video are ignored, so that its name is its last part.
+        prefix: Beginning of the folder of a video, which is not part of the id.
+        annotations: Files that its readers require in addition to the frames, and that are not written.
+        fps: Frames per second in which the annotations count, if they do.
     """
 
     folder: str
@@ -41,17 +41,17 @@ class Places:
     fps: float | None = None
 
     def style_ids(self, looks: Iterable[str]) -> dict[str, str]:
-        """Style → what it is called on disk."""
+        """Style → its name on disk."""
         if not self.numbered:
             return {look: label(look) for look in looks}
         painted = [look for look in looks if look != ORIGINAL]
         return {look: str(painted.index(look) + 1) if look in painted else AS_FILMED[0] for look in looks}
 
     def places(self, films: Iterable[Film], style_id: str, kind: str) -> dict[str, Path]:
-        """Name of a film → where its clip goes, relative to the data set: a folder, or a file if it is encoded.
+        """Name of a film → path of its clip, relative to the data set: a folder, or a file if it is encoded.
 
         Raises:
-            UserError: If two films would go to one place, or one into the other's.
+            UserError: If two films would have the same path, or one lies in the other's.
         """
         taken: dict[PurePosixPath, Film] = {}
         for film in films:
@@ -66,7 +66,7 @@ class Places:
         return {film.name: Path(f"{place}.{VIDEO}" if kind == VIDEO else place) for place, film in taken.items()}
 
     def video_id(self, film: Film) -> str:
-        """What a film is called on disk."""
+        """The name of a film on disk."""
         name = PurePosixPath(film.name).name if self.flat else film.name
         return name.removeprefix(self.prefix)
 

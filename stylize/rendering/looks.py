@@ -17,17 +17,17 @@ from static_dynamic.variants import style_seed
 learned.teach()  # a look may be a learned style, in worker processes too
 
 AS_FILMED = ("0", ORIGINAL)
-"""What a style is called that is none."""
+"""Names that are reserved and cannot be those of a style."""
 FLOOR = "re-encoded"
-"""What an audit calls a copy that nobody takes for another style: mild noise, and JPEG of quality 75."""
+"""The audit's name of a copy in the same style: mild noise, and JPEG of quality 75."""
 ANOTHER = "another video"
-"""What an audit calls the distance of two videos from each other."""
+"""The audit's name of the distance of two videos from each other."""
 
 
 def parse_looks(text: str) -> tuple[str, ...]:
-    """``"ink,my.jpg"`` → names and files; a glob stands for the built-in styles, or else the files, that match it.
+    """``"ink,my.jpg"`` → names and files; a glob selects the built-in styles that match it, otherwise the files.
 
-    One that is named twice counts once.
+    Repeated ones count once.
 
     Raises:
         UserError: See `check_looks`.
@@ -43,40 +43,40 @@ def parse_looks(text: str) -> tuple[str, ...]:
 
 
 def check_looks(looks: Sequence[str]) -> None:
-    """Whether these are styles that can be told apart.
+    """Check that these are styles with different names.
 
     Raises:
-        UserError: If one is unknown or cannot be read, a file bears a name that means something else, two would bear
-            one name, or there is none.
+        UserError: If one is unknown or cannot be read, a file has a reserved name, two would have the
+            same name, or none is given.
     """
     labels: dict[str, str] = {}
     for look in looks:
         check_style(look)
         if is_style_file(look) and label(look) in (*AS_FILMED, FLOOR, ANOTHER):
-            raise UserError(f"A style cannot be called {label(look)!r}, which is no style: rename {look}.")
+            raise UserError(f"A style cannot be called {label(look)!r}, which is a reserved name. Rename {look}.")
         if labels.setdefault(label(look), look) != look or looks.count(look) > 1:
             raise UserError(
                 f"Two styles are called {label(look)!r}: {labels[label(look)]} and {look}. Rename the file, or leave "
                 "one out."
             )
     if not looks:
-        raise UserError("At least one style is needed. Got none.")
+        raise UserError("At least one style is required. Got none.")
 
 
 def label(look: str) -> str:
-    """What a style is called: the name of its file without extension, or its own."""
+    """The name of a style: that of its file without extension, or its own."""
     return Path(look).stem if is_style_file(look) else look
 
 
 def fit_look(look: str, census: Census, seed: int) -> Paint:
-    """The operator that paints every frame of the video that was counted.
+    """The operator that paints every frame of the video of the census.
 
     It is the one that `restyle` uses on a clip that is the whole video, with the seed that a measurement derives from
     ``seed`` for this style.
 
     Args:
         look: A built-in style, ``"original"``, an image, or a learned style.
-        census: Of the whole video.
+        census: Census of the whole video.
         seed: Seed of the data set.
     """
     return fit_style(look, census, style_seed(seed, look))
@@ -84,4 +84,4 @@ def fit_look(look: str, census: Census, seed: int) -> Paint:
 
 def count_film(film: Reel) -> Census:
     """The census of a film, which is played once for every statistic that a style asks for."""
-    return Census(cast(Frames, film))  # all that a census asks of frames is their shape, and to be played
+    return Census(cast(Frames, film))  # a census only plays the frames and reads their shape

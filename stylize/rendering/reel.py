@@ -10,7 +10,7 @@ KEPT = 256 * 2**20
 
 
 class Reel:
-    """Plays a film from memory after the first time, unless its frames are more than are kept.
+    """Plays a film from memory after the first time, unless its frames exceed the limit.
 
     Args:
         film: The film.

@@ -1,4 +1,4 @@
-"""From videos to a stylized data set: every video in every style, in several processes, to be resumed."""
+"""From videos to a stylized data set: every video in every style, in several processes; stopped runs are resumed."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
@@ -25,8 +25,8 @@ class Job:
 
     Attributes:
         film: The film.
-        clips: Style → where the clip goes.
-        settings: How.
+        clips: Style → path of the clip.
+        settings: Settings of the data set.
     """
 
     film: Film
@@ -36,12 +36,12 @@ class Job:
 
 @dataclass
 class RenderReport:
-    """What `render` did.
+    """The result of `render`.
 
     Attributes:
         written: Clips (a video in a style) that were rendered.
-        kept: Clips that were there already.
-        problems: Name of a video that cannot be read → why.
+        kept: Clips that existed already.
+        problems: Name of an unreadable video → why.
     """
 
     written: int = 0
@@ -56,22 +56,22 @@ def render(
     workers: int = 2,
     on_clips: OnDone = untold,
 ) -> RenderReport:
-    """Render every video in every style; go on where an earlier run stopped.
+    """Render every video in every style, or resume an earlier run.
 
     A clip is whole or absent, however a run ends, and its bytes depend on the video and the settings alone. Videos are
-    played: once for every statistic that a style is fitted to, and once to paint all styles. Only short ones are held
+    played: once for every statistic that a style is fitted to, and once to paint all styles. Only short ones are kept
     in memory.
 
     Args:
         videos: Video files, frame folders, or a data set in the layout of DAVIS.
         out: Folder of the data set.
-        settings: How.
+        settings: Settings of the data set.
         workers: Processes; with 0, this one.
         on_clips: Called with the number of clips that are done, of all, and the name of the video.
 
     Raises:
-        UserError: If two videos would go to one place, ``out`` holds another run or lies among the videos, something
-            cannot be written, or not a single video can be read.
+        UserError: If two videos would have the same path, ``out`` holds another run or is among the videos, a file
+            cannot be written, or none of the videos can be read.
     """
     from static_dynamic.measurement import versions
     from static_dynamic.media.decoding import versions as decoder_versions
@@ -95,12 +95,12 @@ def render(
         report = _render(jobs, workers, on_clips)
         note.model_copy(update={"problems": report.problems, "finished": True}).write(target)
     if not report.written + report.kept:
-        raise UserError(f"Not a single video can be read. The first: {next(iter(report.problems.values()))}")
+        raise UserError(f"None of the videos can be read. The first: {next(iter(report.problems.values()))}")
     return report
 
 
 def paint_film(job: Job) -> str | None:
-    """Paint one film in all styles of a job; tell what is wrong with it if it cannot be read."""
+    """Paint one film in all styles of a job, and report why if it cannot be read."""
     film = Reel(job.film)
     try:
         with bad_clip(f"{job.film.source}: this video cannot be rendered"), ExitStack() as clips:
@@ -116,7 +116,7 @@ def paint_film(job: Job) -> str | None:
 
 
 def _has_clips(target: Path, settings: Settings, name: str) -> bool:
-    """Whether there is a clip of a video of this name, in any style."""
+    """Whether a clip of a video of this name exists, in any style."""
     film = VideoFilm(name, Path(name))
     places = (settings.layout.places([film], style_id, settings.kind) for style_id in settings.style_ids.values())
     return any((target / place).exists() for by_name in places for place in by_name.values())
@@ -164,6 +164,6 @@ def spread(jobs: Sequence[Job], workers: int) -> Iterator[Job]:
 
 
 def _refuse_among(source: Path, target: Path) -> None:
-    """Rendered clips must not be taken for videos by the run that goes on."""
+    """Refuse an output that a resumed run would take for videos."""
     if source.is_dir() and target.resolve().is_relative_to(folder_of_films(source).resolve()):
-        raise UserError(f"The output must not lie among the videos. Got {target} for the videos in {source}.")
+        raise UserError(f"The output must not be among the videos. Got {target} for the videos in {source}.")

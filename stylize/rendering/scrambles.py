@@ -1,4 +1,4 @@
-"""What scrambles do: how much order they destroy, how much appearance they keep, how often two of them are the same.
+"""The effect of scrambles: how much order they destroy, how much appearance they keep, how often two are the same.
 
 Of those that are index maps; one that changes pixels has no order to be measured.
 """
@@ -17,7 +17,7 @@ from static_dynamic.interventions.scrambles import scrambling
 LENGTHS = (2, 3, 4, 8, 16, 32)
 DRAWS = 2000
 BLOCKS = 4
-"""Blocks of `block_shuffle` where its name does not tell."""
+"""Blocks of `block_shuffle` where its name does not state them."""
 
 Orders = npt.NDArray[np.intp]
 
@@ -37,7 +37,7 @@ def audit_scrambles(
         (reversed), NaN where frames repeat; ``adjacent`` the share of neighbouring frames that still follow each other;
         ``displacement`` how far a frame is from its place, as a share of the clip; ``frames_kept`` the share of the
         clip's frames that are still shown; ``coincide`` how often two draws are the same order and ``reversed`` how
-        often a draw is the reverse, each beside its exact probability (NaN for a scramble from outside).
+        often a draw is the reverse, each with its exact probability (NaN for a scramble from outside).
 
     Raises:
         UserError: If a scramble is unknown, or a length too short for it.

@@ -1,4 +1,4 @@
-"""What decides the bytes of a stylized data set, and the note of it beside the data."""
+"""The settings that decide the bytes of a stylized data set, and the note of them with the data."""
 
 import glob
 from collections.abc import Callable, Iterable, Mapping
@@ -24,23 +24,23 @@ from static_dynamic.stylize.rendering.looks import check_looks
 NOTE = "run.json"
 
 Name = SkipValidation[str]
-"""Of a file; it need not be UTF-8."""
+"""The name of a file, which may not be UTF-8."""
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What decides the bytes of a data set, beside the videos.
+    """The settings that decide the bytes of a data set, in addition to the videos.
 
     Attributes:
         looks: Styles: built-in ones, ``"original"``, images, learned ones.
         layout_name: Name of a layout.
-        kind: ``jpg``, ``png`` or ``mp4``, as far as the layout's readers take it.
-        short_side: Larger frames are brought down to this short side, pixels.
+        kind: ``jpg``, ``png`` or ``mp4``, if the layout's readers take it.
+        short_side: Larger frames are reduced to this short side, pixels.
         fps: Frames per second; ``None`` takes every frame.
-        seed: Draws the grain of every style.
+        seed: Seed of the grain of every style.
 
     Raises:
-        UserError: If one is not valid, or they do not fit each other.
+        UserError: If one is invalid, or they do not fit each other.
     """
 
     looks: tuple[str, ...]
@@ -61,16 +61,16 @@ class Settings:
 
     @property
     def layout(self) -> Places:
-        """How the data set lies on disk."""
+        """The layout of the data set on disk."""
         return LAYOUTS[self.layout_name]
 
     @cached_property
     def style_ids(self) -> dict[str, str]:
-        """Style → what it is called on disk."""
+        """Style → its name on disk."""
         return self.layout.style_ids(self.looks)
 
     def describe(self) -> "Described":
-        """The same as plain data, with digests of the styles that are files, or functions from outside."""
+        """The settings as plain data, with digests of the styles that are files, or functions from outside."""
         files = {Path(look).name: digest for look, digest in style_digests(self.looks).items()}
         functions = {name: code_digest(function) for name, function in style.outside(self.looks).items()}
         return Described(
@@ -99,15 +99,15 @@ class Described(BaseModel):
 
 
 class Note(BaseModel):
-    """What lies beside the data: what made them, of what, and what is missing.
+    """The note with the data: how they were made, from what, and what is missing.
 
     Attributes:
-        source: Where the videos were.
+        source: Place of the videos.
         settings: `Settings`, as plain data.
         videos: Name → file or folder, and the stamp that changes if it does, see `Film.stamp`.
-        problems: Name of a video that cannot be read → why.
+        problems: Name of an unreadable video → why.
         versions: Of the libraries, and where learned styles paint; several where runs with others made the clips.
-        finished: Whether the run came to its end.
+        finished: Whether the run finished.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -131,16 +131,16 @@ def data_set(folders: Iterable[str] = ()) -> Kind:
 
 
 def claim(out: Path, kind: Kind, note: Note, rendered: Callable[[str], bool]) -> None:
-    """Note whose data a folder holds, unless it holds those of another run.
+    """Write the note of a folder, unless it holds the data of another run.
 
     Args:
         out: The folder of the data set.
-        kind: Of the run.
-        note: What the note shall say.
-        rendered: Tells of the name of a video whether clips of it are there.
+        kind: Kind of the run.
+        note: The note.
+        rendered: Name of a video → whether clips of it exist.
 
     Raises:
-        UserError: If there are data of another run, with what differs, or data without a note.
+        UserError: If there are data of another run, with the difference, or data without a note.
     """
     there = runs.claim(out, kind, note.model_dump())
     if there is None:
@@ -149,7 +149,7 @@ def claim(out: Path, kind: Kind, note: Note, rendered: Callable[[str], bool]) ->
     kept = sorted(filter(rendered, found.videos))
     for name in kept:
         if name not in note.videos:
-            raise UserError(f"{out} holds {name!r}, which is not in {note.source} any more. Choose another --out.")
+            raise UserError(f"{out} holds {name!r}, which is no longer in {note.source}. Choose another --out.")
         if found.videos[name][1] != note.videos[name][1]:
             raise UserError(f"{note.videos[name][0]} has changed since {out} was rendered. Choose another --out.")
     if kept:
@@ -161,10 +161,10 @@ def read_note(out: Path) -> Note:
     """The note of a rendered data set.
 
     Raises:
-        UserError: If there is none, or it is damaged.
+        UserError: If it is missing or damaged.
     """
     if (there := data_set().read(out)) is None:
-        raise UserError(f"{out} holds no {NOTE}: no data set that was rendered here.")
+        raise UserError(f"{out} is not a data set that was rendered here: it holds no {NOTE}.")
     return _note(there, out)
 
 
@@ -172,7 +172,7 @@ def _note(content: Mapping[str, Any], out: Path) -> Note:
     try:
         return Note.model_validate({name: value for name, value in content.items() if name not in ("kind", "format")})
     except ValueError as error:
-        raise UserError(f"{out / NOTE} is no note of a rendered data set ({type(error).__name__}).") from None
+        raise UserError(f"{out / NOTE} is not the note of a rendered data set ({type(error).__name__}).") from None
 
 
 def _then(before: str | None, now: str) -> str:
