@@ -2,11 +2,11 @@
 # The published segmentation protocol: every model, seeds 1 to 4; all stages, layerwise and unitwise, in one pass a seed.
 #
 #   bash run_main_vos.sh DAVIS STYLIZED_DAVIS CHECKPOINTS    or the same three in the environment
-#   SMOKE=1 bash run_main_vos.sh [DAVIS [STYLIZED_DAVIS]]    does everything run? random weights, two seeds, few small
-#                                                            frames; without DAVIS, of sequences that it draws itself
+#   SMOKE=1 bash run_main_vos.sh [DAVIS [STYLIZED_DAVIS]]    a quick trial: random weights, two seeds, few small
+#                                                            frames; without DAVIS, on sequences that it draws itself
 #
 # A checkpoint is the file or folder in CHECKPOINTS whose name begins with the model's (below); a model without one is
-# skipped. A run that was stopped is resumed; with SMOKE it starts over. Also understood: OUT (runs/vos or runs/smoke),
+# skipped. A run that was stopped is resumed; with SMOKE it starts over. Other variables: OUT (runs/vos or runs/smoke),
 # SEEDS ("1 2 3 4"), BATCH, DEVICE, PYTHON.
 set -euo pipefail
 
@@ -18,7 +18,7 @@ place() { # a path that was given, as it is called from here
     case $1 in "" | /*) echo "$1" ;; *) [ "$start" = "$PWD" ] && echo "$1" || echo "$start/$1" ;; esac
 }
 
-[ $# -le 3 ] || stop "Three folders at most are allowed: DAVIS STYLIZED_DAVIS CHECKPOINTS. Got $#: $*."
+[ $# -le 3 ] || stop "At most three folders are allowed: DAVIS STYLIZED_DAVIS CHECKPOINTS. Got $#: $*."
 SMOKE=${SMOKE:-}
 DAVIS=$(place "${1:-${DAVIS:-}}")
 STYLIZED_DAVIS=$(place "${2:-${STYLIZED_DAVIS:-}}")
@@ -30,13 +30,13 @@ if [ -n "$SMOKE" ]; then
     [ -z "$CHECKPOINTS" ] || stop "SMOKE=1 uses random weights: leave out CHECKPOINTS '$CHECKPOINTS', or SMOKE."
 else
     OUT=${OUT:-runs/vos} SEEDS=${SEEDS:-1 2 3 4}
-    [ -n "$DAVIS" ] || stop "Which DAVIS? Give its folder: bash run_main_vos.sh DAVIS STYLIZED_DAVIS CHECKPOINTS. SMOKE=1 needs none."
-    [ -d "$CHECKPOINTS" ] || stop "No CHECKPOINTS folder in '$CHECKPOINTS'. SMOKE=1 runs on random weights."
+    [ -n "$DAVIS" ] || stop "The folder of DAVIS is required: bash run_main_vos.sh DAVIS STYLIZED_DAVIS CHECKPOINTS. SMOKE=1 needs none."
+    [ -d "$CHECKPOINTS" ] || stop "A folder of CHECKPOINTS is required. Got '$CHECKPOINTS'. SMOKE=1 uses random weights."
 fi
-[ -z "$DAVIS" ] || [ -d "$DAVIS/JPEGImages" ] || stop "No DAVIS in '$DAVIS': it has no folder JPEGImages."
-[ -z "$STYLIZED_DAVIS" ] || [ -d "$STYLIZED_DAVIS/JPEGImages" ] || stop "No stylized DAVIS in '$STYLIZED_DAVIS': it has no folder JPEGImages."
+[ -z "$DAVIS" ] || [ -d "$DAVIS/JPEGImages" ] || stop "'$DAVIS' does not hold DAVIS: its folder JPEGImages is missing."
+[ -z "$STYLIZED_DAVIS" ] || [ -d "$STYLIZED_DAVIS/JPEGImages" ] || stop "'$STYLIZED_DAVIS' does not hold stylized DAVIS: its folder JPEGImages is missing."
 "$PYTHON" -c 'import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ("torch", "pandas", "cv2"))))' 2> /dev/null ||
-    stop "The packages are not installed for '$PYTHON'. Run make demo, which sets up .venv, or name a Python that has them: PYTHON=..."
+    stop "The packages are not installed for '$PYTHON'. Run make demo, which sets up .venv, or give a Python that has them: PYTHON=..."
 
 options=(--device "${DEVICE:-auto}" --dim_outputs "$OUT/dim_outputs")
 across=()
@@ -54,11 +54,11 @@ fi
 if [ -n "$STYLIZED_DAVIS" ]; then
     options+=(--stylized_data_root "$STYLIZED_DAVIS")
 else
-    echo "No STYLIZED_DAVIS: the built-in styles stand in for the published ones."
+    echo "Without STYLIZED_DAVIS, the built-in styles replace the published ones."
 fi
 
-# Flow is computed beside the data, or beside links to them where they cannot be written. Where a run.json says that it is
-# ours it may have been stopped, and is resumed.
+# Flow is computed next to the data, or next to links to them if their folder cannot be written. Flow with a run.json is
+# ours; it may have been stopped, and is resumed.
 if [ ! -d "$DAVIS/FlowImages_gap1" ] || [ ! -d "$DAVIS/FlowImages_gap-1" ] || [ -e "$DAVIS/FlowImages_gap-1/run.json" ]; then
     if [ "$DAVIS" != "$OUT/davis" ] && { [ -n "$SMOKE" ] || [ ! -w "$DAVIS" ]; }; then
         mkdir -p "$OUT/data"
@@ -98,7 +98,7 @@ FUSIONSEG=twostream_deeplabv3plus_resnet101
 measure rtnet configs/rtnet_davis.json 5
 measure matnet_fusion_type_gated configs/matnet_davis.json 10
 measure ${FUSIONSEG}_davis configs/twostreamv3plus_davis.json 32
-if [ -z "$SMOKE" ]; then # the same network with other weights
+if [ -z "$SMOKE" ]; then # the same network with different weights
     measure ${FUSIONSEG}_taovos configs/twostreamv3plus_davis.json 32 --trained_on taovos
     measure ${FUSIONSEG}_imgnetvid configs/twostreamv3plus_davis.json 32 --trained_on imgnetvid
 fi

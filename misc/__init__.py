@@ -1,1 +1,1 @@
-"""The published analysis scripts, each a thin door to ``static_dynamic``."""
+"""The published analysis scripts, each a thin interface to ``static_dynamic``."""

@@ -1,5 +1,5 @@
-# Sourced by the scripts beside it. `launch train …` or `launch evaluate …` runs `python -m training` on Something-Something
-# v2, in a process for each of GPUS (1); FRAMES and LISTS say where frames and lists are, PYTHON what runs it.
+# Sourced by the scripts in this folder. `launch train …` or `launch evaluate …` runs `python -m training` on Something-Something
+# v2, in a process for each of GPUS (1); FRAMES and LISTS are the folders of frames and lists, PYTHON the interpreter.
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 PYTHON=${PYTHON:-$([ -x "$root/.venv/bin/python" ] && echo "$root/.venv/bin/python" || echo python3)}

@@ -16,7 +16,7 @@ from static_dynamic.sources.left_out import unused
 from static_dynamic.variants import Conditions, prepare_video
 
 COUNT = 4
-"""Videos that are drawn."""
+"""Number of videos that are drawn."""
 
 
 def run_loader(arguments: Sequence[str]) -> list[Path]:

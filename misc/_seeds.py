@@ -1,4 +1,4 @@
-"""Layer tables of seeds: runs or published texts, told apart, and averaged where they belong together."""
+"""Layer tables of seeds: runs or published texts, kept apart, and averaged where they belong together."""
 
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -20,12 +20,12 @@ from static_dynamic.studies import Manifest, parts, study_differences
 
 SHARE = ("share", plots.SHARE)
 PERCENT = ("percent", "published percent (truncated dims)")
-"""Column of a layer table, and what to call it beside a number."""
+"""Column of a layer table, and its label."""
 
 TABLE = "layers.parquet"
-"""What makes a folder a run."""
+"""The file by which a folder is a run."""
 SEED = re.compile(r"_final_\d+\.txt$")
-"""Ends the name of the text of a seed."""
+"""End of the name of the text of a seed."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Seeds:
 
     Attributes:
         tables: One per seed, under the name of the file or folder that it comes from.
-        manifests: How the runs were made, under the same names; nothing of published texts.
+        manifests: How the runs were made, under the same names; empty for published texts.
     """
 
     tables: Mapping[str, pd.DataFrame]
@@ -42,23 +42,23 @@ class Seeds:
 
     @property
     def quantity(self) -> tuple[str, str]:
-        """The column that says how large a factor is, and its name in words: runs know it better than texts."""
+        """The column with the size of a factor, and its label: runs give it more exactly than texts."""
         return SHARE if self.manifests else PERCENT
 
     def some(self, names: Collection[str]) -> "Seeds":
-        """Those of these names."""
+        """The seeds of these names."""
         tables = {name: self.tables[name] for name in names}
         return Seeds(tables, {name: self.manifests[name] for name in names if name in self.manifests})
 
 
 @dataclass(frozen=True)
 class Means:
-    """What is drawn and printed of some seeds.
+    """The numbers of some seeds that are drawn and printed.
 
     Attributes:
         table: One row per stage and factor: ``stage``, ``factor``, ``mean``, ``low``, ``high``, ``seeds``.
         quantity: What ``mean`` is, in words.
-        interval: What ``low`` and ``high`` are, in words; nothing where there are none.
+        interval: What ``low`` and ``high`` are, in words; empty where there are none.
     """
 
     table: pd.DataFrame
@@ -67,7 +67,7 @@ class Means:
 
     @property
     def label(self) -> str:
-        """Both, in two lines."""
+        """Quantity and interval, in two lines."""
         return "\n".join(filter(None, (self.quantity, self.interval)))
 
 
@@ -80,7 +80,7 @@ def read_seeds(places: Iterable[Path], deep: bool = False) -> Seeds:
 
     Args:
         places: Runs, texts, or folders of one of them.
-        deep: Whether they lie in a folder at any depth.
+        deep: Whether folders are searched at any depth.
 
     Raises:
         UserError: If a place holds none or both, or one cannot be read or is given twice.
@@ -96,7 +96,9 @@ def read_seeds(places: Iterable[Path], deep: bool = False) -> Seeds:
     }
     for name, manifest in manifests.items():
         if len(manifests) > 1 and not isinstance(manifest.get("study"), dict):
-            raise UserError(f"{name}/run.json does not say what was measured, so it cannot stand beside other runs.")
+            raise UserError(
+                f"{name}/run.json does not state what was measured, so it cannot be compared with other runs."
+            )
     return Seeds({name: result.layer(RELEASED) for name, result in results.items()}, manifests)
 
 
@@ -120,17 +122,17 @@ def mean_over(seeds: Seeds, ddof: int = 0) -> Means:
 
 
 def require_one_study(seeds: Seeds, across: Collection[str] = ()) -> None:
-    """Make sure that runs differ in the seed alone; published texts do not say.
+    """Make sure that runs differ in the seed alone; published texts do not state this.
 
     Args:
         seeds: The seeds.
         across: What else may differ, by the names of `static_dynamic.studies.parts`.
 
     Raises:
-        UserError: Naming what differs.
+        UserError: If they differ otherwise; the difference is named.
     """
     if across and not seeds.manifests:
-        raise UserError("--across is for runs: published texts do not say how they were made.")
+        raise UserError("--across is for runs: published texts do not state how they were made.")
     described = {name: manifest for name, manifest in seeds.manifests.items() if "study" in manifest}
     if not described:
         return
@@ -145,7 +147,7 @@ def require_one_study(seeds: Seeds, across: Collection[str] = ()) -> None:
             raise UserError(
                 f"{name} (here) and {first} (there) differ in more than the seed: "
                 f"{'; '.join(list(differing.values())[:3])}{'; also in ' * bool(rest)}{', '.join(rest)}. "
-                "If they are to be averaged all the same, name what may differ: --across PART …"
+                "To average them anyway, name what may differ: --across PART …"
             )
 
 
@@ -162,12 +164,12 @@ def _require_no_repeats(manifests: Mapping[str, Manifest]) -> None:
 
 
 def _require_one_model(names: Iterable[str]) -> None:
-    """Published texts say in their names alone of which model they are."""
+    """Published texts state their model only in their names."""
     texts = [path for path in map(Path, names) if SEED.search(path.name)]
     models = {SEED.sub("", path.name): path for path in texts}
     if len(models) > 1:
         first, second = list(models.values())[:2]
-        raise UserError(f"{first} and {second} are of two models: a seed's text is <model>_final_<seed>.txt.")
+        raise UserError(f"{first} and {second} belong to two models: a seed's text is <model>_final_<seed>.txt.")
 
 
 def _require_one_kind(sources: Sequence[Path]) -> None:
@@ -187,7 +189,7 @@ def _require_each_once(sources: Iterable[Path]) -> None:
 
 
 def _sources(place: Path, deep: bool) -> list[Path]:
-    """The runs and texts of a place: itself, or what lies in it."""
+    """The runs and texts of a place: itself, or those in it."""
     if place.is_file() or (place / TABLE).exists():
         return [place]
     if not place.exists():
@@ -213,5 +215,5 @@ def _near(place: Path) -> Iterator[tuple[Path, list[str]]]:
 def _final(path: Path) -> pd.DataFrame:
     final = read_final(path)
     if final.repeated:
-        note(f"{path}: {len(final.repeated)} stages stand there more than once; the last lines count.")
+        note(f"{path}: {len(final.repeated)} stages appear more than once; the last lines count.")
     return final.layers

@@ -1,4 +1,4 @@
-"""Unit scores, of published files and of runs, in one form; and what the command lines of this folder share."""
+"""Unit scores, of published files and of runs, in one form, and the shared parts of these command lines."""
 
 import sys
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,7 +18,7 @@ from static_dynamic.results import Result, load
 
 Array = npt.NDArray[np.float64]
 Width = Literal["single", "double"]
-"""How wide a figure is: as one column of a page, or as two."""
+"""The width of a figure: one column of a page, or two."""
 
 
 # Runs
@@ -27,13 +27,13 @@ COLUMNS = {
     "layers": ("estimator", "stage", "factor", "share", "share_low", "share_high", "percent"),
     "units": ("estimator", "stage", "unit", "dynamic", "static"),
 }
-"""What is read of the tables of a run."""
+"""Columns of the tables of a run that are read."""
 RELEASED = "released"
-"""The estimator that the published files and these scripts are about."""
+"""The estimator of the published files and of these scripts."""
 
 
 def read_run(place: Path) -> Result:
-    """A run of ours.
+    """A run of this project.
 
     Raises:
         UserError: If it cannot be read, another version wrote it, or the published score was not measured.
@@ -64,7 +64,7 @@ def read_units(place: Path) -> pd.DataFrame:
             the same scores, as a softmax with one score known can be undone.
 
     Raises:
-        UserError: If there are none, or a file cannot be read or is not of that form.
+        UserError: If there are none, or a file cannot be read or has another form.
     """
     require_folder(place)
     if (place / "units.parquet").exists():
@@ -121,13 +121,13 @@ def _read_safetensors(path: Path) -> Any:
 
 
 def _by_stage(files: Iterable[Path]) -> list[Path]:
-    """Files in the order of their stages, of which each must have one."""
+    """Files in the order of their stages; each stage must have one."""
     from static_dynamic.media.images import natural_key
 
     found: dict[str, Path] = {}
     for path in files:
         if (other := found.setdefault(_stage_of(path), path)) != path:
-            raise UserError(f"Stage {_stage_of(path)} lies in two files: {other} and {path.name}.")
+            raise UserError(f"Stage {_stage_of(path)} is in two files: {other} and {path.name}.")
     return [found[stage] for stage in sorted(found, key=natural_key)]
 
 
@@ -146,20 +146,20 @@ def _unit_table(path: Path) -> pd.DataFrame:
     return pd.DataFrame({"stage": _stage_of(path), "unit": range(len(dynamic)), "dynamic": dynamic, "static": static})
 
 
-# What the command lines share
+# Shared parts of the command lines
 
 
 def require_folder(place: Path) -> None:
-    """Raise a UserError if there is no such folder."""
+    """Raise a UserError if the folder is missing."""
     if not place.is_dir():
-        raise UserError(f"There is no folder {str(place)!r}.")
+        raise UserError(f"The folder {str(place)!r} is missing.")
 
 
 def pick(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
-    """Rows of the stages that names or globs, ours or published, stand for.
+    """Rows of the stages that match names or globs, ours or published.
 
     Raises:
-        UserError: If one stands for none.
+        UserError: If one matches no stage.
     """
     stages = list(dict.fromkeys(table["stage"]))
     chosen: set[str] = set()
@@ -172,7 +172,7 @@ def pick(table: pd.DataFrame, names: Sequence[str]) -> pd.DataFrame:
 
 
 def picture(out: Path, name: str) -> Path:
-    """Where the picture of a stage or stream goes: its name stands for ``%s``, or at the end.
+    """The path of the picture of a stage or stream: its name replaces ``%s``, or is at the end.
 
     Raises:
         UserError: If the ending is not that of a figure.
@@ -194,5 +194,5 @@ def streams(table: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def note(text: str) -> None:
-    """Tell something on stderr that does not stop the script."""
+    """Print a note on stderr that does not stop the script."""
     print(f"note: {text}", file=sys.stderr)

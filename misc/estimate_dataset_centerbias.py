@@ -1,4 +1,4 @@
-"""Where the objects of a segmentation data set lie: how often each position is foreground.
+"""Where the objects of a segmentation data set are: how often each position is foreground.
 
 python misc/estimate_dataset_centerbias.py --davis DAVIS/Annotations/480p --taovos TAO-VOS/annotations/val
 """
@@ -24,7 +24,7 @@ from static_dynamic.sources.masks import foreground, read_mask
 
 SIZE = (480, 854)
 MASKS = {"davis": "*/*", "taovos": "*/*/*"}
-"""Where the masks of a data set lie below its root."""
+"""Where the masks of a data set are below its root."""
 
 
 def find_masks(root: Path, pattern: str) -> list[Path]:
@@ -36,7 +36,7 @@ def find_masks(root: Path, pattern: str) -> list[Path]:
     require_folder(root)
     masks = sorted(path for path in root.glob(pattern) if is_image(path) and not is_hidden(path, root))
     if not masks:
-        raise UserError(f"{root} holds no masks: images {pattern}.")
+        raise UserError(f"{root} does not contain masks: images {pattern}.")
     return masks
 
 
@@ -76,7 +76,7 @@ def run(*, davis: Path | None = None, taovos: Path | None = None, out: Path = Pa
         dataset: find_masks(root, MASKS[dataset]) for dataset, root in (("davis", davis), ("taovos", taovos)) if root
     }
     if not masks:
-        raise UserError("Which data set? Give --davis or --taovos with the folder of its masks.")
+        raise UserError("A data set is required. Give --davis or --taovos with the folder of its masks.")
     for dataset, paths in masks.items():
         prior, count = centre_bias(paths)
         path = out / f"saliency_prior_{dataset}.png"

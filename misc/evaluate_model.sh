@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # A DyReg-TSM checkpoint on Something-Something v2, one centre clip per video.
 #   misc/evaluate_model.sh CHECKPOINT [any option of `python -m training evaluate`]
-# FRAMES and LISTS say where frames and lists are, GPUS how many there are.
+# FRAMES and LISTS are the folders of frames and lists, GPUS is the number of GPUs.
 source "$(dirname "$0")/_launch.sh"
-[ $# -gt 0 ] || stop "Which checkpoint? For example: $0 best.pth.tar"
+[ $# -gt 0 ] || stop "A checkpoint is required. For example: $0 best.pth.tar"
 [ -e "$1" ] || stop "There is no checkpoint '$1'."
 launch evaluate --model dyreg_tsm_r50 --checkpoint "$@"

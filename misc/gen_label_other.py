@@ -1,8 +1,8 @@
-"""A list of videos of your own, from their frames, to let a trained model say what it sees in them.
+"""A list of your own videos, from their frames, for the predictions of a trained model.
 
 python misc/gen_label_other.py FRAMES [--out LIST]
 
-Their class is not known, so every line has class 0, as published.
+Their class is unknown, so every line has class 0, as published.
 """
 
 import sys

@@ -32,7 +32,7 @@ def tell(written: Written) -> None:
     for name, videos in written.listed.items():
         print(f"{name}: {videos} videos")
     if written.missing:
-        print(f"Left out, since there are no frames: {len(written.missing)} (the first is {written.missing[0]}).")
+        print(f"Left out, since their frames are missing: {len(written.missing)} (the first is {written.missing[0]}).")
 
 
 if __name__ == "__main__":

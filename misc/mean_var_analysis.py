@@ -3,7 +3,7 @@
 python misc/mean_var_analysis.py runs/rtnet_1 runs/rtnet_2 runs/rtnet_3 --ddof 1 --out means.csv
 python misc/mean_var_analysis.py dim_outputs/vos_models/final/rtnet
 
-Of runs it averages shares; of published texts, which hold nothing better, the truncated percent. The first line says
+Of runs it averages shares; of published texts, which hold nothing better, the truncated percent. The first line states
 which. Runs that differ in more than the seed are refused, unless --across names what else may differ: with random
 weights, which the seed draws too, or with weights of several trainings, --across weights.
 """
@@ -34,7 +34,7 @@ PRINTED = {"static": "App", "dynamic": "Mot", "differ": "Res", "same": "Same", "
 
 
 def heading(means: Means) -> str:
-    """What the lines below it give."""
+    """The first line, which describes the lines below it."""
     return f"# {means.quantity}: " + " and ".join(filter(None, ("mean", means.interval or "no interval")))
 
 
@@ -68,7 +68,7 @@ def _interval(row: "pd.Series[float]") -> str:
 
 
 def analyse(name_of_script: str, places: Sequence[Path], ddof: int, out: Path | None, across: Sequence[str]) -> None:
-    """Read, print and, if asked, write the means of seeds whose factors the script is for."""
+    """Read, print and, if requested, write the means of seeds whose factors the script is for."""
     seeds = read_seeds(places)
     for name, table in seeds.tables.items():
         factors = table["factor"].nunique()
@@ -92,7 +92,7 @@ def run(place: Path, /, *further: Path, ddof: Literal[0, 1] = 0, out: Path | Non
         further: More of them.
         ddof: 1: sample standard deviation.
         out: CSV file to write, with all digits.
-        across: What runs may differ in beside the seed.
+        across: What runs may differ in, in addition to the seed.
     """
     analyse("mean_var_analysis.py", (place, *further), ddof, out, across)
 

@@ -2,7 +2,7 @@
 
 python misc/mean_var_analysis_4factors.py [DIR …]
 
-It says what mean_var_analysis.py says of three.
+It is mean_var_analysis.py for more than three factors.
 """
 
 import sys
@@ -16,17 +16,17 @@ from static_dynamic.misc._seeds import Parts
 from static_dynamic.misc.mean_var_analysis import analyse
 
 PLACE = "dim_outputs/vos_models/results_final_4pairs/tatt_matnet"
-"""Where the published script looks."""
+"""Where the published script searches."""
 
 
 def run(*places: Path, ddof: Literal[0, 1] = 0, out: Path | None = None, across: Parts = ()) -> None:
     """Print the means.
 
     Args:
-        places: Runs, texts, or folders of one of them; each is a seed. By default where the published script looks.
+        places: Runs, texts, or folders of one of them; each is a seed. By default where the published script searches.
         ddof: 1: sample standard deviation.
         out: CSV file to write, with all digits.
-        across: What runs may differ in beside the seed.
+        across: What runs may differ in, in addition to the seed.
     """
     analyse("mean_var_analysis_4factors.py", places or (Path(PLACE),), ddof, out, across)
 

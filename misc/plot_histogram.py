@@ -1,4 +1,4 @@
-"""How the units of every stage spread: part of the dynamic and of the static factor in their softmax.
+"""The distribution of the units of every stage: share of the dynamic and of the static factor in their softmax.
 
 python misc/plot_histogram.py dim_outputs/vos_models/idv_scores/rtnet --out histograms
 """
@@ -17,7 +17,7 @@ from static_dynamic.report.scores import BINS, histogram, plot_histogram
 from static_dynamic.report.theme import save_figure
 
 PLACE = Path("dim_outputs/vos_models/idv_scores/twostream_deeplabv3plus_resnet101_davis")
-"""Where the published protocol leaves FusionSeg's."""
+"""Where the published protocol writes those of FusionSeg."""
 
 
 def run(place: Path = PLACE, /, *, out: Path = Path(), stages: Several = ("*",), width: Width = "double") -> None:
@@ -27,7 +27,7 @@ def run(place: Path = PLACE, /, *, out: Path = Path(), stages: Several = ("*",),
         place: Scores of one model, or a run.
         out: Folder to write into.
         stages: Names or globs.
-        width: Of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
+        width: Width of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
     """
     for stage, units in pick(read_units(place), stages).groupby("stage", sort=False):
         dynamic, static, _ = 100 * unit_softmax(raw_scores(units))

@@ -3,7 +3,7 @@
 python misc/plot_iterations.py --in_dir runs --out_plot 'course_%s.png'
 
 The iteration ends the name of a run (`matnet_1000`) or of a text (`matnet_1000.txt`, with a seed
-`matnet_1000_final_001.txt`). Runs give shares with intervals, published texts the truncated percent; the axis says
+`matnet_1000_final_001.txt`). Runs give shares with intervals, published texts the truncated percent; the axis states
 which.
 """
 
@@ -29,7 +29,7 @@ TRAINED = ("weights", "checkpoint")
 
 
 def iteration(name: str) -> int:
-    """The iteration that the name of a file or a run tells.
+    """The iteration in the name of a file or a run.
 
     Example:
         >>> iteration("out/matnet_1000.txt"), iteration("runs/matnet_2000"), iteration("rtnet_500_final_001.txt")
@@ -46,7 +46,7 @@ def course(seeds: Seeds, across: Collection[str] = ()) -> Means:
         across: What seeds of one iteration may differ in.
 
     Raises:
-        UserError: If a name tells no iteration, or the tables are not of one training.
+        UserError: If a name does not end in an iteration, or the tables are not of one training.
     """
     groups: dict[int, list[str]] = {}
     for name in seeds.tables:
@@ -87,8 +87,8 @@ def run(*, in_dir: Path, out_plot: Path, stages: Several = ("*",), across: Parts
         in_dir: Folder of runs or of texts, at any depth.
         out_plot: Pictures: %s is the stage.
         stages: Names or globs.
-        across: What runs may differ in beside the seed.
-        width: Of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
+        across: What runs may differ in, in addition to the seed.
+        width: Width of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
     """
     require_folder(in_dir)
     means = course(read_seeds([in_dir], deep=True), across)

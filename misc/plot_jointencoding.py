@@ -24,7 +24,7 @@ PUBLISHED = 0.5
 
 
 def classified(units: pd.DataFrame, threshold: float) -> pd.DataFrame:
-    """Units with their class; a score at the threshold is not above it, and dead units have a class of their own."""
+    """Units with their class; a score at the threshold is not above it, and dead units have their own class."""
     scores = np.stack([units["dynamic"], units["static"]])
     return units.assign(**{"class": classify_units(scores, threshold)})
 
@@ -52,7 +52,7 @@ def run(
         threshold: A unit encodes a factor above it. By default that of the run, or 0.5.
         stages: Names or globs.
         out: Picture to write. By default joint_encoding_plots/<name of PLACE>.png.
-        width: Of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
+        width: Width of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
     """
     path = out or Path("joint_encoding_plots") / f"{place.resolve().name}.png"
     format_of(path)

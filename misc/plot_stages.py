@@ -4,7 +4,7 @@ python misc/plot_stages.py --in_file runs/rtnet_1 --out_plot 'rtnet_%s.png' --ma
 python misc/plot_stages.py --in_file dim_outputs/vos_models/final/rtnet/rtnet_final_001.txt --out_plot rtnet.tex
 
 Of a run it draws the share with its interval over videos; of runs with several seeds the mean share with its interval
-over seeds; of published texts, which hold nothing better, the truncated percent. The axis says which.
+over seeds; of published texts, which hold nothing better, the truncated percent. The axis states which.
 """
 
 import sys
@@ -46,8 +46,8 @@ def run(
         title: Title. By default the name of the input, or of the folder that holds several.
         y_range: Lowest and highest percentage. By default 10 50, or wider.
         stages: Names or globs.
-        across: What runs may differ in beside the seed.
-        width: Of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
+        across: What runs may differ in, in addition to the seed.
+        width: Width of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
     """
     if not matplot and out_plot.suffix[1:].lower() in FORMATS:
         raise UserError(f"{str(out_plot)!r} names a picture: add --matplot, or name a LaTeX file (.tex).")

@@ -30,7 +30,7 @@ def read_table(path: Path) -> pd.DataFrame:
     """Scores of the units of one stage and seed; a first line of words is a heading.
 
     Raises:
-        UserError: If a line has not five numbers, which is named, or there is none.
+        UserError: If a line does not hold five numbers; the line is named. Also if there are no lines.
     """
     rows = []
     try:
@@ -68,7 +68,7 @@ def run(place: Path, /, *, stages: Several = ("*",), out: Path | None = None, wi
         place: Folder of the tables of one model, or of its published scores, or a run.
         stages: Names or globs.
         out: Picture to write. By default plots_stats/<name of PLACE>.png.
-        width: Of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
+        width: Width of a figure: single, 3.35 inches, fits one column of a page; double, 6.9 inches, two.
     """
     path = out or Path("plots_stats") / f"{place.resolve().name}.png"
     format_of(path)

@@ -1,4 +1,4 @@
-"""Draw a small data set in the layout of DAVIS: shapes that move, with exact masks. It needs no data and no network.
+"""Draw a small data set in the layout of DAVIS: moving shapes with exact masks. It needs neither data nor network.
 
 python misc/render_small_davis.py data/small_davis
 """
@@ -13,7 +13,7 @@ from static_dynamic.sources.small_davis import write_small_davis
 
 
 def run(out: Path, /, *, frames: int = 6, sequences: int = 3) -> None:
-    """Write it.
+    """Write the data set.
 
     Args:
         out: Folder of the data set.

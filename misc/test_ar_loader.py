@@ -1,4 +1,4 @@
-"""What a model of clips is shown: a contact sheet of all variants of some videos, as they enter the model.
+"""The input of a model of clips: a contact sheet of all variants of some videos, as they enter the model.
 
 python misc/test_ar_loader.py --model i3d --videos clips/ [--max-videos 4]
 

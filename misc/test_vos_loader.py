@@ -1,4 +1,4 @@
-"""What a model of image and flow is shown: a contact sheet of all variants of some videos, as they enter the model.
+"""The input of a model of image and flow: a contact sheet of all variants of some videos, as they enter the model.
 
 python misc/test_vos_loader.py --cfg-file configs/rtnet_davis.json --original-data-root DAVIS [--max-videos 4]
 

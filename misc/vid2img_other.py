@@ -1,4 +1,4 @@
-"""Frames of videos of your own, the first five seconds of each: VIDEOS/<id>.mp4 → FRAMES/<id>/000001.jpg ….
+"""Frames of your own videos, the first five seconds of each: VIDEOS/<id>.mp4 → FRAMES/<id>/000001.jpg ….
 
 python misc/vid2img_other.py VIDEOS FRAMES [--seconds 5]
 """
@@ -13,7 +13,7 @@ from static_dynamic.misc import vid2img_sthv2
 
 
 def run(videos: Path, frames: Path, /, *, height: int = 256, seconds: float = 5.0, workers: int = 2) -> None:
-    """Extract, or go on extracting.
+    """Extract, or resume.
 
     Args:
         videos: Folder of video files, or one.

@@ -13,7 +13,7 @@ from static_dynamic.training.frames import BAD, Extraction, extract
 
 
 def run(videos: Path, frames: Path, /, *, height: int = 256, seconds: float | None = None, workers: int = 2) -> None:
-    """Extract, or go on extracting.
+    """Extract, or resume.
 
     Args:
         videos: Folder of video files, or one.
@@ -25,7 +25,7 @@ def run(videos: Path, frames: Path, /, *, height: int = 256, seconds: float | No
     found = extract(videos, frames, Extraction(height, seconds), workers)
     print(f"{found.done} videos are in {frames}.")
     if found.bad:
-        print(f"{len(found.bad)} could not be read; {frames / BAD} says why. They are tried again next time.")
+        print(f"{len(found.bad)} could not be read; {frames / BAD} gives the reasons. They are tried again next time.")
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ def test_a_seed_that_was_appended_twice_is_read_once(work):
     (folder / first).write_text(texts[first] * 2)
     _, twice, note = script("mean_var_analysis", folder)
     assert once == twice
-    assert f"note: {folder / first}: 14 stages stand there more than once; the last lines count." in note
+    assert f"note: {folder / first}: 14 stages appear more than once; the last lines count." in note
 
 
 def test_seeds_that_do_not_belong_together_are_refused(work):
@@ -187,7 +187,7 @@ def test_a_file_that_holds_no_scores_is_named(content, reason, work):
 def test_a_stage_in_two_files_is_refused(work):
     folder = write_pickles(work / "joint")
     save_file({"scores": SCORES}, folder / "raw_layer4,sensor_fusion.safetensors")
-    assert "lies in two files" in fails("plot_jointencoding", folder)
+    assert "is in two files" in fails("plot_jointencoding", folder)
 
 
 # Slips
@@ -266,7 +266,11 @@ def test_an_unknown_option_is_one_line(name):
         ("plot_iterations", ["--in_dir", "dim", "--out_plot", "a.png"], "must end in its iteration"),
         ("plot_stages", ["--in_file", "runs/model_1", "--out_plot", "a.png"], "names a picture: add --matplot"),
         ("plot_stages", ["--in_file", "runs/model_1", "--out_plot", "runs"], "Cannot write 'runs'"),
-        ("plot_iterations", ["--in_dir", "runs/model_1/run.json", "--out_plot", "a.png"], "There is no folder"),
+        (
+            "plot_iterations",
+            ["--in_dir", "runs/model_1/run.json", "--out_plot", "a.png"],
+            "The folder 'runs/model_1/run.json' is missing",
+        ),
         ("mean_var_analysis", ["runs", "--out", "dim"], "Cannot write 'dim'"),
         ("mean_var_analysis", ["runs", "--ddof", "2"], "Allowed: 0, 1"),
         ("mean_var_analysis", ["runs/model_1/run.json"], "a line must have the form"),

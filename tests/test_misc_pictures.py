@@ -217,7 +217,7 @@ def test_the_prior_of_davis_is_where_the_objects_are():
 
 def test_a_data_set_without_a_readable_mask_is_refused(work):
     (work / "a").mkdir()
-    assert "Which data set?" in fails("estimate_dataset_centerbias")
-    assert "holds no masks: images */*" in fails("estimate_dataset_centerbias", "--davis", work)
+    assert "A data set is required" in fails("estimate_dataset_centerbias")
+    assert "does not contain masks: images */*" in fails("estimate_dataset_centerbias", "--davis", work)
     (work / "a" / "0.png").write_bytes(b"")
     assert "None of 1 masks can be read" in fails("estimate_dataset_centerbias", "--davis", work)

@@ -261,7 +261,7 @@ def test_texts_of_two_models_are_not_averaged():
     save(fake(1), 1, "rtnet")
     save(fake(2), 2, "matnet")
     line = fails("mean_var_analysis", "dim/final/rtnet", "dim/final/matnet")
-    assert "rtnet_final_001.txt and dim/final/matnet/matnet_final_002.txt are of two models" in line
+    assert "rtnet_final_001.txt and dim/final/matnet/matnet_final_002.txt belong to two models" in line
     for name in ("rtnet_100.txt", "matnet_200.txt"):
         write_texts(Path("texts"), "", {name: Path("dim/final/rtnet/rtnet_final_001.txt").read_text()})
     assert "are not of one training" in fails("plot_iterations", "--in_dir", "texts", "--out_plot", "p.png")
@@ -373,7 +373,7 @@ def test_a_run_that_is_damaged_or_foreign_is_one_line():
     Path("runs/a/run.json").write_text("{}")
     assert succeeds("mean_var_analysis", "runs/a")  # alone, there is nothing to compare it with
     run(2, "runs/b")
-    assert "runs/a/run.json does not say what was measured" in fails("mean_var_analysis", "runs")
+    assert "runs/a/run.json does not state what was measured" in fails("mean_var_analysis", "runs")
 
 
 @pytest.mark.parametrize(("name", "column"), [("layers", "share_low"), ("units", "static")])

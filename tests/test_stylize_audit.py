@@ -249,7 +249,10 @@ def test_a_bad_copy_costs_one_line_and_no_other_copy(places, tmp_path):
     why = found.problems.set_index(["video", "style"])["why"]
     assert why["one", "original"] == f"{styles / 'style_1' / 'one'} is missing."
     assert "two has 140x72 pixels, but its original has 96x72: the proportions differ" in why["two", "2"]
-    assert f"{styles / 'style_3' / 'two'} has 3 frames, but its original has 9. If its frame rate differs" in why["two", "3"]
+    assert (
+        f"{styles / 'style_3' / 'two'} has 3 frames, but its original has 9. If its frame rate differs"
+        in why["two", "3"]
+    )
     assert "4.jpg" in why["two", "4"]
     assert why["two", "5"] == f"{styles / 'style_5' / 'two'} is missing."
     assert found.left_out() == list(why)

@@ -444,7 +444,7 @@ def test_frames_of_another_size_than_those_that_were_learned_from_are_told(clip,
 def test_one_clip_is_generated_at_a_time(clip):
     for name in ("a", "b"):
         save(clip / "two" / name / "0.png", filmed())
-    with pytest.raises(UserError, match="One video is required, but .* holds 2"):
+    with pytest.raises(UserError, match=r"One video is required, but .* holds 2"):
         give(learn(clip, "--steps", 1), clip / "two", clip / "out")
 
 

@@ -302,12 +302,12 @@ def test_folders_are_those_of_the_place_from_which_it_is_called(davis, tmp_path)
 
 
 SLIPS_OF_THE_SCRIPT = {
-    "nothing": ([], {}, "Which DAVIS? Give its folder"),
-    "no such DAVIS": (["nowhere", "", "{davis}"], {}, "No DAVIS in '*nowhere': it has no folder JPEGImages"),
-    "no such copy": (["{davis}", "nowhere", "{davis}"], {}, "No stylized DAVIS in '*nowhere': it has no folder JPEGImages"),
-    "no checkpoints": (["{davis}"], {}, "No CHECKPOINTS folder in ''"),
-    "a fourth folder": (["{davis}"] * 4, {}, "Three folders at most are allowed"),
-    "smoke on nothing": (["nowhere"], {"SMOKE": "1"}, "No DAVIS in '*nowhere'"),
+    "nothing": ([], {}, "The folder of DAVIS is required"),
+    "no such DAVIS": (["nowhere", "", "{davis}"], {}, "'*nowhere' does not hold DAVIS: its folder JPEGImages is missing"),
+    "no such copy": (["{davis}", "nowhere", "{davis}"], {}, "'*nowhere' does not hold stylized DAVIS: its folder JPEGImages is missing"),
+    "no checkpoints": (["{davis}"], {}, "A folder of CHECKPOINTS is required. Got ''"),
+    "a fourth folder": (["{davis}"] * 4, {}, "At most three folders are allowed"),
+    "smoke on nothing": (["nowhere"], {"SMOKE": "1"}, "'*nowhere' does not hold DAVIS"),
     "smoke with weights": (["{davis}", "{davis}/stylized", "{davis}"], {"SMOKE": "1"}, "SMOKE=1 uses random weights"),
     "no packages": ([], {"SMOKE": "1", "PYTHON": "/nowhere/python"}, "The packages are not installed for '/nowhere/python'"),
 }  # fmt: skip
