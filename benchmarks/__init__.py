@@ -1,1 +1,1 @@
-"""Measured speed and memory; the tables beside the scripts are their output."""
+"""Measured speed and memory; the tables next to the scripts are their output."""

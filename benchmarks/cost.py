@@ -1,4 +1,4 @@
-"""Parameters and GMACs of the zoo beside the figures of the model zoos.
+"""Parameters and GMACs of the zoo, compared with the figures of the model zoos.
 
     python -m benchmarks.cost
 
@@ -7,7 +7,7 @@ Those of Slow 8x8 and SlowFast 8x8 count convolutions and matrix products, as to
 normalised element as 2.5 MACs; fvcore today counts it as 1: "with_norms" is torch + 2.5 (fvcore - torch).
 
 Of segmentation models, the published figures are convolutions and matrix products that the published code runs on
-240 x 427 pixels, per clip (RTNet: two frames). It computes some of them without use: MATNet one branch of its decoder
+240 x 427 pixels, per clip (RTNet: two frames). It computes some of them unnecessarily: MATNet one branch of its decoder
 three times over, and, unless it is reciprocal, attention in a direction that nothing reads; RTNet the decoder of
 its second stream.
 """
@@ -83,7 +83,7 @@ def row(name: str) -> dict[str, object]:
 
 
 def main() -> None:
-    """Print and keep the table."""
+    """Print and save the table."""
     torch.set_num_threads(2)
     names = [name for name in models.list_models() if not name.startswith("slowfast_ava")]
     table = pd.DataFrame([row(name) for name in names]).round(3)

@@ -3,7 +3,7 @@
     python -m benchmarks.coverage --estimators needs_motion,released
 
 Videos are drawn with replacement from a fixed population, whose own numbers are the truth; each sample goes through the
-scorer of the package. The units answer to sums of parts (look, motion, style, noise) of three kinds:
+scorer of the package. The units respond to sums of parts (appearance, motion, style, noise) of three kinds:
 
     gaussian   normal parts, summed
     skewed     log-normal parts of skewness 1.75, rectified
@@ -11,7 +11,7 @@ scorer of the package. The units answer to sums of parts (look, motion, style, n
 
 Any registered estimator can be named; rows of the table of other estimators are kept. One row per kind, estimator,
 quantity and number of videos: the share of intervals that hold the truth, its standard error over samples, how many of
-them lie above and below the truth, the truth and the bias of the estimate, the mean width, and the share of intervals
+them are above and below the truth, the truth and the bias of the estimate, the mean width, and the share of intervals
 that are undefined, which are left out.
 """
 
@@ -36,7 +36,7 @@ KINDS = {"gaussian": 0.0, "skewed": 0.5, "heavy": 0.83}
 POPULATION, UNITS, PARTS = 2000, 12, 4
 STYLES, ORDERS = ("original", "ink", "mosaic", "chalk"), ("intact", "shuffle", "freeze")
 CROSSED = ("factorial_shares",)
-"""Estimators whose sample are blocks that cross appearance and motion."""
+"""Estimators whose samples are blocks that cross appearance and motion."""
 SHAPE = (2, 2, 2)
 Floats = npt.NDArray[np.float32]
 

@@ -1,12 +1,12 @@
-"""How long a store takes to be scored, and how much memory, by the number of its videos.
+"""Time and memory for scoring a store, by the number of its videos.
 
     python -m benchmarks.large --sizes 200x64,2000x64,20000x64 --dtype float32
 
 Stores are simulated: eight clips a video, one stage, activations of a content that all clips of a video share, with
-noise of the clip; written as `static_dynamic.store` writes runs of shards. Each is scored in a process of its own. One
+noise of the clip; written as `static_dynamic.store` writes runs of shards. Each is scored in a separate process. One
 row per store and estimator: seconds of the processor (not of the wall: machines are shared) for reading the index and
 for scoring, and the peak of the memory of the whole process. Rows of other stores are kept. A line through the rows of
-one number of units gives what a further video costs, from which `docs/large.md` projects.
+one number of units gives the cost of a further video, from which `docs/large.md` projects.
 """
 
 import argparse
@@ -69,7 +69,7 @@ def simulate(folder: Path, videos: int, units: int, dtype: str) -> None:
 
 
 def _members(files: Shards, names: list[str]) -> list[dict[str, object]]:
-    """What the .json of a run says of its shards."""
+    """The content of the .json of a run about its shards."""
     parts = [names[place * PER_SHARD : (place + 1) * PER_SHARD] for place in range(RUN)]
     return [
         {
@@ -97,7 +97,7 @@ def measure(videos: int, units: int, dtype: str, estimators: list[str]) -> pd.Da
 
 
 def main() -> None:
-    """Measure, keep the table, and print what a further video costs."""
+    """Measure, save the table, and print the cost of a further video."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--sizes", default="200x64,2000x64,20000x64")
     options.add_argument("--dtype", default="float32")

@@ -5,9 +5,9 @@
     python -m benchmarks.mutants --survivors           those that survived, and new ones
 
 Half of the faults are written down in mutants.toml, each with what it stands for; the other half are drawn from all
-small changes that `mutants_drawn` finds in the same files, so that the score is not only over faults that somebody
-thought of. A fault is killed if a test of the file that it is in fails. The table lies in mutants.csv: its column
-"before" is the verdict of the tests as they were before there were tests of these parts by themselves.
+small changes that `mutants_drawn` finds in the same files, so that the score is not only over faults that were
+thought of. A fault is killed if a test of its file fails. The table is mutants.csv. Its column "before" is the verdict
+of the tests before these parts had their own tests.
 """
 
 import argparse
@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 TABLE = HERE / "mutants.csv"
 SHARE = 0.12
-"""How much of all small changes is drawn."""
+"""The share of all small changes that is drawn."""
 WANTED = 0.85
 KEYS = ["module", "kind", "what"]
 
@@ -129,9 +129,9 @@ class Mutant:
     """One fault.
 
     Attributes:
-        module: Where it is.
+        module: The module that holds it.
         kind: ``hand`` or ``drawn``.
-        what: What it is.
+        what: Its description.
         source: The file with the fault.
         equivalent: Why no test could notice it; empty if one could.
     """
@@ -199,7 +199,7 @@ class FirstFailure:
 
 
 def run_tests(folder: Path, files: Sequence[str], limit: float) -> tuple[bool, str, float]:
-    """Whether the tests pass, which was the first to fail, and seconds; in a child process that begins warm."""
+    """Whether the tests pass, the first that fails, and seconds; in a child process with imported libraries."""
     begun, (reader, writer) = time.monotonic(), os.pipe()
     child = os.fork()
     if not child:
@@ -228,7 +228,7 @@ def _test(folder: Path, files: Sequence[str], writer: int) -> None:
     import pytest
     from hypothesis import Phase, settings
 
-    # A failing example is enough: nobody reads how small it could be. The draws are the same for every mutant.
+    # A failing example is enough: it need not be minimal. The draws are the same for every mutant.
     phases = (Phase.explicit, Phase.generate)
     settings.register_profile("mutants", derandomize=True, deadline=None, database=None, phases=phases)
     settings.load_profile("mutants")
@@ -279,13 +279,13 @@ def _module(mutants_of_one: Sequence[Mutant]) -> list[dict[str, object]]:
 
 
 def settled() -> set[tuple[str, str]]:
-    """Module and change of those that the table says are killed or equivalent."""
+    """Module and change of those that are killed or equivalent in the table."""
     table = pd.read_csv(TABLE)
     return {*table.loc[table["verdict"] != "survived", ["module", "what"]].itertuples(index=False, name=None)}
 
 
 def keep(rows: Sequence[dict[str, object]], found: Sequence[Mutant]) -> None:
-    """The table with these rows in place of those of the same mutants, and without mutants that there are no more."""
+    """The table with these rows in place of those of the same mutants, and without mutants that no longer exist."""
     kept, new = pd.read_csv(TABLE), pd.DataFrame(rows)
     new = new.merge(kept[[*KEYS, "before"]], on=KEYS, how="left")
     table = pd.concat([new, kept], ignore_index=True).drop_duplicates(KEYS)
@@ -298,7 +298,7 @@ def keep(rows: Sequence[dict[str, object]], found: Sequence[Mutant]) -> None:
 
 
 def summary(table: pd.DataFrame, column: str) -> pd.DataFrame:
-    """How many are killed, of those that a test could notice, by kind and in all."""
+    """How many are killed, of those that a test could detect, by kind and in all."""
     real = table[(table["verdict"] != "equivalent") & table[column].notna()]
     killed = real[column].eq("killed").groupby(real["kind"]).agg(["sum", "count"])
     killed.loc["all"] = killed.sum()
@@ -306,7 +306,7 @@ def summary(table: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def main() -> int:
-    """Run them, keep the table, and fail where fewer than 85 % are killed."""
+    """Run them, save the table, and fail if fewer than 85 % are killed."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--only", nargs="*", choices=list(TESTS), default=list(TESTS), metavar="MODULE")
     options.add_argument("--jobs", type=int, default=1, help="modules at a time")

@@ -1,7 +1,7 @@
-"""Small changes of source files that nobody chose: every place that an operator fits, and a fixed sample of them.
+"""Small changes of source files that are not chosen: every place that an operator fits, and a fixed sample of them.
 
-A comparison moves by its border, a sum becomes a difference, a count grows by one, a branch turns round, two arguments
-change places, a statement goes. Whether a place is in the sample depends on its own text alone, so that a change
+A comparison moves by its border, a sum becomes a difference, a count grows by one, a branch is inverted, two arguments
+are swapped, a statement is removed. Whether a place is in the sample depends on its own text alone, so that a change
 elsewhere neither adds nor removes it.
 """
 
@@ -26,7 +26,7 @@ SYMMETRIC = (
     *("min", "max", "np.minimum", "np.maximum", "np.fmin", "np.hypot"),
     *("isinstance", "getattr", "zip", "map", "filter", "islice"),
 )
-"""Functions that do not care about the order of their arguments, or cannot be called in the other order."""
+"""Functions that ignore the order of their arguments, or cannot be called in the other order."""
 UNTOUCHED = ("annotation", "returns", "decorator_list", "exc")
 SHORT = 48
 

@@ -1,12 +1,12 @@
-"""One pass over all stages against the published protocol and against bare forwards, on the same clips and model.
+"""One pass over all stages against the published protocol and against bare forward passes, on the same clips and model.
 
     python -m benchmarks.one_pass --videos DIR --size 112 --count 6
 
-(a) this project's flow: every variant forwarded once, all stages recorded, pairs formed afterwards;
-(b) the published protocol: pairs first, two forwards a pair, one run per stage that stops after it;
-(c) bare forwards of the variants of (a), already in memory.
+(a) this project's flow: one forward pass for every variant, all stages recorded, pairs formed afterwards;
+(b) the published protocol: pairs first, two forward passes a pair, one run per stage that stops after it;
+(c) bare forward passes of the variants of (a), already in memory.
 
-Seconds are compared within one run only; the ratios are what to quote. The rounds take turns, and medians are kept.
+Seconds are compared within one run only; the ratios are what to quote. The rounds alternate, and medians are reported.
 """
 
 import argparse
@@ -49,7 +49,7 @@ def one_pass(study: Study) -> int:
 
 
 def pairs_first(study: Study) -> int:
-    """(b): one pair a video, a dynamic and a static one in turn; every stage is a run of its own."""
+    """(b): one pair a video, a dynamic and a static one in turn; every stage is a separate run."""
     model, draw = study.recorder.model, np.random.default_rng(0)
     for stage in study.recorder.stages:
         with Recorder(model, [stage]) as record:
@@ -112,7 +112,7 @@ def compare(study: Study, rounds: int) -> pd.DataFrame:
     )
 
 
-# VmHWM, unlike ru_maxrss, does not begin with the memory of the process that started this one.
+# VmHWM, unlike ru_maxrss, does not start with the memory of the process that started this one.
 PEAK = """
 import sys
 from benchmarks.one_pass import make_study, one_pass
@@ -131,7 +131,7 @@ def peak_memory(counts: list[int]) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Run both, print and keep the tables."""
+    """Run both, print and save the tables."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--videos", default="factorial")
     options.add_argument("--models", default="i3d_r50_8x8,slowfast_r50_8x8")

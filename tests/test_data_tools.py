@@ -408,7 +408,7 @@ def test_the_scripts_go_from_videos_to_lists(videos, tmp_path):
     code, out, _ = script("gen_label_sthv2", annotations, frames, "--out", tmp_path / "lists")
     assert code == 0
     assert "train_videofolder.txt: 2 videos" in out
-    assert "no frames: 1 (the first is 44)" in out
+    assert "frames are missing: 1 (the first is 44)" in out
 
 
 def test_the_scripts_for_videos_of_ones_own(tmp_path):

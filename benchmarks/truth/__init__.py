@@ -1,1 +1,1 @@
-"""Units and networks whose dependence on appearance and motion is known, and how right the estimators are on them."""
+"""Units and networks whose dependence on appearance and motion is known, and the accuracy of the estimators on them."""

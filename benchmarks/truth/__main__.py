@@ -4,7 +4,7 @@ python -m benchmarks.truth                 all parts
 python -m benchmarks.truth probes causal   some
 static-dynamic truth                   trains the networks themselves again
 
-A part that fails does not stop the others. What each took is kept in times.csv.
+A part that fails does not stop the others. Their times are written to times.csv.
 """
 
 import argparse
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import pandas as pd
 
 PARTS = {
-    "clips": "a look at the clips, and how fast they are drawn",
+    "clips": "examples of the clips, and how fast they are drawn",
     "planted": "estimators on planted units",
     "sampling": "forward passes for a width of intervals, by design",
     "networks": "estimators on trained networks",
@@ -29,13 +29,13 @@ TIMES = Path(__file__).with_name("times.csv")
 
 
 class Took(NamedTuple):
-    """What a part took.
+    """The time of a part.
 
     Attributes:
         part: Its name.
-        seconds: By the clock.
-        cpu_seconds: Of all its processes.
-        failed: Whether it did.
+        seconds: Wall-clock time.
+        cpu_seconds: Processor time of all its processes.
+        failed: Whether it failed.
     """
 
     part: str
@@ -45,7 +45,7 @@ class Took(NamedTuple):
 
 
 def run(part: str) -> Took:
-    """Run a part in a process of its own."""
+    """Run a part in a separate process."""
     begun, before = time.monotonic(), _cpu_seconds()
     code = subprocess.run([sys.executable, "-m", f"benchmarks.truth.{part}"], check=False).returncode
     return Took(part, round(time.monotonic() - begun, 1), round(_cpu_seconds() - before, 1), code != 0)
@@ -57,7 +57,7 @@ def _cpu_seconds() -> float:
 
 
 def main() -> int:
-    """Run the parts and keep what they took."""
+    """Run the parts and write their times."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
     chosen = options.parse_args().parts or list(PARTS)

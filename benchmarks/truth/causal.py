@@ -10,12 +10,12 @@ these are taken out, one after the other, and both tasks are tested on new clips
     label          all units that a score calls by the name of a task
     subspace       directions in which cell means differ by motion more than by appearance, or the other way round
     random directions   12 subspaces, each of as many dimensions that carry as much
-    frozen units   not taken out: they have the values that they have on the same clip frozen
-    moving units   in a frozen clip they have the values of the moving one; a drop below 0 is what comes back
+    frozen units   not taken out: they have their values on the same clip frozen
+    moving units   in a frozen clip they have their values on the moving one; a drop below 0 is a gain
 
 Scores, variances and mean maps are of the clips of the measurement. There is a row for every task, and one for the
 difference of their drops, motion less appearance, with 95 % intervals over clips, paired; of random sets, low and high
-are the least and the most that one of them loses. For causal_units.csv, every unit is taken out by itself: Spearman's
+are the smallest and the largest loss. For causal_units.csv, every unit is taken out by itself: Spearman's
 correlation of each score with the difference that this makes, and Fisher's 95 % interval.
 """
 
@@ -52,7 +52,7 @@ SEED, CLIPS, VIDEOS, BLOCKS = 0, 400, 200, (200, 2, 2, 2)
 """Blocks x appearances x motions x draws of `factorial_shares`; clips on which networks are tested are others."""
 SHARE, DRAWS = 0.275, 12
 SELECTIVE = 3
-"""How many times as much as the other task the predicted one must lose."""
+"""Factor by which the predicted task must lose more than the other one."""
 FIELLER = 1.06
 """Variance of Fisher's z of a rank correlation, times n - 3 (Fieller, Hartley and Pearson, Biometrika 1957)."""
 
@@ -61,8 +61,8 @@ class Ranking(NamedTuple):
     """One end of a score.
 
     Attributes:
-        name: In words.
-        estimator: Whose score.
+        name: A short description.
+        estimator: The estimator of the score.
         predicts: The task for which its first units are needed, if the score is right.
         plus: The column of the unit table that ranks them.
         minus: The column that is subtracted.
@@ -103,12 +103,12 @@ LABELS = {
 
 
 class Measured(NamedTuple):
-    """What is known of a stage before anything is taken out.
+    """Measurements of a stage before anything is taken out.
 
     Attributes:
         units: The unit tables of all estimators.
-        activations: Of the videos of the measurement, ``(VIDEOS, C)``.
-        crossed: Of the crossed clips, ``(*BLOCKS, C)``.
+        activations: Activations on the videos of the measurement, ``(VIDEOS, C)``.
+        crossed: Activations on the crossed clips, ``(*BLOCKS, C)``.
     """
 
     units: pd.DataFrame
@@ -155,7 +155,7 @@ def removals(exam: Examination, measured: Measured) -> Iterator[Row]:
 
 
 Changed = Callable[[Units], Array]
-"""Units, or directions → what is right after something was done with them, ``(2, N)``."""
+"""Units, or directions → accuracy after the intervention, ``(2, N)``."""
 
 
 def _chosen(
@@ -228,9 +228,9 @@ def _recorded(model: nn.Module, clips: Tensor) -> dict[str, Array]:
 
 
 def predicted(table: pd.DataFrame) -> pd.DataFrame:
-    """Of every set that predicts a task, whether that task broke and the other did not.
+    """For every set that predicts a task, whether that task broke and the other did not.
 
-    It broke if it lost more, the interval of the difference says so, and it lost at least three times as much.
+    It broke if it lost more, the interval of the difference excludes 0, and it lost at least three times as much.
 
     Returns:
         A row per network, stage, kind of removal and score, with ``right``: 0 or 1; a label of no unit is not right.
@@ -245,11 +245,11 @@ def predicted(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def verdict(table: pd.DataFrame) -> str:
-    """How often each score told the task that broke, in lines."""
+    """Lines that state how often each score predicted the task that broke."""
     rows = predicted(table)
     estimators = {ranking.name: ranking.estimator for ranking in RANKINGS}
     whose = pd.Series([estimators.get(score, score.partition(":")[0]) for score in rows["score"]], rows.index)
-    lines = [f"The predicted task lost surely more, and {SELECTIVE} times as much or more:"]
+    lines = [f"The predicted task lost significantly more, and at least {SELECTIVE} times as much:"]
     for removed, what in (("units", "first units of "), ("label", "labels of "), ("subspace", "")):
         there = rows[rows["removed"] == removed]
         names = whose[there.index] if what else pd.Series("subspaces", there.index)
@@ -275,7 +275,7 @@ def _merged(table: pd.DataFrame, path: Path) -> pd.DataFrame:
 
 
 def run(*networks: str, out: Path = HERE) -> None:
-    """Do what the command line says.
+    """Run the command line.
 
     Args:
         networks: Networks that were taught both tasks. By default all.

@@ -1,4 +1,4 @@
-"""What each task loses when units are taken out: bars with intervals before what random sets lose."""
+"""What each task loses when units are taken out: bars with intervals in front of the losses of random sets."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +28,7 @@ LEFT, RIGHT = -0.06, 1.02
 
 
 def draw(table: pd.DataFrame, path: Path) -> None:
-    """Draw what is in causal.csv: a row of panels for each network, a panel for each stage."""
+    """Draw causal.csv: a row of panels for each network, a panel for each stage."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 

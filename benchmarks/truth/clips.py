@@ -1,4 +1,4 @@
-"""A look at factorial clips, and how fast they are drawn: `python -m benchmarks.truth.clips`.
+"""Examples of factorial clips, and how fast they are drawn: `python -m benchmarks.truth.clips`.
 
 Writes docs/images/factorial.png, and clips.csv: clips a second on one thread, 32 x 32 pixels and 8 frames.
 """
@@ -45,7 +45,7 @@ SHOWN = {
 
 
 def picture(frames: int = 6, size: int = 96) -> "Figure":
-    """A row per clip; beside it, its optical flow as it truly is."""
+    """A row per clip, with its true optical flow."""
     from matplotlib.figure import Figure
 
     with house_style():
@@ -69,7 +69,7 @@ def picture(frames: int = 6, size: int = 96) -> "Figure":
 
 
 def speeds() -> pd.DataFrame:
-    """The quickest of several rounds, of every content."""
+    """The fastest of several rounds, for every content."""
     torch.set_num_threads(1)
     rows = []
     for content, parts in CONTENTS.items():

@@ -3,7 +3,7 @@
     from benchmarks.truth.enumeration import true_needs_motion, true_shares
     true_shares(model, ["stage_1", "stage_4"], recipe, appearances=128, draws=2)
 
-No estimator is involved: nothing but what the model answers to clips of which all factors are known.
+No estimator is involved: only the model's responses to clips of which all factors are known.
 """
 
 import math
@@ -29,7 +29,7 @@ from static_dynamic.variants.nuisance import disturbed
 
 Array = npt.NDArray[np.float64]
 BATCH = 64
-"""Clips in a forward."""
+"""Clips in a forward pass."""
 BORDER, NEAR = 0.25, 0.06
 """Border of the classes, and how far from it a unit must be for its class to be clear."""
 
@@ -48,19 +48,19 @@ def true_shares(
 ) -> pd.DataFrame:
     """Shares of appearance, motion, interaction and nuisance in the variance of every unit.
 
-    Every appearance is shown in every motion, ``draws`` times with a nuisance drawn anew, and what nuisance adds to
-    the mean squares is taken out. The shares are those of the generator's own levels, see `of_population`.
+    Every appearance is shown in every motion, ``draws`` times with a new nuisance, and the part of nuisance in
+    the mean squares is removed. The shares are those of the generator's own levels, see `of_population`.
 
     Args:
-        model: Any module; it is left as it was found.
+        model: Any module; it is left unchanged.
         stages: Its stages; ``None`` means every declared one.
         recipe: Its input; ``None`` means the one that it declares.
         appearances: How many appearances are drawn; ``None`` means all. All motions are always shown.
         draws: Clips of every appearance in every motion, 2 or more.
-        content: What clips are made of.
-        size: Side of the clips, pixels; ``None`` means what the recipe takes.
+        content: Content of the clips.
+        size: Side of the clips, pixels; ``None`` means that of the recipe.
         layout: Layout of stages named by module path.
-        seed: Of the appearances and the nuisance.
+        seed: Seed of the appearances and the nuisance.
 
     Returns:
         One row per unit: ``stage``, ``unit``, shares ``appearance``, ``motion``, ``interaction`` and ``nuisance``,
@@ -91,7 +91,7 @@ def crossed_responses(
     looks, moves = combinations(content.appearance), combinations(content.motion)
     if not 2 <= appearances <= len(looks) or draws < 2:
         raise UserError(
-            f"An enumeration needs 2 to {len(looks)} appearances, and 2 or more draws. Got {appearances} and {draws}."
+            f"An enumeration requires 2 to {len(looks)} appearances and at least 2 draws. Got {appearances} and {draws}."
         )
     chosen = np.sort(generator(seed, "appearances").permutation(len(looks))[:appearances])
     pairs = [(looks[look], move) for look in chosen for move in moves for _ in range(draws)]
@@ -103,7 +103,7 @@ def crossed_responses(
 def population_shares(table: Array, appearances: float | None = None) -> tuple[Array, Array]:
     """Shares ``(4, U)`` and variance ``(U,)`` of units on appearances in all motions, ``(K, O, r, U)``.
 
-    ``appearances`` says of how many the ``K`` were drawn; ``None`` means that they are all.
+    ``appearances`` is the number from which the ``K`` were drawn; ``None`` means that they are all.
     """
     count, motions = table.shape[:2]
     components = of_population(block_components(table[None])[0], appearances or count, motions)
@@ -111,7 +111,7 @@ def population_shares(table: Array, appearances: float | None = None) -> tuple[A
 
 
 def of_population(components: Array, appearances: float, motions: float) -> Array:
-    """Components ``(4, U)`` as variances over a fixed number of levels, which are all that there are.
+    """Components ``(4, U)`` as variances over a fixed number of levels, which are the whole population.
 
     An analysis of variance takes levels for a sample of many more, and so takes a part of the interaction out of the
     main effects. Where the ``K`` appearances and ``O`` motions are all, the variance of the means over the other
@@ -160,21 +160,21 @@ def true_needs_motion(
     layout: str | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Of what every unit reproducibly tells about a clip, the share that all that a frame of it shows does not decide.
+    """The share of every unit's reproducible information on a clip that its middle frame does not determine.
 
-    Everything that the middle of a clip shows is held (appearance, place, size, phases), and the motion is drawn anew.
-    With ``F`` what is held, ``needs_motion = 1 - Var E[z | F] / Var E[z | F, motion]``. Reproducible is what a
-    replicate gives again, which is moved by one pixel and has noise of its own.
+    Everything that the middle of a clip shows is held (appearance, place, size, phases), and the motion is drawn again.
+    With ``F`` for what is held, ``needs_motion = 1 - Var E[z | F] / Var E[z | F, motion]``. Reproducible is what a
+    replicate gives again, which is moved by one pixel and has its own noise.
 
     Args:
-        model: Any module; it is left as it was found.
+        model: Any module; it is left unchanged.
         stages: Its stages; ``None`` means every declared one.
         recipe: Its input; ``None`` means the one that it declares.
         frames: How many frames are drawn, each of which is shown in all motions.
-        content: What clips are made of.
-        size: Side of the clips, pixels; ``None`` means what the recipe takes.
+        content: Content of the clips.
+        size: Side of the clips, pixels; ``None`` means that of the recipe.
         layout: Layout of stages named by module path.
-        seed: Of the frames.
+        seed: Seed of the frames.
 
     Returns:
         One row per unit: ``stage``, ``unit``, ``needs_motion`` and ``reliability``, 0..1 (NaN for a unit that never
@@ -211,7 +211,7 @@ def motion_table(stage: str, needed: Array, reliability: Array, variance: Array)
 
 
 def _held(content: Content, frames: int, seed: int) -> Scenes:
-    """Scenes frame by frame: each in all motions, with all that the middle of the clip shows left as it is."""
+    """Scenes frame by frame: each in all motions, with everything that the middle of the clip shows unchanged."""
     looks, moves = combinations(content.appearance), combinations(content.motion)
     pairs, numbers = [], []
     for number in range(frames):
@@ -242,7 +242,7 @@ def responses(
     """
     takes = declared_recipe(model, recipe)
     if isinstance(takes, FlowRecipe):
-        raise UserError("Factorial clips are for models of clips; this one takes images and their flow.")
+        raise UserError("Factorial clips are for models of clips. This one takes images and their flow.")
     with Recorder(model, stages, layout) as record:
         parts = [record(inputs) for inputs in _inputs(scenes, takes, size or takes.resize, replicate)]
     return {stage: np.concatenate([part[stage].numpy() for part in parts]).astype(np.float64) for stage in parts[0]}

@@ -1,8 +1,8 @@
-"""How right an estimator is on units whose truth is known.
+"""The accuracy of an estimator on units whose truth is known.
 
 The truth of some units is a table of one row each: shares ``appearance``, ``motion``, ``interaction`` and ``nuisance``
 with their ``variance`` and ``class``, and ``needs_motion`` and ``reliability`` with ``needs_variance`` and
-``needs_class``; ``clear`` and ``needs_clear`` say which classes are far from a border.
+``needs_class``; ``clear`` and ``needs_clear`` state which classes are far from a border.
 """
 
 from collections.abc import Iterable, Mapping
@@ -23,12 +23,12 @@ Array = npt.NDArray[np.float64]
 
 
 class Question(NamedTuple):
-    """What is asked of a unit.
+    """A question about a unit.
 
     Attributes:
-        classes: The answers.
-        right: Column of the truth that holds the right one.
-        clear: Column of the truth that says whether that is far from a border.
+        classes: The possible answers.
+        right: Column of the truth that holds the correct one.
+        clear: Column of the truth that states whether that is far from a border.
     """
 
     classes: tuple[str, ...]
@@ -38,7 +38,7 @@ class Question(NamedTuple):
 
 @dataclass(frozen=True)
 class Reading:
-    """How what an estimator says is compared with the truth.
+    """How the answers of an estimator are compared with the truth.
 
     Attributes:
         question: The question that it answers.
@@ -78,7 +78,7 @@ READINGS: Mapping[str, Reading] = {
 
 @dataclass(frozen=True)
 class Answers:
-    """What an estimator said of the units from one draw of clips.
+    """The answers of an estimator about the units from one draw of clips.
 
     Attributes:
         classes: Class of every unit, in the words of the question, ``(U,)``.
@@ -90,7 +90,7 @@ class Answers:
 
 
 def ask(estimator: Estimator, design: Design, x: npt.NDArray[np.float32]) -> Answers:
-    """What an estimator says of units from the rows ``(rows, U)`` of a design."""
+    """The answers of an estimator about units from the rows ``(rows, U)`` of a design."""
     plan, reading = estimator.plan(design), READINGS[estimator.name]
     units = plan.estimates(x, np.ones((1, len(plan.videos)))).units[0]
     words = dict(zip(reading.classes, reading.question.classes, strict=True))
@@ -100,7 +100,7 @@ def ask(estimator: Estimator, design: Design, x: npt.NDArray[np.float32]) -> Ans
 
 
 def noisy(truth: pd.DataFrame, level: float) -> pd.DataFrame:
-    """The truth of the same units with noise, drawn anew for every clip, of ``level`` of their standard deviations.
+    """The truth of the same units with new noise for every clip, of ``level`` of their standard deviations.
 
     With variance V and noise of level² V, all shares are divided by 1 + level², and the rest is nuisance.
     """
@@ -127,10 +127,10 @@ def joined(shares: pd.DataFrame, needs: pd.DataFrame, names: Iterable[str]) -> p
 
 
 def judge(estimator: str, answers: list[Answers], truth: pd.DataFrame) -> list[dict[str, Any]]:
-    """How right answers from several draws of clips are: one row per quantity.
+    """The accuracy of answers from several draws of clips: one row per quantity.
 
-    ``right`` and ``right_clear`` are percent of units; ``bias``, ``mae`` and ``rmse`` are in points, over the units of
-    which the truth can be said.
+    ``right`` and ``right_clear`` are percent of units; ``bias``, ``mae`` and ``rmse`` are in points, over the units
+    whose truth is defined.
     """
     reading = READINGS[estimator]
     right = np.stack([one.classes for one in answers]) == truth[reading.question.right].to_numpy()
@@ -148,7 +148,7 @@ def judge(estimator: str, answers: list[Answers], truth: pd.DataFrame) -> list[d
 
 
 def said(truth: pd.DataFrame, column: str) -> Array:
-    """A column of the truth; NaN where it means nothing, since the unit never varies or is not reliable."""
+    """A column of the truth; NaN where it is meaningless, since the unit never varies or is not reliable."""
     values: Array = truth[column].to_numpy(float)
     if column != "needs_motion":
         return values

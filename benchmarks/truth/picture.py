@@ -1,4 +1,4 @@
-"""Estimates beside the truth: a panel per estimator, and which units each of them puts into the right class."""
+"""Estimates against the truth: a panel per estimator, and which units each of them puts into the correct class."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,11 +26,11 @@ ASKED = {
     NEEDS: "Does the unit need more than a still frame?",
 }
 SHADES = ("#BFE3D5", VERMILION)
-"""Of units whose class is always right, and never."""
+"""Colours of units whose class is always correct, and never."""
 
 
 def draw(numbers: pd.DataFrame, truth: pd.DataFrame, path: Path) -> None:
-    """Draw what is in `estimates.csv` and `planted_truth.csv`."""
+    """Draw `estimates.csv` and `planted_truth.csv`."""
     from matplotlib.figure import Figure
     from matplotlib.patches import Patch
 

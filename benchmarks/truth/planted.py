@@ -1,9 +1,9 @@
-"""How right is every estimator on units whose dependence on appearance and motion is known?
+"""The accuracy of every estimator on units whose dependence on appearance and motion is known.
 
     python -m benchmarks.truth.planted
 
 The truth of the planted units (`benchmarks.truth.units`) is enumerated first: `planted_truth.csv`. Then every estimator
-is given what it asks for, through the package's own styles, scrambles, replicates and scores: 16 to 1000 videos,
+gets the clips that it requires, through the package's own styles, scrambles, replicates and scores: 16 to 1000 videos,
 or blocks of 400, 1600 and 4000 clips that cross appearance and motion; and again with noise added to every response.
 
     planted.csv        per estimator, clips and noise: units put into the right class, and errors of the numbers
@@ -46,10 +46,10 @@ SHOWN = {"videos": 200, "2x2x2": 200}
 
 
 class Sample(NamedTuple):
-    """What an estimator said from some draws of clips.
+    """The answers of an estimator from some draws of clips.
 
     Attributes:
-        key: Estimator, design, size of the sample, forwards and noise.
+        key: Estimator, design, size of the sample, forward passes and noise.
         answers: One per draw.
     """
 
@@ -74,7 +74,7 @@ def with_noise(x: Array, spread: Array, level: float, *names: object) -> Array:
 def of_videos(
     estimators: Sequence[Estimator], there: Responses, spread: Array, sizes: Sequence[int], levels: Sequence[float]
 ) -> Iterator[Sample]:
-    """What estimators say from random videos."""
+    """The answers of estimators from random videos."""
     responses = {level: with_noise(there.x.astype(float), spread, level).astype(np.float32) for level in levels}
     for size in sizes:
         draw = generator(0, "videos", size)
@@ -89,7 +89,7 @@ def of_videos(
 def of_blocks(
     estimator: Estimator, table: Array, spread: Array, sizes: Sequence[int], levels: Sequence[float]
 ) -> Iterator[Sample]:
-    """What the estimator of crossed clips says from random blocks."""
+    """The answers of the estimator of crossed clips from random blocks."""
     for shape in SHAPES:
         for clips in sizes:
             blocks, design = round(clips / (2 * np.prod(shape))), f"{shape[0]}x{shape[1]}x2"
@@ -105,7 +105,7 @@ def of_blocks(
 
 
 def tables(samples: Sequence[Sample], truth: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """How right they are, the classes that they gave, and the numbers of every unit where they are shown."""
+    """Their accuracy, the classes that they gave, and the numbers of every unit where they are shown."""
     right, classes, numbers = [], [], []
     truths = {level: noisy(truth, level) for level in {sample.key["noise"] for sample in samples}}
     for key, answers in samples:
@@ -157,7 +157,7 @@ def main() -> None:
     options.add_argument("--estimators", default=",".join(READINGS))
     options.add_argument("--videos", type=int, nargs="+", default=VIDEOS)
     options.add_argument("--clips", type=int, nargs="+", default=CLIPS)
-    options.add_argument("--store", type=Path, help="keep the responses here, and go on with what is there")
+    options.add_argument("--store", type=Path, help="keep the responses here, and reuse those that exist")
     chosen = options.parse_args()
     started = time.process_time()
     with TemporaryDirectory() as folder:

@@ -1,10 +1,11 @@
 """What a linear read-out finds in networks whose bias is known, stage by stage: `python -m benchmarks.truth.probes`.
 
 Every network is shown factorial clips, forwards and backwards; `static_dynamic.probe` reads out what they show, in
-which direction and how fast it moves, and whether the clip plays forwards. Beside them stands a network with random
-weights. Writes probes.csv, onsets.csv and a picture for every family beside this file.
+which direction and how fast it moves, and whether the clip plays forwards. They are compared with a network with random
+weights. Writes probes.csv, onsets.csv and a picture for every family next to this file.
 
-Backwards, every motion of these clips is its opposite, so nothing in them tells the arrow of time: a probe must not.
+Backwards, every motion of these clips is its opposite, so nothing in them reveals the arrow of time: a probe
+must not find it.
 """
 
 import argparse
@@ -31,7 +32,7 @@ SPEEDS = {"slow": 1, "medium": 2, "fast": 3}
 
 
 def targets_of(source: FactorialVideos) -> list[str | sd.Target]:
-    """What is read out of clips; those that have no direction are left out for it."""
+    """Targets of the probes; clips without a direction are left out for it."""
     directions = {video.name: DIRECTIONS[video.details["kind"]] for video in source.videos}
     return [
         *("colour", "shape", "texture"),
@@ -78,7 +79,7 @@ def above_chance(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def main() -> None:
-    """Probe all networks and write what was found."""
+    """Probe all networks and write the results."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     options.add_argument("--clips", type=int, default=600)
     options.add_argument("--out", type=Path, default=HERE)

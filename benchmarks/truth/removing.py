@@ -1,4 +1,4 @@
-"""What is lost by both tasks of a network when units of a stage are taken out, or see another clip."""
+"""The loss of both tasks of a network when units of a stage are taken out, or see another clip."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Examination:
     Attributes:
         model: In eval mode; ``heads`` are its factors, some of each task.
         stage: Where units are taken out.
-        clips: What the network takes, ``(N, 3, T, H, W)``.
+        clips: Input of the network, ``(N, 3, T, H, W)``.
         levels: Factor → place of each clip's level, ``(N,)``.
         reference: Clips of which units get the mean map, ``(M, 3, T, H, W)``.
     """
@@ -42,24 +42,24 @@ class Examination:
     reference: Tensor
 
     def intact(self) -> Array:
-        """What is right with nothing taken out, ``(2, N)``, see `right`."""
+        """Accuracy with nothing taken out, ``(2, N)``, see `right`."""
         return right(self.model, self.clips, self.levels)
 
     def frozen(self) -> Array:
-        """What is right where nothing moves."""
+        """Accuracy on frozen clips."""
         return right(self.model, frozen(self.clips), self.levels)
 
     def without(self, units: Units) -> Array:
-        """What is right without some units, or without a subspace."""
+        """Accuracy without some units, or without a subspace."""
         with sd.ablate(self.model, {self.stage: units}, reference=iter(self.reference.split(BATCH))):
             return right(self.model, self.clips, self.levels)
 
     def partly_frozen(self, units: Units) -> Array:
-        """What is right if some units have the values that they have on the frozen clip."""
+        """Accuracy if some units have their values on the frozen clip."""
         return self._interchanged(self.clips, frozen(self.clips), units)
 
     def partly_moving(self, units: Units) -> Array:
-        """What is right if some units alone have the values of the moving clip, in a frozen one."""
+        """Accuracy on frozen clips if only some units have their values on the moving clip."""
         return self._interchanged(frozen(self.clips), self.clips, units)
 
     def _interchanged(self, clips: Tensor, donors: Tensor, units: Units) -> Array:
@@ -86,8 +86,8 @@ def right(model: nn.Module, clips: Tensor, levels: Mapping[str, Tensor]) -> Arra
         of_task = [hits[factor] for factor in factors if factor in hits]
         if not of_task:
             raise UserError(
-                f"Both tasks must be taught for one of them to break. This network was taught {', '.join(heads)}: "
-                f"nothing of {task}. Take one of truth_*_both."
+                f"The network must be taught both tasks. This one was taught {', '.join(heads)}, but nothing of "
+                f"{task}. Allowed: truth_*_both."
             )
         tasks.append(torch.stack(of_task).double().mean(0).numpy())
     return np.stack(tasks)
@@ -114,7 +114,7 @@ def paired(before: Array, after: Array) -> Drops:
 
 
 def spread(before: Array, after: Sequence[Array]) -> Drops:
-    """The mean loss of random sets, and the least and the most that one of them loses.
+    """The mean loss of random sets, and their smallest and largest loss.
 
     Of n sets, a further one lies outside with probability 2 / (n + 1), whatever the distribution.
     """

@@ -1,4 +1,4 @@
-"""The responses of the planted units that estimators are given: collected as for any study, or dealt into blocks."""
+"""The responses of the planted units for the estimators: collected as for any study, or arranged in blocks."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,10 +25,10 @@ STAGE = next(iter(STAGES))
 
 @dataclass(frozen=True)
 class Responses:
-    """What units answered.
+    """Responses of units.
 
     Attributes:
-        design: Which clip every row is.
+        design: The clip of every row.
         x: ``(rows, U)``.
     """
 
@@ -36,12 +36,12 @@ class Responses:
     x: npt.NDArray[np.float32]
 
     def of(self, videos: Sequence[str]) -> Design:
-        """The design of some videos alone."""
+        """The design of only some videos."""
         return self.design.without({*self.design.videos} - {*videos})
 
 
 def collected(folder: Path, count: int, conditions: Conditions, seed: int = 1) -> Responses:
-    """Responses to ``count`` videos under these conditions; what the folder holds is not forwarded again."""
+    """Responses to ``count`` videos under these conditions; those in the folder are not computed again."""
     source = FactorialVideos(count, seed)
     recorder = Recorder(planted_model(), STAGES)
     study = Study(recorder, source, source.videos, RECIPE, conditions, Compute(batch_size=64, workers=0, device="cpu"))
@@ -73,13 +73,13 @@ def crossed(blocks: Array) -> Responses:
 
 
 def needed(estimators: Sequence[Estimator], styles: Sequence[str], scrambles: Sequence[str]) -> Conditions:
-    """The conditions under which all of these estimators want their videos."""
+    """The conditions under which all of these estimators require their videos."""
     named = Conditions(tuple(styles), tuple(scrambles))
     cells: list[Cell] = [cell for one in estimators for cell in one.cells(named)]
     return Conditions(named.styles, named.scrambles, wanted=tuple(dict.fromkeys(cells)))
 
 
 def subsets(names: Sequence[str], size: int, draws: int, rng: np.random.Generator) -> Iterator[Sequence[str]]:
-    """Random videos, all of them once where as many are asked for as there are."""
+    """Random videos; each once, if as many are requested as exist."""
     for _ in range(draws if size < len(names) else 1):
         yield [names[i] for i in np.sort(rng.permutation(len(names))[:size])]

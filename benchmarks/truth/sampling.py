@@ -1,13 +1,12 @@
-"""What a number of forwards is best spent on: videos, styles, scrambles, replicates, or the shape of blocks.
+"""The best use of a number of forward passes: videos, styles, scrambles, replicates, or the shape of blocks.
 
     python -m benchmarks.truth.sampling
 
 Random draws of videos, or of blocks that cross appearance and motion, are taken from the responses of the planted units
-(`benchmarks.truth.planted`), so that every design has the same number of forwards. Videos are drawn with replacement.
-One row of `sampling.csv` per estimator, design, number of forwards and quantity: how wide a 95 % interval is (3.92
-standard deviations over draws), of the layer's number in points, and of a unit's on average, in points as well; and the
-share of units that are put into the right class. `sampling.md` is the
-short of it: one number of every estimator.
+(`benchmarks.truth.planted`), so that every design has the same number of forward passes. Videos are drawn with
+replacement. One row of `sampling.csv` per estimator, design, number of forward passes and quantity: how wide a 95 %
+interval is (3.92 standard deviations over draws), of the layer's number and of a unit's on average, both in points,
+and the share of units that are put into the correct class. `sampling.md` is a summary: one number of every estimator.
 """
 
 import argparse
@@ -39,7 +38,7 @@ SCRAMBLES = ("shuffle", "shuffle", "shuffle")
 VIDEOS, DRAWS, FORWARDS = 1000, 200, (400, 1600)
 WIDTH = 2 * 1.96
 STYLED = tuple((styles, orders) for styles, orders in ((2, 2), (4, 2), (8, 2), (4, 4)))
-"""How many styles in how many orders, the intact one included."""
+"""Numbers of styles and of orders, the intact one included."""
 SHAPES = ((2, 2), (4, 4), (8, 8), (8, 24), (32, 24))
 """Appearances and motions of blocks; each pair is drawn twice."""
 
@@ -51,19 +50,19 @@ HEADLINES = {
     "factorial_shares": ("motion",),
 }
 COLUMNS = {"layer": "layer_width", "unit": "unit_width", "right": "right"}
-"""Of the table for the docs."""
+"""Columns of the table for the docs."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """What the clips of a video are.
+    """The clips of a video.
 
     Attributes:
         estimator: Which estimator reads them.
-        name: What it is called in the table.
+        name: Its name in the table.
         plan: How they are read.
         x: Responses to them, ``(rows, U)``.
-        forwards: Clips of one video.
+        forwards: Forward passes of one video.
     """
 
     estimator: Estimator
@@ -74,7 +73,7 @@ class Layout:
 
 
 def conditions() -> Conditions:
-    """Everything that any layout shows: replicates of the strong styles with one shuffle alone."""
+    """All conditions of all layouts: replicates of the strong styles with only one shuffle."""
     named = Conditions(STYLES, SCRAMBLES)
     once, shuffled = list(named.crossed), (INTACT, "shuffle")
     again = [Cell(style, order, 1) for style in STRONG for order in shuffled]
@@ -157,7 +156,7 @@ def of_blocks(estimator: Estimator, table: Array, forwards: int, truth: pd.DataF
 def widths(
     estimator: Estimator, quantities: Sequence[str], estimates: Estimates, truth: pd.DataFrame
 ) -> Iterator[dict[str, Any]]:
-    """Widths of intervals and units in the right class, from numbers on draws: one row per quantity."""
+    """Widths of intervals and units in the correct class, from numbers on draws: one row per quantity."""
     whole = np.nan_to_num(np.broadcast_to(estimates.whole, estimates.parts.shape)).sum(-1)
     layer = estimator.layer(np.nan_to_num(estimates.parts).sum(-1) / whole, len(truth))[estimator.column]
     reading = READINGS[estimator.name]
@@ -177,7 +176,7 @@ def widths(
 
 
 def markdown(table: pd.DataFrame) -> str:
-    """The table for the docs: a line per estimator, design and headline quantity, at every number of forwards."""
+    """The table for the docs: a line per estimator, design and headline quantity, at every number of forward passes."""
     sizes = sorted(set(table["forwards"]))
     named = [f"{kind}, {size}" for kind in COLUMNS for size in sizes]
     lines = ["| estimator | clips | number | " + " | ".join(named) + " |", "|---" * (3 + len(named)) + "|"]
@@ -207,7 +206,7 @@ def in_order(table: pd.DataFrame) -> pd.DataFrame:
 
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--store", type=Path, help="keep the responses here, and go on with what is there")
+    options.add_argument("--store", type=Path, help="keep the responses here, and reuse those that exist")
     chosen = options.parse_args()
     started = time.process_time()
     with TemporaryDirectory() as folder:

@@ -1,8 +1,8 @@
-"""Planted units: what each answers to is written here, in one line where it fits.
+"""Planted units: the definition of each is here, in one line where it fits.
 
 `BASIC` units see a clip; `COMPOSED` ones are made of basic units at mean 0 and standard deviation 1 on clips drawn at
-random. What share of a unit's variance is due to appearance and to motion does not follow from its name, but from
-enumeration: see `benchmarks.truth.enumeration`.
+random. The share of a unit's variance that is due to appearance or to motion follows from enumeration, not from its
+name: see `benchmarks.truth.enumeration`.
 """
 
 import math
@@ -20,13 +20,13 @@ from static_dynamic.sources.factorial import CONTENTS, draw_scenes, render
 RECIPE = Recipe(frames=8, rate=1, crop=32, mean=(0, 0, 0), std=(1, 1, 1))
 STAGES = {"units": ("units", "N C")}
 SHAPE = (3, 8, 32, 32)
-"""Of a clip."""
+"""Shape of a clip."""
 NATURAL = 1000
 """Clips from which the mean and the standard deviation of basic units are taken."""
 RANDOM = 6
 """Units of a random convolution."""
 RADII = (5.5, 7.5, 9.5)
-"""Of the shapes that units look for, pixels."""
+"""Radii of the shapes that units detect, pixels."""
 UNSEEN, SLIGHT = 1e-4, 0.03
 """Energy of gradients, and change of luminance from frame to frame, that are mostly sensor noise; pixels in 0..1."""
 
@@ -50,14 +50,14 @@ def _templates() -> Tensor:
 SPECTRA = torch.fft.rfft2(_templates()).conj()
 KERNELS = 0.15 * _drawn(5, RANDOM, 3, 3, 5, 5)
 KERNELS[:3] -= KERNELS[:3].mean((1, 2, 3, 4), keepdim=True)
-"""Of the random convolution; half of them do not see luminance."""
+"""Kernels of the random convolution; half of them do not see luminance."""
 CHAOS = _drawn(6, math.prod(SHAPE))
 MIXER = -0x40A7B892E31B1A47
 HASH = torch.from_numpy(np.random.default_rng(7).integers(-(2**63), 2**63, math.prod(SHAPE)))
 
 
 class View:
-    """What basic units see of clips ``(N, 3, T, H, W)`` in 0..1. Frames are tori, as those of factorial clips are."""
+    """Features of clips ``(N, 3, T, H, W)`` in 0..1. Frames are tori, as those of factorial clips are."""
 
     def __init__(self, clip: Tensor) -> None:
         self.clip = clip
@@ -92,7 +92,7 @@ class View:
 
     @cached_property
     def change(self) -> Tensor:
-        """From frame to frame, ``(N, T - 1, H, W)``."""
+        """Change from frame to frame, ``(N, T - 1, H, W)``."""
         return self.smooth.diff(dim=1)
 
     @cached_property
@@ -103,7 +103,7 @@ class View:
 
     @cached_property
     def velocity(self) -> tuple[Tensor, Tensor]:
-        """Of what moves, rightwards and upwards, by least squares: each ``(N, T - 1)``, about pixels a frame."""
+        """Velocity, rightwards and upwards, by least squares: each ``(N, T - 1)``, about pixels a frame."""
         moving = self.change**2 / (self.change**2 + SLIGHT**2)
         right, down = (
             -(moving * slope * self.change).sum((2, 3)) / ((moving * slope**2).sum((2, 3)) + 0.02)
@@ -134,7 +134,7 @@ class View:
 
 
 def mean(x: Tensor) -> Tensor:
-    """Over frames and pixels, ``(N, T, H, W)`` → ``(N,)``."""
+    """Mean over frames and pixels, ``(N, T, H, W)`` → ``(N,)``."""
     return x.mean((1, 2, 3))
 
 
@@ -201,7 +201,7 @@ BASIC: Mapping[str, Callable[[View], Tensor]] = {
     "dead": lambda v: torch.zeros(len(v.clip)),
     **{f"random_{i}": lambda v, i=i: v.random[:, i] for i in range(RANDOM)},  # type: ignore[misc]
 }
-"""Name → what the unit answers to clips, ``(N,)``."""
+"""Name → the unit's response to clips, ``(N,)``."""
 
 Units = Mapping[str, Tensor]
 
@@ -233,7 +233,7 @@ COMPOSED: Mapping[str, Callable[[Units], Tensor]] = {
     "right+layout": lambda z: z["rightwards"] + z["layout_x"],
     "noisy_layout": lambda z: z["layout_x"] + 0.5 * z["hash"],
 }
-"""Name → what the unit makes of the basic ones at mean 0 and standard deviation 1."""
+"""Name → the unit as a function of the basic ones at mean 0 and standard deviation 1."""
 NAMES = (*BASIC, *COMPOSED)
 
 
@@ -268,7 +268,7 @@ class PlantedModel(nn.Module):
         self.units = units
 
     def forward(self, clip: Tensor) -> Tensor:
-        """What the units answer."""
+        """The responses of the units."""
         found: Tensor = self.units(clip)
         return found
 

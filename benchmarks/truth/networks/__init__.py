@@ -1,1 +1,1 @@
-"""What every estimator says of networks whose bias is known, beside what is true of them."""
+"""The estimates of every estimator for networks whose bias is known, compared with the truth."""

@@ -5,8 +5,8 @@
 The truth of a stage is the share of what appearance and motion decide of its responses that depends on motion, from
 an enumeration of factorial clips. One row of `networks.csv` per network, stage and estimator, one of
 `networks_summary.csv` per estimator, and one of `behaviour.csv` per network, condition and head; pictures beside them.
-How a number reads as a share of motion stands in `readings.py`. Networks that are named (or matched) have tables of
-their own; without names all are measured.
+`readings.py` states how a number is read as a share of motion. Networks that are named (or matched) have separate
+tables; without names all are measured.
 """
 
 import sys
@@ -33,12 +33,12 @@ MOST = 64
 
 
 def run(*names: str, workers: Annotated[int, also("jobs")] = 2, work: Path | None = None, out: Path = HERE) -> None:
-    """Do what the command line says.
+    """Run the command line.
 
     Args:
         names: Networks, or patterns such as 'truth_cnn_*'. By default all.
         workers: Processes.
-        work: Keep activations here, and go on with what is there.
+        work: Keep activations here, and reuse those that exist.
         out: Folder for tables and pictures.
     """
     if not 1 <= workers <= MOST:

@@ -1,4 +1,4 @@
-"""What a network answers to clips intact, reversed, shuffled, frozen, restyled, or that look like another motion."""
+"""The answers of a network to clips intact, reversed, shuffled, frozen, restyled, or that look like another motion."""
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache, partial
@@ -18,14 +18,14 @@ from static_dynamic.training.truth.train import answers_of
 
 SCRAMBLES = ("reverse", "shuffle", "freeze")
 STYLES, AGAINST = "styles", "looks against motion"
-"""The mean over all styles; intact clips that look as if they moved otherwise."""
+"""The mean over all styles; intact clips whose appearance indicates another motion."""
 CLIPS, SEED = 1000, derive_seed(0, "truth", "behaviour")
 OPPOSITES = (("right", "left"), ("up", "down"), ("clockwise", "counterclockwise"), ("expand", "contract"))
-"""Kinds of motion of which each is the other one backwards."""
+"""Pairs of kinds of motion, each of which is the other one reversed."""
 
 
 def opposite(kinds: Tensor) -> Tensor:
-    """Of every kind of motion the one that it is when it is played backwards.
+    """For every kind of motion, the kind that it is when played backwards.
 
     Example:
         >>> opposite(torch.tensor([0, 2, 6]))
@@ -46,12 +46,12 @@ def shown(count: int = CLIPS) -> tuple[Pool, Mapping[str, Tensor]]:
 
 
 def _each(pool: Pool, change: Callable[..., Frames]) -> Tensor:
-    """All clips, each changed with a seed of its own."""
+    """All clips, each changed with its own seed."""
     return torch.from_numpy(np.stack([change(clip, seed=number) for number, clip in enumerate(pool.clips.numpy())]))
 
 
 def behaviour(model: nn.Module, count: int = CLIPS) -> pd.DataFrame:
-    """How often every head of a network is right under every condition, and what else its answers follow.
+    """How often every head of a network is correct under every condition, and what else its answers follow.
 
     Returns:
         One row per condition and head, in percent: ``right``; of the kind of motion also ``opposite``, answers that

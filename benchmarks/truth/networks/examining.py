@@ -1,4 +1,4 @@
-"""Everything of one network, in a process of its own."""
+"""All measurements of one network, in a separate process."""
 
 from pathlib import Path
 from time import process_time
@@ -13,13 +13,13 @@ from static_dynamic.network.fingerprint import weights_digest
 
 
 class Examined(NamedTuple):
-    """What came of one network.
+    """The results of one network.
 
     Attributes:
         layers: See `measuring.Found`.
         units: Likewise.
-        behaviour: See `behaviour.behaviour`; nothing of a random network, which answers by chance.
-        cpu_seconds: What it took.
+        behaviour: See `behaviour.behaviour`; empty for a random network, which answers by chance.
+        cpu_seconds: Processor time.
     """
 
     layers: pd.DataFrame
@@ -29,7 +29,7 @@ class Examined(NamedTuple):
 
 
 def examine(network: Network, work: Path) -> Examined:
-    """Everything; its folder in ``work`` is named after its weights, so that no other weights find it."""
+    """Measure everything; the folder in ``work`` is named after the weights, so that other weights never use it."""
     started = process_time()
     model = network.build()
     found = measured(model, work / f"{network.name}-{weights_digest(model)[:8]}")

@@ -1,4 +1,4 @@
-"""One network: what is true of its stages, and what every estimator says of them."""
+"""One network: the truth about its stages, and the estimates of every estimator."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ from static_dynamic.scoring import Scoring
 COMPUTE, SCORING = Compute(batch_size=64, workers=0), Scoring(replicates=1, nulls=0)
 """No bootstrap and no null: intervals are those of the jackknife."""
 UNDECIDED = ("neither", "dead")
-"""Classes of units that depend on neither appearance nor motion: their share of motion means nothing."""
+"""Classes of units that depend on neither appearance nor motion: their share of motion is meaningless."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Sizes:
     """How many clips are shown.
 
     Attributes:
-        appearances: Of the enumeration, each in every motion.
+        appearances: Appearances of the enumeration, each in every motion.
         draws: Clips of every appearance in every motion.
-        frames: Whose motion is drawn anew, for what truly needs motion.
+        frames: Frames whose motion is drawn again, for what truly needs motion.
         videos: Independent clips that estimators are shown.
-        blocks: Of two appearances in two motions, twice each, that `factorial_shares` is shown.
+        blocks: Blocks of two appearances in two motions, twice each, that `factorial_shares` is shown.
     """
 
     appearances: int = 128
@@ -45,7 +45,7 @@ FULL = Sizes()
 
 
 class Found(NamedTuple):
-    """What was found of a network, in percent.
+    """The measurements of a network, in percent.
 
     Attributes:
         layers: One row per stage and reading: ``truth``, ``needs`` (what truly needs motion), ``estimate``, ``low`` and
@@ -58,12 +58,12 @@ class Found(NamedTuple):
 
 
 def measured(model: nn.Module, folder: Path, sizes: Sizes = FULL) -> Found:
-    """Truth and estimates of a network that declares its stages and its recipe; what the folder holds is kept.
+    """Truth and estimates of a network that declares its stages and its recipe; files in the folder are reused.
 
     Args:
-        model: Any module; it is left as it was found.
-        folder: For activations and true shares, of this network alone.
-        sizes: How many clips.
+        model: Any module; it is left unchanged.
+        folder: Folder for activations and true shares, only of this network.
+        sizes: Numbers of clips.
     """
     make_folder(folder)
     shares = _kept(
@@ -100,7 +100,7 @@ def motion_of_units(shares: pd.DataFrame) -> "dict[str, pd.Series[float]]":
 
 
 def needs_of_layers(needs: pd.DataFrame) -> "pd.Series[float]":
-    """Stage → percent of what its units reproducibly tell about a clip that what a frame shows does not decide."""
+    """Stage → percent of its units' reproducible information on a clip that a frame does not determine."""
     weight = (needs["variance"] * needs["reliability"]).fillna(0)
     moving = weight * needs["needs_motion"].fillna(0)
     return 100 * moving.groupby(needs["stage"]).sum() / weight.groupby(needs["stage"]).sum()
@@ -130,7 +130,7 @@ def _estimates(model: nn.Module, folder: Path, sizes: Sizes) -> Iterator[tuple[s
 
 
 def _kept(path: Path, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
-    """A table that is made once."""
+    """A table that is computed once."""
     if not path.exists():
         write_bytes(path, make().to_parquet(index=False))
     return pd.read_parquet(path)

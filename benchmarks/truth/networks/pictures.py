@@ -1,4 +1,4 @@
-"""Pictures of the table: every network over its stages, and every estimator beside the truth."""
+"""Pictures of the table: every network over its stages, and every estimator against the truth."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 SHORTCUTS = dict(zip([bias for bias in TAUGHT if bias.startswith("shortcut")], (GREEN, ORANGE), strict=True))
 COLOURS = {"motion": BLUE, **SHORTCUTS, "both": PURPLE, "appearance": VERMILION, RANDOM: UNTRAINED}
 WORDS = {bias: bias.replace("shortcut", "shortcut ") + " %" for bias in SHORTCUTS}
-"""Biases that are called otherwise in pictures."""
+"""Biases that have another name in pictures."""
 FAMILIES = {"cnn": "3-D CNN", "timesformer": "TimeSformer"}
 MARKERS = {"cnn": "o", "timesformer": "^"}
 TRUTH, SHOWN = "truth", "estimate"
@@ -72,7 +72,7 @@ def _band(stages: "pd.Series[str]", values: pd.DataFrame) -> pd.DataFrame:
 
 
 def scatters(layers: pd.DataFrame, summary: pd.DataFrame) -> "Figure":
-    """Every estimator beside the truth: a point per network and stage, on the line where it is right."""
+    """Every estimator against the truth: a point per network and stage, on the line where it is correct."""
     from matplotlib.figure import Figure
     from matplotlib.lines import Line2D
 
@@ -101,7 +101,7 @@ def scatters(layers: pd.DataFrame, summary: pd.DataFrame) -> "Figure":
 
 
 def _scatter(axes: "Axes", rows: pd.DataFrame, about: "pd.Series[float]") -> None:
-    """One estimator; its error and rank correlation stand above."""
+    """One estimator; its error and rank correlation are above."""
     axes.plot([0, 100], [0, 100], color=PALE, linewidth=2, zorder=1)
     for name, some in rows.groupby("network", sort=False):
         network = named(str(name))

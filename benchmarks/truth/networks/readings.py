@@ -21,7 +21,7 @@ class Reading:
     Attributes:
         estimator: Its name.
         motion: Its numbers → the share that depends on motion, 0..1.
-        column: Of the layer table, in which they are.
+        column: Column of the layer table that holds them.
         bounded: Whether that is a share on every resample, as one of which parts are cut is not.
     """
 
@@ -64,7 +64,7 @@ READINGS: Mapping[str, Reading] = {
     "released: dynamic / (dynamic + static)": Reading("released", _dynamic),
     "released: 1 - static score": Reading("released", lambda x: 1 - x["static"], "score"),
 }
-"""Name in the tables → how it is read. The first two are made for this question, the others are not."""
+"""Name in the tables → how it is read. The first two are designed for this question, the others are not."""
 CROSSED = "factorial_shares"
 """The estimator that is computed from crossed blocks of clips."""
 

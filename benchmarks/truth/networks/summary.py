@@ -1,4 +1,4 @@
-"""How near every estimator is to the truth, over all networks and stages: a row each."""
+"""The distance of every estimator from the truth, over all networks and stages: a row each."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -11,12 +11,12 @@ from scipy.stats import spearmanr
 from benchmarks.truth.networks.zoo import named
 
 ORDER = ("appearance", "both", "motion")
-"""Networks whose shares of motion rise, where an estimator is right."""
+"""Networks whose shares of motion rise, if an estimator is correct."""
 TRUTH = "truth"
 
 
 class Count(NamedTuple):
-    """How many of how many.
+    """A count out of a total.
 
     Example:
         >>> str(Count.of([True, False, True]))
@@ -31,7 +31,7 @@ class Count(NamedTuple):
 
     @classmethod
     def of(cls, answers: list[bool]) -> "Count":
-        """Those that are true, and all."""
+        """The number of true ones, and of all."""
         return cls(sum(answers), len(answers))
 
 

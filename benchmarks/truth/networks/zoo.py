@@ -16,7 +16,7 @@ from static_dynamic.training.truth import as_input
 from static_dynamic.training.truth.places import WEIGHTS
 
 RANDOM, TWINS = "random", 5
-"""The bias of networks that were taught nothing, and how many there are of every family."""
+"""The bias of networks without training, and their number in every family."""
 BIASES = (*TAUGHT, RANDOM)
 CALIBRATION = 16
 """Clips on which the statistics of batch normalisation are set: as many as for the twins of a measurement."""
@@ -57,7 +57,7 @@ def chosen(patterns: Iterable[str]) -> list[Network]:
     """The networks whose names these are, or match; without any, all.
 
     Raises:
-        UserError: If one fits no network; the message has the nearest.
+        UserError: If one fits no network; the message has the nearest name.
     """
     there = {network.name: network for network in all_networks()}
     found = {pattern: fnmatch.filter(there, pattern) for pattern in patterns}
