@@ -91,7 +91,7 @@ def crossed_responses(
     looks, moves = combinations(content.appearance), combinations(content.motion)
     if not 2 <= appearances <= len(looks) or draws < 2:
         raise UserError(
-            f"An enumeration requires 2 to {len(looks)} appearances and at least 2 draws. Got {appearances} and {draws}."
+            f"An enumeration needs 2 to {len(looks)} appearances and at least 2 draws. Got {appearances} and {draws}."
         )
     chosen = np.sort(generator(seed, "appearances").permutation(len(looks))[:appearances])
     pairs = [(looks[look], move) for look in chosen for move in moves for _ in range(draws)]
