@@ -1,8 +1,8 @@
-"""Feed the toolkit what nobody would: every input is read, or refused in one line.
+"""Feed the toolkit invalid inputs: every input is read, or refused in one line.
 
-Random values for arguments, and files whose bytes are changed one by one: recipes and their like, options, lists,
-descriptions, pickles and checkpoints, videos, images. What raises anything else than the errors for users is counted
-and shown; the input that is tried lies in the folder, so that one which ends the process is there afterwards.
+Random values for arguments, and files whose bytes are changed one by one: recipes and similar objects, options,
+lists, descriptions, pickles and checkpoints, videos, images. Inputs that raise anything but the errors for users are
+counted and shown. The current input is in the folder, so that one which ends the process is kept.
 """
 
 import argparse
@@ -38,7 +38,7 @@ from static_dynamic.sources.masks import read_mask
 from static_dynamic.sources.rows import read_rows
 
 Try = Callable[[random.Random, Path], object]
-"""Reads one input: made by these draws, in this folder."""
+"""Reads one input, which is made by these draws in this folder."""
 
 KINDS: tuple[Any, ...] = (Recipe, FlowRecipe, Scoring, Compute, PairRule)
 ODD = (
@@ -74,7 +74,7 @@ def values(draw: random.Random, depth: int = 2) -> Any:
 
 
 def changed(draw: random.Random, content: bytes) -> bytes:
-    """The same bytes but for some: others, gone, there twice, or cut off."""
+    """The bytes with some of them replaced, removed, repeated, or cut off."""
     data = bytearray(content)
     for _ in range(draw.choice([1, 1, 2, 4, 16])):
         place = draw.randrange(len(data) + 1)
@@ -111,7 +111,7 @@ def reading(seeds: list[tuple[str, bytes]], read: Callable[[Path], object]) -> T
 
 
 def targets(folder: Path) -> dict[str, Try]:
-    """What is tried, by name."""
+    """The targets, by name."""
     texts = [
         (
             "a.yaml",
@@ -138,7 +138,7 @@ def targets(folder: Path) -> dict[str, Try]:
 
 
 def fuzz(seconds: float, seed: int, folder: Path) -> Counter[tuple[str, str]]:
-    """Try inputs in turn, as long as this; (target, what came of it) → how often."""
+    """Try inputs in turn for this many seconds; (target, outcome) → how often."""
     draw, counts, shown = random.Random(seed), Counter[tuple[str, str]](), set[str]()
     tried = targets(folder)
     end = time.monotonic() + seconds
@@ -153,7 +153,7 @@ def fuzz(seconds: float, seed: int, folder: Path) -> Counter[tuple[str, str]]:
 
 
 def _outcome(attempt: Try, draw: random.Random, folder: Path) -> str:
-    """``read``, ``refused``, or the kind of the error and where it came from."""
+    """``read``, ``refused``, or the kind of the error and its origin."""
     try:
         attempt(draw, folder)
     except (UserError, ModelError) as error:
@@ -212,7 +212,7 @@ def _images(folder: Path, mode: str = "RGB") -> list[tuple[str, bytes]]:
 
 
 def main() -> int:
-    """Fuzz, and print what came of it; the exit code is 1 if anything was neither read nor refused."""
+    """Fuzz, and print the outcomes; the exit code is 1 if an input was neither read nor refused."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seconds", type=float, default=3600, help="how long (default: 3600)")
     parser.add_argument("--seed", type=int, default=0, help="of the draws (default: 0)")

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from static_dynamic.optional import missing
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""What a name or a message from elsewhere may hold that would break a line."""
+"""Characters in names or messages from elsewhere that would break a line."""
 MOST = 300
 """Characters of another library's message that are shown."""
 

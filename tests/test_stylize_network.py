@@ -192,8 +192,8 @@ def test_what_is_no_style_is_refused_in_one_line(tiny, tmp_path):
     for name, facts in (("bare", {}), ("odd", {"architecture": {"x": 1}})):
         save_file({"x": torch.zeros(2)}, tmp_path / f"{name}.safetensors", {"learned_style": json.dumps(facts)})
     reasons = {
-        "bare": "note does not tell",
-        "odd": "note does not tell",
+        "bare": "does not describe the generator",
+        "odd": "does not describe the generator",
         "weights": "not a learned style",
         "cut": "cannot be read",
         "other": "no generator",

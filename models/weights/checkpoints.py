@@ -90,7 +90,7 @@ def _find(content: Any, target: Target, key: str | None, path: str | os.PathLike
         return find(content, target, key)
     except ModelError as error:
         raise ModelError(f"The checkpoint {path} does not fit the model: {error}") from None
-    except Exception as error:  # what a model or a style of names makes of weights that are not meant for it
+    except Exception as error:  # a model or a style of names may fail in any way on weights that are not meant for it
         raise ModelError(f"The checkpoint {path} does not fit the model: {said(error)}.") from error
 
 

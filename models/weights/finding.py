@@ -33,7 +33,7 @@ DEPTH = 12
 """Levels of nesting that are searched."""
 
 MOST_ENTRIES = 300_000
-"""That are looked at, however often they stand in a file."""
+"""The most entries that are examined, with all repetitions in a file."""
 
 
 class Target:
@@ -126,16 +126,16 @@ def _ranked(places: list[Place], target: Target) -> list[Found]:
 
 
 class Budget:
-    """How much is still looked at: a list that stands in another a thousand times is looked at as often."""
+    """The rest of the entries that are examined: a list that another holds a thousand times counts as often."""
 
     def __init__(self) -> None:
         self.entries = MOST_ENTRIES
 
     def spend(self, entries: int) -> None:
-        """Look at so many entries with names of the usual length.
+        """Count entries, with names of the usual length.
 
         Raises:
-            ModelError: If that is too much.
+            ModelError: If there are too many.
         """
         self.entries -= entries
         if self.entries < 0:

@@ -28,7 +28,7 @@ SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".pyth", ".ckpt", ".tar", ".p
 """Endings of the files in a folder that may be checkpoints; the first one that exists counts."""
 
 LONGEST_HEADER = 32 << 20
-"""Bytes of the list of tensors, in a safetensors file or beside its shards; a hundred thousand need half of it."""
+"""Bytes of the list of tensors, in a safetensors file or next to its shards; 100 000 tensors need half of it."""
 
 
 class Contents(NamedTuple):
@@ -71,7 +71,7 @@ def _check(content: Any, path: Path, files: Sequence[Path]) -> None:
     try:
         check_content(content, sum(file.stat().st_size for file in files))
     except ModelError as error:
-        raise ModelError(f"The checkpoint {path} is not a sound one: {error}") from None
+        raise ModelError(f"The checkpoint {path} is invalid: {error}") from None
 
 
 def sha256(paths: Iterable[Path]) -> str:
@@ -177,9 +177,7 @@ def _read(path: Path, trust: bool) -> Any:
         return reader(path, trust)
     except UnboundedError as error:
         remedy = "If you trust its author, pass `trust_checkpoint=True`."
-        raise ModelError(
-            f"{path} was not read: it would need time or memory without end, by {error}. {remedy}"
-        ) from None
+        raise ModelError(f"{path} was not read: it would need unlimited time or memory, by {error}. {remedy}") from None
     except RefusedError as refused:
         remedy = "If you trust its author, pass `trust_checkpoint=True`."
         raise ModelError(f"{path} was not read: it names '{refused}', which may run code. {remedy}") from None

@@ -1,4 +1,4 @@
-"""Whether what a file holds are numbers that a model can take, asked before anything is changed."""
+"""Checks that a file holds numbers that a model can take, before anything is changed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,20 +13,20 @@ from static_dynamic.models.weights.report import some
 from static_dynamic.models.weights.unpickling import PlainArray
 
 MOST_ENTRIES = 1_000_000
-"""Of all mappings and lists in a file."""
+"""The most entries of all mappings and lists in a file."""
 SHARED = 4
-"""How much more memory than its file a checkpoint may need: tied weights lie there once."""
+"""How much more memory than its file a checkpoint may need: the file holds tied weights once."""
 ROOM = 1 << 30
-"""Bytes that no limit counts."""
+"""Bytes that are always allowed."""
 PACKED = (torch.bool, torch.int8, torch.uint8)
-"""Of weights that were quantised: as numbers of a model they would mean something else."""
+"""Types of quantised weights, which would mean something else as numbers of a model."""
 
 
 def check_content(content: Any, size: int) -> None:
-    """Refuse a content that would need much more memory than its file.
+    """Refuse content that would need much more memory than its file.
 
     Args:
-        content: What was read.
+        content: The content of the files.
         size: Bytes of the files.
 
     Raises:
@@ -44,7 +44,7 @@ def check_content(content: Any, size: int) -> None:
         if entries > MOST_ENTRIES:
             raise ModelError(f"more than {MOST_ENTRIES} entries.")
         if needed > SHARED * size + ROOM:
-            raise ModelError(f"its tensors need {needed} bytes or more, the file has {size}.")
+            raise ModelError(f"its tensors need at least {needed} bytes, but the file has {size}.")
         open_ends += parts
 
 
@@ -55,7 +55,7 @@ def _parts(value: Any) -> list[Any]:
 
 
 def _bytes(value: Any) -> int:
-    """Memory that a copy of an array needs; of a sparse one, nothing."""
+    """Memory that a copy of an array needs; 0 for a sparse one."""
     array = value.values if isinstance(value, PlainArray) else value
     if isinstance(array, np.ndarray):
         return array.nbytes
@@ -63,7 +63,7 @@ def _bytes(value: Any) -> int:
 
 
 def check_numbers(state: State, own: Mapping[str, Tensor], path: str) -> None:
-    """Raise a ModelError before anything is copied that cannot be copied, or that no model can compute with.
+    """Raise a ModelError, before anything is copied, if a weight cannot be copied or used.
 
     Args:
         state: Names of the model → tensors of the file, of the same shapes.
@@ -71,7 +71,7 @@ def check_numbers(state: State, own: Mapping[str, Tensor], path: str) -> None:
         path: The file.
     """
     if empty := [key for key, tensor in state.items() if tensor.is_meta]:
-        raise ModelError(f"{path} holds names without numbers (the meta device): {some(empty)}.")
+        raise ModelError(f"{path} holds weights without values (the meta device): {some(empty)}.")
     if empty := [key for key in state if own[key].is_meta]:
         raise ModelError(f"The model has no memory for its weights (the meta device): {some(empty)}.")
     for key, tensor in state.items():
@@ -89,7 +89,7 @@ def _means_other(given: Tensor, own: Tensor) -> bool:
 
 
 def _is_broken(given: Tensor, own: Tensor) -> bool:
-    """Whether there are numbers that are not finite, where the model has finite ones: masks may hold -inf."""
+    """Whether some numbers are not finite although those of the model are: masks may hold -inf."""
     if not (given.is_floating_point() or given.is_complex()) or given.layout != torch.strided or given.is_quantized:
         return False
     finite = torch.isfinite(given.to(own.dtype))

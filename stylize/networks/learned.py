@@ -169,7 +169,7 @@ def _network(path: Path, state: Mapping[str, torch.Tensor], plan: Architecture) 
             f"{path} does not hold the weights of a generator ({' '.join(str(error).split())[:200]})."
         ) from None
     if wrong := [name for name, weight in state.items() if not _is_sound(weight)]:
-        raise UserError(f"{path}: the weights {wrong[0]} are not finite numbers, or repeat themselves.")
+        raise UserError(f"{path} holds weights that are not finite numbers, or that repeat: {wrong[0]}.")
     return network
 
 

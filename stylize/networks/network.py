@@ -52,7 +52,9 @@ class Architecture:
     def __post_init__(self) -> None:
         for count in (*self.filters, self.blocks, self.inputs):
             if not isinstance(count, int) or isinstance(count, bool) or count > MOST:
-                raise UserError(f"A generator has whole numbers up to {MOST} of filters and blocks. Got {count!r:.40}.")
+                raise UserError(
+                    f"The filters and blocks of a generator must be whole numbers up to {MOST}. Got {count!r:.40}."
+                )
         object.__setattr__(self, "filters", tuple(self.filters))
         if len(self.filters) != 6 or min(self.filters) < 1 or self.filters[2] != self.filters[3]:
             raise UserError(

@@ -23,9 +23,9 @@ from static_dynamic.common.pickles import check_saved
 
 LEGACY = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # torch's magic number, pickled
 DEEPEST = 8
-"""Modules in modules; a generator has four."""
+"""The deepest nesting of modules; a generator has four levels."""
 MOST_TENSORS = 10_000
-"""Of a module; one that stands in another twice, and so on, has them without end."""
+"""The most tensors of a module, as modules that repeat each other would have infinitely many."""
 REBUILD = ("_rebuild_tensor", "_rebuild_tensor_v2", "_rebuild_parameter")
 TENSORS: dict[str, Any] = {f"torch._utils.{name}": getattr(torch._utils, name) for name in REBUILD}
 
@@ -92,10 +92,10 @@ def _is_saved(path: Path) -> bool:
 
 
 def _tensors(module: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
-    """Name and tensor, of a module and those in it.
+    """Name and tensor of a module and of those in it.
 
     Raises:
-        UnpicklingError: If modules lie in each other without end.
+        UnpicklingError: If modules are nested without end.
     """
     if prefix.count(".") > DEEPEST:
         raise pickle.UnpicklingError("its modules lie in each other without end")
