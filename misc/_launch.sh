@@ -12,7 +12,7 @@ folder() {
     local option=$1 variable=$2 place=$3
     shift 3
     case " $* " in *" $option "* | *" $option="* | *" --help "*) return ;; esac
-    [ -d "$place" ] || stop "There is no folder '$place': say where it is with $variable=… or $option …."
+    [ -d "$place" ] || stop "The folder '$place' is missing. Give it with $variable=… or $option …."
     data+=("$option" "$place")
 }
 

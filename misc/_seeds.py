@@ -193,7 +193,7 @@ def _sources(place: Path, deep: bool) -> list[Path]:
     if place.is_file() or (place / TABLE).exists():
         return [place]
     if not place.exists():
-        raise UserError(f"There is no file or folder {str(place)!r}.")
+        raise UserError(f"The file or folder {str(place)!r} is missing.")
     runs, texts = [], []
     for folder, names in folders_below(place) if deep else _near(place):
         runs += [folder] * (TABLE in names)

@@ -58,7 +58,7 @@ def extract(videos: Path, frames: Path, extraction: Extraction, workers: int = 0
         workers: Processes in addition to this one; with 0, this one does the work.
 
     Raises:
-        UserError: If there is no video, two have one name, the folder was started with other settings, or cannot be
+        UserError: If videos are missing, two have one name, the folder was started with other settings, or cannot be
             written.
     """
     paths = _named(videos)

@@ -116,7 +116,7 @@ def paired(before: Array, after: Array) -> Drops:
 def spread(before: Array, after: Sequence[Array]) -> Drops:
     """The mean loss of random sets, and their smallest and largest loss.
 
-    Of n sets, a further one lies outside with probability 2 / (n + 1), whatever the distribution.
+    Of n sets, a further one is outside with probability 2 / (n + 1), for any distribution.
     """
     lost = np.stack([_with_difference((before - one).mean(1)) for one in after])
     return Drops(lost.mean(0), lost.min(0), lost.max(0))

@@ -79,7 +79,7 @@ def _settings_kept() -> Iterator[None]:
 @register_model(
     stages={
         **{f"stage{i}": Stage(f"net.SDDCNN.{i - 1}", "N C T H W") for i in (1, 2, 3)},
-        "fc1": Stage("net.fc1", "N T C"),  # sees the features beside similarities of frames and of their histograms
+        "fc1": Stage("net.fc1", "N T C"),  # sees the features and similarities of frames and of their histograms
     },
     # 40 frames are this project's choice: the network takes any number, and was trained on 100.
     recipe=Recipe(

@@ -46,7 +46,7 @@ class TwoStream(nn.Module):
 
 
 class Gating(nn.Module):
-    """Maps, each times 1 + g, where g is a map of its own, from a 1 × 1 convolution and sigmoid over all of them."""
+    """Maps, each times 1 + g, where g is its own map, from a 1 × 1 convolution and sigmoid over all of them."""
 
     def __init__(self, channels: int, maps: int) -> None:
         super().__init__()

@@ -28,8 +28,8 @@ MANNERS = {
     "appearance": "taught how things look",
     "motion": "taught how things move",
     "both": "taught how things look and how they move",
-    "shortcut90": "taught how things move, which their looks told in 90 % of the clips",
-    "shortcut99": "taught how things move, which their looks told in 99 % of the clips",
+    "shortcut90": "taught how things move, which their appearance revealed in 90 % of the clips",
+    "shortcut99": "taught how things move, which their appearance revealed in 99 % of the clips",
 }
 
 

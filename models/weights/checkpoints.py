@@ -1,7 +1,7 @@
 """Loading a checkpoint, in any published format, into a model.
 
-What a file holds is read by ``reading``, which runs no code from it; ``finding`` finds the weights in it, whatever
-wraps them, in any style of names of ``keys``. This file checks whether they fit.
+What a file holds is read by ``reading``, which runs no code from it; ``finding`` finds the weights in it, in any
+wrapper and any style of names of ``keys``. This file checks whether they fit.
 """
 
 import os

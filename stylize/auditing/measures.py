@@ -53,7 +53,7 @@ def colours(frames: Frames) -> Histogram:
 def textures(frames: Frames) -> Histogram:
     """Histograms of local binary patterns at three octaves, side by side: ``(3 · 256,)``, sum 1.
 
-    A pattern states which of the eight neighbours are brighter than a pixel, whatever the contrast: Ojala, Pietikäinen
+    A pattern states which of the eight neighbours are brighter than a pixel, at any contrast: Ojala, Pietikäinen
     and Mäenpää, "Multiresolution gray-scale and rotation invariant texture classification with local binary patterns",
     PAMI 2002.
     """

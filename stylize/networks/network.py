@@ -186,7 +186,7 @@ class Generator(nn.Module):
 
 
 def _smoothers(channels: int, plan: Architecture) -> nn.Sequential:
-    """Two convolutions with a batch norm between, whatever the other norms are."""
+    """Two convolutions with a batch norm between, independently of the other norms."""
     first, second = (nn.Conv2d(channels, channels, 3, padding=1, bias=plan.bias) for _ in range(2))
     return nn.Sequential(first, nn.ReLU(), nn.BatchNorm2d(channels), second, nn.ReLU())
 

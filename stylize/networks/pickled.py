@@ -98,7 +98,7 @@ def _tensors(module: Any, prefix: str) -> Iterator[tuple[str, Tensor]]:
         UnpicklingError: If modules are nested without end.
     """
     if prefix.count(".") > DEEPEST:
-        raise pickle.UnpicklingError("its modules lie in each other without end")
+        raise pickle.UnpicklingError("its modules are nested without end")
     state = module.state
     own = [*state["_parameters"].items(), *state["_buffers"].items()]
     yield from ((prefix + name, value.data) for name, value in own if value is not None)

@@ -4,7 +4,7 @@
 
 The truth of a stage is the share of what appearance and motion decide of its responses that depends on motion, from
 an enumeration of factorial clips. One row of `networks.csv` per network, stage and estimator, one of
-`networks_summary.csv` per estimator, and one of `behaviour.csv` per network, condition and head; pictures beside them.
+`networks_summary.csv` per estimator, and one of `behaviour.csv` per network, condition and head; pictures next to them.
 `readings.py` states how a number is read as a share of motion. Networks that are named (or matched) have separate
 tables; without names all are measured.
 """
