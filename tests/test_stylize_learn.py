@@ -347,7 +347,7 @@ SLIPS = {
     "no such device": (None, ("--device", "gpu"), "device"),
     "no such weights": (None, ("--vgg", "absent.pth"), "'absent.pth' of VGG-19's weights is missing"),
     "no folder of frames": (None, ("--clip", "absent"), "folder of frames"),
-    "a folder without frames": (None, ("--clip", "."), "No frames"),
+    "a folder without frames": (None, ("--clip", "."), "does not contain frames"),
 }
 
 

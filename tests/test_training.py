@@ -315,7 +315,7 @@ def test_too_many_of_them_end_the_run(work, capsys):
         for path in Path(f"frames/{name}").iterdir():
             path.unlink()
     line = fails(capsys, *TRAIN, "--epochs", 1, "--save_dir", "r")
-    assert "2 of 18 videos cannot be read, more than --max_bad 0.05 allows" in line
+    assert "2 of 18 videos cannot be read, more than --max-bad 0.05 allows" in line
     assert "train0" in line
 
 
@@ -351,7 +351,7 @@ SLIPS = {
     "no place for the number": ([*TRAIN, "--image_tmpl", "frame.jpg"], "--image-tmpl is invalid: give a file name"),
     "missing frames": ([*TRAIN, "--data", "nowhere"], "The folder nowhere is missing"),
     "missing lists": ([*TRAIN, "--lists", "nowhere"], "Cannot read nowhere/category.txt"),
-    "batch too large": ([*TRAIN, "--batch_size", "13"], "A batch needs 13 clips .*there are 12"),
+    "batch too large": ([*TRAIN, "--batch_size", "13"], "A batch needs 13 clips .*there are only 12"),
     "checkpoint and backbone": (
         [*TRAIN, "--checkpoint", "x", "--pretrained_backbone"],
         "either --checkpoint or --pretrained-backbone",
