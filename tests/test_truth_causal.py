@@ -235,7 +235,7 @@ def test_what_is_right_is_a_part_of_the_factors_of_a_task(exam):
 def test_a_network_that_was_taught_one_task_is_refused(exam):
     model = TwoBranches()
     model.heads = {"colour": slice(0, 6)}
-    with pytest.raises(UserError, match=r"taught colour: nothing of motion. Take one of truth_\*_both"):
+    with pytest.raises(UserError, match=r"taught colour, but nothing of motion. Allowed: truth_\*_both"):
         right(model, exam.clips, exam.levels)
 
 

@@ -191,7 +191,7 @@ def test_enumeration_is_the_same_again_and_of_fewer_appearances_about_the_same()
 
 
 def test_enumeration_refuses_too_little():
-    with pytest.raises(UserError, match="2 to 12 appearances, and 2 or more draws"):
+    with pytest.raises(UserError, match="2 to 12 appearances and at least 2 draws"):
         true_shares(*KNOWN, appearances=13, draws=2, content=SIDEWAYS)
     with pytest.raises(UserError, match="Got 12 and 1"):
         true_shares(*KNOWN, draws=1, content=SIDEWAYS)
