@@ -1,4 +1,4 @@
-"""Every option of a run, typed, in one place, read from flags and a file; and the data and input that they name."""
+"""All options of a run, typed, read from flags and a file; and the data and input that they name."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -43,13 +43,13 @@ ClipDataset = Literal["StylizedActivityNet", "ssv2", "Diving48", "folders"]
 FlowDataset = Literal["DAVIS", "MoCA", "StylizedDAVIS", "StylizedDAVISCinematograms", "StylizedDAVISStereograms"]
 
 
-# Fields of the published configurations of segmentation models. They say which model is meant, or have no effect here:
+# Fields of the published configurations of segmentation models. They select the model, or have no effect here:
 # every frame is measured once (nreps), the device is that of --device (gpu_id), and nothing is trained.
 PUBLISHED = {"split", "nreps", "gpu_id", "variant", "sampling_method", "num_classes", "output_stride", "fuse_early"}
 PUBLISHED |= {"fuse_bnorm", "fwbwflow", "extra_args", "pretrain_motionstream"}
 ONLY = {
     "variant": ("img_flow", "the models take image and flow"),
-    "sampling_method": ("noisy_flow", "the published code never ran with another"),
+    "sampling_method": ("noisy_flow", "the published code runs only with this one"),
 }
 
 
@@ -58,7 +58,7 @@ FLOW_OPTIONS = ("crop_size",)
 
 
 class Config(Options):
-    """Options of a measurement; each has its published name as a second one; ``None`` leaves it to model and data."""
+    """Options of a measurement, with their published names as aliases; ``None`` means the default of model and data."""
 
     sections: ClassVar[Mapping[str, str]] = {
         "model": "Model",
@@ -80,15 +80,15 @@ class Config(Options):
     )
     pretrained: bool | None = Field(
         None,
-        description="True: the published weights, which are fetched; False: random ones (default: those that an "
-        "installed package brings, else random)",
+        description="True: the published weights, which are downloaded; False: random ones (default: those of an "
+        "installed package, else random)",
     )
     strict: bool = Field(True, description="refuse a checkpoint whose keys do not all fit")
     num_classes: int | None = Field(
         None, ge=1, description="size of the classifier (default: that of the checkpoint, else as published)"
     )
     checkpoint_key: str | None = Field(
-        None, description="where in the checkpoint the weights are, e.g. model_ema (default: what fits best)"
+        None, description="where in the checkpoint the weights are, e.g. model_ema (default: the best fit)"
     )
     trust_checkpoint: bool = Field(False, description="load a checkpoint even if it could run code")
     trained_on: str | None = Field(None, description="data set that the checkpoint was trained on, for the record")
@@ -111,7 +111,7 @@ class Config(Options):
         "or `factorial[:count]`",
     )
     labels: Literal["folders"] | None = Field(
-        None, description="folders: the class of a video is the name of the folder in which it lies"
+        None, description="folders: the class of a video is the name of its folder"
     )
     stylized_data_dir: Path | None = Field(None, description="stylized data set, see --dataset")
     original_data_root: Path | None = Field(
@@ -119,7 +119,7 @@ class Config(Options):
     )
     stylized_data_root: Path | None = Field(None, description="the restyled images of --original-data-root")
     dataset: ClipDataset | FlowDataset | None = Field(
-        None, description="what --stylized-data-dir (folders: without annotations) or --original-data-root holds"
+        None, description="the data set in --stylized-data-dir (folders: without annotations) or --original-data-root"
     )
     subset: str | None = Field(None, description="split of the annotations (default: the published one)")
     annotations: Path | None = Field(
@@ -140,7 +140,7 @@ class Config(Options):
     )
     input_layout: str | None = Field(None, description="axes of one clip, e.g. 'T C H W' (default: 'C T H W')")
     input_values: Literal["normalised", "uint8"] | None = Field(
-        None, description="what the model takes: float32 less the mean over the deviation, or uint8 pixels"
+        None, description="input of the model: float32, less the mean and divided by the deviation, or uint8 pixels"
     )
     mean: Channels = Field(None, description="mean of each channel, for RGB in 0..1, e.g. 0.45,0.45,0.45")
     std: Channels = Field(None, description="standard deviation of each channel, for RGB in 0..1")
@@ -167,14 +167,12 @@ class Config(Options):
     )
     estimators: Names = Field(
         ("needs_motion", "released"),
-        description="what is computed, the headline first; names with commas (`static-dynamic estimators`)",
+        description="scores to compute, the main one first; names with commas (`static-dynamic estimators`)",
     )
-    twins: int = Field(
-        3, ge=0, description="untrained networks of the same architecture to show beside every number; 0 for none"
-    )
+    twins: int = Field(3, ge=0, description="untrained copies of the network to show next to every number; 0 for none")
     replicates: int = Field(1000, ge=1, description="bootstrap replicates over videos")
     interval: Literal["videos", "styles"] = Field(
-        "videos", description="what intervals cover the choice of: videos, for these styles, or styles too"
+        "videos", description="choice that intervals cover: of videos, for these styles, or of styles too"
     )
     evaluate: bool = Field(False, description="image and flow: also compare the masks with the annotated ones (J, F)")
     seed: Annotated[int, also("random_seed")] = Field(
@@ -183,23 +181,23 @@ class Config(Options):
 
     # Running
     plugin: Repeated = Field((), description=HELP)
-    batch_size: int = Field(8, ge=1, description="variants per forward")
+    batch_size: int = Field(8, ge=1, description="variants per forward pass")
     device: Annotated[str, BeforeValidator(_text)] = Field(
         "auto", description="auto, cpu, cuda, mps, or the number of a GPU"
     )
-    precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="precision of forwards")
+    precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="precision of forward passes")
     workers: Annotated[int, also("num_workers")] = Field(
         1, ge=0, description="threads that read and restyle videos while the model runs"
     )
-    max_bad: float = Field(0.05, ge=0, le=1, description="share of unreadable videos at which a run gives up")
-    resume: bool = Field(True, description="go on with a run that was stopped; else start over")
+    max_bad: float = Field(0.05, ge=0, le=1, description="largest share of unreadable videos before a run fails")
+    resume: bool = Field(True, description="resume a run that was stopped; else start over")
     out: Annotated[Path | None, also("save_dir")] = Field(None, description="folder of this run (default: runs/NAME)")
     name: str | None = Field(None, description="name of this run (default: model and data)")
     dim_outputs: Path | None = Field(None, description="also write the published files, below this folder")
 
     @classmethod
     def adapted(cls, options: dict[str, Any]) -> dict[str, Any]:
-        """Options of a published configuration of a segmentation model, too."""
+        """Also accept options of a published configuration of a segmentation model."""
         return _published(options)
 
     @model_validator(mode="after")
@@ -207,31 +205,33 @@ class Config(Options):
         given = [self.videos, self.stylized_data_dir, self.original_data_root]
         if sum(place is not None for place in given) != 1:
             raise ValueError(
-                "give either --videos (e.g. --videos factorial needs no data), --stylized-data-dir with --dataset, "
+                "give either --videos (--videos factorial works without data), --stylized-data-dir with --dataset, "
                 "or --original-data-root"
             )
         if self.stylized_data_dir is not None and self.dataset not in get_args(ClipDataset):
-            raise ValueError(f"--stylized-data-dir needs --dataset ({', '.join(get_args(ClipDataset))})")
+            raise ValueError(f"--stylized-data-dir requires --dataset ({', '.join(get_args(ClipDataset))})")
         if self.dataset == "folders" and self.subset is not None:
-            raise ValueError("--subset is a split of annotations, and --dataset folders has none")
+            raise ValueError("--subset is a split of annotations, but --dataset folders does not have annotations")
         if self.annotations is not None and (self.stylized_data_dir is None or self.dataset == "folders"):
-            raise ValueError("--annotations is for --stylized-data-dir with a published --dataset")
+            raise ValueError("--annotations requires --stylized-data-dir with a published --dataset")
         if self.labels is not None and self.videos is None and self.dataset != "folders":
-            raise ValueError("--labels is for --videos, or --dataset folders: published data sets have classes")
+            raise ValueError(
+                "--labels requires --videos or --dataset folders: published data sets have classes already"
+            )
         if self.original_data_root is not None and self.dataset not in (None, *get_args(FlowDataset)):
-            raise ValueError(f"--original-data-root needs --dataset ({', '.join(get_args(FlowDataset))})")
+            raise ValueError(f"--original-data-root requires --dataset ({', '.join(get_args(FlowDataset))})")
         if self.stylized_data_root is not None and self.original_data_root is None:
-            raise ValueError("--stylized-data-root needs --original-data-root, which holds the lists and the flow")
+            raise ValueError("--stylized-data-root requires --original-data-root, which holds the lists and the flow")
         return self
 
     @property
     def flow_dataset(self) -> str:
-        """The data set of ``original_data_root``: as given, else by whether there are restyled images."""
+        """The data set of ``original_data_root``: as given, or else by whether there are restyled images."""
         return self.dataset or ("StylizedDAVIS" if self.stylized_data_root else "DAVIS")
 
     @property
     def run_name(self) -> str:
-        """Name of the run: as given, else model and data."""
+        """Name of the run: as given, or else model and data."""
         place = Path(str(self.stylized_data_dir or self.videos)).resolve().name
         dataset = self.flow_dataset if self.original_data_root else self.dataset
         return self.name or plain(f"{self.model}_{place if dataset in (None, 'folders') else dataset}")
@@ -243,12 +243,12 @@ class Config(Options):
 
 
 def plain(name: str) -> str:
-    """A name that can be that of a file."""
+    """A name that is valid for a file."""
     return name.replace("/", "-").replace(":", "-")
 
 
 def read_config(arguments: Sequence[str]) -> Config:
-    """Options from flags and, where they name one, from a file; the plugins among them are imported.
+    """Options from flags and, if the flags name one, from a file; their plugins are imported.
 
     Raises:
         UserError: For an unknown option (the nearest is named), an invalid value, or a plugin that cannot be imported.
@@ -259,19 +259,19 @@ def read_config(arguments: Sequence[str]) -> Config:
 
 
 def _published(options: dict[str, Any]) -> dict[str, Any]:
-    """Options of a published configuration of a segmentation model → those of this project; others as they are.
+    """Options of a published configuration of a segmentation model → those of this project; others are unchanged.
 
     Raises:
-        UserError: If it asks for a model or a way of sampling that was never there.
+        UserError: If it names a model or a kind of sampling that was not published.
     """
-    if not options.keys() & (PUBLISHED - {"num_classes"}):  # which is an option of ours, too
+    if not options.keys() & (PUBLISHED - {"num_classes"}):  # which is an option of this project too
         return options
     from static_dynamic.models import ModelError
     from static_dynamic.models.segmentation.published import published_name, segmentation_model
 
     for name, (allowed, why) in ONLY.items():
         if options.get(name, allowed) != allowed:
-            raise UserError(f"The field '{name}' can only be {allowed!r}: {why}. Got {options[name]!r}.")
+            raise UserError(f"The field '{name}' must be {allowed!r}: {why}. Got {options[name]!r}.")
     fields = {"model": None, **options}
     try:
         options = {"name": published_name(fields), **options, "model": segmentation_model(fields)}
@@ -290,7 +290,7 @@ def open_data(config: Config, recipe: "Recipe | FlowRecipe") -> "Source":
     if config.original_data_root is not None:
         if not isinstance(recipe, FlowRecipe):
             images = f"{config.original_data_root}/JPEGImages/480p"
-            raise UserError(f"{config.model} takes clips, not image and flow: give --videos {images} instead.")
+            raise UserError(f"{config.model} takes clips, not image and flow: use --videos {images} instead.")
         return Davis(
             config.original_data_root,
             config.flow_dataset,
@@ -318,22 +318,22 @@ def open_data(config: Config, recipe: "Recipe | FlowRecipe") -> "Source":
 
 
 def input_recipe(spec: "ModelSpec", config: Config) -> "Recipe | FlowRecipe":
-    """The model's recipe with what the options ask for; the short side keeps its proportion to the crop.
+    """The model's recipe, changed by the options; the short side keeps its proportion to the crop.
 
     Raises:
-        UserError: If neither the model nor the options say what the input is.
+        UserError: If neither the model nor the options define the input.
     """
     from static_dynamic import FlowRecipe, Recipe
     from static_dynamic.media.inputs import make_recipe
 
     if spec.recipe is None and None in (config.frames, config.rate, config.image_size):
-        raise UserError(f"{spec.name} declares no input: give --frames, --rate and --image-size.")
+        raise UserError(f"{spec.name} does not declare its input: give --frames, --rate and --image-size.")
     recipe = make_recipe(spec.recipe) if spec.recipe else Recipe()
     other = CLIP_OPTIONS if isinstance(recipe, FlowRecipe) else FLOW_OPTIONS
     for name in other:
         if getattr(config, name) is not None:
             input_form = "image and flow" if other is CLIP_OPTIONS else "clips"
-            raise UserError(f"{spec.name} takes {input_form}, for which {flag(name)} means nothing.")
+            raise UserError(f"{spec.name} takes {input_form}, for which {flag(name)} has no effect.")
     if isinstance(recipe, FlowRecipe):
         return replace(recipe, size=config.crop_size) if config.crop_size else recipe
     form: dict[str, Any] = {

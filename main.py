@@ -1,6 +1,6 @@
 """The one program: ``static-dynamic COMMAND``, or in a checkout ``python main.py COMMAND``.
 
-Without a command a model is measured, so that the published commands go on working: ``python main.py --model i3d …``.
+Without a command a model is measured, so that published commands continue to work: ``python main.py --model i3d …``.
 """
 
 import os
@@ -20,18 +20,18 @@ COMMANDS = {
         "measure": ("measure:measure", "Measure a model on videos (the default command)."),
         "score": ("score:score", "Compute other scores from the activations of a run."),
         "compare": ("compare:compare", "Compare runs, paired over videos."),
-        "report": ("report:report", "Write the page and the plots of a run again."),
-        "estimators": ("estimators:estimators", "Name every score, with what it means."),
+        "report": ("report:report", "Rewrite the page and the plots of a run."),
+        "estimators": ("estimators:estimators", "List every score and its meaning."),
     },
     "Models": {
         "models": ("models:app", "List the models, or show one."),
         "stages": ("models:stages", "Show the modules of a model, and the stages among them."),
         "cost": ("cost:cost", "Count the parameters and operations of models."),
-        "truth": ("truth:truth", "Train the networks of known bias again."),
+        "truth": ("truth:truth", "Retrain the networks of known bias."),
     },
     "Videos and styles": {
         "sheet": ("sheet:sheet", "Draw what styles and scrambles do to a video."),
-        "styles": ("styles:styles", "Name the built-in styles, or draw them."),
+        "styles": ("styles:styles", "List the built-in styles, or draw them."),
         "scrambles": ("scrambles:scrambles", "Measure how much order the scrambles destroy."),
         "stylize": ("stylize:stylize", "Render every video in every style, as a data set."),
         "audit": ("audit:audit", "Measure what styles keep of the motion of videos."),
@@ -46,11 +46,11 @@ COMMANDS = {
         "regions": ("regions:regions", "Draw where the nodes of a graph network are on a video."),
     },
     "This machine": {
-        "doctor": ("doctor:doctor", "Say what works on this machine."),
-        "demo": ("demo:demo", "Measure networks that were taught looks, motion or both."),
+        "doctor": ("doctor:doctor", "Show what works on this machine."),
+        "demo": ("demo:demo", "Measure networks trained on appearance, motion or both."),
     },
 }
-"""Heading → command → its function in `static_dynamic.program`, which is loaded when it is used, and what it does."""
+"""Heading → command → its function in `static_dynamic.program`, which is loaded when it is used, and its summary."""
 ABOUT = """Does a video model work from static or from dynamic information?
 
 Try: static-dynamic measure --videos factorial:24 --model truth_cnn_both
@@ -59,7 +59,7 @@ The options of a command: static-dynamic COMMAND --help"""
 
 
 def app(chosen: str = "") -> "App":
-    """The program with all its commands; the chosen one has the help of its docstring in place of a line."""
+    """The program with all its commands; the chosen one has the help of its docstring instead of a line."""
     from cyclopts import Group
 
     whole = program("static-dynamic", ABOUT)
@@ -73,24 +73,24 @@ def app(chosen: str = "") -> "App":
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 if it went well, 2 after a user's slip, 130 if it was stopped."""
+    """Run the command; 0 if it succeeded, 2 after a user error, 130 after Ctrl-C."""
     if arguments is None:
         _look_here_first()
     return command(lambda: run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: Sequence[str]) -> None:
-    """Do what a command line says.
+    """Run a command line.
 
     Raises:
-        UserError: For any slip in it.
+        UserError: If it is invalid.
     """
     tokens = _with_command(arguments)
     start(app(tokens[0]), tokens)
 
 
 def _with_command(arguments: Sequence[str]) -> list[str]:
-    """The arguments with the default command, where they begin with an option of it."""
+    """The arguments, after the default command if they begin with an option."""
     names = [name for commands in COMMANDS.values() for name in commands]
     first = arguments[0] if arguments else "--help"
     if first in (*names, "--help", "-h", "--install-completion"):
@@ -101,7 +101,7 @@ def _with_command(arguments: Sequence[str]) -> list[str]:
 
 
 def _look_here_first() -> None:
-    """Modules are those of the current folder, where the user may have `models` or `config`, before any of ours."""
+    """Put the current folder first on the import path, since the user's `models` or `config` may be there."""
     if not sys.flags.safe_path:
         folder, place = os.getcwd(), sys.path.pop(0)
         sys.path[:] = [folder, *sys.path, *([] if place in ("", folder) else [place])]

@@ -55,9 +55,14 @@ def unknown(kind: str, given: object, allowed: Iterable[str]) -> ModelError:
 
     Example:
         >>> print(unknown("model", "i4d", ["i3d", "slow"]))
-        Unknown model 'i4d'. Nearest: i3d. Allowed: i3d, slow.
+        Unknown model 'i4d'. Did you mean 'i3d'? Allowed: i3d, slow.
     """
     names = list(allowed)
+    question = did_you_mean(given, names)
+    return ModelError(f"Unknown {kind} {str(given)!r}.{question} Allowed: {', '.join(names) or 'none'}.")
+
+
+def did_you_mean(given: object, names: Iterable[str]) -> str:
+    """A question with the nearest of the names, after a space; empty if none is near."""
     close = get_close_matches(str(given), names, n=3, cutoff=0.5)
-    nearest = f" Nearest: {', '.join(close)}." if close else ""
-    return ModelError(f"Unknown {kind} {str(given)!r}.{nearest} Allowed: {', '.join(names) or 'none'}.")
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

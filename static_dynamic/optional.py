@@ -1,7 +1,7 @@
-"""The optional libraries: what each is for, how to get it, and whether it works here.
+"""The optional libraries: the use of each, how to install it, and whether it works here.
 
-The one list of them. Code imports a library as usual, and whoever catches the error shows what :func:`missing` says of
-it, as every command does; public functions import through :func:`need`. ``doctor`` prints :func:`check_optional`.
+This is the only list of them. Code imports a library as usual, and commands show the message of :func:`missing` if
+that fails. Public functions import through :func:`need`. ``doctor`` prints :func:`check_optional`.
 """
 
 import importlib
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Literal, NamedTuple
 
-State = Literal["usable", "not installed", "not there", "broken"]
+State = Literal["usable", "not installed", "not available", "broken"]
 
 
 class Finding(NamedTuple):
-    """What was found of one thing that a run may need.
+    """The state of one thing that a run may require.
 
     Attributes:
-        name: Of the thing.
+        name: Its name.
         state: Whether it works here.
-        detail: Its version; how to get it; or why it does not work. One line.
+        detail: Its version, how to install it, or why it does not work. One line.
     """
 
     name: str
@@ -33,12 +33,12 @@ class Finding(NamedTuple):
 
 @dataclass(frozen=True)
 class Library:
-    """What must be known of a library to say whether it works.
+    """A library, and how to check whether it works.
 
     Attributes:
-        use: What needs it, in the plural.
+        use: What requires it, in the plural.
         install: The command that installs it.
-        parts: What is used of it, ``module`` or ``module:name``, beginning with the library's own module.
+        parts: The parts of it that are used, ``module`` or ``module:name``, beginning with the library's own module.
     """
 
     use: str
@@ -109,7 +109,7 @@ OPTIONAL = {
     ),
     "detectron2": Library(
         use="Models named 'detectron2:…'",
-        # It is on no index, and its setup.py imports torch, which an isolated build does not see.
+        # It is not on a package index, and its setup.py imports torch, which an isolated build does not see.
         install="pip install --no-build-isolation 'git+https://github.com/facebookresearch/detectron2.git'",
         parts=("detectron2.config:get_cfg", "detectron2.modeling:build_backbone", "detectron2.modeling:build_model"),
     ),
@@ -120,22 +120,22 @@ def need(module: str, error: Callable[[str], Exception]) -> ModuleType:
     """Import an optional library, or a module of one.
 
     Args:
-        module: Of a library of the list.
-        error: Makes what is raised where it is missing or broken, of the sentence that says what installs it.
+        module: A module of a library in the list.
+        error: Turns the sentence on how to install it into the exception for a missing or broken library.
     """
     try:
         return importlib.import_module(module)
-    except Exception as cause:  # built for another torch, a library fails in more ways than ImportError
+    except Exception as cause:  # a library that was built for another torch may raise more than ImportError
         state = f"broken here ({_said(cause)})" if is_there(_top(module)) else "not installed"
         raise error(_sentence(_top(module), state)) from None
 
 
 def missing(error: ImportError) -> str | None:
-    """What to do about an import that failed because an optional library is not installed; ``None`` for any other.
+    """The message for an import that failed because an optional library is not installed; ``None`` for any other.
 
     Example:
         >>> missing(ModuleNotFoundError("No module named 'fvcore'", name="fvcore"))
-        "Costs counted by fvcore need fvcore, which is not installed: pip install 'static-dynamic[cost]'"
+        "Costs counted by fvcore require fvcore, which is not installed: pip install 'static-dynamic[cost]'"
     """
     name = _top(error.name or "")
     known = name in OPTIONAL and isinstance(error, ModuleNotFoundError)
@@ -143,15 +143,15 @@ def missing(error: ImportError) -> str | None:
 
 
 def check_optional() -> list[Finding]:
-    """What there is of every optional library."""
+    """The state of every optional library."""
     return [check(name, library) for name, library in OPTIONAL.items()]
 
 
 def check(name: str, library: Library) -> Finding:
-    """Whether all that is used of a library can be imported; it is imported."""
+    """Import all used parts of a library, and report whether that works."""
     module = _top(library.parts[0])
     if not is_there(module):
-        return Finding(name, "not installed", f"{library.use} need it: {library.install}")
+        return Finding(name, "not installed", f"{library.use} require it: {library.install}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -168,7 +168,7 @@ def is_there(module: str) -> bool:
 
 
 def _sentence(name: str, state: str) -> str:
-    return f"{OPTIONAL[name].use} need {name}, which is {state}: {OPTIONAL[name].install}"
+    return f"{OPTIONAL[name].use} require {name}, which is {state}: {OPTIONAL[name].install}"
 
 
 def _top(part: str) -> str:
@@ -177,12 +177,12 @@ def _top(part: str) -> str:
 
 
 def _said(error: Exception) -> str:
-    """The first line of what an error says; its kind if it says nothing."""
+    """The first line of an error's message; its type if the message is empty."""
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(". ")[:300]
 
 
 def _version(module: str) -> str:
-    """What the module says of itself, else what was installed under its name."""
+    """The version that the module states, or else that of the installed package of its name."""
     if version := getattr(importlib.import_module(module), "__version__", None):
         return str(version)
     try:

@@ -181,7 +181,7 @@ def test_pixels_of_images_come_back():
         ({"size": (480,)}, r"Got 1, \(480,\)"),
         ({"size": (0, 10)}, r"Got 1, \(0, 10\)"),
         ({"size": (1, 2, 3)}, r"Got 1, \(1, 2, 3\)"),
-        ({"flows": ("forward", "backwards")}, "Unknown direction of flow 'backwards'. Nearest: backward"),
+        ({"flows": ("forward", "backwards")}, "Unknown direction of flow 'backwards'. Did you mean 'backward'"),
     ],
 )
 def test_a_recipe_of_images_that_cannot_be_is_refused(fields, says):

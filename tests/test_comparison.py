@@ -294,14 +294,14 @@ def test_the_command_prints_and_writes_the_differences(runs, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["ONE"], "Two runs or more"),
+        (["ONE"], "two runs or more"),
         (["ONE", "nowhere"], "No result can be read"),
         (["ONE", "ONE", "--stages", "a"], "a=b"),
     ],
 )
 def test_slips_of_the_command_are_one_line(runs, capsys, arguments, says):
     given = [str(runs / "seed0") if word == "ONE" else word for word in arguments]
-    says = "--stages pairs stages" if says == "a=b" else says
+    says = "--stages must be pairs" if says == "a=b" else says
     assert command(lambda: door("compare")(given)) == 2
     err = capsys.readouterr().err
     assert says in err
@@ -352,7 +352,7 @@ def test_a_sweep_classifies_the_same_numbers_at_other_borders(runs):
     others = sd.score(runs / "seed0", [NeedsMotion(motion=0.5, still=0.45, reliable=0.1)])
     again = sd.sweep(others, "motion", [0.5]).set_index("stage")[list(NeedsMotion.classes)]
     np.testing.assert_allclose(again, others.classes().loc[again.index])
-    with pytest.raises(sd.UserError, match="Nearest: motion"):
+    with pytest.raises(sd.UserError, match="Did you mean 'motion'"):
         sd.sweep(result, "motoin", [0.5])
 
 
@@ -363,7 +363,7 @@ def test_slips_in_planning_are_one_line(runs):
             sd.needed(result, points)
     with pytest.raises(
         sd.UserError,
-        match=r"Unknown border of needs_motion 'style'\. Nearest: still\. Allowed: still, motion, reliable",
+        match=r"Unknown border of needs_motion 'style'\. Did you mean 'still'\? Allowed: still, motion, reliable",
     ):
         sd.sweep(result, "style", ["original"])
     with pytest.raises(sd.UserError, match=r"The border 'motion' must be a number\. Got 'much'"):
@@ -421,5 +421,5 @@ def test_intervals_over_styles_are_those_of_videos_and_of_styles_together(runs):
 
 
 def test_what_intervals_can_cover_is_named():
-    with pytest.raises(sd.UserError, match="Nearest: styles"):
+    with pytest.raises(sd.UserError, match="Did you mean 'styles'"):
         sd.Scoring(interval="style")

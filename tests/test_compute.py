@@ -59,7 +59,7 @@ def test_the_device_is_a_gpu_if_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     assert pick_device("auto") == pick_device("cpu") == torch.device("cpu")
-    with pytest.raises(UserError, match=r"'cuda' is not there\. Available: auto, cpu\."):
+    with pytest.raises(UserError, match=r"'cuda' is not available\. Available: auto, cpu\."):
         pick_device("cuda")
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     assert pick_device("auto") == torch.device("mps")
@@ -67,7 +67,7 @@ def test_the_device_is_a_gpu_if_there_is_one(monkeypatch):
     assert pick_device("auto") == torch.device("cuda")
     assert pick_device("cuda:1") == torch.device("cuda:1")
     assert pick_device("cpu") == torch.device("cpu")
-    with pytest.raises(UserError, match=r"'cuda:2' is not there\. Available: auto, cuda, mps, cpu\."):
+    with pytest.raises(UserError, match=r"'cuda:2' is not available\. Available: auto, cuda, mps, cpu\."):
         pick_device("cuda:2")
 
 

@@ -178,7 +178,7 @@ def test_a_file_that_breaks_off_is_named(tmp_path, kind, capfd):
     assert len(list(decoded_frames(path))) == 40
     for share in (0.4, 0.7):
         source = VideoFiles(cut(path, share))
-        with pytest.raises(BadClip, match=r"cut_a.*: damaged or cut short after [0-9]+ frames"):
+        with pytest.raises(BadClip, match=r"cut_a.*: damaged or truncated after [0-9]+ frames"):
             source.read(only(source), CLIP)
     assert capfd.readouterr().err == ""
 
@@ -186,7 +186,7 @@ def test_a_file_that_breaks_off_is_named(tmp_path, kind, capfd):
 @pytest.mark.parametrize("kind", ["mp4", "fragments", "mkv", "avi", "flv", "h264", "ts"])
 def test_damage_in_the_middle_is_named(tmp_path, kind, capfd):
     path = holed((BREAKABLE | {"ts": noisy("a.ts")})[kind](tmp_path))
-    with pytest.raises(BadClip, match=r"damaged or cut short after [0-9]+ frames"):
+    with pytest.raises(BadClip, match=r"damaged or truncated after [0-9]+ frames"):
         list(decoded_frames(path))
     assert capfd.readouterr().err == ""
 
@@ -243,7 +243,7 @@ def test_a_video_that_is_too_small_to_be_restyled_costs_a_line(tmp_path):
     conditions = Conditions(("original", "ink"))
     fits, small = source.videos
     assert prepare_video(source, fits, CLIP, conditions)
-    with pytest.raises(BadClip, match=r"small\.mp4: 24x14 pixels are too few, 16 on each side are needed"):
+    with pytest.raises(BadClip, match=r"small\.mp4: 24x14 pixels are too few: at least 16 on each side are required"):
         prepare_video(source, small, CLIP, conditions)
 
 

@@ -212,7 +212,7 @@ def test_the_script_takes_your_own_and_names_slips(tmp_path, monkeypatch):
     assert float(shown.split()[-1]) == round(3 * 4 * 4 * 100 * 250 / 1e9, 3)  # the last column counts nothing here
     assert "declares no stages" in fails("estimate_flops_params", "--model", "mine_cost:build", *sized, "--per_stage")
     slips = {
-        "i4d": "Nearest: i3d",
+        "i4d": "Did you mean 'i3d'",
         "mine_cost:build": "declares no input: give --frames and --image-size",
         "mine_cost:broken": "mine_cost:broken failed with LookupError: gone",
     }

@@ -205,7 +205,9 @@ def test_starting_over_removes_the_store_and_nothing_else(measured, tmp_path):
 def test_a_folder_that_is_no_store_is_refused_and_kept(resume, tmp_path):
     (tmp_path / "thesis").mkdir()
     (tmp_path / "thesis" / "chapter.tex").write_text("years")
-    with pytest.raises(sd.UserError, match=r"holds 'thesis', and no study\.json tells what made it.*empty folder"):
+    with pytest.raises(
+        sd.UserError, match=r"holds 'thesis', but study\.json is missing, which states what wrote it.*empty folder"
+    ):
         measure(tmp_path, resume=resume)
     assert [path.name for path in tmp_path.rglob("*")] == ["thesis", "chapter.tex"]
 

@@ -60,7 +60,7 @@ def test_what_cannot_be_read_is_named_and_leaves_nothing_behind(videos, tmp_path
     assert set(found.bad) == {"44", "55"}
     listed = (tmp_path / "frames" / "bad_videos.txt").read_text().splitlines()
     assert [line.split(": ")[0] for line in listed] == [str(videos / "44.mp4"), str(videos / "55.mkv")]
-    assert "damaged or cut short after" in listed[1]
+    assert "damaged or truncated after" in listed[1]
     assert {path.name for path in (tmp_path / "frames").iterdir()} == {
         "11", "22", "more", "bad_videos.txt", ".extraction.json"
     }  # fmt: skip
@@ -154,7 +154,7 @@ def test_a_video_that_breaks_off_or_has_a_hole_is_bad(tmp_path, damage):
         data = path.read_bytes()
         middle = len(data) // 2
         path.write_bytes(data[:middle] + bytes(4000) + data[middle + 4000 :])
-    with pytest.raises(BadClip, match="damaged or cut short after"):
+    with pytest.raises(BadClip, match="damaged or truncated after"):
         extract_one(path, tmp_path / "frames", AS_THEY_ARE)
     assert not (tmp_path / "frames").exists()
 
@@ -369,12 +369,14 @@ def test_lists_of_something_something_v1(tmp_path, frames):
 def test_an_unknown_class_in_annotations_is_named_and_nothing_is_written(tmp_path, frames):
     (tmp_path / "something-something-v1-labels.csv").write_text("Turning something\n")
     (tmp_path / "something-something-v1-train.csv").write_text("1;Turning something\n2;Turnin something\n")
-    with pytest.raises(UserError, match=r"'Turnin something' in .*v1-train.csv, line 2. Nearest: Turning something"):
+    with pytest.raises(
+        UserError, match=r"'Turnin something' in .*v1-train.csv, line 2. Did you mean 'Turning something"
+    ):
         label_sthv1(tmp_path, frames, tmp_path / "lists")
     annotations = annotate_v2(tmp_path / "a", [("1", 0)], [])
     path = annotations / "something-something-v2-train.json"
     path.write_text(path.read_text().replace("Lifting", "Lofting"))
-    with pytest.raises(UserError, match=r"video 1\. Nearest: Lifting something up"):
+    with pytest.raises(UserError, match=r"video 1\. Did you mean 'Lifting something up'"):
         label_sthv2(annotations, frames, tmp_path / "lists")
     assert not (tmp_path / "lists").exists()
 

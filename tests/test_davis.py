@@ -205,9 +205,9 @@ def test_flow_is_brought_to_the_size_of_its_image(tmp_path):
 
 SLIPS = {
     "no such folder": ({"root": "nowhere"}, r"No data set in the layout of DAVIS in .*nowhere"),
-    "split": ({"split": "vall"}, r"Unknown split 'vall'.*Nearest: val"),
-    "data set": ({"dataset": "StylizedDavis"}, r"Unknown data set 'StylizedDavis'\. Nearest: StylizedDAVIS"),
-    "no stylized folder": ({"dataset": "StylizedDAVIS"}, r"The style '1' of StylizedDAVIS needs the folder"),
+    "split": ({"split": "vall"}, r"Unknown split 'vall'.*Did you mean 'val'"),
+    "data set": ({"dataset": "StylizedDavis"}, r"Unknown data set 'StylizedDavis'\. Did you mean 'StylizedDAVIS'"),
+    "no stylized folder": ({"dataset": "StylizedDAVIS"}, r"The style '1' of StylizedDAVIS requires the folder"),
     "a published style that is not there": (
         {"dataset": "StylizedDAVIS", "stylized": "stylized", "styles": ("1", "2")},
         r"Unknown style '2 \(Maruska640\)'.*Allowed: Lynx, Zuzka1, own",

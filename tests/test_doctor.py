@@ -16,7 +16,7 @@ from static_dynamic.program.doctor import CORE, findings
 from static_dynamic.program.doctor import doctor as show
 
 ROOT = Path(__file__).parents[1]
-STATES = {"usable", "not installed", "not there", "broken"}
+STATES = {"usable", "not installed", "not available", "broken"}
 
 
 def test_the_extras_of_the_project_are_the_libraries_that_an_index_has():
@@ -54,7 +54,7 @@ def test_a_library_that_works_is_named_with_its_version(package):
 
 def test_a_library_that_is_not_there_is_named_with_what_installs_it():
     finding = check("missing", Library("Models of it", "pip install missing", ("not_there_at_all",)))
-    assert finding == Finding("missing", "not installed", "Models of it need it: pip install missing")
+    assert finding == Finding("missing", "not installed", "Models of it require it: pip install missing")
 
 
 @pytest.mark.parametrize(
@@ -78,11 +78,11 @@ def test_adapters_and_doctor_read_one_list(package, monkeypatch):
     monkeypatch.setitem(OPTIONAL, "torn", library)
     monkeypatch.setitem(OPTIONAL, "not_there_at_all", Library("Models named 'x:…'", "pip install x", ("x",)))
     with pytest.raises(
-        models.ModelError, match=r"^Models of it need torn, which is broken here \(undefined symbol\): pip"
+        models.ModelError, match=r"^Models of it require torn, which is broken here \(undefined symbol\): pip"
     ):
         need("torn.part", models.ModelError)
     with pytest.raises(
-        models.ModelError, match=r"^Models named 'x:…' need not_there_at_all, which is not installed: pip"
+        models.ModelError, match=r"^Models named 'x:…' require not_there_at_all, which is not installed: pip"
     ):
         need("not_there_at_all", models.ModelError)
     assert need("torn", UserError).__version__ == "1.2"
@@ -128,7 +128,7 @@ def test_a_line_is_a_finding_however_narrow_the_terminal(capsys, monkeypatch):
 
 def test_what_nearly_every_run_needs_is_an_error(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(UserError, match="Nearly every run needs opencv: see above"):
+    with pytest.raises(UserError, match="Nearly every run requires opencv: see above"):
         show()
     assert "pip install opencv-python-headless" in capsys.readouterr().out
 
@@ -152,7 +152,7 @@ def test_without_torch_the_doctor_still_answers():
     code = "import sys, runpy; sys.modules['torch'] = None; sys.argv = ['main.py', 'doctor']; runpy.run_path('main.py', run_name='__main__')"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
-    assert done.stderr == "error: Nearly every run needs torch: see above.\n"
+    assert done.stderr == "error: Nearly every run requires torch: see above.\n"
     assert [line.split()[0] for line in done.stdout.splitlines()] == ["python", *CORE, *OPTIONAL]
 
 

@@ -450,7 +450,7 @@ def test_every_layer_learns():
     ("options", "message"),
     [
         ({"regions": "dyreg"}, r"Unknown 'regions' of a graph 'dyreg'.*Allowed: dynamic, static, fixed, semantic"),
-        ({"generator": "bigger"}, r"Nearest: big\."),
+        ({"generator": "bigger"}, r"Did you mean 'big'\?"),
         ({"update_layers": 0}, r"With combine='concat', layers must be at least 1\. Got 1 and 0"),
         ({"combine": "sum", "send_layers": -1}, "must be at least 0"),
         ({"grid": (0, 3)}, "must be positive"),
@@ -513,7 +513,8 @@ def test_a_network_with_graphs_at_places_of_ones_own():
 
 
 @pytest.mark.parametrize(
-    ("name", "message"), [("layer3.9", r"Unknown placement 'layer3.9'\. Nearest"), ("layer3.4@0", "number of frames")]
+    ("name", "message"),
+    [("layer3.9", r"Unknown placement 'layer3.9'\. Did you mean"), ("layer3.4@0", "number of frames")],
 )
 def test_a_place_that_is_not_there(name, message):
     with pytest.raises(models.ModelError, match=message):

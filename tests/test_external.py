@@ -539,12 +539,12 @@ def test_a_checkpoint_for_your_own(own, tmp_path):
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("torchvison:r3d_18", "Unknown library 'torchvison'. Nearest: torchvision"),
-        ("torchvision:r3d_19", "Unknown torchvision model 'r3d_19'. Nearest: r3d_18"),
-        ("timm:resnet5O", "Unknown timm model 'resnet5O'. Nearest: resnet50"),
+        ("torchvison:r3d_18", "Unknown library 'torchvison'. Did you mean 'torchvision'"),
+        ("torchvision:r3d_19", "Unknown torchvision model 'r3d_19'. Did you mean 'r3d_18'"),
+        ("timm:resnet5O", "Unknown timm model 'resnet5O'. Did you mean 'resnet50'"),
         ("no.such.module:build", "Unknown library 'no.such.module'"),
         (":build", "Unknown library ''"),
-        ("my_net:bild", "Unknown function of 'my_net' 'bild'. Nearest: build"),
+        ("my_net:bild", "Unknown function of 'my_net' 'bild'. Did you mean 'build'"),
         ("my_net:number", "must be a function that returns an nn.Module. Got int."),
         ("my_net:nothing", "must return an nn.Module. Got int."),
         ("my_net:broken", "my_net:broken failed with KeyError: 'lost' ("),
@@ -571,7 +571,7 @@ def test_a_missing_extra_says_how_to_install_it(name, extra, monkeypatch):
 
 def test_slips_with_transformers(tmp_path, monkeypatch):
     transformers = pytest.importorskip("transformers")
-    with pytest.raises(models.ModelError, match="Nearest: videomae"):
+    with pytest.raises(models.ModelError, match="Did you mean 'videomae'"):
         models.describe("hf:videomea")
     (tmp_path / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(models.ModelError, match=r"Unknown model type of .* 'bert'"):
@@ -591,7 +591,7 @@ def test_slips_with_transformers(tmp_path, monkeypatch):
 
 def test_unknown_pytorchvideo():
     pytest.importorskip("pytorchvideo")
-    with pytest.raises(models.ModelError, match="Nearest: slowfast_r50"):
+    with pytest.raises(models.ModelError, match="Did you mean 'slowfast_r50'"):
         models.describe("pytorchvideo:slowfast_r5O")
 
 

@@ -151,24 +151,24 @@ def test_options_stand_behind_the_name():
 
 
 SLIPS = {
-    "how many": ("factorial:many", "a number, as 24, or blocks x appearances.*Got 'many'"),
+    "how many": ("factorial:many", "a number, e.g. 24, or blocks x appearances.*Got 'many'"),
     "none": ("factorial:0", "at least 1. Got 0"),
     "negative": ("factorial:-2", "Got '-2'"),
     "one draw": ("factorial:3x2x2x1", "two or more appearances, motions and draws.*Got '3x2x2x1'"),
     "two numbers": ("factorial:3x2", "Got '3x2'"),
     "too many motions": ("factorial:3x2x25x2", "cannot hold 25 different motions: with these levels there are 24"),
     "too many appearances": ("factorial:3x17x2x2,shape=disc,colour=red", "hold 17 different appearances.*there are 16"),
-    "a factor": ("factorial:4,color=red", "Unknown option 'color' in factorial clips. Nearest: colour"),
+    "a factor": ("factorial:4,color=red", "Unknown option 'color' in factorial clips. Did you mean 'colour'"),
     "a factor of other clips": ("factorial:4,coherence=full", "Unknown factor 'coherence' in factorial clips. Allowed"),
-    "a level": ("factorial:4,colour=rod", "Unknown colour 'rod' in factorial clips. Nearest: red"),
+    "a level": ("factorial:4,colour=rod", "Unknown colour 'rod' in factorial clips. Did you mean 'red'"),
     "no level": ("factorial:4,colour=", "Unknown colour ''"),
     "a kind that noise has not": ("factorial:4,content=noise,kind=expand", "Unknown kind 'expand'"),
-    "a content": ("factorial:4,content=dot", "Unknown content of factorial clips 'dot'. Nearest: dots"),
+    "a content": ("factorial:4,content=dot", "Unknown content of factorial clips 'dot'. Did you mean 'dots'"),
     "a size": ("factorial:4,size=8", "'size' of factorial clips must be at least 16. Got 8"),
     "a large size": ("factorial:4,size=2000", "'size' of factorial clips.*at most 1024. Got 2000"),
     "many frames": ("factorial:4,frames=9999999", "'frames' of factorial clips.*at most 1000000. Got 9999999"),
-    "many clips": ("factorial:10000000", "up to 100000 factorial clips. Got '10000000'"),
-    "many blocks": ("factorial:20000x2x2x2", "up to 100000 factorial clips. Got '20000x2x2x2', which is 160000"),
+    "many clips": ("factorial:10000000", "At most 100000 factorial clips are allowed. Got '10000000'"),
+    "many blocks": ("factorial:20000x2x2x2", "At most 100000 factorial clips are allowed. Got '20000x2x2x2', which is 160000"),
     "the same level twice": ("factorial:3x2x2x2,speed=fast+fast,kind=up", "cannot hold 2 different motions.*there are 1"),
     "a size in words": ("factorial:4,size=big", "'size'.*whole number. Got 'big'"),
     "noise in words": ("factorial:4,sensor=much", "'sensor'.*must be a number. Got 'much'"),
@@ -194,7 +194,7 @@ ARGUMENTS = {
     "part of a seed": ({"seed": 1.5}, "'seed' must be a non-negative integer. Got 1.5"),
     "noise in words": ({"sensor": "much"}, r"'sensor'.*Got 'much'"),
     "several contents": ({"content": ["dots"]}, "Unknown content of factorial clips"),
-    "levels of no factor": ({"levels": "disc"}, r"Levels are given by factor.*Got 'disc'"),
+    "levels of no factor": ({"levels": "disc"}, r"Levels must be given by factor.*Got 'disc'"),
     "a level in numbers": ({"levels": {"shape": 3}}, "Unknown shape '3'"),
 }
 
@@ -207,7 +207,7 @@ def test_arguments_of_a_wrong_type_are_named(options, message):
 
 
 def test_scenes_of_unknown_names_and_clips_without_frames_are_refused():
-    with pytest.raises(UserError, match=r"Unknown shape 'rng' in a factorial clip. Nearest: ring"):
+    with pytest.raises(UserError, match=r"Unknown shape 'rng' in a factorial clip. Did you mean 'ring'"):
         one_scene({"shape": "rng"})
     with pytest.raises(UserError, match="Unknown factor 'form'"):
         one_scene({"form": "ring"})
@@ -227,9 +227,9 @@ def test_a_model_whose_frames_are_too_small_or_too_large_is_refused():
     source = FactorialVideos(1)
     with pytest.raises(UserError, match=r"at most 1024. Got 1200"):
         source.read(source.videos[0], Recipe(frames=4, rate=1, crop=1200))
-    with pytest.raises(UserError, match="below 16 pixels; this model takes 12"):
+    with pytest.raises(UserError, match="below 16 pixels, and this model takes 12"):
         source.read(source.videos[0], Recipe(frames=4, rate=1, crop=12))
-    with pytest.raises(UserError, match="colour needs a level"):
+    with pytest.raises(UserError, match="colour requires a level"):
         FactorialVideos(1, levels={"colour": ()})
     with pytest.raises(UserError, match="seed"):
         FactorialVideos(1, seed=-1)

@@ -375,12 +375,12 @@ def test_a_registered_name_is_a_kind():
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        ({"kind": "layer"}, "Unknown kind of figure 'layer'. Nearest: layers"),
+        ({"kind": "layer"}, "Unknown kind of figure 'layer'. Did you mean 'layers'"),
         ({"kind": 3}, "A kind of figure is a name or a function. Got 3"),
-        ({"width": "duble"}, "Unknown width 'duble'. Nearest: double"),
-        ({"format": "pfd"}, "Unknown format of a figure 'pfd'. Nearest: pdf"),
+        ({"width": "duble"}, "Unknown width 'duble'. Did you mean 'double'"),
+        ({"format": "pfd"}, "Unknown format of a figure 'pfd'. Did you mean 'pdf'"),
         ({"format": ()}, "Allowed: pdf, svg, png"),
-        ({"estimator": "needs_motio"}, "Nearest: needs_motion"),
+        ({"estimator": "needs_motio"}, "Did you mean 'needs_motion'"),
         ({"kind": "course"}, "A course needs the iteration of every result"),
         ({"path": "x.foo", "kind": "layers"}, "must end in one of .pdf, .svg, .png. Got 'x.foo'"),
         ({"path": "x.pdf"}, "'x.pdf' names a file, but the default figures need a folder"),
@@ -456,5 +456,5 @@ def test_a_comparison_is_shown_and_drawn(measured, tmp_path):
     assert figure.get_figwidth() == 3.35
     table = pd.read_csv(tmp_path / "d.data.csv")
     assert set(table["difference"]) == {0}
-    with pytest.raises(UserError, match="Nearest: released"):
+    with pytest.raises(UserError, match="Did you mean 'released'"):
         found.plot(estimator="releasd")

@@ -215,7 +215,7 @@ def test_threads_that_share_a_raft_do_not_disturb_each_other(raft_files):
     "name", ["other.pth", "list.pth", "module.pth", "text.pth", "text.safetensors", "none.pth", "none.safetensors", "."]
 )
 def test_a_file_that_is_no_raft_is_one_clear_line(name, raft_files):
-    with pytest.raises(UserError, match=r"No file|raft_small or raft_large is needed") as error:
+    with pytest.raises(UserError, match=r"does not exist|raft_small or raft_large is required") as error:
         Raft(raft_files[0] / name)
     assert "\n" not in str(error.value)
 
@@ -307,13 +307,13 @@ def test_frames_that_do_not_fit_each_other_are_named(tmp_path):
     report = compute_flow(root, gaps=(1,), estimator=Steady())
     pan, tiny = report.problems
     assert pan.endswith("pan/00001.jpg: this frame is 128x96, 00002.jpg is 64x64 pixels.")
-    assert tiny.endswith("tiny/00000.jpg: flow needs 16 pixels or more on each side, this frame is 60x8.")
+    assert tiny.endswith("tiny/00000.jpg: flow requires 16 pixels or more on each side, but this frame is 60x8.")
     assert list(flows(root)) == ["pan/00000"]
 
 
 def test_flow_that_is_not_finite_is_not_drawn(tmp_path):
     root = tree(tmp_path, pan=moving(2), still=moving(2))
-    with pytest.raises(UserError, match=r"Not a single flow .*: the flow to 00001\.jpg is not finite"):
+    with pytest.raises(UserError, match=r"No flow .*: the flow to 00001\.jpg is not finite"):
         compute_flow(root, estimator=Steady((np.nan, 0)))
 
 
@@ -366,8 +366,8 @@ def test_the_command_says_what_was_done_and_what_was_left_out(tmp_path, capsys):
     assert command(lambda: run([str(root), "--sheet", str(tmp_path / "sheets" / "flow.png")])) == 0
     out, err = capsys.readouterr()
     lines = out.splitlines()
-    assert lines[0] == "2 flows written, 0 were there already."
-    assert lines[1] == "left out: lone: too short, no pair of frames."
+    assert lines[0] == "2 flows written, 0 existed already."
+    assert lines[1] == "left out: lone: too short for a pair of frames."
     assert lines[2].startswith(f"left out: {root / 'JPEGImages/480p/pan/00002.jpg'}: this frame cannot be read")
     assert lines[3:] == [str(tmp_path / "sheets" / "flow.png")]
     assert "4/4" in err
@@ -384,17 +384,17 @@ def test_the_command_takes_gaps_and_folders(tmp_path):
 
 
 SLIPS = {
-    "no folder": (["nowhere"], r"No folder .*nowhere"),
+    "no folder": (["nowhere"], r"nowhere.* is not a folder"),
     "no sequences": (["--frames", "JPEGImages/480p/pan"], r"No sequences in .*pan: each has a folder"),
     "gap 0": (["--gaps", "1,0"], r"gaps other than 0.*\[1, 0\]"),
-    "gap of letters": (["--gaps", "next"], r"--gaps is invalid: whole numbers are needed.*'next'"),
+    "gap of letters": (["--gaps", "next"], r"--gaps is invalid: whole numbers are required.*'next'"),
     "gap too large": (["--gaps", "9"], r"Every sequence in .* is too short for gaps \[9\]"),
     "workers": (["--workers", "-1"], r"workers ≥ 0.*-1 workers"),
-    "preset": (["--preset", "fastest"], r"Unknown value 'fastest' in --preset.*Nearest: fast"),
+    "preset": (["--preset", "fastest"], r"Unknown value 'fastest' in --preset.*Did you mean 'fast'"),
     "weights": (["--raft", "weights.pth"], r"No file 'weights.pth'"),
     "device": (["--raft", "weights.pth", "--device", "gpu9"], r"Unknown device 'gpu9'"),
     "sheet": (["--sheet", "flow.jpg"], r"must end in \.png.*'flow\.jpg'"),
-    "option": (["--gap", "1"], r"Unknown option '--gap'.*Nearest: --gaps"),
+    "option": (["--gap", "1"], r"Unknown option '--gap'.*Did you mean '--gaps'"),
 }
 
 

@@ -197,9 +197,9 @@ def test_names():
 
 
 SLIPS = {
-    "kind": (FLOWS, "jiter", {}, r"Unknown flow change 'jiter'\. Nearest: jitter"),
+    "kind": (FLOWS, "jiter", {}, r"Unknown flow change 'jiter'\. Did you mean 'jitter'"),
     "seed": (FLOWS, "rotate", {"seed": -1}, r"'seed' must be .*Got -1"),
-    "no other": (FLOWS, "swap", {}, r"'swap' needs the flow of another clip"),
+    "no other": (FLOWS, "swap", {}, r"'swap' requires the flow of another clip"),
     "frames of the other": (
         FLOWS,
         "swap",
@@ -215,7 +215,12 @@ SLIPS = {
         r"Got uint8 \(3, 24, 36, 3\), uint8 \(3, 5, 36, 3\)",
     ),
     "type": ({"forward": FLOWS["forward"] / 255}, "scale", {}, r"Got float64"),
-    "direction": ({"foward": FLOWS["forward"]}, "scale", {}, r"Unknown direction of flow 'foward'.*Nearest: forward"),
+    "direction": (
+        {"foward": FLOWS["forward"]},
+        "scale",
+        {},
+        r"Unknown direction of flow 'foward'.*Did you mean 'forward'",
+    ),
 }
 
 

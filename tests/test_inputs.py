@@ -44,7 +44,7 @@ def test_the_first_tensor_tells_the_number_of_clips():
     assert batch_size(FIRST) == 5
     assert batch_size([[None, {"x": SECOND}], FIRST]) == 3
     assert batch_size(((THIRD,), {"other": FIRST})) == 2
-    with pytest.raises(UserError, match="The inputs hold no tensor"):
+    with pytest.raises(UserError, match="The inputs do not contain a tensor"):
         batch_size(["text", None])
 
 

@@ -261,7 +261,7 @@ def test_bad_styles_are_told_early(tmp_path, painting):
             with pytest.raises(UserError, match="style image") as caught:
                 reads(name)
             assert "\n" not in str(caught.value)
-    with pytest.raises(UserError, match=r"Unknown style 'inck'. Nearest: ink"):
+    with pytest.raises(UserError, match=r"Unknown style 'inck'. Did you mean 'ink'"):
         check_style("inck")
     for name in ("original", painting, *list_styles()):
         check_style(name)
@@ -385,7 +385,7 @@ def test_bad_scrambles():
     for kind in PERMUTING:
         with pytest.raises(UserError, match="2 or more frames"):
             scramble(kind, 1)
-    with pytest.raises(UserError, match="Nearest: shuffle"):
+    with pytest.raises(UserError, match="Did you mean 'shuffle'"):
         scramble("shufle", 8)
     for kind in ("reverse:3", "block_shuffle:", "block_shuffle:x", "block_shuffle:-2"):
         with pytest.raises(UserError, match="Unknown scramble"):
@@ -435,9 +435,9 @@ def test_command_lists_names(capsys):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "Which video"),
+        ([], "A video is required"),
         (["nowhere.mp4"], "nowhere.mp4"),
-        (["factorial", "--styles", "inck"], "Nearest: ink"),
+        (["factorial", "--styles", "inck"], "Did you mean 'ink'"),
         (["factorial", "--styles", "missing.png"], "missing.png"),
         (["factorial", "--frames", "0"], "frames"),
         (["factorial", "--frames", "two"], "two"),

@@ -124,7 +124,7 @@ def test_a_layout_that_does_not_fit_says_what_it_saw(text, shape, says):
 
 
 def test_an_unknown_pooling_lists_the_others():
-    with pytest.raises(UserError, match=f"Nearest: avgmax.*Allowed: {', '.join(pooling.names())}"):
+    with pytest.raises(UserError, match=f"Did you mean 'avgmax'.*Allowed: {', '.join(pooling.names())}"):
         parse_layout("N C").pool(torch.zeros(1, 1), 1, "avgmx")
 
 

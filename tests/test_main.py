@@ -246,7 +246,7 @@ def test_styles_can_be_judged_first_and_weighed(videos, capsys):
     weights = weighed.manifest["scoring"]["style_weights"]
     assert weights == {style: pytest.approx(min(table[style]["motion"], 1), abs=1e-4) for style in weights}
     assert list(weights) == ["ink", "my.png", "neon"]
-    assert "Pairs are weighed" in weighed.warnings[-1]
+    assert "Pairs are weighted" in weighed.warnings[-1]
     page = (videos.parent / "weighed" / "report.html").read_text()
     assert f"<td>{weights['ink']:.2f}</td>" in page
     succeeds(*arguments, "--audit", "warn", "--save_dir", "warned")
@@ -326,27 +326,30 @@ def test_a_model_of_another_input_form_needs_no_wrapper(videos, capsys):
 
 SLIPS = {
     "no arguments": ([], "Give either --videos"),
-    "no value": (["--videos"], "The option --videos needs a value"),
-    "unknown library": (["--videos", "factorial", "--model", "torchvison:r3d_18"], "torchvison.*Nearest: torchvision"),
-    "unknown model of a library": (["--videos", "factorial", "--model", "torchvision:r3d_81"], "Nearest: r3d_18"),
+    "no value": (["--videos"], "The option --videos requires a value"),
+    "unknown library": (
+        ["--videos", "factorial", "--model", "torchvison:r3d_18"],
+        "torchvison.*Did you mean 'torchvision'",
+    ),
+    "unknown model of a library": (["--videos", "factorial", "--model", "torchvision:r3d_81"], "Did you mean 'r3d_18'"),
     "two sources": (["--videos", "v", "--stylized_data_dir", "d"], "Give either --videos"),
-    "no data set": (["--stylized_data_dir", "d"], "needs --dataset"),
+    "no data set": (["--stylized_data_dir", "d"], "requires --dataset"),
     "unknown data set": (
         ["--stylized_data_dir", "d", "--dataset", "Diving84"],
-        "Unknown value 'Diving84' in --dataset.*Nearest: Diving48",
+        "Unknown value 'Diving84' in --dataset.*Did you mean 'Diving48'",
     ),
-    "unknown option": (["--vidoes", "v"], "Unknown option '--vidoes'.*Nearest: --videos"),
-    "unknown model": (["--videos", "factorial", "--model", "i4d"], "Unknown model 'i4d'.*Nearest: i3d"),
-    "unknown stage": (["--videos", "factorial", "--stg", "stage9"], "Unknown stage 'stage9'.*Nearest: stage"),
+    "unknown option": (["--vidoes", "v"], "Unknown option '--vidoes'.*Did you mean '--videos'"),
+    "unknown model": (["--videos", "factorial", "--model", "i4d"], "Unknown model 'i4d'.*Did you mean 'i3d'"),
+    "unknown stage": (["--videos", "factorial", "--stg", "stage9"], "Unknown stage 'stage9'.*Did you mean 'stage'"),
     "no such stage": (["--videos", "factorial", "--stg", "9"], "Unknown stage '9' in --stages.*stage5"),
-    "unknown style": (["--videos", "factorial", "--styles", "inck,neon"], "Unknown style 'inck'.*Nearest: ink"),
-    "unknown scramble": (["--videos", "factorial", "--scrambles", "shufle"], "'shufle'.*Nearest: shuffle"),
+    "unknown style": (["--videos", "factorial", "--styles", "inck,neon"], "Unknown style 'inck'.*Did you mean 'ink'"),
+    "unknown scramble": (["--videos", "factorial", "--scrambles", "shufle"], "'shufle'.*Did you mean 'shuffle'"),
     "one style": (["--videos", "factorial:2", "--styles", "ink"], "two styles are required"),
     "unknown device": (["--videos", "factorial", "--device", "gpu"], "Unknown device 'gpu'.*Allowed: auto"),
     "a GPU that is not there": (["--videos", "factorial", "--device", "77"], "'cuda:77' is not there"),
     "not a number": (
         ["--videos", "factorial", "--batch_size", "two"],
-        "--batch-size is invalid: a whole number is needed. Got 'two'",
+        "--batch-size is invalid: a whole number is required. Got 'two'",
     ),
     "negative seed": (
         ["--videos", "factorial", "--random_seed", "-1"],
@@ -360,8 +363,8 @@ SLIPS = {
     "wrong factors": (["--videos", "factorial", "--n_factors", "9"], "n_factors and residual_index must be 3 and 2"),
     "missing folder": (["--videos", "nowhere"], "nowhere"),
     "empty folder": (["--videos", "empty"], "No videos in empty"),
-    "no such file of options": (["--cfg_file", "no.yaml"], "Cannot read no.yaml: there is no such file"),
-    "unknown field": (["--cfg_file", "unknown.yaml"], "Unknown option 'modell' in unknown.yaml.*Nearest: model"),
+    "no such file of options": (["--cfg_file", "no.yaml"], "Cannot read no.yaml: the file does not exist"),
+    "unknown field": (["--cfg_file", "unknown.yaml"], "Unknown option 'modell' in unknown.yaml.*Did you mean 'model'"),
     "no mapping": (["--cfg_file", "list.yaml"], "must be a mapping"),
     "no YAML": (["--cfg_file", "broken.yaml"], "neither YAML nor JSON"),
     "a split of what has none": (
@@ -378,7 +381,7 @@ SLIPS = {
     "factorial how many": (["--videos", "factorial:many"], "a number, as 24.*'many'"),
     "an audit of one kind": (
         ["--videos", "factorial", "--audit", "weight"],
-        "Unknown value 'weight' in --audit.*Nearest: weigh",
+        "Unknown value 'weight' in --audit.*Did you mean 'weigh'",
     ),
     "nothing to audit": (["--videos", "factorial", "--styles", "original", "--audit", "warn"], "nothing to audit"),
     "no class for pairs": (["--videos", "frames", "--m_same", "False"], "need the class of every video"),
@@ -433,14 +436,17 @@ def test_the_headline_is_shown_first_and_beside_untrained_networks(capsys):
     ]
     assert rows_shown(shown, "b")[0] == ["b", "40.0 [39.0, 41.0]", "5.0 [2.0, 8.0]", "above untrained"]
     assert "Units of every class" not in shown
-    assert "No untrained networks" not in shown
+    assert "not compared with untrained copies" not in shown
 
 
 def test_without_untrained_networks_it_is_said_how_to_get_them(capsys):
     show(shown_result(twin=np.nan, twin_low=np.nan, twin_high=np.nan), Config(videos="factorial"))
     shown = capsys.readouterr().out
     assert "untrained [spread]" not in shown
-    assert "No untrained networks stand beside these numbers, so they do not say what was learned: --twins 3." in shown
+    assert (
+        "These numbers are not compared with untrained copies, so they do not show what was learned: --twins 3."
+        in shown
+    )
 
 
 def test_classes_are_shown_and_written_for_every_estimator_that_has_some(capsys, work):
@@ -468,7 +474,9 @@ def test_estimators_and_twins_are_chosen(videos, capsys):
     assert len({twin["seed"] for twin in result.manifest["twins"]}) == 2
     assert set(result.twins["twin"]) == {1, 2}
     assert not list(Path("runs/i3d_videos").glob("*_dim_est.csv"))
-    assert "Note: without the estimator released there are no published files." in capsys.readouterr().err
+    assert (
+        "Note: published files are not written, since they require the estimator released." in capsys.readouterr().err
+    )
     succeeds("--videos", videos, "--stg", "1", "--twins", "0", "--save_dir", "none", *SMALL)
     assert sd.load("none").manifest["twins"] == []
     assert "needs_ordr" in fails(capsys, "--videos", videos, "--estimators", "needs_ordr", "--save_dir", "x", *SMALL)

@@ -161,9 +161,9 @@ def test_a_mask_is_resized_without_new_ids(tmp_path):
         (
             np.random.default_rng(0).integers(0, 255, (32, 32), np.uint8),
             "grey.png",
-            "grey levels lie between; allowed: 0 and",
+            "grey levels are intermediate; allowed: 0 and",
         ),
-        (np.tile(np.arange(32, dtype=np.uint8) * 8, (32, 1)), "ramp.jpg", "grey levels lie between"),
+        (np.tile(np.arange(32, dtype=np.uint8) * 8, (32, 1)), "ramp.jpg", "grey levels are intermediate"),
         (IDS.astype(np.uint16) * 1000, "mots.png", "3 different numbers up to 3000; allowed: 64, up to 255"),
         (np.arange(100, dtype=np.uint16)[None], "many.png", "100 different numbers up to 99"),
         (IDS.astype(np.float32), "mask.tif", "mode is F; allowed: palette, grey, 16 bit, RGB"),
@@ -173,7 +173,7 @@ def test_an_image_that_is_no_mask_costs_one_line(tmp_path, levels, name, message
     path = saved(tmp_path / name, levels)
     with pytest.raises(BadClip, match=message) as error:
         read_mask(path)
-    assert str(error.value).startswith(f"{path}: this image is no mask")
+    assert str(error.value).startswith(f"{path}: this image is not a mask")
     assert "\n" not in str(error.value)
 
 
@@ -302,8 +302,8 @@ def test_boxes_are_read_from_every_form(tmp_path, text):
         ('/crab/00000.jpg,"[2,1,2,-3,4]",{}', "line 2: a box must be"),
         ('/crab/00000.jpg,"[2,1,2,NaN,4]",{}', "line 2: a box must be"),
         ('/crab/00000.jpg,"[2,1,2,""wide"",4]",{}', "line 2: a box must be"),
-        (',"[2,1,2,3,4]",{}', "line 2: a box needs the name of its image"),
-        ('[],"[2,1,2,3,4]",{}', "line 2: a box needs the name of its image"),
+        (',"[2,1,2,3,4]",{}', "line 2: a box requires the name of its image"),
+        ('[],"[2,1,2,3,4]",{}', "line 2: a box requires the name of its image"),
         ("/crab/00000.jpg,[2 1,{}", "line 2: this is neither JSON nor a Python value: '.2 1'"),
         ('/crab/00000.jpg,"[2,1,2,3,4]",{1:', "line 2: this is neither JSON"),
     ],
@@ -322,9 +322,9 @@ def test_a_bad_row_is_named(tmp_path, row, message):
     [
         (b"name,x,y\na,1,2\n", "file_list and spatial_coordinates or filename and .* Got name, x, y"),
         (b"", "Got an empty file"),
-        (b'{"regions": ' + b"1" * 200_000 + b"}", "line 1: this is no row of a CSV file"),
+        (b'{"regions": ' + b"1" * 200_000 + b"}", "line 1: this is not a row of a CSV file"),
         (b"\xff\xfe\x00", "is UTF-16 text"),
-        (None, "there is no such file"),
+        (None, "the file does not exist"),
     ],
 )
 def test_a_file_without_boxes_says_what_it_lacks(tmp_path, content, message):

@@ -249,8 +249,8 @@ def test_an_unknown_option_is_one_line(name):
     [
         ("plot_jointencoding", ["runs/model_1", "--threshold", "1.5"], r"range \[0, 1\]"),
         ("plot_jointencoding", ["runs/model_1", "--threshold", "-0.1"], r"range \[0, 1\]"),
-        ("plot_jointencoding", ["runs/model_1", "--threshold", "half"], "--threshold is invalid: a number is needed"),
-        ("plot_jointencoding", ["runs/model_1", "--stages", "mot_stream.layr1"], "Nearest: mot_stream.layer1"),
+        ("plot_jointencoding", ["runs/model_1", "--threshold", "half"], "--threshold is invalid: a number is required"),
+        ("plot_jointencoding", ["runs/model_1", "--stages", "mot_stream.layr1"], "Did you mean 'mot_stream.layer1'"),
         ("plot_jointencoding", ["runs/model_1", "--out", "a.tiff"], "must end in one of .pdf, .svg, .png"),
         ("plot_histogram", ["runs/model_1", "--stages", "layer9,app_stream"], "Unknown stage"),
         ("plot_stats_fromtable", ["runs/model_1", "--stages", "x"], "Unknown stage"),

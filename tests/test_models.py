@@ -145,7 +145,7 @@ def test_seed_and_classes():
 def test_names():
     assert models.list_models("slow_*") == ["slow_r50_4x16", "slow_r50_8x8", "slow_ssv2_r50_8x8"]
     assert models.describe("i3d").name == "i3d_r50_8x8"
-    with pytest.raises(models.ModelError, match=r"Unknown model 'i4d'\. Nearest: i3d.* Allowed: .*slow_r50_8x8"):
+    with pytest.raises(models.ModelError, match=r"Unknown model 'i4d'\. Did you mean 'i3d'.* Allowed: .*slow_r50_8x8"):
         models.create_model("i4d")
     with pytest.raises(models.ModelError, match="already taken"):
         models.register_model(stages={}, recipe=models.describe("i3d").recipe, paper="", aliases=("i3d",))(nn.Linear)

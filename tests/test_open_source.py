@@ -80,7 +80,7 @@ def test_what_is_no_source_is_one_line(slip):
 def test_a_source_is_handed_back_and_takes_no_options():
     source = Whole()
     assert open_source(source) is source
-    with pytest.raises(UserError, match=r"Options of videos \(labels\) are for a path; Half is a source already"):
+    with pytest.raises(UserError, match=r"Options of videos \(labels\) require a path, but Half is a source"):
         open_source(source, labels="folders")
     with pytest.raises(UserError, match=r"'left_out' of a source must be pairs of name and reason\. Got 'abc'"):
         unused(LeavesOut())
@@ -93,13 +93,13 @@ def test_options_that_a_source_does_not_have_are_named(tmp_path):
         (
             tmp_path / "a",
             {"lables": "folders"},
-            "Unknown option 'lables' in VideoFiles. Nearest: labels. Allowed: labels.",
+            "Unknown option 'lables' in VideoFiles. Did you mean 'labels'? Allowed: labels.",
         ),
         (tmp_path / "a", {"pattern": "*"}, "Unknown option 'pattern' in VideoFiles"),
-        (tmp_path / "b", {"labels": "folder"}, "Unknown labels 'folder'. Nearest: folders"),
+        (tmp_path / "b", {"labels": "folder"}, "Unknown labels 'folder'. Did you mean 'folders'"),
         ("factorial", {"labels": "folders"}, "Unknown option 'labels' in FactorialVideos"),
         ([tmp_path / "a" / "a.mp4"], {"seed": 1}, "Unknown option 'seed' in VideoList"),
-        (tmp_path, {"dataset": "ssv3"}, "Unknown data set 'ssv3'. Nearest: ssv2"),
+        (tmp_path, {"dataset": "ssv3"}, "Unknown data set 'ssv3'. Did you mean 'ssv2'"),
     ):
         with pytest.raises(UserError, match=re.escape(says)):
             open_source(where, **option)
@@ -178,9 +178,9 @@ def test_the_command_line_takes_classes_from_folders(tmp_path, monkeypatch, caps
     assert set(classes(main.open_data(config, Recipe())).values()) == {"walk", "run"}
     with pytest.raises(UserError, match="Unknown option 'labels' in FactorialVideos"):
         main.open_data(main.read_config(["--videos", "factorial", "--labels", "folders"]), Recipe())
-    with pytest.raises(UserError, match=r"--labels is for --videos, or --dataset folders"):
+    with pytest.raises(UserError, match=r"--labels requires --videos or --dataset folders"):
         main.read_config(["--original_data_root", "D", "--labels", "folders"])
-    with pytest.raises(UserError, match=r"--annotations is for --stylized-data-dir"):
+    with pytest.raises(UserError, match=r"--annotations requires --stylized-data-dir"):
         main.read_config(["--videos", "videos", "--annotations", "a.json"])
 
 
@@ -211,12 +211,12 @@ def test_what_lies_beside_the_videos_and_is_not_used_is_said(tmp_path):
         write_frames(tmp_path / "mixed" / name, coded_frames(4))
     write_frames(tmp_path / "mixed" / "poster", coded_frames(1))
     source = open_source(tmp_path / "mixed")
-    assert unused(source) == ["2 of 3 videos left out: 2 a folder of frames beside video files (b, c/d)."]
+    assert unused(source) == ["2 of 3 videos left out: 2 a folder of frames next to video files (b, c/d)."]
     write_frames(tmp_path / "frames" / "b", coded_frames(4))
     write_frames(tmp_path / "frames", coded_frames(2))
     source = open_source(tmp_path / "frames")
     assert [video.name for video in source.videos] == ["b"]
-    assert source.left_out == [("frames", "images beside the folders of frames")]
+    assert source.left_out == [("frames", "images next to the folders of frames")]
 
 
 def short_and_lacking(root):

@@ -118,7 +118,7 @@ def test_a_decorator_without_its_name_or_summary_and_an_unknown_option_are_told(
     for slip in (lambda: sd.style(len), lambda: sd.style("mine")):
         with pytest.raises(UserError, match=r'@sd.style\("mine", "One line."\)'):
             slip()
-    with pytest.raises(UserError, match=r"Unknown option of a scramble 'pixel'. Nearest: pixels"):
+    with pytest.raises(UserError, match=r"Unknown option of a scramble 'pixel'. Did you mean 'pixels'"):
         sd.scramble("mine", "One line.", pixel=True)(len)
 
 
@@ -352,7 +352,9 @@ def test_a_pooling_is_given_the_part_that_it_asks_for():
         parse_layout("N (1 T=3 P) C").pool(x, 2, f"look_{of}")
     assert seen == [(2, 13, 5), (2, 12, 5), (2, 1, 5), (2, 3, 4, 5)]
     sd.pooling("look", "One line.", of="patch")(look)
-    with pytest.raises(UserError, match=r"Unknown part of an output 'patch' in the pooling 'look'. Nearest: patches"):
+    with pytest.raises(
+        UserError, match=r"Unknown part of an output 'patch' in the pooling 'look'. Did you mean 'patches'"
+    ):
         parse_layout("N C T H W").check_pooling("look")
     with pytest.raises(UserError, match='Pooling "look_frames" needs an axis T'):
         Recorder(PlantedModel(), {"planted": STAGES["planted"]}, pool="look_frames")
@@ -367,7 +369,7 @@ def test_a_source_that_cannot_be_opened_is_one_line():
     assert len(sd.open_source("mine").videos) == 2
     with pytest.raises(UserError, match=r"The source 'mine' cannot open 'broken': FileNotFoundError"):
         sd.open_source("mine:broken")
-    with pytest.raises(UserError, match=r"Unknown option 'counts' in mine. Nearest: count"):
+    with pytest.raises(UserError, match=r"Unknown option 'counts' in mine. Did you mean 'count'"):
         sd.open_source("mine:x", counts=3)
     sd.source("nothing", "One line.")(lambda where: 3)
     with pytest.raises(UserError, match="Got 3"):
@@ -414,7 +416,7 @@ def test_plugins_are_repeated_or_have_commas_between_and_may_stand_in_a_file(fol
             "import static_dynamic as sd\n@sd.style('ink', 'Mine.')\ndef mine(clip, rng): ...",
             "cannot be imported: The name 'ink' is that of another style",
         ),
-        (None, "There is no module 'my_broken'.*import my.module"),
+        (None, "The plugin module 'my_broken' does not exist.*import my.module"),
     ],
 )
 @pytest.mark.parametrize("program", ["main", "interventions", "stylize"])

@@ -134,7 +134,7 @@ def test_scrambles_that_change_pixels_are_told_from_orders():
     assert list_scrambles(pixels=True) == ["blur", "phase"]
     assert changes_pixels("blur:7")
     assert not changes_pixels("block_shuffle:8")
-    with pytest.raises(UserError, match="'blur:7' changes pixels and has no order of frames"):
+    with pytest.raises(UserError, match="'blur:7' changes pixels, so it does not have an order of frames"):
         scramble("blur:7", 8)
     for kind in ("blur", "blur:3", "phase"):
         check_scramble(kind)
@@ -147,7 +147,7 @@ def test_scrambles_that_change_pixels_are_told_from_orders():
         ("blur:1", "odd number of frames, 3 or more. Got 1"),
         ("blur:x", "Unknown scramble 'blur:x'"),
         ("phase:3", "Unknown scramble 'phase:3'"),
-        ("blurr", "Nearest: blur"),
+        ("blurr", "Did you mean 'blur'"),
     ],
 )
 def test_bad_kinds_are_told_before_the_run(kind, says):
@@ -156,9 +156,9 @@ def test_bad_kinds_are_told_before_the_run(kind, says):
 
 
 def test_clips_that_are_too_short_are_told():
-    with pytest.raises(UserError, match=r"'phase' needs a clip of 3 or more frames. Got 2"):
+    with pytest.raises(UserError, match=r"'phase' requires a clip of 3 or more frames. Got 2"):
         apply_scramble(noise(2), "phase")
-    with pytest.raises(UserError, match=r"'blur' needs a clip of 2 or more frames. Got 1"):
+    with pytest.raises(UserError, match=r"'blur' requires a clip of 2 or more frames. Got 1"):
         apply_scramble(noise(1), "blur")
 
 

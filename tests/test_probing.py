@@ -529,7 +529,7 @@ def test_levels_that_are_no_list_are_named():
 
 
 def test_a_kind_that_is_not_there_is_named():
-    with pytest.raises(sd.UserError, match=r"Unknown kind 'angel' in the target 'way'. Nearest: angle"):
+    with pytest.raises(sd.UserError, match=r"Unknown kind 'angel' in the target 'way'. Did you mean 'angle'"):
         sd.Target("way", "angel")
 
 
@@ -646,9 +646,9 @@ def test_a_run_goes_on_and_other_targets_need_no_forward(tmp_path):
 
 @pytest.mark.parametrize("limit", [0, -1, 1.5, "3"])
 def test_a_number_of_videos_that_is_none_is_refused(limit):
-    with pytest.raises(sd.UserError, match=r"^The greatest number of videos must be 1 or more: `max_videos=100`"):
+    with pytest.raises(sd.UserError, match=r"^The maximum number of videos must be 1 or more: `max_videos=100`"):
         sd.probe(torch.nn.Conv3d(3, 4, 3), "factorial:12", "kind", recipe=RECIPE, max_videos=limit)
-    with pytest.raises(sd.UserError, match=r"^The greatest number of videos must be 1 or more: `max_videos=100`"):
+    with pytest.raises(sd.UserError, match=r"^The maximum number of videos must be 1 or more: `max_videos=100`"):
         sd.measure(torch.nn.Conv3d(3, 4, 3), "factorial:12", recipe=sd.Recipe(4, 1, 32), max_videos=limit)
 
 
@@ -659,7 +659,7 @@ def test_groups_are_what_the_caller_says():
         for by, groups in {"block": None, "clip": "clip", "mapping": {f"v{n:03d}": n // 8 for n in range(24)}}.items()
     }
     assert {by: row["groups"] for by, row in tables.items()} == {"block": 6, "clip": 24, "mapping": 3}
-    with pytest.raises(sd.UserError, match=r"Unknown grouping 'blok'. Nearest: block"):
+    with pytest.raises(sd.UserError, match=r"Unknown grouping 'blok'. Did you mean 'block'"):
         sd.probe(ThreeStages(), Moving(24), "shape", TAPS, groups="blok", **options)
     with pytest.raises(sd.UserError, match=r"must give a group for every video. 'v000' is missing"):
         sd.probe(ThreeStages(), Moving(24), "shape", TAPS, groups={"x": 1}, **options)
@@ -687,7 +687,7 @@ def test_a_target_that_no_video_has_is_named_before_any_forward():
     model = ThreeStages()
     model.forward = None
     with pytest.raises(
-        sd.UserError, match=r"Unknown target 'shap'. Nearest: shape. Allowed: shape, speed, block, label, arrow"
+        sd.UserError, match=r"Unknown target 'shap'. Did you mean 'shape'\? Allowed: shape, speed, block, label, arrow"
     ):
         sd.probe(model, Moving(24), "shap", TAPS, recipe=RECIPE)
     with pytest.raises(sd.UserError, match="does not have a value for any of the 24 videos"):

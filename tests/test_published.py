@@ -197,7 +197,7 @@ def test_a_file_without_stages_is_refused(content, tmp_path):
     path.write_bytes(content)
     with pytest.raises(UserError, match=r"a\.txt"):
         read_final(path)
-    with pytest.raises(UserError, match="there is no such file"):
+    with pytest.raises(UserError, match="the file does not exist"):
         read_final(tmp_path / "none.txt")
 
 

@@ -143,7 +143,10 @@ def test_a_source_without_a_frame_rate_is_named():
         ({"fps": -1}, "'fps' of a recipe must be a positive number. Got -1"),
         ({"layout": "N C T H W"}, "names the axes C, T, H and W of one clip once each"),
         ({"layout": 3}, "names the axes C, T, H and W"),
-        ({"values": "uint16"}, "Unknown 'values' of a recipe 'uint16'. Nearest: uint8. Allowed: normalised, uint8."),
+        (
+            {"values": "uint16"},
+            "Unknown 'values' of a recipe 'uint16'. Did you mean 'uint8'? Allowed: normalised, uint8.",
+        ),
     ],
 )
 def test_a_recipe_that_cannot_be_is_refused_in_one_line(fields, message):

@@ -152,9 +152,9 @@ def test_module_paths_serve_where_nothing_is_declared(net, clip):
 
 
 def test_an_unknown_stage_lists_the_nearest(net, clip):
-    with pytest.raises(UserError, match=r"Unknown stage 'haed'\. Nearest: head"):
+    with pytest.raises(UserError, match=r"Unknown stage 'haed'\. Did you mean 'head'"):
         record(net, clip, ["haed"])
-    with pytest.raises(UserError, match=r"Unknown module 'con'.*Nearest: conv"):
+    with pytest.raises(UserError, match=r"Unknown module 'con'.*Did you mean 'conv'"):
         record(net, clip, {"x": ("con", "N C")})
 
 
@@ -204,7 +204,7 @@ def test_lists_and_dicts_of_inputs(clip):
 def test_a_pooling_that_a_stage_does_not_allow_is_refused_at_once(net):
     with pytest.raises(UserError, match=r"Stage 'early': Pooling \"cls\" needs an extra token"):
         Recorder(net, STAGES, pool="cls")
-    with pytest.raises(UserError, match="Nearest: frame"):
+    with pytest.raises(UserError, match="Did you mean 'frame'"):
         Recorder(net, STAGES, pool="frames")
 
 

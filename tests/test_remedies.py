@@ -172,7 +172,7 @@ def test_a_dash_in_a_name_is_as_good_as_an_underscore(stroke, other):
     one = program("test")
     one.default(run)
     assert start(one, [stroke, "3", f"{other}=my-file_name"]) == (3, "my-file_name")
-    with pytest.raises(UserError, match=r"Unknown option '--max-video'\. Nearest: --max-videos"):
+    with pytest.raises(UserError, match=r"Unknown option '--max-video'\. Did you mean '--max-videos'"):
         start(one, ["--max-video", "3"])
 
 

@@ -222,9 +222,9 @@ def test_the_command_writes_elsewhere_on_request(measured, tmp_path):
     ("arguments", "says"),
     [
         (["nowhere"], "nowhere does not contain a run"),
-        (["RUN", "--estimators", "needs_moton"], "Nearest: needs_motion"),
+        (["RUN", "--estimators", "needs_moton"], "Did you mean 'needs_motion'"),
         (["RUN", "--estimators", "released,released"], "The estimator released is listed twice"),
-        (["RUN", "--interval", "videoss"], "Unknown value 'videoss' in --interval. Nearest: videos"),
+        (["RUN", "--interval", "videoss"], "Unknown value 'videoss' in --interval. Did you mean 'videos'"),
         (["RUN", "--confidence", "2"], "confidence in (0, 1)"),
     ],
 )

@@ -92,8 +92,8 @@ def test_differences_name_the_place():
 
 FOREIGN = {
     '{"kind": "training run", "format": 1}': "describes a training run, and not a set of items",
-    '{"kind": "set of items", "format": 3}': "is of format 3, and formats up to 2 are known here",
-    '{"kind": "set of items", "format": "1"}': "is of format 1, and formats",
+    '{"kind": "set of items", "format": 3}': "has format 3, but this version reads formats up to 2",
+    '{"kind": "set of items", "format": "1"}': "has format 1, but this version",
     '{"source": "a", "settings": {}, "videos": {}}': "describes a stylized data set, and not",
     '{"name": "a project"}': "describes something else, and not",
     "[1]": "describes something else, and not",
@@ -135,7 +135,9 @@ def test_an_older_format_is_another_run(tmp_path):
 def test_what_no_run_describes_is_not_taken_for_a_run_s(tmp_path):
     (tmp_path / "item_7.txt").write_text("theirs")
     for resume in (True, False):
-        with pytest.raises(UserError, match=r"holds 'item_7\.txt', and no items\.json tells what made it"):
+        with pytest.raises(
+            UserError, match=r"holds 'item_7\.txt', but items\.json is missing, which states what wrote it"
+        ):
             run(tmp_path, resume=resume)
     assert tree(tmp_path) == {"item_7.txt": b"theirs"}
     shutil.move(tmp_path / "item_7.txt", tmp_path / "notes.txt")

@@ -234,7 +234,7 @@ def test_the_same_seed_counts_once():
 def test_an_unknown_part_is_named():
     run(1, "runs/a")
     run(2, "runs/b")
-    assert "Unknown part of a study 'wieghts' in --across. Nearest: weights" in fails(
+    assert "Unknown part of a study 'wieghts' in --across. Did you mean 'weights'" in fails(
         "mean_var_analysis", "runs", "--across", "wieghts"
     )
 
@@ -367,7 +367,7 @@ def test_runs_of_more_factors_are_printed_in_full(factors):
 def test_a_run_that_is_damaged_or_foreign_is_one_line():
     run(1, "runs/a")
     Path("runs/a/run.json").unlink()
-    assert "there is no such file" in fails("mean_var_analysis", "runs/a")
+    assert "the file does not exist" in fails("mean_var_analysis", "runs/a")
     Path("runs/a/run.json").write_text("[1, 2]")
     assert "run.json must hold an object. Got list" in fails("mean_var_analysis", "runs/a")
     Path("runs/a/run.json").write_text("{}")

@@ -64,6 +64,6 @@ def test_the_command_writes_it_and_names_slips(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("numbers", [{"frames": 1}, {"sequences": 0}, {"size": (48, 32)}, {"size": (0, 32)}])
 def test_numbers_that_make_no_data_set_are_refused(numbers, tmp_path):
-    with pytest.raises(UserError, match="A small DAVIS needs"):
+    with pytest.raises(UserError, match="A small DAVIS requires"):
         write_small_davis(tmp_path, **numbers)
     assert not list(tmp_path.iterdir())

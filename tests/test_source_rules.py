@@ -25,13 +25,13 @@ def test_the_class_is_the_folder_in_which_a_video_lies():
     assert folder_label("walk/a.mp4", None, "here") is None
     assert folder_label("train/walk/a.mp4", "folders", "here") == "walk"
     for path in ("a.mp4", "../a.mp4"):
-        with pytest.raises(UserError, match=f"here: .* and {path} lies in none"):
+        with pytest.raises(UserError, match=f"here: .* but {path} is not in one"):
             folder_label(path, "folders", "here")
     with pytest.raises(UserError, match=r"Unknown labels 'names'.*Allowed: folders"):
         folder_label("walk/a.mp4", "names", "here")
 
 
 def test_a_pathway_of_several_frames_must_not_meet_one_alone():
-    with pytest.raises(BadClip, match=r"here: too short, every frame sampled from its 9 is number 0\."):
+    with pytest.raises(BadClip, match=r"here: too short: all frames sampled from its 9 are frame 0\."):
         sampled(Recipe(frames=(8, 1), rate=8), 9, "here")  # the steps of the first pathway are 9 frames wide
     assert sampled(Recipe(frames=1, rate=8), 9, "here").numbers == (0,)

@@ -309,7 +309,7 @@ def test_what_cannot_be_audited_at_all_is_a_slip(places, tmp_path):
     write_frames(tmp_path / "data" / "style_1" / "two", moving_frames(3))
     for place, layout, said in (
         (tmp_path / "videos", None, "no data set that was rendered here"),
-        (tmp_path / "videos", "ssv", "Nearest: ssv2"),
+        (tmp_path / "videos", "ssv", "Did you mean 'ssv2'"),
         (tmp_path / "videos", "ssv2", "does not contain styles"),
         (tmp_path / "data", "folders", "None of the videos"),
     ):
@@ -382,21 +382,24 @@ def test_the_commands_audit_and_tell(places, tmp_path, capsys):
     there, new = places / "videos", f"--out {tmp_path / 'new'}"
     for arguments, said in (
         (f"audit {there}", "The option --out is required"),
-        (line, "styles.csv is there already: remove it"),
+        (line, "styles.csv exists already: remove it"),
         (f"scrambles --out {out / 'styles.csv'}", "is there already"),
         (f"styles --pictures {out.parent}", "is there already"),
-        (f"audit {there} {places / 'data'} --styles ink {new}", "--styles and --seed are for copies that are made"),
-        (f"audit {there} {places / 'data'} --fps 5 {new}", "--layout and --fps are for data from elsewhere"),
-        (f"audit {there} {places / 'data'} --out {places / 'data'}", "must not lie among the data"),
-        (f"audit {there} --layout ssv2 {new}", "--layout and --fps are for a data set"),
+        (
+            f"audit {there} {places / 'data'} --styles ink {new}",
+            "--styles and --seed apply only to copies that are rendered",
+        ),
+        (f"audit {there} {places / 'data'} --fps 5 {new}", "--layout and --fps apply only to other data sets"),
+        (f"audit {there} {places / 'data'} --out {places / 'data'}", "must not be inside the data set"),
+        (f"audit {there} --layout ssv2 {new}", "--layout and --fps require a rendered data set"),
         (f"audit {there} --seed -1 {new}", "--seed of an audit must be 0 or more"),
         (f"audit {there} --frames 1 {new}", "--frames of an audit must be 2 or more. Got 1"),
         (f"audit {there} --max-videos 0 {new}", "--max-videos of an audit must be 1 or more. Got 0"),
         (f"audit {there} --styles original {new}", "no style to judge"),
-        (f"audit {places / 'gone'} {new}", "No file or folder"),
-        ("scrambles --kinds shufle", "Nearest: shuffle"),
-        ("scrambles --lengths four", "whole numbers are needed"),
-        ("scrambles --draws 1", "two or more --draws"),
+        (f"audit {places / 'gone'} {new}", "gone does not exist"),
+        ("scrambles --kinds shufle", "Did you mean 'shuffle'"),
+        ("scrambles --lengths four", "whole numbers are required"),
+        ("scrambles --draws 1", "The --draws must be 2 or more"),
     ):
         assert command(lambda arguments=arguments: run(arguments.split())) == 2
         (error,) = capsys.readouterr().err.splitlines()

@@ -328,7 +328,7 @@ SLIPS = {
     "a black mask for whole frames": (black_mask, (*MASK, "--preset", "F", "--batch", "1"), "is black"),
     "a key that is no picture": (unreadable_key, (), "cannot be read"),
     "a key that is missing": (stray_key, (), "missing"),
-    "a key without a frame": (None, ("--key", "keys/00l.png"), "frame '00l', which .* 000 to 003. Nearest: 00"),
+    "a key without a frame": (None, ("--key", "keys/00l.png"), "frame '00l', which .* Did you mean '00.'.* 000 to 003"),
     "two keys for one frame": (None, ("--key", "000=masks/000.png"), "Two keys for the frame '000'"),
     "a mask without a key": (None, ("--mask", "001=masks/000.png"), "'001', which has no key"),
     "a preview that is a file": (None, ("--preview", "keys/000.png"), "Cannot make the folder"),
@@ -407,7 +407,7 @@ def test_smoothing_takes_flicker_from_what_is_painted(clip):
 @pytest.mark.parametrize(
     ("more", "line"),
     [
-        (("--smooth", "inptu"), "Unknown value 'inptu' in --smooth. Nearest: input"),
+        (("--smooth", "inptu"), "Unknown value 'inptu' in --smooth. Did you mean 'input'"),
         (("--radius", "-1", "--smooth", "input"), "radius"),
         (("--format", "gif"), "png or jpg"),
         (("--out", "a.avi"), "png or jpg, or to a .mp4"),
@@ -438,7 +438,7 @@ def test_frames_of_another_size_than_those_that_were_learned_from_are_told(clip,
     give(style, clip / "frames", clip / "same", "--size", 34)
     assert "note" not in capsys.readouterr().err
     give(style, clip / "frames", clip / "larger")
-    assert "learned at a short side of 34 pixels, these frames have 40: --size 34" in capsys.readouterr().err
+    assert "learned at a short side of 34 pixels, but these frames have 40. Use --size 34" in capsys.readouterr().err
 
 
 def test_one_clip_is_generated_at_a_time(clip):

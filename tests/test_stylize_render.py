@@ -273,7 +273,7 @@ def test_the_note_names_the_versions_of_every_run_that_made_clips(videos, tmp_pa
 def test_settings_are_checked_before_anything_is_written(painting, tmp_path):
     for looks, options, said in (
         ((), {}, "At least one style"),
-        (("inck",), {}, "Nearest: ink"),
+        (("inck",), {}, "Did you mean 'ink'"),
         (("ink", "ink"), {}, "Two styles are called 'ink'"),
         (("ink",), {"short_side": -3}, "'size' must be 16"),
         (("ink",), {"fps": Fraction(0)}, "'fps' must be positive"),
@@ -308,9 +308,9 @@ def test_styles_are_names_globs_images_and_learned(painting, tmp_path):
     assert both == (painting, "ink")
     assert parse_looks("ink,in*,ink") == ("ink",)
     for text, said in (
-        ("inck", "Unknown style 'inck'. Nearest: ink"),
+        ("inck", "Unknown style 'inck'. Did you mean 'ink'"),
         ("gone.jpg", "gone.jpg: this style image is missing"),
-        ("my.svg", r"no file of a kind that can be read: \.jpg, \.jpeg, \.png, .*\.safetensors, \.pth"),
+        ("my.svg", r"not a file of a supported kind. Allowed: \.jpg, \.jpeg, \.png, .*\.safetensors, \.pth"),
         (str(broken), "broken.jpg: this style image cannot be read"),
         ("gone.safetensors", "The file 'gone.safetensors' is missing"),
         (f"{painting},{other}", "Two styles are called 'my'"),
@@ -336,16 +336,16 @@ def test_a_learned_style_is_rendered_like_any_other(videos, tmp_path):
     [
         ("rendr VIDEOS", "Unknown command 'rendr'"),
         ("render VIDEOS --styles ink", "The option --out is required: folder of the data set"),
-        ("render VIDEOS --out OUT --styles ink --layout ssv", "Unknown value 'ssv' in --layout. Nearest: ssv2"),
+        ("render VIDEOS --out OUT --styles ink --layout ssv", "Unknown value 'ssv' in --layout. Did you mean 'ssv2'"),
         ("render VIDEOS --out OUT --styles ink --layout DAVIS --format png", "Unknown format 'png' in layout DAVIS"),
-        ("render VIDEOS --out OUT --styles ink --fps fast", "frames per second are needed, e.g. 5"),
+        ("render VIDEOS --out OUT --styles ink --fps fast", "frames per second are required, e.g. 5"),
         ("render VIDEOS --out OUT --styles ink --size 0", "The 'size' must be 16 pixels or more. Got 0"),
         ("render VIDEOS --out OUT --styles ink --seed -1", "The 'seed' must be a non-negative integer"),
         ("render VIDEOS --out OUT --styles ink --workers -1", "The 'workers' must be 0 or more"),
         ("render OUT --out OUT --styles ink", "No file or folder"),
         ("render FRAMES --out OUT --styles ink --fps 5", "have no frame rate"),
         ("render VIDEOS --out FRAMES/f/0.jpg/x --styles ink", "Cannot make the folder"),
-        ("styles --video VIDEOS", "where they go with --pictures"),
+        ("styles --video VIDEOS", "--video requires --pictures"),
     ],
 )
 def test_a_slip_is_one_line(arguments, said, videos, tmp_path, capsys):

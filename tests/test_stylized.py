@@ -206,7 +206,7 @@ def test_an_annotation_file_may_be_named(tmp_path, dataset):
     source = Stylized(tmp_path / "data", dataset, ["1"], annotations=tmp_path / "mine.json")
     assert only(source).name == "b"
     assert source.describe()["annotations"] == str(tmp_path / "mine.json")
-    with pytest.raises(UserError, match=r"nowhere\.json: there is no such file"):
+    with pytest.raises(UserError, match=r"nowhere\.json: the file does not exist"):
         Stylized(tmp_path / "data", dataset, ["1"], annotations=tmp_path / "nowhere.json")
 
 
@@ -327,7 +327,7 @@ def test_a_missing_field_is_named(tmp_path, dataset, field):
 BAD_ANNOTATIONS = {
     "no JSON": ("ssv2", "{", "not valid JSON"),
     "no list": ("ssv2", "3", "must be a list or an object"),
-    "no video": ("ssv2", "[]", "name no video"),
+    "no video": ("ssv2", "[]", "do not name any video"),
     "no object": ("ssv2", "[5]", "entry 0 must be an object with the field 'template'. Got 5"),
     "no number": (
         "Diving48",
@@ -358,7 +358,7 @@ def test_a_wrong_annotation_is_named(tmp_path, fault):
 
 def test_what_the_user_got_wrong_is_said(tmp_path):
     write_stylized(tmp_path, "StylizedActivityNet", {"a": 40, "b": 20, "c": 21})
-    with pytest.raises(UserError, match="Nearest: StylizedActivityNet"):
+    with pytest.raises(UserError, match="Did you mean 'StylizedActivityNet'"):
         Stylized(tmp_path, "ActivityNet", styles=["1"])
     with pytest.raises(UserError, match=r"Unknown style '3'.*Allowed: 1, 2"):
         Stylized(tmp_path, "StylizedActivityNet", styles=["1", "3"])
@@ -406,7 +406,7 @@ def test_slips_with_style_folders(tmp_path):
         StyleFolders(tmp_path / "style_1")
     (tmp_path / "style_1").rename(tmp_path / "style_0")
     (tmp_path / "style_2").rename(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match=r"At least one style is needed\. Got none; in .* there are 0"):
+    with pytest.raises(UserError, match=r"At least one style is required\. Got none\. Available in .*: 0"):
         StyleFolders(tmp_path)
     (tmp_path / "style_0").rename(tmp_path / "style_1")
     source = StyleFolders(tmp_path, styles=["1"])

@@ -301,7 +301,7 @@ def test_a_damaged_file_of_digits_is_named(tmp_path, content):
         (lambda: SyncMNIST(1, frames=1), "The 'frames'"),
         (lambda: SyncMNIST(1, count=5, vocabulary=4), "count <= vocabulary"),
         (lambda: SyncMNIST(1, vocabulary=11), "vocabulary <= 10"),
-        (lambda: SyncMNIST(1, paths="new"), "Unknown 'paths' of SyncMNIST 'new'.*Nearest: anew"),
+        (lambda: SyncMNIST(1, paths="new"), "Unknown 'paths' of SyncMNIST 'new'.*Did you mean 'anew'"),
         (lambda: Canvas(side=40), "side >= 28"),
         (lambda: Canvas(nearest=80), "nearest < reach"),
         (lambda: Canvas(nearest=30, reach=20), "nearest < reach"),
@@ -361,7 +361,7 @@ def test_a_sample_takes_no_other_data_s_place(tmp_path):
     with pytest.raises(UserError, match="another sample of SyncMNIST: seed is 0 there, 1 here"):
         run(["--out", str(out), "--count", "2", "--seed", "1"])
     (tmp_path / "category.txt").write_text("Pushing something")
-    with pytest.raises(UserError, match=r"holds 'category\.txt', and no run\.json tells what made it"):
+    with pytest.raises(UserError, match=r"holds 'category\.txt', but run\.json is missing, which states what wrote it"):
         run(["--out", str(tmp_path), "--count", "2"])
     assert (tmp_path / "category.txt").read_text() == "Pushing something"
     assert {path: path.read_bytes() for path in out.rglob("*") if path.is_file()} == before

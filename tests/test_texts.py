@@ -38,7 +38,7 @@ def test_marks_and_line_ends_are_no_part_of_a_text(tmp_path, start, end):
 
 
 UNREADABLE = {
-    "missing": (None, "Cannot read {path}: there is no such file."),
+    "missing": (None, "Cannot read {path}: the file does not exist."),
     "UTF-16, little": (
         "a\nb".encode("utf-16-le"),
         "{path}, line 1: not UTF-8 text (byte 0x00). Save the file as UTF-8.",
@@ -70,7 +70,7 @@ def test_what_is_no_text_is_one_line_with_its_place(tmp_path, kind):
 
 
 JSON = {
-    "missing": (None, "there is no such file"),
+    "missing": (None, "the file does not exist"),
     "empty": (" \n", "is empty: it must hold JSON"),
     "invalid": ('{"a": 1,\n "b" 2}', "line 2, column 6: not valid JSON (Expecting ':' delimiter)"),
     "twice": ('[{"a": {"b": 1, "c": 2, "b": 3}}]', "the name 'b' appears twice in one object"),
@@ -141,7 +141,7 @@ def test_annotations_options_boxes_and_results_may_bear_a_mark(tmp_path):
     (tmp_path / "final.txt").write_text("Stage: stage1 , Dimensions: [1, 2, 3] [10.0, 20.0, 70.0]\n")
     assert read_final(mark(tmp_path / "final.txt")).layers["percent"].tolist() == [10, 20, 70]
 
-    with pytest.raises(UserError, match=r"No result can be read .*run\.json: there is no such file"):
+    with pytest.raises(UserError, match=r"No result can be read .*run\.json: the file does not exist"):
         load(tmp_path)
 
 

@@ -342,11 +342,11 @@ def test_a_batch_holds_the_readable_clips_in_training_and_all_in_a_test():
 
 
 SLIPS = {
-    "unknown command": (["trian"], "Unknown command 'trian'. Nearest: train"),
+    "unknown command": (["trian"], "Unknown command 'trian'. Did you mean 'train'"),
     "no model": (["train", "--data", "frames"], "--model is required"),
     "no data": (["train", "--model", "i3d"], "--data is required"),
-    "unknown option": ([*TRAIN, "--epoch", "3"], "Unknown option '--epoch'. Nearest: --epochs"),
-    "unknown model": ([*TRAIN, "--model", "tms_r50_8f"], "Nearest: tsm_r50_8f"),
+    "unknown option": ([*TRAIN, "--epoch", "3"], "Unknown option '--epoch'. Did you mean '--epochs'"),
+    "unknown model": ([*TRAIN, "--model", "tms_r50_8f"], "Did you mean 'tsm_r50_8f'"),
     "no number": ([*TRAIN, "--lr_steps", "20,x"], "--lr-steps is invalid"),
     "no place for the number": ([*TRAIN, "--image_tmpl", "frame.jpg"], "--image-tmpl is invalid: give a file name"),
     "missing frames": ([*TRAIN, "--data", "nowhere"], "The folder nowhere is missing"),

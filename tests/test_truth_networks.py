@@ -292,7 +292,7 @@ def test_random_networks_differ_and_have_seen_clips():
 
 
 def test_slips_name_the_nearest_network():
-    with pytest.raises(UserError, match=r"Unknown network 'truth_cnn_moton'.* Nearest: truth_cnn_motion"):
+    with pytest.raises(UserError, match=r"Unknown network 'truth_cnn_moton'.* Did you mean 'truth_cnn_motion'"):
         chosen(["truth_cnn_moton"])
     assert [one.name for one in chosen(["truth_cnn_motion", "truth_cnn_m*n"])] == ["truth_cnn_motion"]
     assert chosen([]) == all_networks()

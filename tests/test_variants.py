@@ -114,7 +114,7 @@ def test_orders_are_intact_and_every_scramble_as_often_as_it_is_named():
     ("conditions", "recipe", "says"),
     [
         (Conditions(("ink",), seed=-1), RECIPE, "'seed' must be a non-negative integer. Got -1"),
-        (Conditions(()), RECIPE, "At least one style is needed"),
+        (Conditions(()), RECIPE, "At least one style is required"),
         (Conditions(("ink", "0", "ink")), RECIPE, "named twice: ink, 0, ink"),
         (Conditions(("2",)), RECIPE, "Unknown style '2'"),
         (Conditions(("ink",), ("jitter",)), RECIPE, "Unknown scramble 'jitter'"),
@@ -254,7 +254,7 @@ def test_copies_that_show_other_frames_are_refused():
         return replace(clip, sample=RECIPE.sample(44)) if style == "1" else clip
 
     source = Coded(change=shift)
-    with pytest.raises(BadClip, match="memory/v0: style '1' shows other frames than style 'ink'"):
+    with pytest.raises(BadClip, match="memory/v0: the frames of style '1' are not those of style 'ink'"):
         prepare_video(source, source.videos[0], RECIPE, Conditions(("ink", "0", "1")))
 
 
@@ -326,7 +326,7 @@ def test_the_flow_of_another_sequence_may_be_that_of_any_of_them_and_never_its_o
 
 def test_a_video_without_another_sequence_is_a_bad_clip():
     source = Coded(count=2)  # both moments of one sequence
-    with pytest.raises(BadClip, match="v0: there is no other sequence whose flow it could take"):
+    with pytest.raises(BadClip, match="v0: there is no other sequence to take flow from"):
         shown(source, FLOW, Conditions(("0",), ("swap",)))
 
 

@@ -91,7 +91,7 @@ BAD_ROWS = {
     "three cells": ("a.mp4\nb.mp4,walk,3\n", "line 2: a row must be a path, or a path and a label, or path, label"),
     "five cells": ("a,b,1,2,3\n", "line 1: a row must be a path, or"),
     "more cells than names": ("path,label\na.mp4,x,y\n", "line 2: a row must be path, label. Got 3 cells: a.mp4, x, y"),
-    "no path": ("path,label\n,walk\n", "line 2: there is no path. Got , walk"),
+    "no path": ("path,label\n,walk\n", "line 2: the path is missing. Got , walk"),
     "no number": ("a.mp4,walk,one,2\n", "line 1: 'start' must be a number of seconds, 0 or more. Got 'one'"),
     "NaN": ("a.mp4,walk,nan,2\n", "'start' must be a number of seconds, 0 or more. Got 'nan'"),
     "infinite": ("a.mp4,walk,0,inf\n", "'end' must be a number of seconds, 0 or more. Got 'inf'"),
@@ -100,14 +100,14 @@ BAD_ROWS = {
     "huge": (f"path,start_frame\na,{10**400}\n", "'start_frame' must be a whole number"),
     "end before start": ("a.mp4,walk,5,2\n", "line 1: a part must end after its start. Got 5 to 2"),
     "nothing in it": ("path,end_frame\na,0\n", "a part must end after its start. Got 0 to 0"),
-    "seconds and frames": ("path,start,end_frame\na,1,2\n", "line 2: a part is either in seconds or in frames"),
+    "seconds and frames": ("path,start,end_frame\na,1,2\n", "line 2: a part must be either in seconds or in frames"),
     "open quotes": ('a.mp4\n"b.mp4\n', "line 2: this is not a row of a table"),
-    "a slip in a name": ("path,lable\na,x\n", "Unknown column 'lable' in {path}, line 1. Nearest: label"),
+    "a slip in a name": ("path,lable\na,x\n", "Unknown column 'lable' in {path}, line 1. Did you mean 'label'"),
     "no column of paths": ("video,label\na,x\n", "Unknown column 'video' in {path}, line 1"),
-    "labels alone": ("label\na\n", "line 1: the columns must have a 'path'. Got label"),
+    "labels alone": ("label\na\n", "line 1: the column 'path' is required. Got label"),
     "a column twice": ("path,label,label\na,x,y\n", "line 1: the column 'label' is there twice"),
-    "nothing": ("# nothing yet\n\n", "{path} lists no video"),
-    "names alone": ("path,label\n", "{path} lists no video"),
+    "nothing": ("# nothing yet\n\n", "{path} does not list any video"),
+    "names alone": ("path,label\n", "{path} does not list any video"),
     "twice": ("a.mp4\n./a.mp4\n", "line 2: a.mp4 appears twice, first in {path}, line 1"),
     "a part twice": ("a.mp4,x,1,2\na.mp4,y,1.0,2.0\n", "line 2: a.mp4@1-2s appears twice, first in {path}, line 1"),
 }
@@ -177,7 +177,9 @@ def test_a_part_of_a_folder_of_frames_is_in_frames(data):
     assert only(source).name == "frames/d@30-40"
     clip = read(source)
     assert numbers(clip.frames[clip.sample.pathways[0]]) == slow_clip(40, 30, 16, [8])[0]
-    with pytest.raises(UserError, match=r"line 2: a folder of frames has no seconds: name columns start_frame"):
+    with pytest.raises(
+        UserError, match=r"line 2: a folder of frames has no times in seconds: use the columns start_frame"
+    ):
         VideoList(write(data, "path,start,end\nframes/d,1,2\n"))
 
 
@@ -190,9 +192,9 @@ def test_parts_of_one_file_have_names_of_their_own_and_are_one_sequence(data):
 @pytest.mark.parametrize(
     ("row", "says"),
     [
-        ("clips/gone.mp4", "line 2: there is no file or folder"),
-        ("clips/a.mp4,10,20", "there is no frame in 10-20s; it has 60 frames, the last at 5.9 s"),
-        ("clips/a.mp4,,,70,80", "there is no frame in 70-80; it has 60 frames"),
+        ("clips/gone.mp4", "gone.mp4 does not exist"),
+        ("clips/a.mp4,10,20", "there is no frame in 10-20s. The video has 60 frames, the last at 5.9 s"),
+        ("clips/a.mp4,,,70,80", "there is no frame in 70-80. The video has 60 frames"),
         ("clips/a.mp4,1.01,1.15", "at least two frames"),
         ("list.csv", "no video that can be read"),
         ("clips", "no images"),
@@ -209,8 +211,8 @@ def test_what_cannot_be_read_costs_one_line(data, row, says):
 
 def test_a_list_that_is_missing_or_empty_or_no_text_is_one_line(data):
     for name, content, says in (
-        ("gone.csv", None, "gone.csv: there is no such file"),
-        ("empty.csv", b"", "empty.csv lists no video"),
+        ("gone.csv", None, "gone.csv: the file does not exist"),
+        ("empty.csv", b"", "empty.csv does not list any video"),
         ("wide.csv", "a.mp4".encode("utf-16"), "wide.csv is UTF-16 text"),
         ("latin.csv", "é.mp4".encode("latin-1"), "latin.csv, line 1: not UTF-8 text"),
     ):
@@ -233,7 +235,7 @@ def test_a_path_that_is_not_utf8_can_be_listed_in_python(data):
 
 
 def test_a_list_of_which_nothing_exists_is_a_slip(data):
-    with pytest.raises(UserError, match=r"line 1: there is no .*clips/x\.mp4, and none of the others either"):
+    with pytest.raises(UserError, match=r"line 1: .*clips/x\.mp4 does not exist, nor do all others"):
         VideoList(write(data, "clips/x.mp4\nclips/y.mp4\n"))
 
 
@@ -271,7 +273,7 @@ def test_a_list_is_opened_by_its_name_and_from_python(data, monkeypatch):
             ["clips/a.mp4", "clips/../clips/a.mp4"],
             "item 1 of the list: clips/../clips/a.mp4 appears twice, first in item 0",
         ),
-        (["x.mp4"], "item 0 of the list: there is no x.mp4"),
+        (["x.mp4"], "item 0 of the list: x.mp4 does not exist"),
     ],
 )
 def test_slips_in_a_list_of_python(data, monkeypatch, paths, says):
@@ -298,7 +300,7 @@ def test_a_measurement_takes_a_list_and_goes_on_without_a_missing_file(data):
     options = {"recipe": Recipe(frames=8, rate=1, crop=16), "compute": sd.Compute(max_bad=0.5)}
     result = released(net, path, stages, **options)
     assert [line for line in result.warnings if "gone" in line] == [
-        f"Skipped clips/gone.mp4: {path}, line 5: there is no file or folder {data / 'clips/gone.mp4'}."
+        f"Skipped clips/gone.mp4: {path}, line 5: {data / 'clips/gone.mp4'} does not exist."
     ]
     assert set(result.layers["videos"]) == {2}  # two parts of one file are one
     paths = [data / "clips" / "a.mp4", os.fspath(data / "frames" / "d")]

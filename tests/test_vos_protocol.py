@@ -88,7 +88,7 @@ def test_every_variant_of_matnet_has_its_fields():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"model": "matnt"}, "Unknown model 'matnt'. Nearest: matnet"),
+        ({"model": "matnt"}, "Unknown model 'matnt'. Did you mean 'matnet'"),
         ({"model": "matnet", "extra_args": {"cctype": "coatt"}}, "Unknown option of matnet in extra_args 'cctype'"),
         ({"model": "matnet", "extra_args": {"cc_type": "coatt_add", "norm_fn": "softmax"}}, "No published variant"),
         ({"model": "twostream_deeplabv3plus_resnet101", "output_stride": 32}, "has no form"),
@@ -101,9 +101,9 @@ def test_fields_that_mean_no_model(fields, message):
 
 SLIPS = {
     "unknown field": ({"model": "rtnet", "split": "val", "crop_sise": [1, 2]}, "Unknown option 'crop_sise'"),
-    "another way of sampling": ({"model": "rtnet", "sampling_method": "diff_sq"}, "'sampling_method' can only be"),
+    "another way of sampling": ({"model": "rtnet", "sampling_method": "diff_sq"}, "'sampling_method' must be"),
     "image alone": ({"model": "rtnet", "variant": "img"}, "'variant' can only be 'img_flow'"),
-    "no such model": ({"model": "rtnt", "nreps": 5}, "slip.json: Unknown model 'rtnt'. Nearest: rtnet"),
+    "no such model": ({"model": "rtnt", "nreps": 5}, "slip.json: Unknown model 'rtnt'. Did you mean 'rtnet'"),
     "size": ({"model": "rtnet", "crop_size": "480p", "nreps": 5}, "--crop-size is invalid"),
 }
 
@@ -126,7 +126,7 @@ FLAGS = {
         ["--model", "rtnet34", "--stylized_data_root", "x"],
         "No stylized images in x/JPEGImages",
     ),
-    "another data set": (["--model", "rtnet34", "--dataset", "ssv2"], "--original_data_root needs --dataset (DAVIS"),
+    "another data set": (["--model", "rtnet34", "--dataset", "ssv2"], "--original-data-root requires --dataset (DAVIS"),
     "a change of flow that is not there": (
         ["--model", "rtnet34", "--scrambles", "jiter"],
         "Unknown flow change 'jiter'",

@@ -148,7 +148,7 @@ def test_images_beside_folders_of_frames_are_left_out(tmp_path):
     write_frames(tmp_path, coded_frames(3))
     source = FrameFolders(tmp_path)
     assert [video.name for video in source.videos] == ["v"]
-    assert source.left_out == [(tmp_path.name, "images beside the folders of frames")]
+    assert source.left_out == [(tmp_path.name, "images next to the folders of frames")]
 
 
 def test_a_frame_that_is_there_twice_is_a_bad_clip(tmp_path):

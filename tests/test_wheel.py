@@ -144,6 +144,6 @@ def test_a_configuration_of_the_package_is_found_by_its_name(tmp_path, monkeypat
     (tmp_path / "rtnet_davis.json").write_text('{"mine": 1}')  # a file here goes first
     assert read_mapping("rtnet_davis.json") == {"mine": 1}
     with pytest.raises(
-        UserError, match=r"there is no such file\. Configurations in the package: .*configs/sam_davis\.json"
+        UserError, match=r"the file does not exist\. Configurations in the package: .*configs/sam_davis\.json"
     ):
         read_mapping("rtnet.json")

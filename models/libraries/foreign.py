@@ -1,12 +1,11 @@
 """What the adapters to other libraries share."""
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 from typing import Any
 
 from torch import nn
 
-from static_dynamic.models.errors import ModelError
+from static_dynamic.models.errors import ModelError, did_you_mean
 from static_dynamic.models.spec import Input, Stage
 
 
@@ -29,9 +28,8 @@ class Wrapped(nn.Module):
 def no_such(kind: str, given: str, allowed: Iterable[str], listing: str) -> ModelError:
     """The error for an unknown name, where the allowed names are too many to print."""
     names = list(allowed)
-    close = get_close_matches(given, names, n=3, cutoff=0.5)
-    nearest = f" Nearest: {', '.join(close)}." if close else ""
-    return ModelError(f"Unknown {kind} {given!r}.{nearest} Allowed: one of {len(names)}, which {listing} lists.")
+    question = did_you_mean(given, names)
+    return ModelError(f"Unknown {kind} {given!r}.{question} Allowed: one of {len(names)}, which {listing} lists.")
 
 
 def pair(size: int | tuple[int, int]) -> tuple[int, int]:

@@ -1,1 +1,1 @@
-"""Plumbing that knows nothing of videos and models: errors, files, locks, runs, options, seeds."""
+"""Infrastructure that does not depend on videos or models: errors, files, locks, runs, options, seeds."""

@@ -1,8 +1,8 @@
-"""What every command line of the project has in common: a slip is one line on stderr and exit code 2.
+"""What all command lines of the project share: invalid input gives one line on stderr and exit code 2.
 
 A command is a typed function, whose docstring is its help, or takes :class:`static_dynamic.common.options.Options`.
-Messages name arguments as Python has them, in backticks: "start over with `resume=False`". A command shows them as its
-flags (:func:`as_flags`), so that every remedy exists where the user is.
+Messages name arguments as in Python, in backticks: "start over with `resume=False`". A command shows them as its flags
+(:func:`as_flags`), so that every remedy exists where the user is.
 """
 
 import os
@@ -22,15 +22,15 @@ ARGUMENT = re.compile(r"`(\w+)=([^`]*)`")
 FLAGS = {"store": "out"}
 """Argument of Python → flag, where they differ."""
 OPTIONS = Group("Options", sort_key=99)
-"""What stands under no heading of its own, at the end of the help."""
+"""The options without a heading, at the end of the help."""
 Several = Annotated[tuple[str, ...], Parameter(consume_multiple=True)]
 """An option that takes several words."""
 TRUTHS = {"true", "1", "false", "0"}
-"""What a switch takes, in lower case."""
+"""The values that a switch takes, in lower case."""
 
 
 def as_flags(message: str) -> str:
-    """A message as a command line shows it: an argument of Python, in backticks, becomes a flag.
+    """A message as a command line shows it, where an argument of Python in backticks becomes a flag.
 
     Example:
         >>> as_flags("Start over with `resume=False`, or choose another `store=FOLDER`.")
@@ -45,27 +45,27 @@ def flag(name: str) -> str:
 
 
 def also(*names: str) -> Parameter:
-    """Further names of an option: those of the published commands, and of before there was one program."""
+    """Further names of an option, from the published commands and from earlier versions of the program."""
     return Parameter(alias=[f"--{name}" for name in names])
 
 
 def worth_showing(default: object) -> str | None:
-    """A default as the help shows it; that of a switch which is off says nothing."""
+    """A default as the help shows it; ``None`` for a switch that is off."""
     if default is None or default is False or default == ():
         return None
     return ",".join(map(str, default)) if isinstance(default, tuple) else str(default)
 
 
 def program(name: str, about: str = "") -> App:
-    """An empty program with the habits of this project.
+    """An empty program with the conventions of this project.
 
-    Switches stand alone, take True or False, or begin with ``--no-``; an option that is given twice has its last value.
+    A switch takes no value, takes True or False, or begins with ``--no-``. An option given twice has its last value.
     """
     return App(
         name,
         about,
         version_flags=[],
-        suppress_keyboard_interrupt=False,  # `command` says what a stop leaves
+        suppress_keyboard_interrupt=False,  # `command` handles it
         help_format="plaintext",
         default_parameter=Parameter(
             negative_iterable=(), negative_none=(), allow_repeating=True, show_default=worth_showing
@@ -76,10 +76,10 @@ def program(name: str, about: str = "") -> App:
 
 
 def start(app: App, tokens: Sequence[str]) -> object:
-    """Run what the tokens of a command line say.
+    """Run the command that the tokens of a command line give.
 
     Raises:
-        UserError: For any slip in them.
+        UserError: If a token is invalid.
     """
     try:
         tokens = _with_values(app, tokens)
@@ -89,7 +89,7 @@ def start(app: App, tokens: Sequence[str]) -> object:
 
 
 def _with_values(app: App, tokens: Sequence[str]) -> list[str]:
-    """The published commands give a switch its value as the next word: ``--fuse True`` → ``--fuse=True``."""
+    """Join a switch and its value, the next word in published commands: ``--fuse True`` → ``--fuse=True``."""
     names, apps, _ = app.parse_commands(tokens)
     if names and names[-1].startswith("-"):  # such as --help
         return list(tokens)
@@ -109,19 +109,19 @@ def _with_values(app: App, tokens: Sequence[str]) -> list[str]:
 
 
 def spelled(name: str) -> str:
-    """A name in one spelling: ``-`` is as good as ``_``."""
+    """A name in one spelling: ``_`` becomes ``-``."""
     return name.replace("_", "-")
 
 
 def script(run: Callable[..., object]) -> int:
-    """Run a file of one command, which is a typed function; the exit code is that of `command`."""
+    """Run a script with one command, given as a typed function; the exit code is that of `command`."""
     app = program(os.path.basename(sys.argv[0]), sys.modules[run.__module__].__doc__ or "")
     app.default(run)
     return command(lambda: start(app, sys.argv[1:]))
 
 
 def command(run: Callable[[], object]) -> int:
-    """Run a command; the exit code is 0, 2 after a user's slip, 130 if it was stopped by hand."""
+    """Run a command; the exit code is 0, 2 after a user error, 130 after Ctrl-C."""
     try:
         run()
         sys.stdout.flush()
@@ -134,8 +134,8 @@ def command(run: Callable[[], object]) -> int:
         print(f"error: {sentence}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped. Nothing is half-written, and the same command goes on with what was finished.", file=sys.stderr)
+        print("Stopped. Nothing is half-written, and the same command resumes from what was finished.", file=sys.stderr)
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+    except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
     return 0

@@ -1,4 +1,4 @@
-"""Where and how forwards run: device, precision, batch size, and threads that read ahead."""
+"""Where and how forward passes run: device, precision, batch size, and threads that read ahead."""
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -24,14 +24,14 @@ Made = TypeVar("Made")
 
 @dataclass(frozen=True, kw_only=True)
 class Compute:
-    """How forwards are run.
+    """How forward passes are run.
 
     Attributes:
-        batch_size: Variants per forward.
-        device: ``auto`` (a GPU if there is one), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+        batch_size: Variants per forward pass.
+        device: ``auto`` (a GPU if one is available), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``float32``, or ``bfloat16`` or ``float16`` by autocast.
-        workers: Threads that read and restyle videos while the model runs; with 0 it waits for them.
-        max_bad: Share of the videos that may be unreadable before the run gives up; one always may.
+        workers: Threads that read and restyle videos while the model runs; with 0 the model waits for each video.
+        max_bad: Share of the videos that may be unreadable before the run fails; one video is always allowed.
     """
 
     batch_size: int = 8
@@ -45,7 +45,7 @@ class Compute:
         if not counts or not real_within(self.max_bad, 0, 1):
             given = ", ".join(f"{name}={shown(getattr(self, name))}" for name in ("batch_size", "workers", "max_bad"))
             raise UserError(
-                f"The compute options need whole numbers batch_size ≥ 1 and workers ≥ 0, up to {MOST}, and max_bad in "
+                f"The compute options require whole numbers batch_size ≥ 1 and workers ≥ 0, up to {MOST}, and max_bad in "
                 f"[0, 1]. Got {given}."
             )
         if not isinstance(self.device, str):
@@ -55,10 +55,10 @@ class Compute:
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is a GPU if there is one.
+    """The device of that name; ``auto`` is a GPU if one is available.
 
     Raises:
-        UserError: If the device does not exist here.
+        UserError: If the device is not available.
     """
     there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if name == "auto":
@@ -69,16 +69,16 @@ def pick_device(name: str) -> torch.device:
         raise unknown("device", name, ["auto", *there]) from None
     if (device.index or 0) >= there.get(device.type, 0):
         found = ", ".join(kind for kind, count in there.items() if count)
-        raise UserError(f"The device {name!r} is not there. Available: auto, {found}.")
+        raise UserError(f"The device {name!r} is not available. Available: auto, {found}.")
     return device
 
 
 @contextmanager
 def on_device(model: nn.Module, device: torch.device) -> Iterator[None]:
-    """The model on a device; back where it was once the block ends.
+    """Move the model to a device, and back when the block ends.
 
     Raises:
-        UserError: If the model has weights that hold no numbers.
+        UserError: If the model has weights on the device ``meta``.
     """
     if any(tensor.is_meta for tensor in model.parameters()):
         raise UserError(
@@ -94,7 +94,7 @@ def on_device(model: nn.Module, device: torch.device) -> Iterator[None]:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context in which forwards run at a precision."""
+    """The context in which forward passes run at a precision."""
     return torch.autocast(device.type, dtype=PRECISIONS[precision], enabled=precision != "float32")
 
 

@@ -1,4 +1,4 @@
-"""One error form for every slip of a user: what is wrong, where, what was given, what is allowed, the nearest name."""
+"""One form for all user errors: what is wrong, where, what was given, what is allowed, the nearest name."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -11,22 +11,22 @@ MOST = 300
 
 
 class UserError(ValueError):
-    """A mistake that the user can mend; its message is one line, see `one_line`, and needs no traceback."""
+    """A mistake that the user can fix; its message is one line, see `one_line`, and is shown without a traceback."""
 
     def __init__(self, message: object) -> None:
         super().__init__(one_line(message))
 
 
 class BadClip(UserError):
-    """One video that cannot be read; a run records it and goes on."""
+    """One video that cannot be read; a run records it and continues."""
 
 
 UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-"""Control characters, ends of lines, and what Python makes of a byte in a file name that is not UTF-8."""
+"""Control characters, line ends, and Python's stand-ins for bytes in a file name that are not UTF-8."""
 
 
 def one_line(text: object) -> str:
-    r"""Text that fits on one line and can be written as UTF-8: what cannot is escaped.
+    r"""Text as one line of valid UTF-8; other characters are escaped.
 
     Example:
         >>> print(one_line("two\nlines, and the byte \udcff"))
@@ -48,23 +48,32 @@ def unknown(
     """The error for a name that is not in a list.
 
     Args:
-        kind: What the name stands for, e.g. ``"style"``.
+        kind: What the name refers to, e.g. ``"style"``.
         given: What the user wrote.
         allowed: Every valid name.
         where: The option, file or model that holds the name.
-        further: Names that are valid, too, and are named only if they are near.
+        further: Other valid names, which are shown only if they are near.
 
     Example:
         >>> print(unknown("style", "inck", ["ink", "mosaic"], where="--styles"))
-        Unknown style 'inck' in --styles. Nearest: ink. Allowed: ink, mosaic.
+        Unknown style 'inck' in --styles. Did you mean 'ink'? Allowed: ink, mosaic.
     """
     names = list(allowed)
     said = shown(given) if not isinstance(given, str) else repr(given if len(given) <= MOST else f"{given[:MOST]}...")
-    written = given[:MOST] if isinstance(given, str) else said
-    close = get_close_matches(written, [*names, *further], n=3, cutoff=0.5)
     place = f" in {where}" if where else ""
-    nearest = f" Nearest: {', '.join(close)}." if close else ""
-    return UserError(f"Unknown {kind} {said}{place}.{nearest} Allowed: {', '.join(names) or 'none'}.")
+    question = did_you_mean(given[:MOST] if isinstance(given, str) else said, [*names, *further])
+    return UserError(f"Unknown {kind} {said}{place}.{question} Allowed: {', '.join(names) or 'none'}.")
+
+
+def did_you_mean(given: str, names: Iterable[str]) -> str:
+    """A question with the nearest of the names, after a space; empty if none is near.
+
+    Example:
+        >>> did_you_mean("inck", ["ink", "mosaic"])
+        " Did you mean 'ink'?"
+    """
+    close = get_close_matches(given, names, n=3, cutoff=0.5)
+    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""
 
 
 def shown(value: object, most: int = 80) -> str:
@@ -82,7 +91,7 @@ def shown(value: object, most: int = 80) -> str:
 
 
 def counted(count: int, one: str, more: str) -> str:
-    """A number with the words for one, or for several.
+    """A number with its words in the singular or the plural.
 
     Example:
         >>> counted(1, "video gives", "videos give"), counted(2, "video gives", "videos give")
@@ -92,7 +101,7 @@ def counted(count: int, one: str, more: str) -> str:
 
 
 def reason(error: BaseException) -> str:
-    """What an exception says, in one line; of one that is not a user's slip, with its type.
+    """The message of an exception in one line; with its type unless it is a user error.
 
     Example:
         >>> reason(KeyError("frames"))
@@ -105,7 +114,7 @@ def reason(error: BaseException) -> str:
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
-    """In what plain data that lie somewhere differ from what is asked for, in words; the first three at most.
+    """The differences between stored and requested plain data, in words; at most the first three.
 
     Example:
         >>> differences({"seed": 1, "recipe": {"crop": 8}}, {"seed": 2, "recipe": {"crop": 9}})
@@ -115,7 +124,7 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> str:
 
 
 def _differences(there: Any, here: Any, name: str) -> Iterator[str]:
-    """The differences of two values, each with the name of its place."""
+    """The differences of two values, each with the path of its key."""
     if isinstance(there, Mapping) and isinstance(here, Mapping):
         for key in {**there, **here}:
             yield from _differences(there.get(key, _MISSING), here.get(key, _MISSING), f"{name}.{key}" if name else key)

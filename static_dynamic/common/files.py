@@ -14,9 +14,9 @@ from pathlib import Path
 from static_dynamic.common.errors import UserError
 
 LONGEST_NAME = 255
-"""Bytes; what the usual file systems allow."""
+"""Bytes; the limit of common file systems."""
 FORGOTTEN = 24 * 3600
-"""Seconds after which a partial file of another machine, whose processes cannot be seen from here, is a leftover."""
+"""Seconds after which a partial file of another machine, whose processes are not visible here, is a leftover."""
 
 _PARTIAL = re.compile(r"\..*\.(?P<host>[\w-]+)\.(?P<process>\d+)-\d+\.part", re.DOTALL)
 _numbers = count()
@@ -24,12 +24,12 @@ _numbers = count()
 
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
-    """A place to write a file or a folder to; it becomes ``target`` once the block ends well, and vanishes otherwise.
+    """A path to write a file or a folder to; it becomes ``target`` if the block succeeds, and is removed otherwise.
 
     Missing parent folders are made.
 
     Raises:
-        UserError: If the place cannot be written, or a folder that is not empty is there already.
+        UserError: If the place cannot be written, or a folder that is not empty exists there.
     """
     partial = partial_path(target)
     try:
@@ -43,7 +43,7 @@ def whole(target: Path) -> Iterator[Path]:
 
 
 def as_path(where: str | os.PathLike[str]) -> Path:
-    """The place that a user names; ``~`` is the home folder."""
+    """The path that a user gives; ``~`` is the home folder."""
     return Path(os.path.expanduser(where))
 
 
@@ -52,7 +52,7 @@ def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
 
     Args:
         path: The file.
-        write: Writes to the path that it is given.
+        write: A function that writes to the path it is given.
 
     Raises:
         UserError: If the place cannot be written, or the disk is full.
@@ -73,11 +73,11 @@ def write_text(path: Path, text: str) -> None:
 
 @contextmanager
 def plain_errors(target: Path, *others: type[Exception]) -> Iterator[None]:
-    """What the system says of a disk as one line that names the file.
+    """Turn errors of the file system into one line that names the file.
 
     Args:
         target: The file.
-        others: What libraries raise instead of an ``OSError``.
+        others: Exceptions that libraries raise instead of an ``OSError``.
     """
     kinds: tuple[type[Exception], ...] = (OSError, *others)
     try:
@@ -88,7 +88,7 @@ def plain_errors(target: Path, *others: type[Exception]) -> Iterator[None]:
 
 
 def partial_path(target: Path) -> Path:
-    """Where a file or folder is while it is not whole: hidden beside it, under the name of the process that writes it.
+    """The path of a file or folder while it is written: hidden, next to it, with the writing process in its name.
 
     No two calls give the same path. A name that would become too long is cut.
     """
@@ -98,7 +98,7 @@ def partial_path(target: Path) -> Path:
 
 
 def clear_partials(folders: Iterable[Path]) -> None:
-    """Remove what killed processes have left half-written in some folders; what others still write stays."""
+    """Remove partial files that killed processes left in some folders; those of running processes stay."""
     for folder in folders:
         with suppress(OSError):
             for entry in list(os.scandir(folder)):
@@ -129,7 +129,7 @@ def _host() -> str:
 
 
 def remove(path: Path) -> None:
-    """Remove a file or a folder, if it is there and can be removed; of a link, only the link."""
+    """Remove a file or a folder, if it exists and can be removed; of a link, only the link."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -138,7 +138,7 @@ def remove(path: Path) -> None:
 
 
 def make_folder(path: Path) -> None:
-    """Make a folder, unless it is there.
+    """Make a folder, unless it exists.
 
     Raises:
         UserError: If it cannot be made.
@@ -153,16 +153,16 @@ def refuse_existing(*paths: Path) -> None:
     """Make sure that writing these files or folders overwrites nothing.
 
     Raises:
-        UserError: If one of them is there.
+        UserError: If one of them exists.
     """
     if there := [path for path in paths if os.path.lexists(path)]:
-        raise UserError(f"{there[0]} is there already: remove it, or give another place.")
+        raise UserError(f"{there[0]} exists already: remove it, or give another place.")
 
 
 def stamp(*places: Path) -> str:
-    """What changes when files do: their number, bytes and latest change; of a folder, those of the files in it.
+    """A text that changes when files do: their number, bytes and latest change. A folder counts by the files in it.
 
-    What is not there, and links to nothing, count as nothing.
+    Missing files and broken links do not count.
     """
     files = [file for place in places for file in (os.scandir(place) if place.is_dir() else [place])]
     stats = [os.stat(file) for file in files if os.path.exists(file)]

@@ -1,4 +1,4 @@
-"""One run at a time: a lock file that the operating system lets go of when its process ends, however it ends."""
+"""One run at a time, by a lock file that the operating system releases when its process ends, however it ends."""
 
 import os
 import socket
@@ -17,13 +17,13 @@ PATIENCE = 0.2
 
 @contextmanager
 def locked(path: Path, place: Path) -> Iterator[None]:
-    """Hold a lock file while the block runs; it is gone afterwards.
+    """Hold a lock file while the block runs, and remove it afterwards.
 
-    A lock file that a killed process left does not count. Where nothing can be locked, as on a disk that is
-    read-only or knows no locks, the block runs without.
+    A lock file that a killed process left is ignored. Where locking is impossible, as on a disk that is read-only
+    or does not support locks, the block runs without one.
 
     Args:
-        path: The lock file, in a folder that is there. It says which process holds it since when.
+        path: The lock file, in a folder that exists. It states which process holds it, and since when.
         place: What is locked, for the message.
 
     Raises:
@@ -36,16 +36,16 @@ def locked(path: Path, place: Path) -> Iterator[None]:
     finally:
         if held:
             with suppress(OSError):
-                path.unlink()  # before the lock is released: who waits for it finds out, and makes a new one
+                path.unlink()  # before the lock is released: a process that waits for it notices, and makes a new one
             lock.release()
 
 
 def _acquire(lock: FileLock, path: Path, place: Path) -> bool:
-    """Whether the lock is held now; it is not where nothing can be locked."""
+    """Whether the lock is held now; false where locking is impossible."""
     try:
         lock.acquire()
     except Timeout:
-        if not path.exists():  # nor can it be made
+        if not path.exists():  # it cannot be made either
             return False
         raise UserError(
             f"Another run is at work in {place}: {_holder(path)}. Wait until it ends, or choose another place."
@@ -59,7 +59,7 @@ def _acquire(lock: FileLock, path: Path, place: Path) -> bool:
 
 
 def _holder(path: Path) -> str:
-    """Which process holds a lock, as far as it has said so."""
+    """The process that holds a lock, as its file states."""
     try:
         return path.read_text(encoding="utf-8") or "a process that has just begun"
     except (OSError, ValueError):

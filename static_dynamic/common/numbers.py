@@ -1,10 +1,10 @@
-"""Which values are numbers: what a user gives as one may be anything."""
+"""Checks whether a value that a user gave is a number."""
 
 from numbers import Integral, Real
 
 
 def is_whole(value: object) -> bool:
-    """Whether a value is a whole number, of Python or numpy; a truth value is none.
+    """Whether a value is a whole number, of Python or numpy; a truth value is not a number.
 
     Example:
         >>> is_whole(3), is_whole(3.0), is_whole(True), is_whole("3")
@@ -14,7 +14,7 @@ def is_whole(value: object) -> bool:
 
 
 def is_real(value: object) -> bool:
-    """Whether a value is a real number, of Python or numpy; a truth value is none.
+    """Whether a value is a real number, of Python or numpy; a truth value is not a number.
 
     Example:
         >>> is_real(3), is_real(3.5), is_real(True), is_real("3")

@@ -40,7 +40,7 @@ LONGEST = 1_000_000
 
 
 class Options(BaseModel):
-    """The options of a command: a field is a flag, its description the flag's help."""
+    """The options of a command: each field is a flag, and its description is the flag's help."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, protected_namespaces=())
     sections: ClassVar[Mapping[str, str]] = {}
@@ -51,25 +51,25 @@ class Options(BaseModel):
     @field_validator("*")
     @classmethod
     def _at_home(cls, value: Any) -> Any:
-        """``~`` is the home folder, also where no shell expands it: ``--videos=~/clips``."""
+        """Expand ``~`` to the home folder, also where the shell does not: ``--videos=~/clips``."""
         return as_path(value) if isinstance(value, Path) else value
 
     @model_validator(mode="before")
     @classmethod
     def _named(cls, options: Any) -> Any:
-        """Options under any of their names."""
+        """Accept options under any of their names."""
         return cls.renamed(options) if isinstance(options, Mapping) else options
 
     @classmethod
     def renamed(cls, options: Mapping[str, Any]) -> dict[str, Any]:
-        """Options under their first names; ``-`` is as good as ``_``."""
+        """Options under their main names; ``-`` and ``_`` are equal."""
         aliases = {alias[2:]: name for name, field in cls.model_fields.items() for alias in _aliases(field)}
         plain = {name.replace("-", "_"): value for name, value in options.items()}
         return {aliases.get(name, name): value for name, value in plain.items()}
 
     @classmethod
     def adapted(cls, options: dict[str, Any]) -> dict[str, Any]:
-        """Options from what a file and the flags say, where files of another form are read too."""
+        """Options from a file and the flags; a subclass may read files of other formats."""
         return options
 
 
@@ -77,20 +77,20 @@ Kind = TypeVar("Kind", bound=Options)
 
 
 WORDS = {
-    "int_parsing": "a whole number is needed",
-    "float_parsing": "a number is needed",
-    "bool_parsing": "True or False is needed",
+    "int_parsing": "a whole number is required",
+    "float_parsing": "a number is required",
+    "bool_parsing": "True or False is required",
     "greater_than_equal": "must be {ge:g} or more",
     "greater_than": "must be more than {gt:g}",
     "less_than_equal": "must be {le:g} or less",
     "less_than": "must be less than {lt:g}",
     "literal_error": "must be {expected}",
 }
-"""Kind of an error of pydantic → what is needed."""
+"""Kind of a pydantic error → what is required."""
 
 
 def takes(kind: type[Kind]) -> Callable[[Callable[[Kind], Any]], Callable[..., Any]]:
-    """Make a function of options a command whose flags are their fields."""
+    """Turn a function of options into a command whose flags are the fields of the options."""
 
     def decorate(run: Callable[[Kind], Any]) -> Callable[..., Any]:
         def read_and_run(**given: Any) -> Any:
@@ -105,7 +105,7 @@ def takes(kind: type[Kind]) -> Callable[[Callable[[Kind], Any]], Callable[..., A
 
 
 def read_options(kind: type[Kind], arguments: Sequence[str]) -> Kind:
-    """Options from flags and, where they name one, from a file.
+    """Options from flags and, if the flags name one, from a file.
 
     Raises:
         UserError: For an unknown option (the nearest is named), or an invalid value.
@@ -126,7 +126,7 @@ def _read(kind: type[Kind], flags: dict[str, Any]) -> Kind:
 
 
 def _flags(kind: type[Options]) -> Iterator[Argument]:
-    """The arguments that a command line is read into: text or a switch, which the model makes sense of."""
+    """The arguments of a command line, as text or switches, which the model then parses."""
     headings = dict.fromkeys(kind.sections.values())
     groups = {heading: Group(heading, sort_key=place) for place, heading in enumerate(headings, 1)}
     group = OPTIONS
@@ -166,7 +166,7 @@ def _choices(annotation: object) -> Iterator[str]:
 
 
 def read_mapping(path: str | Path) -> dict[str, Any]:
-    """Names and values of a YAML or JSON file; where there is none, of the configuration of that name in the package.
+    """Names and values of a YAML or JSON file, or else of the configuration of that name in the package.
 
     Raises:
         UserError: If it cannot be read, or holds something else.
@@ -186,13 +186,13 @@ def read_mapping(path: str | Path) -> dict[str, Any]:
 
 
 def _found(path: str | Path) -> Path:
-    """A file, or the configuration of that name, with or without ``configs/``, that the package brings."""
+    """A file, or the configuration of that name, with or without ``configs/``, in the package."""
     own = {file.relative_to(CONFIGS.parent).as_posix(): file for file in CONFIGS.rglob("*.json")}
     name = Path(path).as_posix()
     file = Path(path) if Path(path).exists() else own.get(name) or own.get(f"{CONFIGS.name}/{name}")
     if file is None:
         known = ", ".join(sorted(own))
-        raise UserError(f"Cannot read {path}: there is no such file. Configurations in the package: {known}.")
+        raise UserError(f"Cannot read {path}: the file does not exist. Configurations in the package: {known}.")
     return file
 
 

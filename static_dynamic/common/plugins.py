@@ -1,4 +1,4 @@
-"""Plugins: modules of yours that register styles, scrambles, poolings and their like, and are imported by name."""
+"""Plugins: users' modules that register styles, scrambles, poolings and the like, and are imported by name."""
 
 import os
 import sys
@@ -12,8 +12,8 @@ from static_dynamic.common.errors import UserError, reason
 Plugins = tuple[str, ...]
 """The option ``--plugin`` of a command, which may be given several times."""
 HELP = (
-    "module of yours that registers styles, scrambles, poolings, ..., as in `import`; the current folder is searched "
-    "too. Repeatable, or several with commas"
+    "your module that registers styles, scrambles, poolings, ..., named as in `import`; the current folder is searched "
+    "too. May be repeated, or given several with commas"
 )
 _imported: list[str] = []
 
@@ -22,10 +22,10 @@ def import_plugins(modules: Iterable[str]) -> None:
     """Import modules, each once, in order.
 
     Args:
-        modules: Names as in ``import``; one text may hold several with commas.
+        modules: Names as in ``import``; one string may hold several, with commas between them.
 
     Raises:
-        UserError: In one line, whatever a module raises.
+        UserError: If a module is missing, or raises an error.
     """
     for module in (name.strip() for given in modules for name in given.split(",") if name.strip()):
         if module not in _imported:
@@ -45,8 +45,8 @@ def _import(module: str) -> None:
     except ModuleNotFoundError as error:
         if error.name and f"{module}.".startswith(f"{error.name}."):
             raise UserError(
-                f"There is no module {module!r} to import as a plugin. Give a name as in `import my.module`, of a "
-                "module that is installed or lies in the current folder."
+                f"The plugin module {module!r} does not exist. Give a name as in `import my.module`, of a "
+                "module that is installed or is in the current folder."
             ) from None
         raise _broken(module, error) from error
     except (Exception, SystemExit) as error:
@@ -62,7 +62,7 @@ def _broken(module: str, error: BaseException) -> UserError:
 
 @contextmanager
 def _current_folder() -> Iterator[None]:
-    """The current folder in front of the import path and, for what a plugin imports later, at its end."""
+    """Put the current folder first on the import path and, for later imports of a plugin, leave it at the end."""
     folder = os.getcwd()
     sys.path.insert(0, folder)
     try:

@@ -1,4 +1,4 @@
-"""Work in several processes that end when it ends, however it ends."""
+"""Work in several processes that end with the main process, however it ends."""
 
 import multiprocessing
 import os
@@ -21,19 +21,19 @@ Item = TypeVar("Item")
 Made = TypeVar("Made")
 
 UNGUARDED = 78
-"""Exit code of a worker that would start workers itself."""
+"""Exit code of a worker that tries to start workers itself."""
 
 
 def in_processes(make: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Iterator[tuple[Item, Made]]:
-    """Every item with ``make(item)``, as they are done; with 0 workers, in this process and in order.
+    """Every item with ``make(item)``, in the order of completion; with 0 workers, in this process and in order.
 
     Args:
         make: A function of a module.
-        items: What it takes; both travel to other processes.
+        items: Its arguments; both must be picklable.
         workers: Processes. Each works in one thread, so that results do not depend on their number.
 
     Raises:
-        UserError: If a worker cannot start, or ends before its work is done; the line says which, and why.
+        UserError: If a worker cannot start, or ends before its work is done; the message states the cause.
     """
     if not workers:
         yield from ((item, make(item)) for item in items)
@@ -59,13 +59,13 @@ def in_processes(make: Callable[[Item], Made], items: Iterable[Item], workers: i
 
 
 def leave_unguarded() -> None:
-    """End a worker that runs the script again that started it, and has come to the line that starts workers."""
+    """End a worker that runs the user's script again and has reached the line that starts workers."""
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         sys.exit(UNGUARDED)
 
 
 class _Context(SpawnContext):
-    """Starts workers from nothing, since one forked off a program with threads may hang, and remembers them."""
+    """Starts new interpreters as workers, since a fork of a program with threads may hang, and keeps a list of them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -78,24 +78,24 @@ class _Context(SpawnContext):
 
 
 def why_broken(exit_codes: Sequence[int | None], started: bool) -> str:
-    """Why a pool broke: by the exit codes of its workers, of which those that were not at fault were terminated."""
+    """Why a pool broke, from the exit codes of its workers; those that were not the cause were terminated."""
     codes = [code for code in exit_codes if code not in (None, 0, -signal.SIGTERM)]
     if UNGUARDED in codes or not (started or any(code < 0 for code in codes)):
         return (
-            "The worker processes could not start. Each runs your script again up to its main guard: calls must stand "
-            'below `if __name__ == "__main__":`. Without workers (`workers=0`) there is no need for one.'
+            "The worker processes could not start. Each runs your script again up to its main guard: put calls "
+            'below `if __name__ == "__main__":`. Without workers (`workers=0`) a guard is not required.'
         )
     if -signal.SIGKILL in codes:
         return "A worker process was killed, most likely because memory ran out. Try fewer workers (`workers=1`)."
     if codes and codes[0] < 0:
         return (
-            f"A worker process crashed ({signal.Signals(-codes[0]).name}). Without workers (`workers=0`) you see where."
+            f"A worker process crashed ({signal.Signals(-codes[0]).name}). To see where, use no workers (`workers=0`)."
         )
     return f"A worker process ended too early (exit code {codes[0] if codes else 'unknown'})."
 
 
 def _settle(started: Event, plugins: Sequence[str]) -> None:
-    """Begin a worker: one thread, deaf to Ctrl-C, which its parent minds, gone with its parent, with its plugins."""
+    """Set up a worker: one thread, Ctrl-C left to its parent, end with its parent, the same plugins."""
     import cv2
     import torch
 

@@ -1,4 +1,4 @@
-"""Progress of long work: it tells ``(done, total, name of the last)``; a terminal has a bar, a log a line a minute."""
+"""Progress of long work, as ``(done, total, name of the last)``: a bar in a terminal, a line per minute in a log."""
 
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -11,31 +11,29 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 REFRESHED = 4
-"""Times per second; in a notebook every one is kept until the front end shows it."""
+"""Times per second; a notebook keeps every update until the front end shows it."""
 NOTEBOOK_WIDTH = 100
 """Characters."""
 Step = TypeVar("Step")
 OnDone = Callable[[int, int, str], object]
-"""Called whenever a part of some work is done: how many are, of how many, and what the last was."""
+"""Called when a part of the work is done, with the number done, the total, and the name of the last."""
 FIRST, EVERY = 10.0, 60.0
-"""Seconds until the first line in a log, and between lines: what is done sooner leaves no line."""
+"""Seconds until the first line in a log, and between lines; shorter work writes no line."""
 
 
 def untold(done: int, total: int, name: str) -> None:
-    """Tell nobody."""
+    """Report no progress."""
 
 
 @contextmanager
 def progress_bar(what: str, transient: bool = False) -> Iterator[OnDone]:
-    """A bar with parts per second and the time left; it comes with the first part, so a slip stays one line.
+    """A bar with parts per second and the time left; it appears with the first part, so an early error stays one line.
 
-    It is on stderr, and in a notebook below the cell.
-
-    Where stderr is not a terminal, lines take its place.
+    It is on stderr, and in a notebook below the cell. Where stderr is not a terminal, lines take its place.
 
     Args:
         what: What the parts are, e.g. ``"videos"``.
-        transient: Whether the bar goes when all is done.
+        transient: Whether the bar disappears when all is done.
     """
     from rich.progress import (
         BarColumn,
@@ -78,7 +76,7 @@ def progress_bar(what: str, transient: bool = False) -> Iterator[OnDone]:
 
 
 def _console() -> "Console":
-    """Where the bar is drawn. In notebooks rich needs ipywidgets; without them a line that is written anew does."""
+    """The console for the bar. In notebooks rich requires ipywidgets; without them it rewrites one line."""
     from rich.console import Console
 
     console = Console(stderr=True)
@@ -88,13 +86,13 @@ def _console() -> "Console":
 
 
 def tracked(steps: Iterable[Step], what: str, total: int = 0, transient: bool = False) -> Iterator[Step]:
-    """The same steps, with their progress shown.
+    """Iterate over the steps and show the progress.
 
     Args:
-        steps: What is gone through.
+        steps: The items.
         what: What they are.
-        total: How many there are, if they do not say.
-        transient: Whether the bar goes when all is done.
+        total: Their number, if they have no length.
+        transient: Whether the bar disappears when all is done.
     """
     total = len(steps) if isinstance(steps, Sized) else total
     with progress_bar(what, transient) as show:
@@ -104,7 +102,7 @@ def tracked(steps: Iterable[Step], what: str, total: int = 0, transient: bool = 
 
 
 class Lines:
-    """Progress as lines of a log: one after a few seconds, one a minute, and one at the end of what took that long.
+    """Progress as lines of a log: one after a few seconds, one per minute, and one at the end of long work.
 
     Args:
         what: What the parts are.
@@ -117,7 +115,7 @@ class Lines:
         self.due, self.told = 0.0, False
 
     def __call__(self, done: int, total: int, name: str) -> None:
-        """Tell that a part is done, if a line is due."""
+        """Report that a part is done, if a line is due."""
         now = self.clock()
         if self.begun is None:
             self.begun, self.due = (now, done), now + FIRST
@@ -128,7 +126,7 @@ class Lines:
 
 
 def progress_line(what: str, done: int, total: int, rate: float) -> str:
-    """How far some work is.
+    """One line that states how far the work is.
 
     Args:
         what: What the parts are.

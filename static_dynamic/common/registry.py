@@ -1,6 +1,6 @@
-"""Things with a name and a one-line summary that can be asked for: styles, scrambles, poolings and their like.
+"""Functions and classes that are selected by name: styles, scrambles, poolings and the like.
 
-Those of this project and those from outside are registered in the same way, by a decorator:
+The built-in ones and those of users are registered in the same way, by a decorator:
 
     @sd.style("negative", "Every colour inverted.")
     def negative(clip, rng):
@@ -29,10 +29,10 @@ class Entry(Generic[Thing]):
     """A registered function or class.
 
     Attributes:
-        name: By which it is asked for.
+        name: Selects it.
         summary: What it does, in one line.
         function: The function or class.
-        options: What else the decorator was told.
+        options: Further arguments of the decorator.
     """
 
     name: str
@@ -42,12 +42,12 @@ class Entry(Generic[Thing]):
 
 
 class Registry(Generic[Thing]):
-    """Functions or classes by name, in the order of their definition; the registry itself is the decorator.
+    """Functions or classes by name, in the order of definition; the registry itself is the decorator.
 
     Args:
-        kind: What a name stands for; it appears in errors.
-        built_in: Modules that register entries. They are imported when an entry is first asked for.
-        reserved: Names that mean something else.
+        kind: What a name refers to; it appears in errors.
+        built_in: Modules that register entries. They are imported when an entry is first requested.
+        reserved: Names that have another meaning.
         options: Further arguments of the decorator with their defaults.
     """
 
@@ -63,15 +63,15 @@ class Registry(Generic[Thing]):
         """Decorate a function or class to register it.
 
         Args:
-            name: By which it can be asked for: letters, digits and ``_``.
+            name: Selects it: letters, digits and ``_``.
             summary: What it does, in one line.
             options: See the options of this registry.
 
         Raises:
-            UserError: If the name is taken by another function, or cannot be one; if there is no summary.
+            UserError: If the name is taken by another function, or is invalid; if the summary is missing.
         """
         if not isinstance(name, str) or not summary:
-            raise UserError(f"A {self.kind} has a name and a summary: @{self._decorator}. Got {name!r:.80}.")
+            raise UserError(f"A {self.kind} requires a name and a summary: @{self._decorator}. Got {name!r:.80}.")
 
         def register(thing: Thing) -> Thing:
             self.add(thing, name, summary, **options)
@@ -80,13 +80,13 @@ class Registry(Generic[Thing]):
         return register
 
     def add(self, thing: Thing, name: str, summary: str, **options: Any) -> None:
-        """Register a function or class; the same one again (of one module, by one name there) replaces the former.
+        """Register a function or class; the same one again (same module and same name there) replaces the former.
 
         Raises:
-            UserError: If the name is taken by another one, or cannot be one.
+            UserError: If the name is taken by another one, or is invalid.
         """
         if not name.isidentifier() or name in self.reserved:
-            why = "means something else" if name in self.reserved else "has letters, digits and _, e.g. my_own"
+            why = "is reserved" if name in self.reserved else "must consist of letters, digits and _, e.g. my_own"
             raise UserError(f"The name of a {self.kind} {why}. Got {name!r}.")
         for option in options:
             if option not in self.options:
@@ -102,12 +102,12 @@ class Registry(Generic[Thing]):
 
     @property
     def entries(self) -> dict[str, Entry[Thing]]:
-        """Name → entry, of all."""
+        """Name → entry, for all entries."""
         self._load()
         return self._entries
 
     def __getitem__(self, name: str) -> Entry[Thing]:
-        """The entry of that name; ``UserError`` with the nearest names if there is none."""
+        """The entry of that name; ``UserError`` with the nearest names if it does not exist."""
         if name not in self.entries:
             raise unknown(self.kind, name, self.entries)
         return self.entries[name]
@@ -117,15 +117,15 @@ class Registry(Generic[Thing]):
         return [name for name in self.entries if fnmatchcase(name, pattern)]
 
     def name_of(self, given: str | Thing) -> str:
-        """A name as it is; the name of a function, which is registered under its own if it is not yet.
+        """The given name, or that of a function, which is registered under its own name if it is new.
 
         Raises:
-            UserError: If it is neither, has no name of its own, or its name is taken.
+            UserError: If it is neither, has no name, or its name is taken.
         """
         if isinstance(given, str):
             return given
         if not callable(given):
-            raise UserError(f"A {self.kind} is a name or a function. Got {given!r:.80}.")
+            raise UserError(f"A {self.kind} must be a name or a function. Got {given!r:.80}.")
         for entry in self.entries.values():
             if entry.function is given:
                 return entry.name
@@ -137,7 +137,7 @@ class Registry(Generic[Thing]):
         return name
 
     def outside(self, names: Iterable[str]) -> dict[str, Thing]:
-        """Of these names those that code outside of this package has registered: what to call each → the function."""
+        """Kind and name → function, for those of the names that code outside this package has registered."""
         there = [self.entries[name] for name in names if name in self.entries]
         return {f"{self.kind} {entry.name}": entry.function for entry in there if is_outside(entry.function)}
 
@@ -154,20 +154,19 @@ class Registry(Generic[Thing]):
 
 
 def is_outside(thing: object) -> bool:
-    """Whether a function or class is no part of this package."""
+    """Whether a function or class is defined outside this package."""
     return str(thing.__module__).partition(".")[0] != PACKAGE
 
 
 def _place(thing: object) -> tuple[str, str]:
-    """Where a function or class is defined: of the same one it is the same in every import."""
+    """Where a function or class is defined, which is the same for every import of it."""
     return str(thing.__module__), getattr(thing, "__qualname__", type(thing).__qualname__)
 
 
 def generator(seed: int, key: str) -> np.random.Generator:
     """Random numbers of a style or a scramble, which depend on the seed and on its name.
 
-    This is not the rule of :mod:`static_dynamic.common.seeds`: the tables and pictures of styles in the docs were made
-    so.
+    This is not the rule of :mod:`static_dynamic.common.seeds`, since the tables and pictures in the docs use this one.
 
     Raises:
         UserError: If the seed is negative.

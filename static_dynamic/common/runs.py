@@ -1,8 +1,8 @@
-"""Folders of runs: whose a folder is, whether a run may be resumed there, and what it may remove.
+"""Folders of runs: which run a folder belongs to, whether it can be resumed, and what it may remove.
 
 A run describes itself in a JSON file of its folder: its kind, the format of what it writes, and everything that decides
-its output. A run with an equal description resumes it; any other is refused, with the difference. Runs work one at a
-time, and remove nothing but what runs of their kind write.
+its output. A run with an equal description resumes it. Any other is refused, and the error states the difference. Only
+one run works in a folder at a time, and it removes only what runs of its kind write.
 """
 
 import json
@@ -40,15 +40,15 @@ class Kind:
     """A kind of run.
 
     Attributes:
-        name: What its folder is called in messages.
-        file: Where in the folder the description lies.
+        name: The name of its folder in messages.
+        file: Name of the description in the folder.
         owns: Globs of the files, or with a ``/`` at the end of the folders, that its runs write: a run that starts over
             removes these.
-        format: Number of the form in which its runs write.
+        format: Version of the format in which its runs write.
         restarts: Whether a run may start over.
         alone: Whether the folder may hold nothing else when the first run begins.
-        adopts: Whether what it owns may lie there without a description.
-        notes: Keys of the description that decide nothing.
+        adopts: Whether what it owns may be there without a description.
+        notes: Keys of the description that do not affect the output.
     """
 
     name: str
@@ -61,12 +61,12 @@ class Kind:
     notes: frozenset[str] = frozenset()
 
     def owned(self, folder: Path) -> list[Path]:
-        """What runs of this kind have written to a folder, but for the description."""
+        """What runs of this kind have written to a folder, except the description."""
         found = ((path, pattern.endswith("/")) for pattern in self.owns for path in folder.glob(pattern))
         return sorted(path for path, is_folder in found if path.is_dir() == is_folder)
 
     def full(self, description: Mapping[str, Any]) -> Description:
-        """A description with kind and format, as it is read back."""
+        """A description with its kind and format, as it is read back."""
         own = {"kind": self.name, "format": self.format}
         content: Description = json.loads(json.dumps({**own, **description}))
         if any(content[key] != value for key, value in own.items()):
@@ -78,7 +78,7 @@ class Kind:
         write_text(folder / self.file, json.dumps(self.full(description), indent=2) + "\n")
 
     def read(self, folder: Path) -> Description | None:
-        """The description in a folder; ``None`` if there is none.
+        """The description in a folder; ``None`` if it is missing.
 
         Raises:
             UserError: If it cannot be read, or describes something else.
@@ -87,24 +87,24 @@ class Kind:
         return self.checked(read_json(path), path) if os.path.lexists(path) else None
 
     def checked(self, content: object, path: Path) -> Description:
-        """A description that was read, if it is of this kind and its format is known.
+        """Check that a description is of this kind and that its format is known.
 
         Raises:
             UserError: If not.
         """
         found = _kind_of(content)
         if found != self.name or not isinstance(content, dict):
-            raise UserError(f"{path} describes {_a(found)}, and not {_a(self.name)}. Choose another place.")
+            raise UserError(f"{path} describes {_a(found)}, not {_a(self.name)}. Choose another place.")
         content = {"kind": self.name, "format": 1, **content}
         if content["format"] not in range(1, self.format + 1):
             raise UserError(
-                f"{path} is of format {content['format']}, and formats up to {self.format} are known here. "
+                f"{path} has format {content['format']}, but this version reads formats up to {self.format}. "
                 "Update static-dynamic, or choose another place."
             )
         return content
 
     def refuse_other(self, place: Path, there: Mapping[str, Any], here: Mapping[str, Any]) -> None:
-        """Make sure that two full descriptions are of one run.
+        """Make sure that two full descriptions are of the same run.
 
         Raises:
             UserError: If not, with the differences.
@@ -118,24 +118,24 @@ class Kind:
 
 
 def claim(folder: Path, kind: Kind, description: Mapping[str, Any], resume: bool = True) -> Description | None:
-    """Make a folder that of a run, which may have begun there before.
+    """Assign a folder to a run, which may have begun there before.
 
     Args:
         folder: The folder.
-        kind: Of the run.
+        kind: The kind of run.
         description: Everything that decides what the run writes, as plain data.
-        resume: Whether to keep what an equal run has written; otherwise what runs of this kind wrote is removed.
+        resume: Whether to keep what an equal run has written; otherwise the files of runs of this kind are removed.
 
     Returns:
         The description that was there, if the run can be resumed.
 
     Raises:
-        UserError: If the folder belongs to another run, or holds what no run describes, or cannot be written.
+        UserError: If the folder belongs to another run, or holds files without a description, or cannot be written.
     """
     there, owned = kind.read(folder), kind.owned(folder)
     if there is None:
         _refuse_undescribed(folder, kind, owned)
-    elif resume and (owned or not kind.restarts):  # a description of nothing binds nobody
+    elif resume and (owned or not kind.restarts):  # a description without output has no effect
         kind.refuse_other(folder, there, kind.full(description))
         return there
     for path in owned if not resume else []:
@@ -146,15 +146,15 @@ def claim(folder: Path, kind: Kind, description: Mapping[str, Any], resume: bool
 
 @contextmanager
 def alone_in(folder: Path, kind: Kind, within: Iterable[Path] = ()) -> Iterator[None]:
-    """Keep other runs out of a folder, which is made if it is missing; a run that left nothing leaves no folder.
+    """Lock a folder, which is made if it is missing, against other runs; it is removed if the run wrote nothing.
 
     Args:
         folder: The folder.
         kind: Of the run.
-        within: Folders below to which the run writes; what killed runs left half-written there is removed.
+        within: Subfolders to which the run writes; partial files of killed runs there are removed.
 
     Raises:
-        UserError: If another run is at work there, or the folder cannot be made.
+        UserError: If another run works there, or the folder cannot be made.
     """
     leave_unguarded()  # its parent is at work here
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
@@ -170,7 +170,7 @@ def alone_in(folder: Path, kind: Kind, within: Iterable[Path] = ()) -> Iterator[
                 if _mark(folder / kind.file) != before and not kind.owned(folder):
                     remove(folder / kind.file)
     finally:
-        with suppress(OSError):  # the first folder that holds something
+        with suppress(OSError):  # stops at the first folder that is not empty
             for place in missing:
                 place.rmdir()
 
@@ -183,23 +183,23 @@ def open_run(
     resume: bool = True,
     within: Iterable[Path] = (),
 ) -> Iterator[Description | None]:
-    """Be alone in a folder and claim it, see `alone_in` and `claim`."""
+    """Lock a folder and claim it, see `alone_in` and `claim`."""
     with alone_in(folder, kind, within):
         yield claim(folder, kind, description, resume)
 
 
 def _refuse_undescribed(folder: Path, kind: Kind, owned: Iterable[Path]) -> None:
-    """What lies in a folder that no run has described must not be taken for a run's."""
+    """Refuse a folder with files that a description does not explain."""
     found = sorted([*(folder.glob("[!.]*") if kind.alone else []), *([] if kind.adopts else owned)])
     if found:
         raise UserError(
-            f"{folder} holds {found[0].relative_to(folder).as_posix()!r}, and no {kind.file} tells what made it. "
-            "Choose a new or an empty folder."
+            f"{folder} holds {found[0].relative_to(folder).as_posix()!r}, but {kind.file} is missing, "
+            "which states what wrote it. Choose a new or an empty folder."
         )
 
 
 def _kind_of(content: object) -> str | None:
-    """The kind that a description names, or that its keys tell."""
+    """The kind that a description names, or else the one that its keys imply."""
     if not isinstance(content, dict):
         return None
     guesses = (kind for kind, keys in _WITHOUT_KIND.items() if keys <= content.keys())
@@ -211,7 +211,7 @@ def _a(kind: str | None) -> str:
 
 
 def _mark(path: Path) -> tuple[int, int] | None:
-    """What changes when a file is written again."""
+    """A mark that changes when a file is rewritten."""
     try:
         found = os.stat(path)
     except OSError:

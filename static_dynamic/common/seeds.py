@@ -1,8 +1,8 @@
-"""Random numbers that follow from a seed and from names alone, so that any worker at any time draws the same.
+"""Random numbers that depend only on a seed and on names, so that any worker at any time draws the same.
 
-Everything that the project draws itself is drawn by this rule, with two exceptions. Styles and scrambles mix the seed
-with a checksum of their own name (`static_dynamic.common.registry`), as when the tables and pictures in the docs
-were made. First weights, dropout and the order of training batches are drawn by torch, from its own generators.
+All random numbers of the project follow this rule, with two exceptions. Styles and scrambles mix the seed
+with a checksum of their own name (`static_dynamic.common.registry`), as they did when the tables and pictures in the
+docs were made. Initial weights, dropout and the order of training batches are drawn by torch, from its own generators.
 """
 
 from hashlib import sha256
@@ -17,7 +17,7 @@ def derive_seed(seed: int, *names: object) -> int:
     """A seed for one purpose, in 0 … 2⁶⁴ − 1: the beginning of the SHA-256 of seed and names.
 
     Args:
-        seed: Of the study.
+        seed: The seed of the study.
         names: What is drawn and for what: text, whole numbers, truth values.
 
     Example:
@@ -31,7 +31,7 @@ def generator(seed: int, *names: object) -> np.random.Generator:
     """Random numbers for one purpose, see `derive_seed`.
 
     Raises:
-        UserError: If the seed is no whole number, or negative.
+        UserError: If the seed is not a whole number, or is negative.
 
     Example:
         >>> generator(1, "start", "cat.mp4").random() == generator(1, "start", "cat.mp4").random()
@@ -42,6 +42,6 @@ def generator(seed: int, *names: object) -> np.random.Generator:
 
 
 def check_seed(seed: int) -> None:
-    """Raise a UserError if a seed is no whole number, or negative."""
+    """Raise a UserError if a seed is not a whole number, or is negative."""
     if not is_whole(seed) or seed < 0:
         raise UserError(f"The 'seed' must be a non-negative integer. Got {shown(seed)}.")

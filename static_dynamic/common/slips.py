@@ -9,7 +9,7 @@ from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
 from static_dynamic.common.errors import UserError, unknown
 
 KINDS = {int: "a whole number", float: "a number", bool: "True or False"}
-"""Type → what is needed."""
+"""Type → what is required."""
 
 
 def as_user_error(error: CycloptsError) -> UserError:
@@ -32,7 +32,7 @@ def as_user_error(error: CycloptsError) -> UserError:
 
 
 def invalid(name: str, why: str, given: object) -> UserError:
-    """The error for a value that an option cannot have.
+    """The error for an invalid value of an option.
 
     Example:
         >>> print(invalid("--frames", "Must be >= 1.", 0))
@@ -42,7 +42,7 @@ def invalid(name: str, why: str, given: object) -> UserError:
 
 
 def within(sentence: str) -> str:
-    """A sentence as it follows a colon.
+    """A sentence in the form in which it follows a colon.
 
     Example:
         >>> within("Folder of a run."), within("LaTeX file"), within("True or False")
@@ -57,7 +57,7 @@ def _invalid(argument: Argument, error: CoercionError) -> UserError:
     given = error.token.value if error.token else ""
     if choices := argument.get_choices():
         return unknown("value", given, choices, where=_name(argument))
-    needed = KINDS.get(error.target_type or str, "another kind of value") + " is needed"
+    needed = KINDS.get(error.target_type or str, "another kind of value") + " is required"
     return invalid(_name(argument), str(error.msg or needed), given)
 
 
@@ -68,7 +68,7 @@ def _unknown(given: str, arguments: Iterable[Argument]) -> UserError:
 
 def _missing(error: MissingArgumentError, argument: Argument) -> UserError:
     if error.keyword or argument.tokens:
-        return UserError(f"The option {error.keyword or argument.name} needs a value.")
+        return UserError(f"The option {error.keyword or argument.name} requires a value.")
     if misspelled := [token for token in error.unused_tokens or () if token.startswith("--")]:
         return _unknown(misspelled[0].split("=")[0], error.app.assemble_argument_collection() if error.app else ())
     kind = "argument" if argument.index is not None else "option"
@@ -76,7 +76,7 @@ def _missing(error: MissingArgumentError, argument: Argument) -> UserError:
 
 
 def _about(error: MissingArgumentError, argument: Argument) -> str:
-    """What the help says of an argument."""
+    """The help text of an argument, after a colon."""
     described = error.app.assemble_argument_collection(parse_docstring=True) if error.app else ()
     about = next((one.parameter.help or "" for one in described if one.name == argument.name), "")
     return f": {within(about)}" if about else ""

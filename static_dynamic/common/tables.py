@@ -75,5 +75,5 @@ def _mapped(table: "pd.DataFrame", change: Any) -> "pd.DataFrame":
 
 
 def rows_of(table: "pd.DataFrame") -> list[dict[str, Any]]:
-    """The rows of a table, each as the names of its columns → its values."""
+    """The rows of a table, each as column name → value."""
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]

@@ -1,4 +1,4 @@
-"""Text files as people write them: UTF-8 with or without a byte-order mark; one that cannot be read is one line."""
+"""Text files in UTF-8, with or without a byte-order mark; an unreadable file gives an error of one line."""
 
 import codecs
 import json
@@ -11,11 +11,11 @@ from static_dynamic.common.errors import UserError
 LARGEST = 128 << 20
 """Bytes of a text file; the lists of the largest data sets have a third of it."""
 UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
-"""How files begin that Windows calls "Unicode"; those in UTF-32 begin alike."""
+"""The first bytes of files that Windows calls "Unicode", and of those in UTF-32."""
 
 
 def read_text(path: str | Path) -> str:
-    r"""The text of a file; every end of line is ``\n``, and a byte-order mark is no part of the text.
+    r"""The text of a file, with ``\n`` as the end of every line and without a byte-order mark.
 
     Raises:
         UserError: If the file is missing, cannot be read or is not UTF-8 text; the line is named.
@@ -24,7 +24,7 @@ def read_text(path: str | Path) -> str:
         with Path(path).open("rb") as stream:
             content = stream.read(LARGEST + 1)
     except FileNotFoundError:
-        raise UserError(f"Cannot read {path}: there is no such file.") from None
+        raise UserError(f"Cannot read {path}: the file does not exist.") from None
     except OSError as error:
         raise UserError(f"Cannot read {path}: {error.strerror or error}.") from None
     if len(content) > LARGEST:
@@ -45,7 +45,7 @@ def read_lines(path: str | Path, comment: str | None = None) -> list[tuple[int, 
 
     Args:
         path: The file.
-        comment: What a line begins with that is left out too.
+        comment: Beginning of lines that are left out too.
 
     Raises:
         UserError: See `read_text`.
@@ -55,11 +55,11 @@ def read_lines(path: str | Path, comment: str | None = None) -> list[tuple[int, 
 
 
 def read_json(path: str | Path) -> Any:
-    """What a JSON file holds.
+    """The content of a JSON file.
 
     Raises:
-        UserError: If the file is missing, unreadable, empty, not valid JSON (the place is named), or names a member of
-            an object twice, of which one would be lost.
+        UserError: If the file is missing, unreadable, empty, not valid JSON (the position is stated), or names a
+            member of an object twice.
     """
     text = read_text(path)
     if not text.strip():

@@ -1,4 +1,4 @@
-"""Optical flow: estimated between frames, drawn as colour-wheel images, written beside a data set."""
+"""Optical flow: estimated between frames, drawn as colour-wheel images, written next to a data set."""
 
 from static_dynamic.flow.colour_wheel import draw, paint, read
 from static_dynamic.flow.estimators import Dis, Estimator, Raft

@@ -1,8 +1,8 @@
 """Flow drawn as an RGB image by the Middlebury colour wheel: hue is direction, saturation is length.
 
 Baker et al., "A database and evaluation methodology for optical flow", IJCV 2011, in the form in which the tools
-around RAFT write it. `torchvision.utils.flow_to_image` draws the same, but where rounding makes the longest vector
-longer than 1 a channel of it wraps round from 0 to 255; and it cannot draw vectors that are normalised already.
+around RAFT write it. `torchvision.utils.flow_to_image` draws the same, but if rounding makes the longest vector
+longer than 1, one of its channels wraps around from 0 to 255. Also, it cannot draw vectors that are already normalised.
 """
 
 from functools import cache
@@ -36,7 +36,7 @@ def draw(flow: Flow) -> Frame:
 def paint(vectors: Flow) -> Frame:
     """Draw vectors as long as they are: white for length 0, the full colour from length 1 on.
 
-    The ``k``-th of the ``n = 55`` colours stands for the angle ``π (2 k / (n - 1) - 1)`` of the vector turned round.
+    The ``k``-th of the ``n = 55`` colours represents the angle ``π (2 k / (n - 1) - 1)`` of the reversed vector.
 
     Args:
         vectors: ``(H, W, 2)``, right and down, without unit.
@@ -54,8 +54,8 @@ def paint(vectors: Flow) -> Frame:
 def read(image: Frame) -> Flow:
     """The vectors that an image shows, their length in 0..1 of the longest: the inverse of `paint`.
 
-    A level ``v < 255`` stands for ``[v, v + 1)``; its middle is taken. Brightness says nothing, so an image whose
-    colours have been changed can be read too. The direction is known to ``0.4° / length``.
+    A level ``v < 255`` represents ``[v, v + 1)``, and its middle is used. Brightness has no effect, so an image with
+    changed colours can be read too. The direction is accurate to ``0.4° / length``.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.

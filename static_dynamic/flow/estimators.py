@@ -1,4 +1,4 @@
-"""Estimators of optical flow: DIS, which needs no weights, and RAFT, from a file of weights."""
+"""Estimators of optical flow: DIS, which works without weights, and RAFT, from a file of weights."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
 
 PRESETS = ("ultrafast", "fast", "medium")
 RAFT_SIDE = 128
-"""The least side that RAFT takes, pixels: its pyramid halves an eighth of it three times."""
-RAFT_FILE = "A .pth or .safetensors file with the state dict of torchvision's raft_small or raft_large is needed."
+"""Minimum side for RAFT, pixels: its pyramid halves an eighth of it three times."""
+RAFT_FILE = "A .pth or .safetensors file with the state dict of torchvision's raft_small or raft_large is required."
 
 
 class Estimator(Protocol):
-    """Tells how far every pixel moves from one frame to another; may be called by several threads at once."""
+    """Estimates how far every pixel moves from one frame to another; several threads may call it at once."""
 
     @property
     def name(self) -> str:
-        """What made a flow, and with what settings: one line, kept beside the flows."""
+        """The method and its settings: one line, stored next to the flows."""
 
     def __call__(self, start: Frame, end: Frame) -> Flow:
         """Flow of two ``(H, W, 3)`` uint8 RGB frames: ``(H, W, 2)`` float32, pixels to the right and down.
@@ -40,13 +40,13 @@ class Estimator(Protocol):
 
 @dataclass(frozen=True)
 class Dis:
-    """Dense inverse search, as OpenCV has it: Kroeger, Timofte, Dai and Van Gool, ECCV 2016.
+    """Dense inverse search, as implemented in OpenCV: Kroeger, Timofte, Dai and Van Gool, ECCV 2016.
 
     Args:
-        preset: ``medium``; ``fast`` and ``ultrafast`` are quicker and blur the borders of what moves.
+        preset: ``medium``; ``fast`` and ``ultrafast`` are faster and blur motion boundaries.
 
     Raises:
-        UserError: If there is no such preset.
+        UserError: If the preset is unknown.
     """
 
     preset: str = "medium"
@@ -70,15 +70,15 @@ class Dis:
 
 
 class Raft:
-    """Recurrent all-pairs field transforms, as torchvision has them: Teed and Deng, ECCV 2020.
+    """Recurrent all-pairs field transforms, as implemented in torchvision: Teed and Deng, ECCV 2020.
 
     Args:
         weights: A state dict of torchvision's ``raft_small`` or ``raft_large``: ``.pth`` or ``.safetensors``. The file
             cannot run code.
-        device: Where to run; ``auto`` is a GPU if there is one.
+        device: Where to run; ``auto`` is a GPU if one is available.
 
     Raises:
-        UserError: If the file is no such state dict, or the device does not exist.
+        UserError: If the file is not such a state dict, or the device is not available.
     """
 
     def __init__(self, weights: str | Path, device: str = "auto") -> None:
@@ -88,7 +88,7 @@ class Raft:
         self._device = pick_device(device)
         kind, model = _raft(_read_state(path), path)
         self._model = model.to(self._device).eval()
-        self._turn = Lock()  # torchvision's RAFT keeps what it computes of a pair in itself
+        self._turn = Lock()  # torchvision's RAFT stores intermediate results of a pair as attributes
         self.name = f"RAFT {kind}, weights {sha256(path.read_bytes()).hexdigest()[:12]}"
 
     def __call__(self, start: Frame, end: Frame) -> Flow:
@@ -117,13 +117,13 @@ def _read_state(path: Path) -> Mapping[str, Any]:
         check_saved(path)
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise UserError(f"No file {str(path)!r} of RAFT weights.") from None
+        raise UserError(f"The file {str(path)!r} of RAFT weights does not exist.") from None
     except (OSError, EOFError, RuntimeError, ValueError, UnpicklingError, SafetensorError) as error:
         raise UserError(f"{path}: RAFT weights cannot be read ({type(error).__name__}). {RAFT_FILE}") from None
 
 
 def _raft(state: Mapping[str, Any], path: Path) -> tuple[str, "nn.Module"]:
-    """The RAFT that a state dict is of: ``small`` or ``large``."""
+    """The RAFT to which a state dict belongs: ``small`` or ``large``."""
     import torch
 
     optical_flow = need("torchvision.models.optical_flow", UserError)
@@ -134,7 +134,7 @@ def _raft(state: Mapping[str, Any], path: Path) -> tuple[str, "nn.Module"]:
         if given == _shapes(model.state_dict()):
             model.load_state_dict(state, assign=True)
             return kind, model
-    raise UserError(f"{path}: this is no state dict of RAFT. {RAFT_FILE}")
+    raise UserError(f"{path}: this is not a state dict of RAFT. {RAFT_FILE}")
 
 
 def _shapes(state: Any) -> dict[str, tuple[int, ...]]:

@@ -1,4 +1,4 @@
-"""A contact sheet of flow: frames beside the flow from them, for eyes to judge whether it follows what moves."""
+"""A contact sheet of flow: frames next to their flow, to check by eye whether it follows the motion."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,9 +12,9 @@ from static_dynamic.media.images import read_image
 from static_dynamic.media.pictures import HEIGHT, LABEL, MARGIN, PAPER, card, framed
 
 WIDTH = 234
-"""Of a picture with its margin, pixels."""
+"""Width of a picture with its margin, pixels."""
 MOMENTS = (1 / 4, 3 / 4)
-"""Which frames of a sequence are shown, as a share of its length."""
+"""The frames of a sequence that are shown, as shares of its length."""
 TITLES = {1: "flow to the next frame", -1: "flow to the one before"}
 MISSING = (225, 225, 225)
 
@@ -22,7 +22,7 @@ MISSING = (225, 225, 225)
 def flow_sheet(
     root: str | Path, out: str | Path | None = None, gaps: Sequence[int] = GAPS, frames: str | None = None
 ) -> Frame:
-    """Draw a row for each sequence: two of its frames, each with its flows to its right; grey where one is missing.
+    """Draw a row for each sequence: two of its frames, each with its flows to the right; a missing one is grey.
 
     Args:
         root: The data set.
@@ -46,7 +46,7 @@ def flow_sheet(
 
 
 def wheel_disc(side: int) -> Frame:
-    """The colour wheel itself, ``(side, side, 3)``: a point has the colour of the flow from the centre to it."""
+    """The colour wheel, ``(side, side, 3)``: a point has the colour of the flow from the centre to it."""
     across = np.linspace(-1, 1, side, dtype=np.float32)
     vectors = np.stack(np.meshgrid(across, across), axis=-1)
     disc = paint(vectors)
@@ -55,7 +55,7 @@ def wheel_disc(side: int) -> Frame:
 
 
 def _header(gaps: Sequence[int]) -> Frame:
-    """The wheel, and what the columns show."""
+    """The wheel, and the titles of the columns."""
     key = card("direction of flow", low=True)
     disc = wheel_disc(HEIGHT - 40)
     left = (LABEL - len(disc)) // 2

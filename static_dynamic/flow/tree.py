@@ -2,8 +2,7 @@
 
 ``ROOT/JPEGImages/480p/<sequence>/00007.jpg`` has its flow to the next frame in
 ``OUT/FlowImages_gap1/<sequence>/00007.png``, and to the one before in ``OUT/FlowImages_gap-1/<sequence>/00007.png``.
-The last frame has no next one and the first none before: nothing is written there, and the published loaders leave
-these frames out.
+Nothing is written for the last frame (next) and the first (before), and the published loaders leave these frames out.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -33,17 +32,17 @@ SMALLEST = 16
 FLOWS = Kind("set of flows", "run.json", ("[!.]*/",))
 """Flows of one gap: a folder for each sequence."""
 EARLIER = "made_by.txt"
-"""Where the name of the estimator lies beside flows of earlier versions."""
+"""The file with the name of the estimator next to flows of earlier versions."""
 
 
 @dataclass
 class FlowReport:
-    """What `compute_flow` did.
+    """The outcome of `compute_flow`.
 
     Attributes:
         written: Flows that were computed.
-        kept: Flows that were there already.
-        problems: A line for each frame that could not be used; flow from and to it is left out.
+        kept: Flows that existed already.
+        problems: One line per unusable frame; flow from and to it is left out.
         too_short: Sequences without a pair of frames.
     """
 
@@ -53,7 +52,7 @@ class FlowReport:
     too_short: list[str] = field(default_factory=list)
 
     def add(self, outcome: bool | BadClip) -> None:
-        """Count a flow that was written (true) or kept (false), or note what is wrong with its frames."""
+        """Count a flow that was written (true) or kept (false), or record the problem with its frames."""
         if isinstance(outcome, BadClip):
             self.problems += [] if str(outcome) in self.problems else [str(outcome)]
         else:
@@ -63,7 +62,7 @@ class FlowReport:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two frames of a sequence, and the image that will show the flow from one to the other."""
+    """Two frames of a sequence, and the image for the flow from one to the other."""
 
     sequence: str
     start: Path
@@ -80,23 +79,23 @@ def compute_flow(
     on_done: OnDone = untold,
     frames: str | None = None,
 ) -> FlowReport:
-    """Draw the flow between the frames of every sequence as colour-wheel PNGs; go on where an earlier run stopped.
+    """Draw the flow between the frames of every sequence as colour-wheel PNGs; resume an earlier run.
 
     Args:
         root: The data set; a folder for each sequence holds its frames, in natural order.
         out: Where ``FlowImages_gap<gap>/<sequence>/`` are written; ``root`` if not given.
         gaps: 1 for the flow to the next frame, -1 to the one before, 2 to the next but one.
         estimator: What computes flow; `Dis` if not given.
-        workers: Threads; with 0 there are none.
-        on_done: Called after every flow with the number of those done, of all, and the name of the sequence.
+        workers: Threads; 0 means none.
+        on_done: Called after every flow with the number done, the total, and the name of the sequence.
         frames: The folder of the sequences below ``root``; ``JPEGImages/480p`` or ``JPEGImages`` if not given.
 
     Raises:
-        UserError: If an option is not valid, there are no sequences, the flows that are there are another
-            estimator's, a file cannot be written, or not a single flow can be computed.
+        UserError: If an option is invalid, there are no sequences, the existing flows are of another estimator, a file
+            cannot be written, or no flow can be computed.
     """
     if not gaps or 0 in gaps or workers < 0:
-        raise UserError(f"Flow needs gaps other than 0 and workers ≥ 0. Got gaps {list(gaps)}, {workers} workers.")
+        raise UserError(f"Flow requires gaps other than 0 and workers ≥ 0. Got gaps {list(gaps)}, {workers} workers.")
     gaps = list(dict.fromkeys(gaps))
     estimator = estimator or Dis()
     sequences, target = read_sequences(root, frames), Path(out or root)
@@ -113,30 +112,30 @@ def compute_flow(
             report.add(outcome)
             on_done(done, len(pairs), one_line(pair.sequence))
     if not report.written + report.kept:
-        raise UserError(f"Not a single flow in {root} could be computed. {report.problems[0]}")
+        raise UserError(f"No flow in {root} could be computed. {report.problems[0]}")
     return report
 
 
 def read_sequences(root: str | Path, frames: str | None = None) -> dict[str, list[Path]]:
-    """Name → frames in natural order, of every folder of images below ``root/frames``, or where DAVIS has them.
+    """Name → frames in natural order, of every folder of images below ``root/frames``, or in DAVIS's folder of images.
 
     Raises:
-        UserError: If there is none.
+        UserError: If there are none.
     """
     place = image_root(Path(root)) if frames is None else Path(root) / frames
     folders = [folder for folder in frame_folders(place) if folder != place]
     if not folders:
-        raise UserError(f"No sequences in {place}: each has a folder of frames there, e.g. {place}/bear/00000.jpg.")
+        raise UserError(f"No sequences in {place}: each must be a folder of frames, e.g. {place}/bear/00000.jpg.")
     return {folder.relative_to(place).as_posix(): _frames(folder) for folder in folders}
 
 
 def folder_name(gap: int) -> str:
-    """Where flows of a gap lie, below the root of the data set."""
+    """The folder for flows of a gap, below the root of the data set."""
     return f"FlowImages_gap{gap}"
 
 
 def flow_path(out: str | Path, gap: int, sequence: str, frame: Path) -> Path:
-    """Where the flow from a frame lies."""
+    """The path of the flow from a frame."""
     return Path(out) / folder_name(gap) / sequence / f"{frame.stem}.png"
 
 
@@ -153,7 +152,7 @@ def _pairs(name: str, frames: Sequence[Path], target: Path, gaps: Sequence[int])
 
 @contextmanager
 def _claimed(folder: Path, maker: str, sequences: Iterable[str]) -> Iterator[None]:
-    """Be alone in a folder of flows, which must not be another estimator's; those from elsewhere are completed."""
+    """Lock a folder of flows, which must not be another estimator's; folders without a description are completed."""
     with alone_in(folder, FLOWS, [folder / name for name in sequences]):
         if (earlier := folder / EARLIER).exists():
             there = FLOWS.full({"estimator": read_text(earlier).strip()})
@@ -164,7 +163,7 @@ def _claimed(folder: Path, maker: str, sequences: Iterable[str]) -> Iterator[Non
 
 
 def _write_flow(estimator: Estimator, pair: Pair) -> bool | BadClip:
-    """True if the flow was written, false if it was there already, what is wrong if its frames are bad."""
+    """True if the flow was written, false if it existed already, or the problem with its frames."""
     import cv2
 
     if _is_whole(pair.image):
@@ -181,9 +180,11 @@ def _write_flow(estimator: Estimator, pair: Pair) -> bool | BadClip:
 def _flow_image(estimator: Estimator, pair: Pair) -> Frame:
     start, end = read_image(pair.start), read_image(pair.end)
     if start.shape != end.shape:
-        raise BadClip(f"{pair.start}: this frame is {_size(start)}, {pair.end.name} is {_size(end)} pixels.")
+        raise BadClip(f"{pair.start}: this frame is {_size(start)} pixels, but {pair.end.name} is {_size(end)}.")
     if min(start.shape[:2]) < SMALLEST:
-        raise BadClip(f"{pair.start}: flow needs {SMALLEST} pixels or more on each side, this frame is {_size(start)}.")
+        raise BadClip(
+            f"{pair.start}: flow requires {SMALLEST} pixels or more on each side, but this frame is {_size(start)}."
+        )
     with bad_clip(f"{pair.start}: the flow to {pair.end.name} cannot be computed"):
         flow = estimator(start, end)
     if not np.isfinite(flow).all():
@@ -196,7 +197,7 @@ def _size(frame: Frame) -> str:
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether an image is there and not cut short."""
+    """Whether an image exists and is not truncated."""
     try:
         with Image.open(path, formats=FORMATS) as image:
             image.verify()

@@ -1,4 +1,4 @@
-"""What is done to a clip: styles change its appearance and keep its motion, scrambles do the reverse."""
+"""Changes of a clip: styles change its appearance and keep its motion, scrambles do the reverse."""
 
 from static_dynamic.interventions.flow_changes import change_flow, check_flow_change, list_flow_changes, needs_other
 from static_dynamic.interventions.scrambles import (

@@ -1,7 +1,7 @@
-"""What a style may know of a clip: its size, and counts over all its frames.
+"""The information that a style may use of a clip: its size, and counts over all its frames.
 
-Nothing here depends on the order of the frames, so nothing fitted to it can either: counts are integers, and
-the sums behind the moments are of integers below 2⁵³, which float64 adds without rounding in whatever order.
+Nothing here depends on the order of the frames, so nothing fitted to it does either. Counts are integers, and the
+moments are sums of integers below 2⁵³, which float64 adds without rounding in any order.
 """
 
 from collections.abc import Callable, Iterator
@@ -85,4 +85,4 @@ class Census:
 
 
 Style = Callable[[Census, np.random.Generator], Paint]
-"""Fitted once to a clip and to random numbers, it gives the operator that paints every frame."""
+"""A style is fitted once to a clip and to random numbers, and returns the operator that paints every frame."""

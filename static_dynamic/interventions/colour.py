@@ -99,7 +99,7 @@ def transfer(
 
 
 def _power(covariance: Matrix, exponent: float) -> Matrix:
-    """A power of a symmetric matrix, whose variances are held above one grey level."""
+    """A power of a symmetric matrix, whose variances are kept above one grey level."""
     values, vectors = np.linalg.eigh(covariance)
     return np.asarray((vectors * np.maximum(values, 1.0) ** exponent) @ vectors.T)
 

@@ -119,7 +119,7 @@ def tapestry(clip: Census, rng: Rng) -> Paint:
 
 @style("random_filter", "Random convolutions in random colours; every seed is another style.")
 def random_filter(clip: Census, rng: Rng, branches: int = 4) -> Paint:
-    """Whiten colour, sum a few random filters through tanh, colour the sum again with a random covariance.
+    """Whiten colour, sum a few random filters through tanh, then colour the sum with a random covariance.
 
     After Xu et al., "Robust and generalizable visual representation learning via random convolutions", ICLR
     2021; the middle tap outweighs the others so that shapes survive.
@@ -142,7 +142,7 @@ def random_filter(clip: Census, rng: Rng, branches: int = 4) -> Paint:
 
 
 def _random_colours(rng: Rng) -> tuple[colour.Matrix, colour.Matrix]:
-    """A mean ``(3,)`` and a covariance ``(3, 3)`` whose main axis lies within about 40 degrees of grey."""
+    """A mean ``(3,)`` and a covariance ``(3, 3)`` whose main axis is within about 40 degrees of grey."""
     main = np.ones(3) / np.sqrt(3) + 0.35 * rng.standard_normal(3)
     axes, _ = np.linalg.qr(np.column_stack([main, rng.standard_normal((3, 2))]))
     return rng.uniform(95, 155, 3), (axes * np.array([85.0, 45.0, 20.0]) ** 2) @ axes.T

@@ -1,4 +1,4 @@
-"""The look of an image: its colours, and its brushwork for every tone, fixed to the image plane."""
+"""The style of an image: its colours, and its brushwork for every tone, fixed to the image plane."""
 
 from pathlib import Path
 
@@ -31,22 +31,24 @@ LUMA = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 def read_image(path: Path) -> Frame:
     """An image as ``(H, W, 3)`` uint8 RGB.
 
-    Where it is transparent, it is white; it is turned as its file asks.
+    Transparent parts become white, and the orientation stored in the file is applied.
 
     Raises:
-        UserError: If there is none, or it cannot be decoded, or it is smaller than 16 pixels.
+        UserError: If it is missing, cannot be decoded, or is smaller than 16 pixels.
     """
     image = eight_bit(open_image(path, "style image"))
     if min(image.size) < SMALLEST:
         size = "x".join(map(str, image.size))
-        raise UserError(f"The style image {str(path)!r} is {size} pixels: {SMALLEST} or more each way are needed.")
+        raise UserError(
+            f"The style image {str(path)!r} is {size} pixels: at least {SMALLEST} on each side are required."
+        )
     paper = Image.new("RGB", image.size, "white")
     paper.paste(image.convert("RGB"), mask=Image.fromarray(opacity(image)))
     return np.asarray(paper)
 
 
 def image_style(path: Path) -> Style:
-    """The style of one image, which is read at once, so that a bad one is noticed early.
+    """The style of one image, which is read immediately, so that an invalid one is noticed early.
 
     Every tone of the clip is painted with a texture quilted from patches of the image that have this tone, as
     in texture transfer (Efros and Freeman, "Image quilting", SIGGRAPH 2001), but with one fixed quilt per
@@ -77,7 +79,7 @@ def image_style(path: Path) -> Style:
 
 
 def tonal_quilts(image: Frame, size: texture.Size, rng: Rng) -> Plane:
-    """One texture per tone, of patches of the image that have this tone: ``(TONES, H, W, 3)``, 0..255."""
+    """One texture per tone, from patches of the image with this tone: ``(TONES, H, W, 3)``, 0..255."""
     side = max(min(size) // PATCHES, 4)
     scale = ZOOM * min(size) / min(image.shape[:2])
     canvas = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
@@ -98,7 +100,7 @@ def tonal_quilts(image: Frame, size: texture.Size, rng: Rng) -> Plane:
 
 
 def _to_luma(quilt: Plane, target: float) -> Plane:
-    """Darken towards black or lighten towards white, which keeps the hue, until mean luma is ``target``."""
+    """Darken towards black or lighten towards white, keeping the hue, until mean luma is ``target``."""
     now = float((quilt.mean(axis=(0, 1)) @ LUMA).clip(1, 254))
     return quilt * (target / now) if target < now else 255 - (255 - quilt) * ((255 - target) / (255 - now))
 

@@ -1,4 +1,4 @@
-"""Styles that redraw: brush, ink, pencil, tiles, dots. Fitted to a clip, each returns what paints one frame.
+"""Styles that redraw: brush, ink, pencil, tiles, dots. Fitted to a clip, each returns an operator on single frames.
 
 Lengths are in pixels of a clip with a short side of 240, see `Census.pixels`. Paper, dots and tiles stay where they
 are while the scene moves; they are drawn so faintly that optical flow still follows the scene, see the audit of styles.
@@ -152,7 +152,7 @@ def watercolour(clip: Census, rng: Rng) -> Paint:
 
 @style("mosaic", "Small glazed tiles in red, blue and white.")
 def mosaic(clip: Census, rng: Rng) -> Paint:
-    """Cells of a fixed Voronoi diagram in their mean colour, with the clip shining through; red and blue."""
+    """Cells of a fixed Voronoi diagram in their mean colour, with the clip visible through it; red and blue."""
     labels = texture.cells(clip.size, clip.pixels(5, least=4), rng)
     count = int(labels.max()) + 1
     flat, area = labels.ravel(), np.bincount(labels.ravel(), minlength=count).clip(1)

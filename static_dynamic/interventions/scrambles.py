@@ -1,9 +1,9 @@
-r"""Scrambles: the frames of a clip in another order, or blended over time. Appearance stays, motion goes.
+r"""Scrambles: the frames of a clip in another order, or blended over time. Appearance stays, motion is lost.
 
-Most scrambles are index maps, ``(length, rng) → indices``: ``frames[scramble(kind, length, seed)]`` holds the very
+Most scrambles are index maps, ``(length, rng) → indices``: ``frames[scramble(kind, length, seed)]`` holds exactly the
 frames of the clip. Others change pixels, ``(frames, rng) → frames``, and are registered with ``pixels=True``.
 
-For short clips kinds coincide by chance: of the ``n! - 1`` orders that `shuffle` draws from, one is
+For short clips, kinds may coincide by chance: one of the ``n! - 1`` orders that `shuffle` draws from is
 `reverse`, so the two agree with probability ``1 / (n! - 1)``: always for 2 frames, 1/5 for 3, 1/23 for 4,
 below 1/40000 from 8 on. With ``b`` blocks of equal length `block_shuffle` has only ``b! - 1`` orders, and
 from ``b = n`` on it *is* `shuffle`.
@@ -21,14 +21,14 @@ from static_dynamic.media.clip import INTACT, Frames, Indices
 scrambling: Registry[Callable[..., Indices | Frames]] = Registry(
     "scramble", reserved=(INTACT,), pixels=False, shortest=2
 )
-"""Decorator of scrambles, and all that there are; ``shortest`` is the number of frames that one needs at least."""
+"""Decorator and registry of scrambles; ``shortest`` is the minimum number of frames."""
 
 ROWS = 16
-"""So many rows of pixels are Fourier-transformed at a time, which bounds the memory."""
+"""Rows of pixels that are Fourier-transformed at a time, which limits memory."""
 
 
 def _disorder(length: int, rng: np.random.Generator) -> Indices:
-    """A uniform draw from all permutations but the identity (by rejection)."""
+    """A uniform draw from all permutations except the identity (by rejection)."""
     identity = np.arange(length, dtype=np.intp)
     order = identity
     while np.array_equal(order, identity):
@@ -38,13 +38,13 @@ def _disorder(length: int, rng: np.random.Generator) -> Indices:
 
 @scrambling("shuffle", "All frames in random order.")
 def shuffle(length: int, rng: np.random.Generator) -> Indices:
-    """Every order but the intact one is equally likely."""
+    """Draw an order; all except the intact one are equally likely."""
     return _disorder(length, rng)
 
 
 @scrambling("block_shuffle", "Contiguous blocks in random order, each played as it was; block_shuffle:8 has 8.")
 def block_shuffle(length: int, rng: np.random.Generator, blocks: int = 4) -> Indices:
-    """Blocks differ by at most one frame in length; a clip shorter than ``blocks`` has one frame in each."""
+    """Order blocks at random; their lengths differ by at most one frame, or are one frame if the clip is short."""
     if blocks < 2:
         raise UserError(f"The blocks of 'block_shuffle' must be 2 or more. Got {blocks}.")
     pieces = np.array_split(np.arange(length, dtype=np.intp), min(blocks, length))
@@ -53,13 +53,13 @@ def block_shuffle(length: int, rng: np.random.Generator, blocks: int = 4) -> Ind
 
 @scrambling("reverse", "Last frame first: the same motion, backwards.")
 def reverse(length: int, rng: np.random.Generator) -> Indices:
-    """The clip played backwards; its speed and its static content are untouched."""
+    """Play the clip backwards; its speed and its static content are unchanged."""
     return np.arange(length, dtype=np.intp)[::-1].copy()
 
 
 @scrambling("freeze", "The middle frame throughout: no motion at all.", shortest=1)
 def freeze(length: int, rng: np.random.Generator) -> Indices:
-    """Frame ``length // 2``; the only scramble that drops frames, and that a clip of one frame can have."""
+    """Repeat frame ``length // 2``; the only scramble that drops frames, and that is possible for a single frame."""
     return np.full(length, length // 2, dtype=np.intp)
 
 
@@ -79,12 +79,12 @@ def blur(frames: Frames, rng: np.random.Generator, window: int = 5) -> Frames:
     "phase", "Temporal frequencies shifted in phase at random: the order of events goes.", pixels=True, shortest=3
 )
 def phase(frames: Frames, rng: np.random.Generator) -> Frames:
-    """Each temporal frequency turned by one random angle, the same for all pixels and channels.
+    """Shift each temporal frequency by one random angle, the same for all pixels and channels.
 
         F'(k) = F(k) · exp(i φ(k)),  φ(k) ~ U(0, 2π),  φ = 0 for the mean and, with an even number of frames, at Nyquist
 
-    Spatial structure, the mean and the power spectrum of every pixel over time stay, but for rounding and clipping to
-    uint8.
+    Spatial structure, the mean and the power spectrum of every pixel over time stay, except for rounding and clipping
+    to uint8.
     """
     count = len(frames)
     angles = rng.uniform(0, 2 * np.pi, count // 2 + 1)
@@ -106,7 +106,7 @@ def list_scrambles(pattern: str = "*", pixels: bool | None = None, length: int |
     Args:
         pattern: The glob.
         pixels: Those that change pixels, or those that are index maps; ``None`` means both.
-        length: Those that a clip of ``length`` frames can have.
+        length: Those possible for a clip of ``length`` frames.
     """
     return [
         name
@@ -116,7 +116,7 @@ def list_scrambles(pattern: str = "*", pixels: bool | None = None, length: int |
 
 
 def changes_pixels(kind: str) -> bool:
-    """Whether a scramble changes pixels rather than the order of frames alone.
+    """Whether a scramble changes pixels rather than only the order of frames.
 
     Raises:
         UserError: If the kind is unknown.
@@ -133,12 +133,12 @@ def scramble(kind: str, length: int, seed: int = 0) -> Indices:
         seed: Same kind, length and seed: same order.
 
     Returns:
-        ``(length,)`` intp, values in ``0..length - 1``; of the built-in ones a permutation other than the identity, but
+        ``(length,)`` intp, values in ``0..length - 1``; for built-in ones a permutation other than the identity, except
         for `freeze`.
 
     Raises:
-        UserError: For an unknown kind, or one that changes pixels, a bad argument, a negative seed, or a clip without
-            an order to destroy.
+        UserError: For an unknown kind, or one that changes pixels, an invalid argument, a negative seed, or a clip that
+            is too short.
 
     Example:
         >>> scramble("reverse", 4)
@@ -146,21 +146,23 @@ def scramble(kind: str, length: int, seed: int = 0) -> Indices:
     """
     function, rng, arguments = _drawn(kind, length, seed)
     if changes_pixels(kind):
-        raise UserError(f"Scramble {kind!r} changes pixels and has no order of frames: see apply_scramble.")
+        raise UserError(
+            f"Scramble {kind!r} changes pixels, so it does not have an order of frames: see apply_scramble."
+        )
     order = np.asarray(function(length, rng, *arguments))
     if order.shape != (length,) or order.dtype.kind not in "iu" or order.min() < 0 or order.max() >= length:
         raise UserError(
             f"Scramble {kind!r} must return {length} indices of frames, 0 to {length - 1}. Got {order.tolist()!r:.80}. "
-            "One that changes pixels is registered with pixels=True."
+            "Register one that changes pixels with pixels=True."
         )
     return order.astype(np.intp, copy=False)
 
 
 def check_scramble(kind: str) -> None:
-    """Raise now what `apply_scramble` would raise for this kind later.
+    """Check a kind before it is used in `apply_scramble`.
 
     Raises:
-        UserError: If the kind is unknown, its argument is bad, or it fails on the shortest clip.
+        UserError: If the kind is unknown, its argument is invalid, or it fails on the shortest clip.
     """
     name, _ = _parse(kind)
     length = max(2, scrambling[name].options["shortest"])
@@ -201,7 +203,7 @@ def _drawn(kind: str, length: int, seed: int) -> tuple[Callable[..., Indices | F
     name, arguments = _parse(kind)
     shortest = scrambling[name].options["shortest"]
     if length < shortest:
-        raise UserError(f"Scramble {kind!r} needs a clip of {shortest} or more frames. Got {length}.")
+        raise UserError(f"Scramble {kind!r} requires a clip of {shortest} or more frames. Got {length}.")
     return scrambling[name].function, generator(seed, name), arguments
 
 

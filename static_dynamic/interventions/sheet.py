@@ -1,4 +1,4 @@
-"""A contact sheet: one clip in every style and scramble, for eyes to judge whether it stayed readable."""
+"""A contact sheet: one clip in every style and scramble, to check by eye whether it stays recognisable."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,12 +15,12 @@ from static_dynamic.media.pictures import labelled_row
 def contact_sheet(
     frames: Frames, styles: Iterable[str] | None = None, scrambles: Iterable[str] | None = None, seed: int = 0
 ) -> Frame:
-    """Draw a clip as filmed, then in every style, then in every scramble; a row each, frames side by side.
+    """Draw the original clip, then every style, then every scramble; one row each, frames side by side.
 
     Args:
         frames: ``(T, H, W, 3)`` uint8 RGB; all of them are shown.
         styles: Names for `restyle`; all if not given.
-        scrambles: Names for `apply_scramble`; all that a clip of this length can have, if not given.
+        scrambles: Names for `apply_scramble`; all that are possible for this length if not given.
         seed: Seed of every style and scramble.
 
     Returns:
@@ -37,7 +37,7 @@ def contact_sheet(
 
 
 def _caption(kind: str, length: int, seed: int) -> str:
-    """The name of a scramble and, where there is one, the order of frames."""
+    """The name of a scramble and, if it has one, the order of frames."""
     if changes_pixels(kind):
         return kind
     return f"{kind}\n{' '.join(str(i + 1) for i in scramble(kind, length, seed))}"

@@ -1,8 +1,7 @@
 """Restyling: another appearance, the same motion.
 
 A style is fitted once, to the `Census` of a clip (order-free counts over all its frames) and to random
-numbers; what it returns is one operator that paints every frame. So it can neither follow nor add motion, by
-construction.
+numbers. It returns one operator that paints every frame, so by construction it can neither follow nor add motion.
 """
 
 from collections.abc import Callable, Iterable
@@ -22,7 +21,7 @@ style: Registry[Style] = Registry(
     built_in=("static_dynamic.interventions.painters", "static_dynamic.interventions.grades"),
     reserved=(ORIGINAL,),
 )
-"""Decorator of styles, and all that there are."""
+"""Decorator and registry of styles."""
 
 STRONG = ("ink", "neon", "solarise", "random_filter")
 """The default static conditions of a measurement: strong, readable, and far from each other."""
@@ -30,15 +29,15 @@ STRONG = ("ink", "neon", "solarise", "random_filter")
 SMALLEST = 16
 
 _readers: dict[str, Callable[[Path], Style]] = {}
-"""File suffix → what reads a style from such a file."""
+"""File suffix → the function that reads a style from such a file."""
 
 
 def read_style_files(suffixes: Iterable[str], reader: Callable[[Path], Style]) -> None:
-    """From now on, files with these suffixes are styles, too.
+    """Register a reader for files of styles with these suffixes.
 
     Args:
         suffixes: With a dot, in lower case: ``.safetensors``.
-        reader: Makes a style of such a file, or raises a ``UserError``.
+        reader: Reads a style from such a file, or raises a ``UserError``.
     """
     _readers.update(dict.fromkeys(suffixes, reader))
 
@@ -49,21 +48,21 @@ def list_styles(pattern: str = "*") -> list[str]:
 
 
 def check_style(name: str) -> None:
-    """Raise now what `restyle` would raise for this name later.
+    """Check a name before it is used in `restyle`.
 
     Raises:
-        UserError: If the name is unknown, or an image that cannot be read.
+        UserError: If the name is unknown, or is an unreadable image.
     """
     _find(name)
 
 
 def style_digests(names: Iterable[str]) -> dict[str, str]:
-    """Style → the first 16 digits of the SHA-256 of its file; those that are no files are left out."""
+    """Style → the first 16 digits of the SHA-256 of its file; styles that are not files are left out."""
     return {name: sha256(Path(name).read_bytes()).hexdigest()[:16] for name in names if is_style_file(name)}
 
 
 def is_style_file(name: str) -> bool:
-    """Whether a style is read from a file: an image, or one for which there is a reader, see `read_style_files`."""
+    """Whether a style is read from a file: an image, or a kind with a registered reader, see `read_style_files`."""
     return _is_image(name) or Path(name).suffix.lower() in _readers
 
 
@@ -76,7 +75,7 @@ def restyle(frames: Frames, style: str, seed: int = 0) -> Frames:
     Args:
         frames: ``(T, H, W, 3)`` uint8 RGB, sides of 16 pixels or more; not modified.
         style: A name from `list_styles`, ``"original"`` (no change), or the path of an image (``.jpg``,
-            ``.png``) whose look the clip takes, or of another file that is read, see `read_style_files`.
+            ``.png``) whose style the clip takes, or of another file with a reader, see `read_style_files`.
         seed: Draws the grain of every style, and all of ``random_filter`` and ``film``.
 
     Returns:
@@ -103,7 +102,7 @@ def restyle(frames: Frames, style: str, seed: int = 0) -> Frames:
 
 
 def fit_style(style: str, census: Census, seed: int = 0) -> Paint:
-    """The operator by which `restyle` paints every frame of the clip that was counted.
+    """The operator by which `restyle` paints every frame of the counted clip.
 
     Raises:
         UserError: As `restyle` does.
@@ -122,7 +121,7 @@ def _find(name: str) -> Style:
         return read(Path(name))
     if Path(name).suffix:
         kinds = [*IMAGES, *_readers]
-        raise UserError(f"The style {name!r} is no file of a kind that can be read: {', '.join(kinds)}.")
+        raise UserError(f"The style {name!r} is not a file of a supported kind. Allowed: {', '.join(kinds)}.")
     if name not in style.entries:
         raise unknown("style", name, [ORIGINAL, *style.entries, "path/to/image.jpg"])
     return style[name].function

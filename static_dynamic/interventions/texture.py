@@ -1,4 +1,4 @@
-"""Procedural textures, fixed to the image plane so that they add no motion, and how they are laid on a frame.
+"""Procedural textures, fixed to the image plane so that they add no motion, and how they are applied to a frame.
 
 A field is ``(H, W)`` float32. Unless said otherwise it has mean 0 and standard deviation 1. Lengths: pixels.
 """

@@ -111,7 +111,7 @@ class Recipe:
         _check_counts("frames", self.frames, MOST_FRAMES)
         _check_counts("crop", self.crop, LARGEST_SIDE)
         if isinstance(self.crop, Sequence) and len(self.crop) != 2:
-            raise UserError(f"The 'crop' of a recipe is a side or (height, width), in pixels. Got {shown(self.crop)}.")
+            raise UserError(f"The 'crop' of a recipe must be a side or (height, width), in pixels. Got {shown(self.crop)}.")
         if self.short_side is not None and self.short_side < min(self.size):
             raise UserError(
                 f"The 'short_side' of a recipe must be at least the crop's. Got {self.short_side} for crop {self.crop}."
@@ -124,7 +124,7 @@ class Recipe:
             raise UserError(f"The 'fps' of a recipe must be a positive number{given}. Got {shown(self.fps)}.")
         if not isinstance(self.layout, str) or sorted(self.layout.split()) != sorted(AXES):
             raise UserError(
-                f"The 'layout' of a recipe names the axes C, T, H and W of one clip once each, e.g. 'T C H W'. "
+                f"The 'layout' of a recipe must name the axes C, T, H and W of one clip once each, e.g. 'T C H W'. "
                 f"Got {shown(self.layout)}."
             )
         if not isinstance(self.values, str) or self.values not in VALUES:
@@ -217,7 +217,7 @@ class Recipe:
             UserError: If the video is empty, or its frame rate is not known and the recipe needs it.
         """
         if total < 1:
-            raise UserError(f"A clip needs at least one frame. Got a video of {total}.")
+            raise UserError(f"A clip requires at least one frame. Got a video of {total}.")
         first = self.start(total, fps) if start is None else start
         last = (self.length - 1) * self._stride(fps)
         steps = [np.linspace(0, last, count).astype(np.intp) for count in self.frame_counts]
@@ -310,7 +310,7 @@ def _check_channels(name: str, value: object, positive: bool) -> None:
     sound = isinstance(value, tuple | list) and len(value) == 3
     if not sound or not all(real_within(number, least, 1e9) for number in value):  # type: ignore[attr-defined]
         kind = "positive numbers" if positive else "numbers"
-        raise UserError(f"The '{name}' of a recipe must be three {kind}, one a channel. Got {shown(value)}.")
+        raise UserError(f"The '{name}' of a recipe must be three {kind}, one per channel. Got {shown(value)}.")
 
 
 def channels_first(frames: Frames) -> torch.Tensor:
@@ -362,7 +362,7 @@ class FlowRecipe:
         sized = len(sides) == 2 and all(whole_within(side, 1, LARGEST_SIDE) for side in sides)
         if not sized or not whole_within(self.frames, 1, MOST_FRAMES):
             raise UserError(
-                f"A recipe of images needs 1 or more frames, up to {MOST_FRAMES}, and a height and width, up to "
+                f"A recipe of images requires 1 or more frames, up to {MOST_FRAMES}, and a height and width, up to "
                 f"{LARGEST_SIDE} pixels. Got {shown(self.frames)}, {shown(self.size)}."
             )
         if not isinstance(self.flows, tuple | list) or not self.flows:

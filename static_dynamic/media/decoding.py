@@ -82,7 +82,7 @@ def read_clip(path: Path, recipe: Recipe, part: Part | None = None) -> Clip:
             raise BadClip(f"{path}: the frames change size within the clip.")
         if len(frames) == len(sample.numbers):
             return Clip(np.stack(frames), sample, one_line(path), len(span), timeline.fps)
-    raise BadClip(f"{path}: it decodes to other frames each time.")
+    raise BadClip(f"{path}: decoding gives different frames each time.")
 
 
 def decoded_frames(path: Path) -> Iterator[tuple[Fraction, Any]]:
@@ -148,7 +148,7 @@ def open_video(path: Path) -> Iterator[tuple[Any, Any]]:
     ):
         stream = first_video(container.streams.video)
         if stream is None or stream.codec_context is None:
-            raise BadClip(f"{path}: no video stream that can be decoded.")
+            raise BadClip(f"{path}: there is no video stream that can be decoded.")
         check_size(f"{path}: this video", stream.codec_context.width, stream.codec_context.height)
         stream.codec_context.options = _limits()
         yield container, stream
@@ -301,4 +301,4 @@ def _moment(frame: Any, stream: Any, number: int) -> Fraction:
 
 
 def _broken(path: Path, count: int) -> BadClip:
-    return BadClip(f"{path}: damaged or cut short after {count} frames.")
+    return BadClip(f"{path}: damaged or truncated after {count} frames.")

@@ -1,4 +1,4 @@
-"""Frames that lie on disk as single images."""
+"""Frames on disk as single images."""
 
 import re
 import warnings
@@ -30,7 +30,7 @@ def is_image(path: Path) -> bool:
 
 
 def image_at(folder: Path, stem: str, usual: str = ".jpg") -> Path:
-    """The image in a folder that is called ``stem``, whatever its extension; where there is none, the usual name."""
+    """The image named ``stem`` in a folder, with any extension; the usual name if it does not exist."""
     path = folder / f"{stem}{usual}"
     if path.exists() or not folder.is_dir():
         return path
@@ -38,10 +38,10 @@ def image_at(folder: Path, stem: str, usual: str = ".jpg") -> Path:
 
 
 def open_image(path: Path, kind: str = "frame") -> Image.Image:
-    """An image, whole in memory, turned and mirrored as its EXIF orientation says; ``kind`` is what a message calls it.
+    """An image in memory, turned and mirrored by its EXIF orientation; messages call it ``kind``.
 
     Raises:
-        BadClip: If the file is missing, empty, cut short or no image, or has more pixels than are allowed.
+        BadClip: If the file is missing, empty, truncated or not an image, or has more pixels than are allowed.
     """
     if not path.exists():
         raise BadClip(f"{path}: this {kind} is missing.")
@@ -67,20 +67,20 @@ def read_image(path: Path, kind: str = "frame") -> Frames:
     """One image as ``(H, W, 3)`` uint8 RGB, read as the published loaders read it, with PIL.
 
     Raises:
-        BadClip: If the file is missing, empty, cut short or no image.
+        BadClip: If the file is missing, empty, truncated or not an image.
     """
     return np.asarray(eight_bit(open_image(path, kind)).convert("RGB"))
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
-    """The same image in levels of 0..255; PIL by itself would cut off those of 16-bit images."""
+    """The same image in levels of 0..255; PIL alone would clip those of 16-bit images."""
     if not image.mode.startswith("I"):
         return image
     return Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
 
 
 def opacity(image: Image.Image) -> Frames:
-    """How opaque every pixel is: ``(H, W)``, 0..255."""
+    """The opacity of every pixel: ``(H, W)``, 0..255."""
     if not image.has_transparency_data:
         return np.full(image.size[::-1], 255, np.uint8)
     return np.asarray(image.convert("RGBA").getchannel("A"))
@@ -91,7 +91,7 @@ def read_images(paths: Iterable[Path], short_side: int | None = None) -> Frames:
 
     Args:
         paths: The images, in playing order.
-        short_side: Bring larger images down to this short side at once, so that memory stays small.
+        short_side: Reduce larger images to this short side when they are read, which saves memory.
 
     Raises:
         BadClip: If one cannot be read, or differs in size from the first, or all have more pixels than are allowed.
@@ -102,7 +102,7 @@ def read_images(paths: Iterable[Path], short_side: int | None = None) -> Frames:
         image = read_image(path)
         first = first or image.shape
         if image.shape != first:
-            raise BadClip(f"{path}: this frame is {_size(image.shape)}, the first one is {_size(first)} pixels.")
+            raise BadClip(f"{path}: this frame is {_size(image.shape)} pixels, but the first one is {_size(first)}.")
         frames.append(reduced(image, short_side) if short_side else image)
         pixels += frames[-1].shape[0] * frames[-1].shape[1]
         check_clip(path.parent, pixels)

@@ -1,4 +1,4 @@
-"""What models take: a tensor, or lists, tuples and dicts of tensors, clips along the first axis."""
+"""Inputs of models: a tensor, or lists, tuples and dicts of tensors, clips along the first axis."""
 
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,7 +19,9 @@ def batch_size(inputs: Inputs) -> int:
     """Clips in a batch: the first axis of the first tensor found."""
     for tensor in tensors_of(inputs):
         return int(tensor.shape[0])
-    raise UserError("The inputs hold no tensor. Give a tensor, or a list, tuple or dict of tensors, clips first.")
+    raise UserError(
+        "The inputs do not contain a tensor. Give a tensor, or a list, tuple or dict of tensors, clips first."
+    )
 
 
 def tensors_of(inputs: Inputs) -> Iterable[torch.Tensor]:
@@ -45,14 +47,14 @@ def shapes_of(inputs: Inputs) -> str:
 
 @contextmanager
 def in_one_line(inputs: Inputs, model: str = "The model", remedy: str = "") -> Iterator[None]:
-    """Whatever a model raises on these inputs in the block is a ``UserError`` of one line.
+    """Turn every exception of a model on these inputs into a ``UserError`` of one line.
 
-    Of whatever type: its user needs the shape that it was fed, not our frames of the stack.
+    The message states the shape of the input instead of a traceback.
 
     Args:
-        inputs: What it is fed.
-        model: What it is called.
-        remedy: What may help, a sentence.
+        inputs: The inputs.
+        model: Name of the model.
+        remedy: A sentence with a remedy.
     """
     try:
         yield
@@ -60,7 +62,7 @@ def in_one_line(inputs: Inputs, model: str = "The model", remedy: str = "") -> I
         raise
     except torch.OutOfMemoryError:
         raise UserError(
-            f"The device is out of memory at {shapes_of(inputs)}: a smaller `batch_size=1` needs less."
+            f"The device is out of memory at {shapes_of(inputs)}: a smaller batch (`batch_size=1`) uses less."
         ) from None
     except Exception as error:
         said = f"{model} failed on an input of shape {shapes_of(inputs)}: {reason(error)}. {remedy}"
@@ -68,9 +70,9 @@ def in_one_line(inputs: Inputs, model: str = "The model", remedy: str = "") -> I
 
 
 def clip_frames(inputs: Inputs) -> int | None:
-    """Frames of a clip, as far as shapes tell: of ``(N, 3, T, H, W)``, ``(N, T, 3, H, W)`` or ``(N, T, H, W, 3)``.
+    """Frames of a clip, inferred from shapes: ``(N, 3, T, H, W)``, ``(N, T, 3, H, W)`` or ``(N, T, H, W, 3)``.
 
-    Of several pathways the longest counts; ``None`` where no shape tells.
+    Of several pathways the longest counts; ``None`` if the shapes do not determine it.
     """
     counts = []
     for shape in (tensor.shape for tensor in tensors_of(inputs) if tensor.ndim == 5):
@@ -82,7 +84,7 @@ def clip_frames(inputs: Inputs) -> int | None:
 
 
 def in_dtype_of(model: nn.Module, inputs: Inputs) -> Inputs:
-    """Inputs with floating-point tensors in the dtype of the model's weights; others as they are."""
+    """Inputs with floating-point tensors in the dtype of the model's weights; others are unchanged."""
     dtype = next((weight.dtype for weight in model.parameters() if weight.is_floating_point()), None)
     if dtype is None:
         return inputs
@@ -109,12 +111,12 @@ def declared_recipe(
     A mapping that names ``flows`` is a :class:`FlowRecipe`.
 
     Raises:
-        UserError: If there is neither.
+        UserError: If both are missing.
     """
     given = recipe if recipe is not None else getattr(getattr(model, "spec", None), "recipe", None)
     if given is None:
         raise UserError(
-            "This model declares no input: give its recipe, e.g. recipe=Recipe(frames=8, rate=8, crop=224)."
+            "This model does not declare its input: give its recipe, e.g. recipe=Recipe(frames=8, rate=8, crop=224)."
         )
     if not isinstance(given, Mapping | Recipe | FlowRecipe):
         raise UserError(f"The recipe must be a Recipe, a FlowRecipe or a mapping of its fields. Got {shown(given)}.")
@@ -122,10 +124,10 @@ def declared_recipe(
 
 
 def make_recipe(fields: Mapping[str, Any]) -> Recipe | FlowRecipe:
-    """The recipe of these fields: of images and flow where it names ``flows``, else of clips.
+    """The recipe of these fields: of images and flow if they include ``flows``, otherwise of clips.
 
     Raises:
-        UserError: For a field that there is not, or a value that it cannot have.
+        UserError: For an unknown field, or an invalid value.
     """
     kind: type[Recipe | FlowRecipe] = FlowRecipe if "flows" in fields else Recipe
     allowed = [one.name for one in dataclasses.fields(kind)]
@@ -136,17 +138,17 @@ def make_recipe(fields: Mapping[str, Any]) -> Recipe | FlowRecipe:
 
 
 def declared_notes(model: nn.Module) -> list[str]:
-    """What a reader of a measurement must know of the model, as it says in ``model.spec.notes``."""
+    """Notes on the model for readers of a measurement, from ``model.spec.notes``."""
     return [str(note) for note in getattr(getattr(model, "spec", None), "notes", None) or ()]
 
 
 def example_inputs(recipe: Recipe | FlowRecipe, clips: int = 1, device: str = "cpu") -> Inputs:
-    """Noise of the form and size that a model takes, always the same.
+    """Noise in the form and size of a model's input, always the same.
 
     Returns:
         ``(N, *shape)`` of the recipe, a list of them for several pathways, or image and flow by name.
     """
-    # Drawn on the CPU, so that every device gets the same; shapes alone need no numbers.
+    # Drawn on the CPU, so that every device gets the same; shapes alone do not require numbers.
     draw = None if device == "meta" else torch.Generator().manual_seed(0)
 
     def noise(*shape: int, levels: bool = False) -> torch.Tensor:
@@ -166,6 +168,6 @@ def example_inputs(recipe: Recipe | FlowRecipe, clips: int = 1, device: str = "c
 
 
 def image_and_flow(images: torch.Tensor, flows: torch.Tensor) -> dict[str, torch.Tensor]:
-    """``(..., T, C, H, W)`` of both → the dict that models of image and flow take; one frame has no axis of its own."""
+    """``(..., T, C, H, W)`` of both → the dict that models of image and flow take; one frame has no time axis."""
     pair = {"Image": images, "Flow": flows}
     return {name: x.squeeze(-4) if x.shape[-4] == 1 else x for name, x in pair.items()}

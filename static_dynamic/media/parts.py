@@ -1,4 +1,4 @@
-"""A part of a video: from here to there, in seconds or in frames."""
+"""A part of a video, given in seconds or in frames."""
 
 from bisect import bisect_left
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Part:
     in_frames: bool = False
 
     def __str__(self) -> str:
-        """As it stands in the name of a video: ``2-5.5s``, ``30-90``, ``2-s`` where there is no end."""
+        """The part as in the name of a video: ``2-5.5s``, ``30-90``, or ``2-s`` without an end."""
         ends = ["" if value is None else f"{value:.12g}" for value in (self.start, self.end)]
         return "-".join(ends) + "s" * (not self.in_frames)
 
@@ -32,20 +32,20 @@ class Part:
         Args:
             where: The video, for messages.
             total: Frames of the whole video.
-            times: When every frame is shown, seconds after the first; ``None`` where the video does not say.
+            times: Time of every frame, seconds after the first; ``None`` if the video does not state it.
 
         Raises:
-            BadClip: If no frame is in it, or it is in seconds and the video does not say when frames are shown.
+            BadClip: If it contains no frame, or is in seconds and the video does not state the times of its frames.
         """
         if self.in_frames:
             span = range(int(self.start or 0), total if self.end is None else min(int(self.end), total))
         elif times is None:
-            raise BadClip(f"{where}: it does not say when its frames are shown: give start_frame and end_frame.")
+            raise BadClip(f"{where}: the video does not state the times of its frames. Give start_frame and end_frame.")
         else:
             span = range(
                 bisect_left(times, self.start or 0), total if self.end is None else bisect_left(times, self.end)
             )
         if not span:
             length = f"{total} frames" if times is None else f"{total} frames, the last at {times[-1]:.3g} s"
-            raise BadClip(f"{where}: there is no frame in {self}; it has {length}.")
+            raise BadClip(f"{where}: there is no frame in {self}. The video has {length}.")
         return span

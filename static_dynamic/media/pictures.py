@@ -1,4 +1,4 @@
-"""Pieces of contact sheets: labelled cells, rows of frames, and PNG files that are whole or absent."""
+"""Parts of contact sheets: labelled cells, rows of frames, and PNG files that are complete or absent."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from static_dynamic.common.files import write_atomically
 from static_dynamic.media.clip import Frames
 
 HEIGHT = 136
-"""Of a cell with its margin, pixels."""
+"""Height of a cell with its margin, pixels."""
 MARGIN = 4
 LABEL = 190
 """Width of the label of a row, pixels."""
@@ -18,13 +18,13 @@ INK, PAPER = (30, 30, 30), (255, 255, 255)
 
 
 def write_png(image: Frames, path: Path) -> None:
-    """Write an RGB image as PNG: whole or not at all. Missing parent folders are made.
+    """Write an RGB image as PNG, completely or not at all. Missing parent folders are made.
 
     Raises:
         UserError: If the name does not end in ``.png``, or the place cannot be written.
     """
     if path.suffix.lower() != ".png":
-        raise UserError(f"A contact sheet is a PNG: its name must end in .png. Got {str(path)!r}.")
+        raise UserError(f"A contact sheet is a PNG, so its name must end in .png. Got {str(path)!r}.")
     write_atomically(path, lambda partial: Image.fromarray(image).save(partial, "PNG"))
 
 
@@ -38,7 +38,7 @@ def card(text: str, width: int = LABEL, height: int = HEIGHT, low: bool = False)
 
 
 def framed(image: Frames, width: int | None = None) -> Frames:
-    """An image reduced to the height of a cell, and to ``width`` where it is given, in the middle of white margins."""
+    """An image reduced to the height of a cell, and to ``width`` if given, centred in white margins."""
     picture = Image.fromarray(image)
     scale = (HEIGHT - 2 * MARGIN) / picture.height
     if width is not None:
@@ -51,5 +51,5 @@ def framed(image: Frames, width: int | None = None) -> Frames:
 
 
 def labelled_row(label: str, frames: Frames) -> Frames:
-    """Frames ``(T, H, W, 3)`` side by side behind a label."""
+    """Frames ``(T, H, W, 3)`` side by side after a label."""
     return np.concatenate([card(label), *map(framed, frames)], axis=1)

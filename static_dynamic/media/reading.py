@@ -1,4 +1,4 @@
-"""What every way of reading a video shares: which frames, how large, and what is said where it fails."""
+"""Shared by all readers of videos: choice of frames, size, and errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,38 +11,38 @@ from static_dynamic.media.clip import Frames, Recipe, Sample
 def sampled(
     recipe: Recipe, frames: int | range, where: object, start: int | None = None, fps: float | None = None
 ) -> Sample:
-    """The frames that a recipe takes from a video, if they are enough to have an order.
+    """The frames that a recipe takes from a video, which must be enough to have an order.
 
     Args:
-        recipe: Which frames the model wants.
-        frames: How many frames the video has, or the numbers of those that may be taken.
+        recipe: Which frames the model takes.
+        frames: Number of frames of the video, or the numbers of the frames to choose from.
         where: The video, for messages.
         start: First frame of the clip; ``None`` takes the clip from the middle.
-        fps: Frames per second of the video, where they are known.
+        fps: Frames per second of the video, if known.
 
     Raises:
-        BadClip: If there is one frame, if a short video loops so that every sampled frame is the same one, or if the
-            recipe asks for a frame rate and that of the video is unknown.
+        BadClip: If there is only one frame, if a short video loops so that all sampled frames are the same, or if the
+            recipe requires a frame rate and that of the video is unknown.
     """
     span = range(frames) if isinstance(frames, int) else frames
     if len(span) < 2:
-        raise BadClip(f"{where}: a video needs at least two frames to have an order. Got {len(span)}.")
+        raise BadClip(f"{where}: a video requires at least two frames to have an order. Got {len(span)}.")
     try:
         start = span.start + recipe.start(len(span), fps) if start is None else start
         sample = recipe.sample(span.stop, start, fps)
     except UserError as error:
         raise BadClip(f"{where}: {error}") from None
     if len(sample.numbers) == 1 < max(recipe.frame_counts):
-        raise BadClip(f"{where}: too short, every frame sampled from its {len(span)} is number {sample.numbers[0]}.")
+        raise BadClip(f"{where}: too short: all frames sampled from its {len(span)} are frame {sample.numbers[0]}.")
     return sample
 
 
 @contextmanager
 def bad_clip(said: str, path: Path | None = None) -> Iterator[None]:
-    """Whatever goes wrong in the block with one video becomes a `BadClip` of one line; mistakes of the user stay.
+    """Turn errors in the block into a `BadClip` of one line; a ``UserError`` is unchanged.
 
     Args:
-        said: Which video, and what cannot be done with it.
+        said: Beginning of the message: the video, and what failed.
         path: Its file, which may be empty.
     """
     try:
@@ -60,10 +60,10 @@ def _reason(error: Exception, path: Path | None) -> str:
 
 
 def reduced(image: Frames, short_side: int) -> Frames:
-    """An ``(H, W, 3)`` image with its short side brought down to ``short_side``; never enlarged.
+    """An ``(H, W, 3)`` image reduced to a short side of ``short_side``; never enlarged.
 
-    The long side becomes ``⌊long / short · short_side⌋``, the size that the published transform arrives at,
-    so that a recipe resizes a reduced clip no further. Areas are averaged, which does not alias.
+    The long side becomes ``⌊long / short · short_side⌋``, as in the published transform,
+    so that a recipe does not resize a reduced clip again. Areas are averaged, which avoids aliasing.
     """
     import cv2
 

@@ -1,4 +1,4 @@
-"""Clips on disk that are either whole or absent: folders of images, or encoded videos."""
+"""Clips on disk that are either complete or absent: folders of images, or encoded videos."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,11 +18,11 @@ Write = Callable[[Frames], object]
 
 QUALITY = {".jpg": [cv2.IMWRITE_JPEG_QUALITY, 95], ".png": [cv2.IMWRITE_PNG_COMPRESSION, 1]}
 QUANTISER = "14"
-"""Of H.264; its traces are fainter than those of the JPEGs. It is constant because x264's rate control is not: it gives
-one video other bytes in other runs."""
+"""H.264 quantiser; its artefacts are weaker than those of the JPEGs. It is constant because x264's rate control is not
+deterministic: the bytes of a video would differ between runs."""
 
 BT601, LIMITED = 5, 1
-"""How libav makes luma and chroma of RGB; players that are not told guess by the size."""
+"""How libav converts RGB to luma and chroma; without this information players guess by the size."""
 
 
 @contextmanager
@@ -71,7 +71,7 @@ def video_file(path: Path, rate: Fraction) -> Iterator[Write]:
         def write(frame: Frames) -> None:
             if not stream.codec_context.is_open:
                 height, width = frame.shape[:2]
-                even = height % 2 == width % 2 == 0  # halved colour planes need it
+                even = height % 2 == width % 2 == 0  # required by halved colour planes
                 stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p" if even else "yuv444p"
             picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
             with _plain_errors(path):
@@ -83,7 +83,7 @@ def video_file(path: Path, rate: Fraction) -> Iterator[Write]:
 
 @contextmanager
 def _plain_errors(target: Path) -> Iterator[None]:
-    """What the system or libav says of a disk, as one line that names the file."""
+    """Turn errors of the file system or libav into one line that names the file."""
     import av
 
     with plain_errors(target, av.FFmpegError):

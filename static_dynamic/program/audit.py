@@ -1,4 +1,4 @@
-"""``audit``: what styles do to videos."""
+"""``audit``: the effect of styles on videos."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,20 +28,20 @@ def audit(
     workers: int = 2,
     plugin: Plugins = (),
 ) -> None:
-    """Measure what styles keep of the motion of videos, and change of their appearance.
+    """Measure how well styles keep the motion of videos, and how much they change appearance.
 
     Args:
-        original: The videos as filmed, as for stylize.
-        stylized: A rendered data set. Without it, copies are made.
+        original: The original videos, as for stylize.
+        stylized: A rendered data set. Without it, copies are rendered.
         out: Folder for tables, pictures and page.
-        styles: Styles of the copies that are made, as for stylize. By default all built-in ones.
-        layout: Layout of a data set that was not rendered here, as for stylize.
+        styles: Styles of the rendered copies, as for stylize. By default all built-in ones.
+        layout: Layout of a data set that stylize did not render, as for stylize.
         fps: Frames per second of such a data set. By default those of the videos.
-        frames: Frames of a video that are looked at.
+        frames: Frames per video that are used.
         max_videos: Use at most this many videos, the first ones.
-        seed: Seed of the copies that are made. By default 0.
+        seed: Seed of the rendered copies. By default 0.
         workers: Processes.
-        plugin: Your module to import first, which registers styles; repeatable.
+        plugin: Your module to import first, which registers styles; may be repeated.
     """
     least = {"frames": (frames, 2), "workers": (workers, 0), "max-videos": (max_videos, 1), "seed": (seed, 0)}
     for name, (given, value) in least.items():
@@ -59,15 +59,15 @@ def audit(
 
     refuse_existing(*files_of(out))
     if stylized is not None and out.resolve().is_relative_to(stylized.resolve()):
-        raise UserError(f"The audit must not lie among the data. Got --out {out} for {stylized}.")
+        raise UserError(f"The audit must not be inside the data set. Got --out {out} for {stylized}.")
     cases: Sequence[Case]
     if stylized is None:
-        _refuse("are for a data set, and none is given", layout=layout, fps=fps)
+        _refuse("require a rendered data set, but none is given", layout=layout, fps=fps)
         cases = made_cases(original, parse_looks(styles or "*"), frames, seed or 0)
     else:
-        _refuse("are for copies that are made, and a data set is given", styles=styles, seed=seed)
+        _refuse("apply only to copies that are rendered, but a data set is given", styles=styles, seed=seed)
         if (stylized / NOTE).exists():
-            _refuse(f"are for data from elsewhere, and {stylized} has a {NOTE}", layout=layout, fps=fps)
+            _refuse(f"apply only to other data sets, but {stylized} has a {NOTE}", layout=layout, fps=fps)
         cases = rendered_cases(original, stylized, layout, frames, rate)
     cases = cases[:max_videos]
     with progress_bar("videos") as on_video:
@@ -80,6 +80,6 @@ def audit(
 
 
 def _refuse(why: str, **given: object) -> None:
-    """Options that would be passed over in silence are slips."""
+    """Refuse options that would have no effect."""
     if any(value is not None for value in given.values()):
         raise UserError(f"{' and '.join(f'--{name}' for name in given)} {why}.")

@@ -1,4 +1,4 @@
-"""``compare``: what one network needs more than another, over the same videos."""
+"""``compare``: differences between networks, over the same videos."""
 
 from pathlib import Path
 
@@ -18,8 +18,8 @@ def compare(
     Args:
         first: Folder of the run that the others are compared with.
         others: Folders of the other runs.
-        stages: Stages that belong together, e.g. stage5=block11. By default those of one name.
-        other_clips: Compare runs that saw other clips, too.
+        stages: Stages to pair, e.g. stage5=block11. By default those of the same name.
+        other_clips: Also compare runs that saw other clips.
         out: Folder for layers.csv, units.csv and the page report.html.
     """
     import pandas as pd
@@ -29,7 +29,7 @@ def compare(
     from static_dynamic.comparison import save_comparisons
 
     if not others:
-        raise UserError(f"Two runs or more are needed for a comparison. Got {first}.")
+        raise UserError(f"A comparison requires two runs or more. Got {first}.")
     console = terminal()
     layers, units, comparisons = [], [], []
     for other in others:
@@ -55,5 +55,5 @@ def _stages(text: str | None) -> dict[str, str] | None:
         return None
     pairs = [part.partition("=") for part in text.split(",")]
     if not all(here and there for here, _, there in pairs):
-        raise UserError(f"--stages pairs stages as in stage5=block11,stage4=block8. Got {text!r}.")
+        raise UserError(f"--stages must be pairs such as stage5=block11,stage4=block8. Got {text!r}.")
     return {here.strip(): there.strip() for here, _, there in pairs}

@@ -1,4 +1,4 @@
-"""``cost``: parameters and multiply-accumulates of models, in all and per stage."""
+"""``cost``: parameters and multiply-accumulates of models, in total and per stage."""
 
 import re
 from pathlib import Path
@@ -23,7 +23,7 @@ def cost(
     weights: Weights = USUAL,
     out: Path | None = None,
 ) -> None:
-    """Count the parameters and multiply-accumulates of models, in all or up to every stage.
+    """Count the parameters and multiply-accumulates of models, in total or up to every stage.
 
     For example:
         static-dynamic cost --model 'slow*' --per-stage --out costs.csv
@@ -31,11 +31,11 @@ def cost(
 
     Args:
         model: Name, alias or glob, library:model, or module:function.
-        cfg_file: Published configuration of a segmentation model, in place of its name.
+        cfg_file: Published configuration of a segmentation model, instead of its name.
         frames: Frames of a clip. By default the model's.
         image_size: Side, or height x width, e.g. 240x427. By default the model's.
         per_stage: Cost up to every stage.
-        weights: Which weights the model gets.
+        weights: Weights of the model.
         out: CSV file to write.
     """
     size = image_size and _height_and_width(image_size)
@@ -67,5 +67,5 @@ def _height_and_width(text: str) -> int | tuple[int, int]:
     """``224`` → 224; ``240x427`` → 240 and 427."""
     match = re.fullmatch(r"([1-9]\d*)(?:x([1-9]\d*))?", text)
     if match is None:
-        raise invalid("--image-size", "a side, or height x width, is needed, e.g. 224 or 240x427", text)
+        raise invalid("--image-size", "a side, or height x width, is required, e.g. 224 or 240x427", text)
     return (int(match[1]), int(match[2])) if match[2] else int(match[1])

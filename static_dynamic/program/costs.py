@@ -1,4 +1,4 @@
-"""Tables of what models cost."""
+"""Tables of the cost of models."""
 
 from dataclasses import replace
 from typing import Any
@@ -21,10 +21,10 @@ def cost_table(names: list[str], per_stage: bool, size: Input = DECLARED, **opti
     """One row per model, or per model and stage; GMACs per clip (GFLOPs = 2 · GMACs).
 
     Args:
-        names: Of the models.
-        per_stage: Cost up to every stage instead of in all.
-        size: Frames and size of the input, where they are not those that a model declares.
-        options: Which weights a model gets, as of :func:`static_dynamic.models.create_model`; its cost is that of any.
+        names: Names of the models.
+        per_stage: Cost up to every stage instead of in total.
+        size: Frames and size of the input, if they are not those that a model declares.
+        options: Options of :func:`static_dynamic.models.create_model`; the cost does not depend on the weights.
     """
     rows = []
     for name in names:
@@ -32,7 +32,7 @@ def cost_table(names: list[str], per_stage: bool, size: Input = DECLARED, **opti
         cost = measure_cost(model, _recipe(model, size), fvcore=not per_stage)
         if per_stage:
             if not cost.stages:
-                raise UserError(f"The model {name} declares no stages: --per-stage needs some.")
+                raise UserError(f"The model {name} does not declare stages, which --per-stage requires.")
             rows += [
                 {"model": name, "stage": s.stage, "params_m": s.parameters / MEGA, "gmacs": s.macs / GIGA}
                 for s in cost.stages
@@ -53,10 +53,10 @@ def cost_table(names: list[str], per_stage: bool, size: Input = DECLARED, **opti
 
 
 def _recipe(model: nn.Module, size: Input) -> Recipe | FlowRecipe:
-    """The recipe that a model declares, with the frames and the size that are asked for."""
+    """The recipe that a model declares, with the requested frames and size."""
     spec: models.ModelSpec = vars(model)["spec"]
     if spec.recipe is None and None in size:
-        raise UserError(f"{spec.name} declares no input: give --frames and --image-size.")
+        raise UserError(f"{spec.name} does not declare its input: give --frames and --image-size.")
     recipe = make_recipe(spec.recipe) if spec.recipe else Recipe(rate=1)
     if isinstance(recipe, Recipe):
         return recipe.changed(frames=size.frames, image_size=size.image_size)

@@ -1,4 +1,4 @@
-"""``demo``: what this is about, in one picture: networks that were taught looks, motion or both."""
+"""``demo``: the idea in one picture: networks trained on appearance, motion or both."""
 
 import sys
 from collections.abc import Mapping
@@ -18,28 +18,28 @@ NETWORKS = {
     "taught both": "truth_cnn_both",
     "taught looks": "truth_cnn_appearance",
 }
-"""What the networks were taught → their names; they differ in nothing else."""
+"""Training target → name of the network; the networks do not differ otherwise."""
 REAL = "transnetv2"
-"""A network that was trained on real videos, whose weights an optional package brings."""
+"""A network trained on real videos, with weights from an optional package."""
 WORDS = """Same architecture, same clips. One network was taught what things look like, one how they move, one both.
 Needs motion: of what a unit tells about which clip it sees, the share that the frozen clip does not give. It tells the
 networks apart, and those that were taught motion from those that were never taught. The published score hardly does."""
 
 
 def demo(*, out: Path = Path("runs/demo"), clips: int = 24, real_clips: int = 8) -> None:
-    """Measure networks that were taught looks, motion or both, on clips made on the spot, and draw what was found.
+    """Measure networks trained on appearance, motion or both, on generated clips, and draw the results.
 
     Args:
-        out: Folder for what is found.
-        clips: Clips that these networks are shown.
-        real_clips: Clips that a network is shown which was trained on real videos.
+        out: Folder for the results.
+        clips: Clips for these networks.
+        real_clips: Clips for a network that was trained on real videos.
     """
     from static_dynamic.program.demo_picture import picture
     from static_dynamic.report.theme import save_figure
     from static_dynamic.sources import FactorialVideos
 
     for count in (clips, real_clips):
-        FactorialVideos(count)  # slips come before the folder is made
+        FactorialVideos(count)  # invalid numbers are refused before the folder is made
     make_folder(out)
     results = {
         what: _measured(name, f"factorial:{clips}", out, twins=3 if what == "taught both" else 0)
@@ -53,7 +53,7 @@ def demo(*, out: Path = Path("runs/demo"), clips: int = 24, real_clips: int = 8)
         print(f"{estimator}, % [95 % interval]\n{_table(results, estimator).to_string()}\n")
     if real:
         print(f"needs_motion of {REAL}, trained on real videos\n{_table({REAL: real}, 'needs_motion').to_string()}\n")
-    print(f"Picture: {out / 'demo.png'}. Tables, plots and a page of every network lie beside it.")
+    print(f"Picture: {out / 'demo.png'}. Tables, plots and a page for every network are next to it.")
 
 
 def _measured(name: str, clips: str, folder: Path, twins: int, estimators: str = "needs_motion,released") -> "Result":
@@ -69,7 +69,7 @@ def _measured(name: str, clips: str, folder: Path, twins: int, estimators: str =
 
 
 def _real(clips: int, folder: Path) -> "Result | None":
-    """The network that was trained on real videos, where its weights can be had."""
+    """The network that was trained on real videos, if its weights are available."""
     from static_dynamic import models
 
     try:

@@ -1,4 +1,4 @@
-"""The picture of the demo: a clip and its frozen copy, and what networks make of the difference."""
+"""The picture of the demo: a clip and its frozen copy, and how networks respond to the difference."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ UNTAUGHT = "never taught"
 TITLE = "Same architecture, same clips. One was taught what things look like, one how they move."
 ASKED = "Of what a unit tells about which clip it sees:\nhow much does the frozen clip not give?"
 SIDE, GAP = 72, 4
-"""Of a frame with the white around it, and of the white, pixels."""
+"""Side of a frame with its white border, and width of the border, pixels."""
 COLOURS, GREYS = (BLUE, PURPLE, VERMILION), ("#222222", "#555555", "#888888")
 SCENE = {
     "colour": "cyan",
@@ -60,7 +60,7 @@ def picture(results: Mapping[str, "Result"], real: "Result | None") -> "Figure":
 
 
 def curves_of(results: Mapping[str, "Result"], estimator: str, colours: Mapping[str, str]) -> "dict[str, Curve]":
-    """A curve for every network, and for the untrained ones that stand beside one of them."""
+    """A curve for every network, and for the untrained copies of one of them."""
     numbers = {what: numbers_of(result, estimator) for what, result in results.items()}
     curves = {what: Curve(rows, colours[what]) for what, rows in numbers.items()}
     beside = next(rows for rows in numbers.values() if rows["twin"].notna().any())
@@ -68,13 +68,13 @@ def curves_of(results: Mapping[str, "Result"], estimator: str, colours: Mapping[
 
 
 def numbers_of(result: "Result", estimator: str) -> "DataFrame":
-    """Its first factor: needs-motion, or the dynamic share."""
+    """The numbers of the first factor: needs-motion, or the dynamic share."""
     part = next(part for part in result.parts if part.name == estimator)
     return part.numbers[part.numbers["factor"] == part.drawn[0]]
 
 
 def _draw_strips(figure: "SubFigure") -> None:
-    """A clip as it plays, and frozen; beside them, what is asked."""
+    """A clip and its frozen copy, with the question next to them."""
     clip = render(one_scene(SCENE, size=0.6), size=SIDE - 2 * GAP)[0].numpy()
     rows = {"a clip": clip, "frozen": apply_scramble(clip, "freeze")}
     shown, said = figure.subplots(1, 2, width_ratios=(3, 2))

@@ -10,14 +10,14 @@ CORE = {
     "av": Library("Video files", "pip install av", ("av:open", "av.codec:codecs_available")),
     "opencv": Library("Styles and flow", "pip install opencv-python-headless", ("cv2:DISOpticalFlow_create",)),
 }
-"""Name → what nearly every run uses."""
+"""Name → a library that nearly every run uses."""
 
 CODECS = ("h264", "hevc", "vp9", "av1", "mpeg4")
 COLOURS = {"usable": "green", "broken": "red"}
 
 
 def findings() -> list[Finding]:
-    """What was found, from Python to the optional libraries."""
+    """The state of everything, from Python to the optional libraries."""
     python = Finding("python", "usable", f"{platform.python_version()} on {platform.system()} {platform.machine()}")
     core = [_with_codecs(check(name, library)) for name, library in CORE.items()]
     devices = [_cuda(), _mps()] if core[0].state == "usable" else []
@@ -25,10 +25,10 @@ def findings() -> list[Finding]:
 
 
 def doctor() -> None:
-    """Say what works on this machine: Python, torch, devices, video, and the optional libraries.
+    """Show what works on this machine: Python, torch, devices, video, and the optional libraries.
 
     Raises:
-        UserError: If something does not work that nearly every run uses.
+        UserError: If a library that nearly every run uses does not work.
     """
     from rich.console import Console
     from rich.text import Text
@@ -38,13 +38,13 @@ def doctor() -> None:
     console = Console()
     for name, state, detail in found:
         line = Text.assemble(f"{name:{width}}", (f"{state:15}", COLOURS.get(state, "yellow")), detail)
-        console.print(line, soft_wrap=True)  # a command to copy stays in one piece
+        console.print(line, soft_wrap=True)  # commands can be copied in one piece
     if bad := [name for name, state, _ in found if name in CORE and state != "usable"]:
-        raise UserError(f"Nearly every run needs {' and '.join(bad)}: see above.")
+        raise UserError(f"Nearly every run requires {' and '.join(bad)}: see above.")
 
 
 def _with_codecs(finding: Finding) -> Finding:
-    """PyAV brings an FFmpeg of its own: which of the usual codecs it can decode."""
+    """Add the usual codecs that PyAV's FFmpeg can decode."""
     if finding.name != "av" or finding.state != "usable":
         return finding
     import av.codec
@@ -66,11 +66,11 @@ def _mps() -> Finding:
 
 
 def _device(kind: str, names: list[str]) -> Finding:
-    """A kind of GPU, tried with a sum."""
+    """The state of a kind of GPU, tested with a sum."""
     import torch
 
     if not names:
-        return Finding(kind, "not there", "no GPU of this kind: runs use what there is, or the CPU")
+        return Finding(kind, "not available", "there is no GPU of this kind: runs use another one, or the CPU")
     try:
         torch.ones(2, device=kind).sum().item()
     except Exception as error:  # a driver that is too old, or a GPU that this torch was not built for

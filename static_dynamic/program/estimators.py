@@ -4,7 +4,7 @@ from textwrap import fill
 
 
 def estimators() -> None:
-    """Name every score that --estimators takes, with what it means."""
+    """List every score that --estimators accepts, and its meaning."""
     from static_dynamic.estimators.registry import estimators
 
     for name, estimator in estimators().items():

@@ -25,21 +25,21 @@ def flow(
     workers: int = 2,
     sheet: Path | None = None,
 ) -> None:
-    """Compute the optical flow of a data set in the layout of DAVIS, as colour-wheel PNGs beside its frames.
+    """Compute the optical flow of a data set in the layout of DAVIS, as colour-wheel PNGs next to its frames.
 
     ROOT/JPEGImages/480p/<sequence>/00000.jpg gets OUT/FlowImages_gap1/<sequence>/00000.png (to the next frame) and
-    OUT/FlowImages_gap-1/<sequence>/00000.png (to the one before). A run that is stopped goes on with the same command.
+    OUT/FlowImages_gap-1/<sequence>/00000.png (to the one before). The same command resumes a run that was stopped.
 
     Args:
         root: The data set.
         out: Folder for the flow. By default ROOT.
-        gaps: 1 next frame, -1 the one before, 2, …, with commas between.
+        gaps: 1 for the next frame, -1 for the one before, 2, …, separated by commas.
         frame_folder: Folder of the sequences in ROOT. By default JPEGImages/480p or JPEGImages.
         preset: Preset of DIS.
-        raft: RAFT instead: a state dict of torchvision's.
+        raft: State dict of torchvision's RAFT, to use it instead.
         device: Where RAFT runs.
         workers: Threads.
-        sheet: PNG to draw frames and flow of every sequence in.
+        sheet: PNG for a sheet of frames and flow of every sequence.
     """
     from static_dynamic.flow.estimators import Dis, Raft
     from static_dynamic.flow.sheet import flow_sheet
@@ -48,7 +48,7 @@ def flow(
 
     distances = list(whole_numbers("--gaps", gaps, "1,-1"))
     if sheet and sheet.suffix.lower() != ".png":
-        raise UserError(f"The sheet is a PNG: its name must end in .png. Got {str(sheet)!r}.")
+        raise UserError(f"The sheet is a PNG, so its name must end in .png. Got {str(sheet)!r}.")
     estimator = Raft(raft, device) if raft else Dis(preset)
     with progress_bar("flows") as on_done:
         report = compute_flow(root, out, distances, estimator, workers, on_done, frame_folder)
@@ -59,7 +59,7 @@ def flow(
 
 
 def summary(report: "FlowReport") -> str:
-    """What was done, and a line for everything that was left out."""
-    counts = f"{report.written} flows written, {report.kept} were there already."
-    short = [f"left out: {name}: too short, no pair of frames." for name in report.too_short]
+    """The counts, and a line for everything that was left out."""
+    counts = f"{report.written} flows written, {report.kept} existed already."
+    short = [f"left out: {name}: too short for a pair of frames." for name in report.too_short]
     return "\n".join([counts, *short, *(f"left out: {problem}" for problem in report.problems)])

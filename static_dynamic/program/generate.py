@@ -29,12 +29,12 @@ def generate(
         clip: A video file, or a folder of frames.
         out: A folder for frames, or a .mp4 file.
         format: Format of the frames: png or jpg.
-        size: Bring larger frames down to this short side first, pixels.
-        smooth: What is smoothed along the motion, against flicker.
-        radius: Frames on either side that are smoothed over.
-        sigma: How far their colours may be apart, levels.
+        size: Reduce larger frames to this short side first, pixels.
+        smooth: What to smooth along the motion, against flicker.
+        radius: Frames on either side to smooth over.
+        sigma: Largest difference of their colours, levels.
         device: auto, cpu, cuda, ….
-        plugin: Your module to import first; repeatable.
+        plugin: Your module to import first; may be repeated.
     """
     import_plugins(plugin)
     from static_dynamic.program.painting import Smoothing, of_another_size, painted, target

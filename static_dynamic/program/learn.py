@@ -48,25 +48,25 @@ def learn(
     Args:
         clip: Folder with the frames of the clip.
         key: Painted frames: 000.png or 000=key.png.
-        mask: White where they count; named likewise.
+        mask: White where a painted frame counts; named likewise.
         out: The style to write, which ends in .safetensors.
-        steps: Training steps in all.
+        steps: Training steps in total.
         preset: As published: P learns from patches, F from whole frames.
         filters: Channels of the generator. By default the preset's.
         blocks: Residual blocks. By default the preset's.
         batch_size: Patches for each step. By default the preset's.
         lr: Learning rate. By default the preset's.
-        size: Bring larger frames down to this short side first, pixels.
-        seed: Seed of the first weights and the patches.
-        vgg: Weights of VGG-19; 'none'; 'auto': what torchvision has fetched.
+        size: Reduce larger frames to this short side first, pixels.
+        seed: Seed of the initial weights and the patches.
+        vgg: Weights of VGG-19; 'none'; 'auto': those that torchvision downloaded.
         device: auto, cpu, cuda, ….
         every: Steps between checkpoints and previews.
-        preview: Folder to draw unseen frames in.
-        resume: Resume from the checkpoint beside --out; else start over.
-        plugin: Your module to import first; repeatable.
+        preview: Folder for pictures of unseen frames.
+        resume: Resume from the checkpoint next to --out; else start over.
+        plugin: Your module to import first; may be repeated.
     """
     if out.suffix != STYLE:
-        raise UserError(f"A style is written to a file that ends in {STYLE}. Got --out {out}.")
+        raise UserError(f"The file of a style must end in {STYLE}. Got --out {out}.")
     for name, value in (("steps", steps), ("every", every)):
         if value < 1:
             raise UserError(f"The --{name} must be 1 or more. Got {value}.")
@@ -98,7 +98,7 @@ def _channels(text: str) -> tuple[int, ...]:
     try:
         return tuple(int(number) for number in text.split(","))
     except ValueError:
-        raise invalid("--filters", "six whole numbers are needed, e.g. 32,64,128,128,128,64", text) from None
+        raise invalid("--filters", "six whole numbers are required, e.g. 32,64,128,128,128,64", text) from None
 
 
 def _perception(where: str) -> "Perception | None":
@@ -106,6 +106,6 @@ def _perception(where: str) -> "Perception | None":
 
     path = find_weights(where)
     if path is None:
-        print("Learning without the perceptual loss: no weights of VGG-19 at hand. (--vgg FILE)")
+        print("Learning without the perceptual loss, since weights of VGG-19 are not available (--vgg FILE).")
         return None
     return load_perception(path)

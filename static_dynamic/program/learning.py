@@ -1,4 +1,4 @@
-"""Learn a style in steps, with checkpoints and previews on the way."""
+"""Learn a style in steps, with intermediate checkpoints and previews."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -24,11 +24,11 @@ PREVIEW_SIDE = 270
 
 @dataclass(frozen=True)
 class Plan:
-    """How far a style is learned, and what is written on the way.
+    """How long a style is learned, and what is written meanwhile.
 
     Attributes:
         out: The style.
-        steps: Steps in all.
+        steps: Steps in total.
         every: Steps between checkpoints and previews.
         preview: Folder for pictures of frames that are not learned from.
     """
@@ -40,12 +40,12 @@ class Plan:
 
     @property
     def checkpoint(self) -> Path:
-        """What a run resumes from."""
+        """The file from which a run resumes."""
         return self.out.with_suffix(".training.pt")
 
 
 def learn_style(learner: Learner, plan: Plan, resume: bool, frames: Sequence[Frames]) -> None:
-    """Learn, from the start or from a checkpoint on; ``frames`` are drawn as previews."""
+    """Learn from the start or from a checkpoint; ``frames`` are drawn as previews."""
     make_folder(plan.out.parent)
     with locked(plan.out.with_name(f".{plan.out.name}.lock"), plan.out):
         clear_partials([plan.out.parent])
@@ -59,19 +59,19 @@ def learn_style(learner: Learner, plan: Plan, resume: bool, frames: Sequence[Fra
 
 @contextmanager
 def _kept(learner: Learner, checkpoint: Path, every: int) -> Iterator[None]:
-    """A checkpoint from the start on, so that a place that cannot be written is noticed before the first steps."""
+    """Write a checkpoint at the start, so that a place that cannot be written is noticed before the first step."""
     began = learner.step
     learner.save(checkpoint)
     try:
         yield
     except BaseException:
-        if began == 0 and learner.step < every:  # there is nothing in it
+        if began == 0 and learner.step < every:  # it is empty
             remove(checkpoint)
         raise
 
 
 def _learn(learner: Learner, plan: Plan, frames: Sequence[Frames]) -> None:
-    """All steps that are left."""
+    """Run all remaining steps."""
 
     def keep(losses: Mapping[str, float]) -> None:
         learner.save(plan.checkpoint)
@@ -90,17 +90,17 @@ def _learn(learner: Learner, plan: Plan, frames: Sequence[Frames]) -> None:
 
 
 def _take_up(learner: Learner, out: Path, checkpoint: Path) -> None:
-    """Resume what is there; refuse to write over what cannot be resumed."""
+    """Resume from the checkpoint; refuse to overwrite a style that cannot be resumed."""
     if checkpoint.exists():
         learner.resume(checkpoint)
     elif out.exists():
         raise UserError(
-            f"{out} is there, but not {checkpoint.name} to resume from. Choose another --out, or {START_OVER}."
+            f"{out} exists, but {checkpoint.name} to resume from is missing. Choose another --out, or {START_OVER}."
         )
 
 
 def _draw_preview(learner: Learner, frames: Sequence[Frames], path: Path) -> None:
-    """Unseen frames, and below them how they are painted by now."""
+    """Draw unseen frames, and the painted ones below them."""
     learner.generator.eval()
     rows = [frames, [paint(learner.generator, frame) for frame in frames]]
     sheet = np.concatenate([np.concatenate([reduced(image, PREVIEW_SIDE) for image in row], axis=1) for row in rows])

@@ -1,4 +1,4 @@
-"""``measure``, which is also what the published commands do: measure a model, and write tables, plots and the page."""
+"""``measure``, also used by the published commands: measure a model, and write tables, plots and the page."""
 
 import sys
 from collections.abc import Sequence
@@ -31,7 +31,7 @@ def measure(config: Config) -> None:
     """Measure how static and how dynamic a video model is, stage by stage and unit by unit.
 
     For example:
-        A model of yours, from the folder of its code:
+        Your own model, from the folder of its code:
             static-dynamic measure --model my_package.net:build --videos clips/
         A published model, with its published weights:
             static-dynamic measure --model slow_r50_8x8 --pretrained --videos clips/
@@ -52,7 +52,7 @@ def measure(config: Config) -> None:
 
 
 def run(config: Config) -> "Result":
-    """Measure what the options say; the store grows in the run's folder."""
+    """Measure with these options; activations are stored in the run's folder."""
     import static_dynamic as sd
     from static_dynamic.interventions import STRONG
     from static_dynamic.quality import MaskJudge
@@ -61,7 +61,7 @@ def run(config: Config) -> "Result":
     from static_dynamic.stylize.networks import learned
 
     learned.teach()
-    MEASUREMENT.read(config.folder)  # the folder of another kind of run is refused before hours of work
+    MEASUREMENT.read(config.folder)  # a folder of another kind of run is refused before hours of work
     model = open_model(config)
     spec: ModelSpec = vars(model)["spec"]
     recipe = input_recipe(spec, config)
@@ -122,21 +122,23 @@ def run(config: Config) -> "Result":
         )
     doubts = list(judged.doubts)
     if config.audit == "weigh":
-        doubts.append("Pairs are weighed by the motion that their styles keep; as published, all count alike.")
+        doubts.append(
+            "Pairs are weighted by the motion that their styles keep; in the published protocol, all count equally."
+        )
     result.warnings.extend(doubts)
     result.manifest["notes"].extend(doubts)  # further scores of the run repeat them
     return result
 
 
 def open_model(config: Config) -> "Module":
-    """The model that the options name; its ``spec`` says what it declares and what its weights are."""
+    """The model that the options name; its ``spec`` holds what it declares and the origin of its weights."""
     from static_dynamic import models
 
     try:
         declared = models.describe(config.model, config.frames, config.image_size)
         usual = None if declared.fixed_classes or declared.packaged else NUM_CLASSES.get(config.dataset or "")
         with catch_warnings():
-            simplefilter("ignore", models.PartialWeights)  # the result says the same
+            simplefilter("ignore", models.PartialWeights)  # the result states the same
             return models.create_model(
                 declared,
                 checkpoint=config.checkpoint,
@@ -152,20 +154,20 @@ def open_model(config: Config) -> "Module":
 
 
 def cost_of(model: "Module", recipe: "Recipe | FlowRecipe", stages: list[str] | None) -> dict[str, dict[str, object]]:
-    """What the model costs per clip, under ``cost``; nothing where that cannot be said."""
+    """The cost of the model per clip, under ``cost``; empty if it cannot be counted."""
     from static_dynamic.network.cost import measure_cost
 
     try:
         return {"cost": asdict(measure_cost(model, recipe, stages, fvcore=False))}
-    except UserError:  # if it is the model's fault, the measurement says so
+    except UserError:  # if the model fails, the measurement reports it
         return {}
 
 
 def judge_styles(config: Config, source: "Source", recipe: "Recipe | FlowRecipe", styles: Sequence[str]) -> "Judged":
-    """What the audit of the styles on the videos of the study says, as far as it is asked for.
+    """The audit of the styles on the videos of the study, if requested.
 
     Raises:
-        UserError: If it is asked for where no style is judged.
+        UserError: If it is requested for a model of image and flow.
     """
     from static_dynamic import FlowRecipe
     from static_dynamic.stylize.auditing.trust import judge_study, unjudged
@@ -173,13 +175,15 @@ def judge_styles(config: Config, source: "Source", recipe: "Recipe | FlowRecipe"
     if config.audit == "off":
         return unjudged(styles)
     if isinstance(recipe, FlowRecipe):
-        raise UserError("--audit is for models of clips: one of image and flow sees the flow as filmed in every style.")
+        raise UserError(
+            "--audit requires a model of clips: one of image and flow sees the original flow in every style."
+        )
     with progress_bar("videos to audit") as on_video:
         return judge_study(source, styles, config.seed, config.max_videos, on_video)
 
 
 def stage_names(declared: Sequence[str], config: Config) -> list[str] | None:
-    """Stages that ``--stages``, ``--path`` and ``--fuse`` name, in the published sense for numbers.
+    """Stages that ``--stages``, ``--path`` and ``--fuse`` select; numbers as in the published code.
 
     Example:
         >>> config = Config(videos="factorial", stages="3", path="cat")

@@ -1,4 +1,4 @@
-"""``models list``, ``models show`` and ``stages``: what there is to measure."""
+"""``models list``, ``models show`` and ``stages``: the models, and what can be measured in them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +20,11 @@ def models() -> None:
 
 @app.command(name="list")
 def list_models(pattern: str = "*", /, *, params: bool = False) -> None:
-    """List the models, a line for each.
+    """List the models, one per line.
 
     Args:
-        pattern: Which, as a glob of names, e.g. 'slow*'.
-        params: Count the parameters, too, for which every model is built.
+        pattern: Glob of names, e.g. 'slow*'.
+        params: Also count the parameters, for which every model is built.
     """
     from static_dynamic.models.catalogue import listing
 
@@ -34,10 +34,10 @@ def list_models(pattern: str = "*", /, *, params: bool = False) -> None:
 
 @app.command
 def show(name: str, /) -> None:
-    """Show all that is known about one model.
+    """Show everything about one model.
 
     Args:
-        name: A name of the list, library:model, or module:function of your own.
+        name: A name of the list, library:model, or module:function for your own.
     """
     from static_dynamic.models.catalogue import details
 
@@ -57,10 +57,10 @@ def stages(
     """Show what is inside a model: its modules, the shapes of their outputs, and which of them are stages.
 
     Args:
-        name: A name of the list, library:model, or module:function of your own.
+        name: A name of the list, library:model, or module:function for your own.
         image_size: Side, or height x width, of the input, in pixels. By default as the model declares.
         frames: Frames of the input; with commas for several pathways. By default as the model declares.
-        depth: How deep into the tree of modules.
+        depth: Depth of the tree of modules.
     """
     from static_dynamic.models.catalogue import tree
 
@@ -72,7 +72,7 @@ def stages(
 
 @contextmanager
 def _in_one_line() -> Iterator[None]:
-    """A slip is one line; that weights are random says nothing here."""
+    """Show errors of models in one line, and ignore the warning about random weights."""
     from static_dynamic import models as zoo
 
     try:
@@ -87,7 +87,7 @@ def _numbers(name: str, text: str, separator: str) -> tuple[int, ...]:
     """``8,32`` → 8 and 32."""
     numbers = tuple(int(part) if part.strip().isdecimal() else 0 for part in text.split(separator))
     if min(numbers) < 1:
-        raise invalid(name, "positive whole numbers are needed", text)
+        raise invalid(name, "positive whole numbers are required", text)
     return numbers
 
 
@@ -98,4 +98,4 @@ def _height_and_width(text: str) -> tuple[int, int]:
             return side, side
         case (height, width):
             return height, width
-    raise invalid("--image-size", "a side, or height x width, is needed", text)
+    raise invalid("--image-size", "a side, or height x width, is required", text)

@@ -29,7 +29,7 @@ class Smoothing(NamedTuple):
 
 
 def painted(style: LearnedStyle, film: Film, smoothing: Smoothing) -> Iterable[Frames]:
-    """The frames of a film in a style, smoothed as the options say."""
+    """The frames of a film in a style, smoothed according to the options."""
     before, after = smoothing.where in ("input", "both"), smoothing.where in ("output", "both")
     frames = smooth(film, None, smoothing.radius, smoothing.sigma) if before else film
     done = prefetch(style, frames, workers=1)
@@ -37,23 +37,23 @@ def painted(style: LearnedStyle, film: Film, smoothing: Smoothing) -> Iterable[F
 
 
 def of_another_size(style: LearnedStyle, film: Film) -> str | None:
-    """What must be said of frames that are not of the size at which the style was learned, if that is known."""
+    """A note if the size of the frames is not that at which the style was learned, if that is known."""
     learned = min(style.facts.get("height", 0), style.facts.get("width", 0))
     short_side = min(film.shape[1:3])
     if learned in (0, short_side):
         return None
-    hint = f": --size {learned} would be as learned" if short_side > learned else ""
-    return f"the style was learned at a short side of {learned} pixels, these frames have {short_side}{hint}."
+    hint = f". Use --size {learned} to match it" if short_side > learned else ""
+    return f"the style was learned at a short side of {learned} pixels, but these frames have {short_side}{hint}."
 
 
 def target(out: Path, format: str, film: Film) -> AbstractContextManager[Write]:
-    """Where the frames go."""
+    """A writer for the frames."""
     suffix = f".{format}"
     refuse_existing(out)
     if out.suffix == f".{VIDEO}":
         return video_file(out, film.rate)
     if suffix not in QUALITY or out.suffix.lower() in (*IMAGES, *VIDEOS, STYLE):
         raise UserError(
-            f"Frames are written to a folder as png or jpg, or to a .{VIDEO} file. Got {out}, {suffix[1:]}."
+            f"Frames must be written to a folder, as png or jpg, or to a .{VIDEO} file. Got {out}, {suffix[1:]}."
         )
     return image_folder(out, lambda number: f"{film.stem(number)}{suffix}")

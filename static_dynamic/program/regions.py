@@ -13,12 +13,12 @@ USUAL = Weights()
 def regions(*, model: str = "dyreg_tsm_r50", weights: Weights = USUAL, video: str, out: Path, columns: int = 8) -> None:
     """Draw where the nodes of a network's graphs are on a video: an animation (GIF and MP4) and a contact sheet.
 
-    A row per graph; every node has a box of its own colour, at whose edge its window becomes zero. Bright places are
-    under the windows of many nodes.
+    There is one row per graph. Every node has a box in its own colour, at whose edge its window becomes zero. Bright
+    places are in the windows of many nodes.
 
     Args:
-        model: Name of the registry.
-        weights: Which weights it gets.
+        model: Name of the model.
+        weights: Weights of the model.
         video: A video, a folder of frames, or 'factorial'.
         out: Folder to write to.
         columns: Frames on the contact sheet.
@@ -36,11 +36,11 @@ def regions(*, model: str = "dyreg_tsm_r50", weights: Weights = USUAL, video: st
         raise UserError(f"The --columns must be at least 1. Got {columns}.")
     try:
         with catch_warnings():
-            simplefilter("ignore", models.PartialWeights)  # the notes say the same
+            simplefilter("ignore", models.PartialWeights)  # the notes state the same
             network = models.create_model(model, **weights.arguments())
         recipe = declared_recipe(network)
         if not isinstance(recipe, Recipe):
-            raise UserError(f"The model {model!r} takes no clips of RGB frames, but {recipe}.")
+            raise UserError(f"The model {model!r} must take clips of RGB frames. It takes {recipe}.")
         frames, clip = read_clip(video, recipe)
         with in_one_line(clip):
             found = find_regions(network, clip)
@@ -54,5 +54,5 @@ def regions(*, model: str = "dyreg_tsm_r50", weights: Weights = USUAL, video: st
     for note in declared_notes(network):
         print(f"Note: {as_flags(note)}")
     if weights.checkpoint is None:
-        print("Random weights leave every region at its anchor.")
+        print("The weights are random, so every region is at its anchor.")
     print(*(stem.with_suffix(kind) for kind in (".png", ".gif", ".mp4")), sep="\n")

@@ -1,4 +1,4 @@
-"""``report``: the page and the plots of a run again."""
+"""``report``: rewrite the page and the plots of a run."""
 
 from pathlib import Path
 
@@ -6,12 +6,12 @@ from static_dynamic.common.plugins import Plugins, import_plugins
 
 
 def report(run: Path, /, *, out: Path | None = None, plugin: Plugins = ()) -> None:
-    """Write the page and the plots of a run again, from what lies in its folder.
+    """Rewrite the page and the plots of a run from the files in its folder.
 
     Args:
         run: Folder of a run.
         out: Folder for the page and the plots. By default that of the run.
-        plugin: Your module to import first, for plots of yours; repeatable.
+        plugin: Your module to import first, for your own plots; may be repeated.
     """
     import_plugins(plugin)
     from static_dynamic.common.files import make_folder

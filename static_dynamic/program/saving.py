@@ -1,4 +1,4 @@
-"""Write what was measured into the folder of the run."""
+"""Write a measurement to the folder of the run."""
 
 import csv
 import io
@@ -21,7 +21,7 @@ def save(result: "Result", config: Config) -> None:
     if RELEASED in result.estimators:
         save_published(result, config)
     else:
-        print(f"Note: without the estimator {RELEASED} there are no published files.", file=sys.stderr)
+        print(f"Note: published files are not written, since they require the estimator {RELEASED}.", file=sys.stderr)
     if config.joint_encoding:
         save_classes(result, folder)
     result.report(folder / "report.html")
@@ -40,7 +40,7 @@ def save_published(result: "Result", config: Config) -> None:
 
 
 def save_classes(result: "Result", folder: Path) -> None:
-    """Write the unit classes: those of the released score under the published name, others under their own."""
+    """Write the unit classes: those of the released score under the published name, others under their own names."""
     from static_dynamic.common.files import write_text
 
     for name in with_classes(result):
@@ -54,7 +54,7 @@ def with_classes(result: "Result") -> list[str]:
 
 
 def published_csv(result: "Result") -> str:
-    """The published ``<model>_dim_est.csv``: a line of dims and one of percents, for every stage in turn."""
+    """The published ``<model>_dim_est.csv``: a line of dims and one of percents for every stage."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     for _, layer in result.layer(RELEASED).groupby("stage", sort=False):

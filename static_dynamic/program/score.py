@@ -22,19 +22,19 @@ def score(
 ) -> None:
     """Compute other scores from the activations of a run, without the model and the videos.
 
-    A run holds its activations in RUN/store. Every estimator whose clips were shown can be computed from them. Without
-    --out the tables, pictures and the page of the run are replaced.
+    A run holds its activations in RUN/store. Every estimator can be computed whose clips were shown. Without
+    --out, the tables, pictures and page of the run are replaced.
 
     For example:
         static-dynamic score runs/i3d --estimators needs_motion,needs_order,released
 
     Args:
         run: Folder of a run, or of a store.
-        estimators: Names with commas (`static-dynamic estimators`).
-        interval: What intervals cover the choice of. By default as the run.
-        replicates: Bootstrap replicates. By default as the run.
-        confidence: Confidence of the intervals. By default as the run.
-        plugin: Your module to import first, which registers estimators; repeatable.
+        estimators: Names, separated by commas (`static-dynamic estimators`).
+        interval: Choice that intervals cover. By default as in the run.
+        replicates: Bootstrap replicates. By default as in the run.
+        confidence: Confidence of the intervals. By default as in the run.
+        plugin: Your module to import first, which registers estimators; may be repeated.
         out: Folder for the tables, pictures and the page. By default that of the run.
     """
     from dataclasses import replace
@@ -47,7 +47,7 @@ def score(
     import_plugins(plugin)
     opened = open_run(run)
     folder = out or opened.folder
-    MEASUREMENT.read(folder)  # the folder of another kind of run is refused first
+    MEASUREMENT.read(folder)  # a folder of another kind of run is refused first
     asked: dict[str, Any] = {"interval": interval, "replicates": replicates, "confidence": confidence}
     scoring = replace(opened.scoring, **{name: value for name, value in asked.items() if value is not None})
     result = opened.score(estimators, scoring)

@@ -18,11 +18,11 @@ def scrambles(
     """Measure how much order the scrambles destroy, and how often two coincide.
 
     Args:
-        kinds: Scrambles, with commas between, e.g. block_shuffle:8. By default all.
-        lengths: Frames of a clip, with commas between.
-        draws: Orders drawn of each.
+        kinds: Scrambles, separated by commas, e.g. block_shuffle:8. By default all.
+        lengths: Frames of a clip, separated by commas.
+        draws: Orders drawn from each.
         out: CSV file to write.
-        plugin: Your module to import first, which registers scrambles; repeatable.
+        plugin: Your module to import first, which registers scrambles; may be repeated.
     """
     import_plugins(plugin)
     from static_dynamic.common.files import refuse_existing, write_text
@@ -30,7 +30,7 @@ def scrambles(
 
     counts = whole_numbers("--lengths", lengths, "4,8")
     if draws < 2:
-        raise UserError(f"How often two draws coincide takes two or more --draws. Got {draws}.")
+        raise UserError(f"The --draws must be 2 or more, to see how often two coincide. Got {draws}.")
     if out:
         refuse_existing(out)
     table = audit_scrambles(listed(kinds), counts, draws)

@@ -1,4 +1,4 @@
-"""``sheet``: what styles and scrambles do to a video."""
+"""``sheet``: the effect of styles and scrambles on a video."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -27,16 +27,16 @@ def sheet(
     plugin: Plugins = (),
     list_: Annotated[bool, Parameter(name="--list", negative=())] = False,
 ) -> None:
-    """Draw what styles and scrambles do to a video, as a PNG with a row for each.
+    """Draw the effect of styles and scrambles on a video, as a PNG with a row for each.
 
     Args:
         video: A video, a folder of frames, or 'factorial'.
         out: The PNG to write.
-        styles: Names or image files, with commas between. By default all.
+        styles: Names or image files, separated by commas. By default all.
         frames: Columns.
         seed: Seed of styles and scrambles.
-        plugin: Your module to import first, which registers styles or scrambles; repeatable.
-        list_: Name every style and scramble, and stop.
+        plugin: Your module to import first, which registers styles or scrambles; may be repeated.
+        list_: List every style and scramble, and stop.
     """
     import_plugins(plugin)
     from static_dynamic.interventions import check_style, contact_sheet
@@ -46,7 +46,7 @@ def sheet(
         print(catalogue())
         return
     if video is None:
-        raise UserError("Which video? Give a file, a folder of frames, or 'factorial'.")
+        raise UserError("A video is required: a file, a folder of frames, or 'factorial'.")
     names = listed(styles)
     for name in names or []:
         check_style(name)
@@ -71,7 +71,7 @@ def catalogue() -> str:
 
 
 def read_frames(video: str, count: int) -> "Frames":
-    """``count`` frames from the middle of the first video there is, in playing order."""
+    """``count`` frames from the middle of the first video, in playing order."""
     from static_dynamic.media.clip import Recipe
     from static_dynamic.sources import open_source
 

@@ -1,4 +1,4 @@
-"""Print what was measured: tables that fit the terminal, notes, and where everything is."""
+"""Print a measurement: tables that fit the terminal, notes, and the location of the files."""
 
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def show(result: "Result", config: Config) -> None:
-    """Print the tables, the warnings, and where everything is."""
+    """Print the tables, the warnings, and the location of the files."""
     from static_dynamic.report.tables import quality_means, time_seen
 
     console = terminal()
@@ -37,7 +37,7 @@ def show(result: "Result", config: Config) -> None:
         rows = [[str(row[0]), str(row[1]), *(f"{value:.3g}" for value in row[2:])] for row in means.to_numpy()]
         print_table(console, "Quality of the masks, 0..1", list(means.columns), rows)
     if not any(part.has_twins for part in result.parts):
-        line = "No untrained networks stand beside these numbers, so they do not say what was learned: `twins=3`."
+        line = "These numbers are not compared with untrained copies, so they do not show what was learned: `twins=3`."
         console.print(f"Note: {as_flags(line)}", style="yellow", markup=False, soft_wrap=True)
     if seen := time_seen(result.manifest.get("seconds_seen")):
         console.print(seen, markup=False, soft_wrap=True)
@@ -58,7 +58,7 @@ def _confidence(result: "Result") -> str:
 
 
 def _single(part: "Part", interval: str) -> Content:
-    """One number per stage, beside untrained networks."""
+    """One number per stage, with that of untrained copies."""
     from static_dynamic.report.parts import beside_untrained
     from static_dynamic.report.tables import with_interval
 
@@ -72,7 +72,7 @@ def _single(part: "Part", interval: str) -> Content:
 
 
 def _several(part: "Part", interval: str) -> Content:
-    """The factors of every stage, and nothing else."""
+    """Only the factors of every stage."""
     from static_dynamic.report.tables import with_interval
 
     rows = [

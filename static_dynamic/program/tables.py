@@ -1,4 +1,4 @@
-"""Tables on a terminal: no name and no number in them is ever cut."""
+"""Tables on a terminal, in which names and numbers are never truncated."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -15,7 +15,7 @@ WIDTH = 140
 
 
 def terminal() -> "Console":
-    """Where tables go: the terminal, or a log, which has room for whole rows."""
+    """The console for tables: the terminal, or a log, which has room for whole rows."""
     from rich.console import Console
 
     console = Console()
@@ -23,7 +23,7 @@ def terminal() -> "Console":
 
 
 def print_table(console: "Console", title: str, columns: Row, rows: Sequence[Row]) -> None:
-    """Print a table or, where the terminal is too narrow for it, a block of lines for each row."""
+    """Print a table or, if the terminal is too narrow for it, a block of lines for each row."""
     widths = _widths(columns, rows)
     if sum(widths) + 3 * len(widths) + 1 <= console.width:
         console.print(_table(title, columns, rows, widths))
@@ -32,12 +32,12 @@ def print_table(console: "Console", title: str, columns: Row, rows: Sequence[Row
 
 
 def _widths(columns: Row, rows: Sequence[Row]) -> list[int]:
-    """The least width of every column: cells stay in one line, headings may be wrapped between words."""
+    """The minimum width of every column: cells stay in one line, headings may be wrapped between words."""
     return [max(map(len, [*columns[i].split(), *(row[i] for row in rows)])) for i in range(len(columns))]
 
 
 def _table(title: str, columns: Row, rows: Sequence[Row], widths: Sequence[int]) -> "Table":
-    from rich.markup import escape  # brackets are brackets
+    from rich.markup import escape  # brackets are not markup
     from rich.table import Table
 
     table = Table(title=escape(title), title_justify="left")

@@ -1,4 +1,4 @@
-"""``truth``: the networks of known bias, trained again."""
+"""``truth``: retrain the networks of known bias."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from static_dynamic.common.errors import UserError, counted
 
 MOST = 64
 KEPT = {"MALLOC_MMAP_THRESHOLD_": str(2**25), "MALLOC_TRIM_THRESHOLD_": str(2**30)}
-"""Tells the C library of Linux to keep the memory of one step for the next: a tenth faster."""
+"""Makes the C library of Linux keep the memory of one step for the next, which is 10 % faster."""
 
 
 def truth(
@@ -19,16 +19,16 @@ def truth(
     weights: Path | None = None,
     table: Path | None = None,
 ) -> None:
-    """Train the networks of known bias again, which come with the zoo; all take a quarter of an hour on two cores.
+    """Retrain the networks of known bias of the zoo; all take a quarter of an hour on two cores.
 
-    What was trained before is kept.
+    Networks that were trained before are kept.
 
     Args:
         names: Networks, or patterns such as 'truth_cnn_*'. By default all.
         workers: Processes.
-        over: Train again what is there.
+        over: Also retrain existing networks.
         weights: Folder for the weights. By default that of the zoo.
-        table: CSV file with what came of it. By default benchmarks/truth/training.csv.
+        table: CSV file for the results. By default benchmarks/truth/training.csv.
     """
     if not 1 <= workers <= MOST:
         raise UserError(f"The --workers must be between 1 and {MOST}. Got {workers}.")
@@ -36,7 +36,7 @@ def truth(
     from static_dynamic.training.truth.recipe import chosen
     from static_dynamic.training.truth.several import train_all
 
-    os.environ.update(KEPT)  # read by the processes that are started
+    os.environ.update(KEPT)  # read by the worker processes
     failed = train_all(chosen(names), weights or WEIGHTS, table or TABLE, workers, over)
     if failed:
         raise UserError(f"{counted(len(failed), 'network', 'networks')} could not be trained: {', '.join(failed)}.")

@@ -1,4 +1,4 @@
-"""Values of options that several commands take, as text and read."""
+"""Values of options that several commands share, and their parsing."""
 
 from collections.abc import Sequence
 from fractions import Fraction
@@ -18,7 +18,7 @@ def frame_rate(text: str | None) -> Fraction | None:
     try:
         return None if text is None else Fraction(text)
     except (ValueError, ZeroDivisionError):
-        raise invalid("--fps", "frames per second are needed, e.g. 5 or 30000/1001", text) from None
+        raise invalid("--fps", "frames per second are required, e.g. 5 or 30000/1001", text) from None
 
 
 def listed(text: str | None) -> list[str] | None:
@@ -31,4 +31,4 @@ def whole_numbers(name: str, text: str, example: str) -> Sequence[int]:
     try:
         return tuple(int(part) for part in text.split(","))
     except ValueError:
-        raise invalid(name, f"whole numbers are needed, with commas between, e.g. {example}", text) from None
+        raise invalid(name, f"whole numbers are required, separated by commas, e.g. {example}", text) from None

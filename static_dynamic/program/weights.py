@@ -1,4 +1,4 @@
-"""The options that say which weights a model gets."""
+"""The options for the weights of a model."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,11 +10,11 @@ from cyclopts import Parameter
 @Parameter(name="*")
 @dataclass(frozen=True, kw_only=True)
 class Weights:
-    """Those arguments of ``create_model`` that are about weights, so that every remedy exists.
+    """The arguments of ``create_model`` that concern weights, so that every remedy exists as a flag.
 
     Args:
-        checkpoint: Checkpoint file or folder, in any published format. By default what the model brings, else random.
-        checkpoint_key: Where in the checkpoint the weights are, e.g. model_ema. By default what fits best.
+        checkpoint: Checkpoint file or folder, in any published format. By default those of a package, else random.
+        checkpoint_key: Where in the checkpoint the weights are, e.g. model_ema. By default the best fit.
         num_classes: Size of the classifier. By default that of the checkpoint, else as published.
         strict: Refuse a checkpoint whose keys do not all fit.
         trust_checkpoint: Load a checkpoint even if it could run code.
@@ -27,5 +27,5 @@ class Weights:
     trust_checkpoint: bool = False
 
     def arguments(self) -> dict[str, Any]:
-        """What was chosen, as arguments of :func:`static_dynamic.models.create_model`."""
+        """The options as arguments of :func:`static_dynamic.models.create_model`."""
         return asdict(self)

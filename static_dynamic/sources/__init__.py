@@ -1,4 +1,4 @@
-"""Where clips come from: video files, folders of frames, lists of both, stylized data sets, videos made on the spot."""
+"""Where clips come from: video files, folders of frames, lists of both, stylized data sets, generated videos."""
 
 import os
 from collections.abc import Iterable
@@ -40,16 +40,16 @@ Videos: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | 
 
 
 def open_source(where: Videos, **options: Any) -> Source:
-    """The source that fits what lies at ``where``.
+    """The source that fits the videos at ``where``.
 
     Args:
         where: ``"factorial"``, ``"factorial:24"`` for 24 clips, ``"factorial:24,content=dots,speed=fast"``,
-            ``"factorial:200x2x2x2"`` for crossed ones, see `FactorialVideos`; ``"mine:…"`` for a source that was
+            ``"factorial:200x2x2x2"`` for crossed clips, see `FactorialVideos`; ``"mine:…"`` for a source that was
             registered as ``mine``; a video file; a folder of video files, of frame folders or of frames; a
             list of videos, as a file (``.txt``, ``.csv``, ``.tsv``) or as paths; or a source,
-            which is handed back. A folder that holds both videos and frames counts as video files.
+            which is returned. A folder that holds both videos and frames counts as video files.
         options: Passed to the source, e.g. ``labels="folders"``; with ``dataset`` among them, ``where`` is a data set:
-            a published one, or plain ``"folders"`` of styles.
+            a published one, or ``"folders"`` for folders of styles.
 
     Raises:
         UserError: If nothing there can be read as videos, an option is unknown, or an object lacks members of a source.
@@ -64,21 +64,19 @@ def open_source(where: Videos, **options: Any) -> Source:
         return with_options(VideoList, list(where), **options)
     given = _complete(where)
     if options:
-        raise UserError(f"Options of videos ({', '.join(options)}) are for a path; {given.name} is a source already.")
+        raise UserError(f"Options of videos ({', '.join(options)}) require a path, but {given.name} is a source.")
     return given
 
 
 def _at(where: str | os.PathLike[str], dataset: str | None = None, **options: Any) -> Source:
-    """The source of what lies at a path."""
+    """The source of the videos at a path."""
     if not os.fspath(where):
         raise UserError(f"{ALLOWED} Got an empty path.")
     kind, _, rest = os.fspath(where).partition(":")
     if kind == FACTORIAL:
         return with_options(FactorialVideos, **{**read_options(rest), **options})
     if kind == "synthetic":
-        raise UserError(
-            f"Clips that are made on the spot are called 'factorial': 'factorial:24' is 24 of them. Got {kind!r}."
-        )
+        raise UserError(f"Generated clips are called 'factorial': 'factorial:24' gives 24 of them. Got {kind!r}.")
     if kind in source.entries:
         return _registered(kind, rest, **options)
     if dataset is None:
@@ -93,7 +91,7 @@ def _at(where: str | os.PathLike[str], dataset: str | None = None, **options: An
 
 
 def _registered(kind: str, rest: str, **options: Any) -> Source:
-    """What a registered function opens."""
+    """The source that a registered function opens."""
     try:
         opened = with_options(source[kind].function, rest, **options)
     except UserError:
@@ -104,12 +102,12 @@ def _registered(kind: str, rest: str, **options: Any) -> Source:
 
 
 def _complete(source: object) -> Source:
-    """The same, if it has every member of a source."""
+    """Check that an object has every member of a source."""
     missing = [member for member in MEMBERS if not hasattr(source, member)]
     if len(missing) == len(MEMBERS):
         raise UserError(f"{ALLOWED} Got {source!r:.60}.")
     if missing or isinstance(source, type):
         what = f"The class {source.__name__}" if isinstance(source, type) else f"This {type(source).__name__}"
-        lacks = f" It lacks {', '.join(missing)}." if missing else " Give an object of it."
+        lacks = f" Missing: {', '.join(missing)}." if missing else " Give an instance of it."
         raise UserError(f"{what} is not a source of videos: it must have {', '.join(MEMBERS)}.{lacks}")
     return cast(Source, source)

@@ -1,4 +1,4 @@
-"""Annotation files of published data sets: JSON that can say which field of which entry is missing or wrong."""
+"""Annotation files of published data sets: JSON with errors that name the missing or invalid field."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,7 +12,7 @@ from static_dynamic.common.texts import read_json
 
 @dataclass(frozen=True)
 class Record:
-    """A piece of a JSON file that knows where it comes from, so that a missing field can be named."""
+    """A part of a JSON file with its location, so that errors can name a missing field."""
 
     value: Any
     where: str
@@ -25,18 +25,18 @@ class Record:
         return Record(self.value[field], f"{self.where}, field '{field}'")
 
     def get(self, field: str) -> "Record | None":
-        """The same, or ``None`` where the field is missing."""
+        """The field, or ``None`` if it is missing."""
         return self[field] if isinstance(self.value, Mapping) and field in self.value else None
 
     def items(self) -> "Iterator[tuple[str, Record]]":
-        """Members of an object by name, or of a list by their place in it, from 0."""
+        """Members of an object by name, or of a list by their index, from 0."""
         if not isinstance(self.value, dict | list):
             raise self._wrong("a list or an object")
         pairs = self.value.items() if isinstance(self.value, dict) else enumerate(self.value)
         return ((str(key), Record(value, f"{self.where}, entry {key}")) for key, value in pairs)
 
     def number(self) -> float:
-        """A finite number, also one that is written as text."""
+        """A finite number, which may be written as text."""
         try:
             number = math.nan if isinstance(self.value, bool) else float(self.value)
         except (TypeError, ValueError, OverflowError):
@@ -55,7 +55,7 @@ class Record:
         """The id of a video, which is its path below a folder of the data set.
 
         Raises:
-            UserError: If it is no text, or leads out of that folder.
+            UserError: If it is not text, or leads out of that folder.
         """
         return inside(self.text(), f"The annotation {self.where}")
 
@@ -64,11 +64,11 @@ class Record:
 
 
 def inside(name: str, where: str) -> str:
-    """The same name, if it can be that of a video below a folder: what others wrote reads nothing outside of it.
+    """Check that a name is a path below a folder, so that an annotation file cannot make a run read files outside it.
 
     Args:
         name: A name that a file gives.
-        where: What the message begins with: the file and the place in it.
+        where: Beginning of the message: the file and the place in it.
 
     Raises:
         UserError: If it is empty or absolute, or has a part ``..``.
@@ -84,10 +84,10 @@ def inside(name: str, where: str) -> str:
 
 
 def read_annotations(root: Path, names: Sequence[str], file: Path | None = None) -> Record:
-    """The annotation file that is given, or the first of ``names`` that lies in ``root``.
+    """The given annotation file, or the first of ``names`` that exists in ``root``.
 
     Raises:
-        UserError: If there is none, or it cannot be read as JSON.
+        UserError: If none exists, or it cannot be read as JSON.
     """
     path = file or next((root / name for name in names if (root / name).is_file()), None)
     if path is None:
@@ -96,6 +96,6 @@ def read_annotations(root: Path, names: Sequence[str], file: Path | None = None)
         )
         raise UserError(
             f"No annotation file {' or '.join(names)} in {root}. JSON files there: {', '.join(there) or 'none'}. "
-            "Another file: `annotations=FILE`."
+            "Give another file: `annotations=FILE`."
         )
     return Record(read_json(path), str(path))

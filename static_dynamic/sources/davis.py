@@ -32,35 +32,34 @@ from static_dynamic.sources.masks import foreground, read_boxes, read_mask
 from static_dynamic.sources.walk import printable
 
 NEAR = 10
-"""How far apart the two frames of a model that takes two may lie."""
+"""Largest distance between the two frames of a model that takes two."""
 
 
 class Davis:
-    """Every frame of DAVIS that has optical flow is a video of its own; intervals are over sequences.
+    """DAVIS, where every frame that has optical flow is a separate video; intervals are over sequences.
 
     The last frame of a sequence has no forward flow and the first no backward flow: they are not used, as published.
-    Flow is that of the original video, in every style. A model of two frames is shown one frame and another of the
-    same sequence, at most ten apart, drawn per frame from the seed and never the same (the published draw could be,
-    and wrapped round the ends).
+    Flow is that of the original video, in every style. A model of two frames sees one frame and another of the same
+    sequence, at most ten apart, drawn per frame from the seed. The two always differ (in the published draw they could
+    be the same, and it wrapped around the ends).
 
     Args:
         root: Folder of DAVIS (see :mod:`static_dynamic.sources.davis_layouts`).
         dataset: ``"DAVIS"``, ``"MoCA"``, ``"StylizedDAVIS"``, ``"StylizedDAVISCinematograms"`` or
             ``"StylizedDAVISStereograms"``.
         stylized: Folder of the restyled images.
-        styles: Ids of the published styles, or names of folders below ``stylized/JPEGImages``; names that are not there
-            are left to the built-in styles. ``None`` means those of the data set.
-        split: Which list of ``ImageSets``.
+        styles: Ids of the published styles, or names of folders below ``stylized/JPEGImages``; other names
+            refer to the built-in styles. ``None`` means those of the data set.
+        split: Name of the list in ``ImageSets``.
         flows: Directions of flow that the model takes.
         seed: Draws the second frame.
         every: Use every n-th frame of a sequence.
 
     Attributes:
-        left_out: ``(name, reason)`` of the frames that the list names and that are not there, and of those of sequences
-            too short for any flow.
+        left_out: ``(name, reason)`` of listed frames that are missing, and of those of sequences too short for flow.
 
     Raises:
-        UserError: If the data set, a style, the list or the flow is not there, or nothing is left.
+        UserError: If the data set, a style, the list or the flow is missing, or no frame is left.
     """
 
     def __init__(
@@ -104,7 +103,7 @@ class Davis:
 
         Raises:
             BadClip: If an image or its flow is missing, cannot be read or differs in proportions.
-            UserError: If the recipe is one of clips, or the style is not there.
+            UserError: If the recipe is one of clips, or the style is unknown.
         """
         if not isinstance(recipe, FlowRecipe):
             raise UserError(f"{self.name} gives images and their flow, not clips.")
@@ -120,13 +119,13 @@ class Davis:
         return Clip(frames, sample, one_line(folder), len(sequence.frames), flows=flows)
 
     def truth(self, video: Video) -> tuple[npt.NDArray[np.bool_] | None, Box | None, tuple[int, int]]:
-        """What is annotated of a frame: the mask of all its objects, or for MoCA a box, where there is one.
+        """The annotation of a frame: the mask of all its objects, or for MoCA a box, if there is one.
 
         Returns:
             Mask ``(H, W)``, box, and height and width of the annotated image.
 
         Raises:
-            BadClip: If there is no mask, or it cannot be read.
+            BadClip: If the mask is missing or unreadable.
         """
         sequence, position = known(self._frames, video, self.name)
         stem = sequence.frames[position]
@@ -138,7 +137,7 @@ class Davis:
         return mask, None, (mask.shape[0], mask.shape[1])
 
     def stamp(self, video: Video) -> str:
-        """Of a frame in all styles, its flow and its mask, see `static_dynamic.common.files.stamp`."""
+        """The stamp of a frame in all styles, its flow and its mask, see `static_dynamic.common.files.stamp`."""
         sequence, position = known(self._frames, video, self.name)
         stem = sequence.frames[position]
         images = [layouts.image_root(self.root), *self._styles.values()]
@@ -163,10 +162,12 @@ class Davis:
         }
 
     def _find_styles(self, stylized: str | Path | None, styles: Sequence[str]) -> dict[str, Path]:
-        """Style → its folder, for the styles that lie on disk."""
+        """Style → its folder, for the styles on disk."""
         if stylized is None:
             if published := [style for style in styles if style in layouts.STYLES]:
-                raise UserError(f"The style {published[0]!r} of {self.name} needs the folder of the stylized images.")
+                raise UserError(
+                    f"The style {published[0]!r} of {self.name} requires the folder of the stylized images."
+                )
             return {}
         below = as_path(stylized) / "JPEGImages"
         there = {name: below / name for name in sorted(layouts.folders_in(below))}
@@ -184,7 +185,7 @@ class Davis:
         return found
 
     def _add(self, sequence: layouts.Sequence) -> None:
-        """The frames of a sequence that are there and can be used."""
+        """Add the usable frames of a sequence."""
         folder = next(iter(self._styles.values()), layouts.image_root(self.root)) / sequence.folder
         stems = set(layouts.stems_in(folder))
         there = replace(sequence, frames=tuple(stem for stem in sequence.frames if stem in stems))
@@ -204,11 +205,11 @@ class Davis:
         return range("backward" in self.flows, len(sequence.frames) - ("forward" in self.flows))
 
     def _others(self, name: str, sequence: layouts.Sequence, position: int, count: int) -> list[int]:
-        """Frames that a model of several sees beside the one at ``position``."""
+        """Frames that a model of several frames sees in addition to the one at ``position``."""
         near = [i for i in self._usable(sequence) if 0 < abs(i - position) <= NEAR]
         if len(near) < count:
             raise BadClip(
-                f"{name}: the model takes {count + 1} frames with flow; the sequence has {len(near) + 1} here."
+                f"{name}: the model takes {count + 1} frames with flow, but the sequence has {len(near) + 1} here."
             )
         draw = generator(self.seed, "neighbours", name)
         return [int(i) for i in draw.choice(near, count, replace=False)] if count else []
@@ -228,6 +229,6 @@ def _read_flow(folder: Path, stems: Sequence[str], frames: Frames) -> Frames:
     size, image = flows.shape[1:3], frames.shape[1:3]
     if not same_proportions(flows, frames):
         raise BadClip(
-            f"{paths[0]}: this flow is {size[1]}x{size[0]} pixels, its image {image[1]}x{image[0]}: other proportions."
+            f"{paths[0]}: this flow is {size[1]}x{size[0]} pixels, its image {image[1]}x{image[0]}. Proportions differ."
         )
     return flows if size == image else resize_images(flows, (image[0], image[1]), Image.Resampling.BICUBIC)

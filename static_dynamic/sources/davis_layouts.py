@@ -1,13 +1,13 @@
-"""How DAVIS and the data sets made from it lie on disk: which sequences there are, and which frames of them.
+"""How DAVIS and the data sets made from it are laid out on disk: their sequences, and the frames of each.
 
-    <root>/ImageSets/480p/<split>.txt         an image (and its mask) a line, as in DAVIS-2016, or
-    <root>/ImageSets/2017/<split>.txt         a sequence a line, as in DAVIS-2017
+    <root>/ImageSets/480p/<split>.txt         one image (and its mask) per line, as in DAVIS-2016, or
+    <root>/ImageSets/2017/<split>.txt         one sequence per line, as in DAVIS-2017
     <root>/JPEGImages/480p/<seq>/00000.jpg
     <root>/Annotations/480p/<seq>/00000.png
-    <root>/FlowImages_gap1/<seq>/00000.png    flow to the next frame, drawn; FlowImages_gap-1: to the one before
+    <root>/FlowImages_gap1/<seq>/00000.png    flow to the next frame, as colours; FlowImages_gap-1: to the one before
     <stylized>/JPEGImages/<style>/<seq>/00000.jpg
 
-These are the published names; images may have any extension that is read, and lists name frames by their stems.
+These are the published names. Images may have any supported extension, and lists name frames by their stems.
 Cinematograms and stereograms have a short video, ``<seq>/<frame>/00000.jpg``, for every frame of DAVIS.
 """
 
@@ -22,17 +22,17 @@ from static_dynamic.sources.annotations import inside
 from static_dynamic.sources.walk import printable
 
 LISTS = ("480p", "2017", "2016")
-"""Folders of ``ImageSets``, in the order in which a list is looked for."""
+"""Folders of ``ImageSets``, in the order in which a list is searched."""
 FLOW_FOLDERS = {"forward": ("FlowImages_gap1", "OpticalFlow_Real"), "backward": ("FlowImages_gap-1",)}
 STYLES = {"1": "Lynx", "2": "Maruska640", "3": "Zuzka1", "4": "Zuzka2"}
 """The published styles."""
 BOXES = "annotations.csv"
-"""What MoCA has below ``Annotations`` instead of masks."""
+"""The file that MoCA has in ``Annotations`` instead of masks."""
 SHORT = 10
 """Frames of a cinematogram or stereogram."""
 
 LeaveOut = Callable[[str, str], None]
-"""Takes the name of what is left out, and why."""
+"""Takes the name of what is left out, and the reason."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,8 @@ class Folders:
     """A data set made from DAVIS.
 
     Attributes:
-        sequences: Finds them.
-        styles: Ids of the published styles that it has; none where it is not stylized.
+        sequences: Finds its sequences.
+        styles: Ids of its published styles; empty if it is not stylized.
     """
 
     sequences: Callable[[Path, str, LeaveOut], list[Sequence]]
@@ -92,7 +92,7 @@ LAYOUTS: Mapping[str, Folders] = {
 
 
 def image_root(root: Path) -> Path:
-    """Where the folders of the sequences lie: at 480 lines, where there are several resolutions."""
+    """The folder of the sequences' folders: at 480 lines if there are several resolutions."""
     folder = root / "JPEGImages"
     return folder / "480p" if (folder / "480p").is_dir() else folder
 
@@ -104,24 +104,24 @@ def mask_path(root: Path, folder: str, stem: str) -> Path:
 
 
 def flow_root(root: Path, direction: str) -> Path:
-    """Where the flow of a direction lies.
+    """The folder with the flow of a direction.
 
     Raises:
-        UserError: If it lies nowhere.
+        UserError: If it is missing.
     """
     names = FLOW_FOLDERS[direction]
     for name in names:
         if (root / name).is_dir():
             return root / name
     raise UserError(
-        f"No {direction} flow in {root}: looked for {' and '.join(names)}. Compute it: static-dynamic flow {root}"
+        f"No {direction} flow in {root}: searched for {' and '.join(names)}. Compute it: static-dynamic flow {root}"
     )
 
 
 def _listed(root: Path, split: str, leave_out: LeaveOut) -> dict[str, list[str]]:
-    """Sequence → frames that the list of a split names, in its order; all of a sequence that is named as a whole.
+    """Sequence → frames that the list of a split names, in its order; all frames if it names a whole sequence.
 
-    A data set without lists, as MoCA is, is used whole.
+    A data set without lists, such as MoCA, is used as a whole.
     """
     found: dict[str, list[str]] = {}
     if not (root / "ImageSets").is_dir() and image_root(root).is_dir():
@@ -139,12 +139,12 @@ def _listed(root: Path, split: str, leave_out: LeaveOut) -> dict[str, list[str]]
 
 
 def _add(found: dict[str, list[str]], name: str, stems: list[str], where: str, leave_out: LeaveOut) -> None:
-    """Frames of a sequence, each once."""
+    """Add frames of a sequence, each once."""
     if not stems:
         leave_out(name, f"no frames ({where})")
     for stem in stems:
         if stem in found.setdefault(name, []):
-            leave_out(f"{name}/{stem}", f"there more than once ({where})")
+            leave_out(f"{name}/{stem}", f"listed more than once ({where})")
         else:
             found[name].append(stem)
 
@@ -156,17 +156,17 @@ def _list(root: Path, split: str) -> Path:
             return path
     there = sorted({path.stem for path in root.glob("ImageSets/*/*.txt")})
     if not root.is_dir() or not there:
-        raise UserError(f"No data set in the layout of DAVIS in {root}: it has no ImageSets/480p/{split}.txt.")
+        raise UserError(f"No data set in the layout of DAVIS in {root}: ImageSets/480p/{split}.txt is missing.")
     raise unknown("split", split, there, where=str(root / "ImageSets"))
 
 
 def folders_in(place: Path) -> list[str]:
-    """Names of the folders at a place, links to folders among them; none where there is no such place."""
+    """Names of the folders at a place, links included; none if the place does not exist."""
     return [path.name for path in place.glob("[!.]*") if path.is_dir()]
 
 
 def stems_in(folder: Path) -> list[str]:
-    """What the images in a folder are called, without extension, in natural order; none where there is no folder."""
+    """Names of the images in a folder, without extension, in natural order; none if the folder does not exist."""
     if not folder.is_dir():
         return []
     return [path.stem for path in sorted(filter(is_image, folder.iterdir()), key=lambda path: natural_key(path.name))]

@@ -1,4 +1,4 @@
-"""Videos as folders of images, the way most data sets unpack them."""
+"""Videos as folders of images, as in most unpacked data sets."""
 
 import re
 from collections import Counter
@@ -18,19 +18,19 @@ from static_dynamic.sources.walk import folders_below, name_below
 class FrameFolders:
     """Folders of images: every folder below ``root`` that holds images is one video.
 
-    Where no folder below does, the images in ``root`` itself are the one video. Frames play in natural order
-    (2 before 10). A video is named by its path below ``root``.
+    If no folder below holds any, the images in ``root`` itself are the only video. Frames play in natural order (2
+    before 10). A video is named by its path below ``root``.
 
     Args:
         root: The folder.
-        pattern: Which images are frames, e.g. ``"img_*"`` where optical flow lies in the same folders.
-        labels: ``"folders"`` makes the name of the folder in which the folder of a video lies its class.
+        pattern: Which images are frames, e.g. ``"img_*"`` if optical flow is in the same folders.
+        labels: ``"folders"`` makes the name of the parent folder of a video's folder its class.
 
     Attributes:
-        left_out: ``(name, reason)`` of what lies beside the folders and is not used.
+        left_out: ``(name, reason)`` of images next to the folders, which are not used.
 
     Raises:
-        UserError: If ``root`` is no folder or holds no images, or a video lies in no folder of a class.
+        UserError: If ``root`` is not a folder or holds no images, or a video is not in the folder of a class.
     """
 
     name = "FrameFolders"
@@ -45,7 +45,7 @@ class FrameFolders:
             for name, folder in self._folders.items()
         ]
         beside = self.root not in self._folders.values() and any(map(is_image, self.root.iterdir()))
-        self.left_out = [(name_below(self.root, self.root), "images beside the folders of frames")] if beside else []
+        self.left_out = [(name_below(self.root, self.root), "images next to the folders of frames")] if beside else []
         if not self.videos:
             raise UserError(f"No folder of frames in {self.root}. Frames are images: {' '.join(EXTENSIONS)}.")
 
@@ -58,7 +58,7 @@ class FrameFolders:
         Raises:
             BadClip: If a frame cannot be read or differs in size, if there are fewer than two, or if the
                 folder holds several sequences.
-            UserError: If a style other than ``"original"`` is asked for.
+            UserError: If a style other than ``"original"`` is requested.
         """
         only_as_filmed(style, self.name)
         return read_folder(known(self._folders, video, self.name), recipe, self.pattern)
@@ -82,12 +82,12 @@ def read_folder(folder: Path, recipe: Recipe, pattern: str = "*", part: Part | N
     """The clip in the middle of a folder of frames, or of a part of it.
 
     Raises:
-        BadClip: See `FrameFolders.read`; also if the part holds no frame.
+        BadClip: See `FrameFolders.read`; also if the part does not contain a frame.
     """
     paths = frames_in(folder, pattern)
     if not paths:
         named = "" if pattern == "*" else f" named {pattern!r}"
-        raise BadClip(f"{folder}: no images{named} in this folder. One folder is the frames of one video.")
+        raise BadClip(f"{folder}: no images{named} in this folder. One folder must hold the frames of one video.")
     span = part.span(folder, len(paths)) if part else range(len(paths))
     sample = sampled(recipe, span, folder)
     frames = read_images((paths[number] for number in sample.numbers), short_side=recipe.resize)
@@ -98,14 +98,14 @@ def frames_in(folder: Path, pattern: str = "*") -> list[Path]:
     """The frames in a folder, in natural order.
 
     Raises:
-        BadClip: If they are of several sequences, such as ``img_`` and ``flow_x_``, or there is one twice.
+        BadClip: If they are of several sequences, such as ``img_`` and ``flow_x_``, or a frame appears twice.
     """
     frames = sorted(filter(is_image, folder.glob(pattern)), key=lambda path: natural_key(path.name))
     sequences = _sequences(frames)
     if pattern == "*" and len(sequences) > 1:
         raise BadClip(
             f"{folder}: holds several sequences ({', '.join(sequences)}). One folder is one video; "
-            f"FrameFolders(pattern={sequences[0] + '*'!r}) takes one of them."
+            f"FrameFolders(pattern={sequences[0] + '*'!r}) reads one of them."
         )
     for before, after in pairwise(frames):
         if before.stem == after.stem:
@@ -117,16 +117,16 @@ def frame_folders(root: Path) -> list[Path]:
     """Folders below ``root``, links included, that hold images, in natural order; else ``root`` itself, if it does.
 
     Raises:
-        UserError: If ``root`` is no folder, or a folder cannot be read.
+        UserError: If ``root`` is not a folder, or a folder cannot be read.
     """
     if not root.is_dir():
-        raise UserError(f"No folder {root}. Frame folders are folders of {' '.join(EXTENSIONS)}.")
+        raise UserError(f"{root} is not a folder. Frame folders are folders of {' '.join(EXTENSIONS)}.")
     holders = [folder for folder, names in folders_below(root) if any(is_image(Path(name)) for name in names)]
     below = [folder for folder in holders if folder != root]
     return sorted(below or holders, key=lambda folder: natural_key(folder.relative_to(root).as_posix()))
 
 
 def _sequences(frames: list[Path]) -> list[str]:
-    """What stands before the number, wherever at least two frames share it (``img_``, ``flow_x_``)."""
+    """The text before the number, if at least two frames share it (``img_``, ``flow_x_``)."""
     prefixes = Counter(re.sub(r"[0-9]*$", "", path.stem) for path in frames)
     return [prefix for prefix, count in prefixes.items() if count > 1]

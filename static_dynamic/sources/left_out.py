@@ -1,4 +1,4 @@
-"""Videos that a rule leaves out: which, why, and one line that says it."""
+"""Videos that a rule leaves out: their names, the reasons, and a one-line summary."""
 
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
@@ -9,21 +9,21 @@ from static_dynamic.media.clip import Video
 from static_dynamic.sources.base import Source
 
 Pairs = Iterable[Sequence[str]]
-"""Names of what is left out, each with its reason; details of one video stand in brackets: ``too short (7 frames)``."""
+"""Names of what is left out, with reasons; details of one video follow in brackets: ``too short (7 frames)``."""
 
 NAMED = 3
-"""Names that a line gives of every reason."""
+"""Names that a line lists per reason."""
 
 
 class Reason(NamedTuple):
-    """Why something is left out, and the names of all that is left out for it."""
+    """Why something is left out, and the names of everything left out for this reason."""
 
     why: str
     names: list[str]
 
 
 def by_reason(left_out: Pairs) -> list[Reason]:
-    """The reasons without the details of single videos, the commonest first.
+    """The reasons without the details of single videos, the most frequent first.
 
     Example:
         >>> by_reason([("a", "fewer than 8 frames (7)"), ("b", "fewer than 8 frames (2)"), ("c", "not in style 2")])
@@ -36,11 +36,11 @@ def by_reason(left_out: Pairs) -> list[Reason]:
 
 
 def summary(left_out: Pairs, used: int) -> str | None:
-    """The line that says how many videos are left out and why; ``None`` if none is.
+    """One line with the number of videos left out and the reasons; ``None`` if none is.
 
     Args:
         left_out: Names and reasons.
-        used: How many videos are not left out.
+        used: Number of videos that are not left out.
 
     Example:
         >>> summary([("a", "fewer than 8 frames (7)"), ("b", "fewer than 8 frames (2)"), ("c", "not in style 2")], 5)
@@ -55,7 +55,7 @@ def summary(left_out: Pairs, used: int) -> str | None:
 
 
 def left_out_of(source: object) -> list[tuple[str, str]]:
-    """Name and reason of every video that a source leaves out, as far as it says so.
+    """Name and reason of every video that a source leaves out, if it lists them.
 
     Raises:
         UserError: If its ``left_out`` is something else.
@@ -71,15 +71,15 @@ def first_videos(source: Source, limit: int | None = None) -> list[Video]:
     """All videos of a source, or the first ones.
 
     Raises:
-        UserError: If the limit is no whole number of 1 or more.
+        UserError: If the limit is not a whole number of 1 or more.
     """
     if limit is not None and (not is_whole(limit) or limit < 1):
-        raise UserError(f"The greatest number of videos must be 1 or more: `max_videos=100`. Got {limit!r:.80}.")
+        raise UserError(f"The maximum number of videos must be 1 or more: `max_videos=100`. Got {limit!r:.80}.")
     return list(source.videos)[:limit]
 
 
 def unused(source: Source, limit: int | None = None) -> list[str]:
-    """What must be said of the videos of a source that are not used: those left out, and those after the first.
+    """Lines that state which videos of a source are not used: those left out, and those beyond the limit.
 
     Raises:
         UserError: See `left_out_of`.
@@ -87,7 +87,7 @@ def unused(source: Source, limit: int | None = None) -> list[str]:
     told = summary(left_out_of(source), len(source.videos))
     lines = [] if told is None else [told]
     if limit is not None and limit < len(source.videos):
-        lines.append(f"The first {limit} of {len(source.videos)} videos are used: `max_videos={limit}`.")
+        lines.append(f"Only the first {limit} of {len(source.videos)} videos are used: `max_videos={limit}`.")
     return lines
 
 

@@ -1,4 +1,4 @@
-"""Masks and boxes as data sets keep them: images of object ids, run lengths of COCO, boxes of the VGG annotator."""
+"""Masks and boxes in formats of data sets: images of object ids, run lengths of COCO, boxes of the VGG annotator."""
 
 import ast
 import csv
@@ -28,11 +28,11 @@ Ids = npt.NDArray[np.uint8]
 VOID = 255
 """The id of pixels that are neither an object nor background."""
 MOST_OBJECTS = 64
-# Grey levels below are dark (or ids), from the second on bright; an edge may lie between.
+# Grey levels below are dark (or ids), from the second on bright; an edge may be between.
 DARK, BRIGHT = 32, 224
-# What MoCA writes for the motion of a frame.
+# MoCA's codes for the motion of a frame.
 MOTIONS = {"0": "locomotion", "1": "deformation", "2": "static"}
-# Columns that name the image, its region and what is said of it: VIA 3, VIA 2.
+# Columns with the image, its region and the region's attributes: VIA 3, VIA 2.
 COLUMNS = (
     ("file_list", "spatial_coordinates", "metadata"),
     ("filename", "region_shape_attributes", "region_attributes"),
@@ -40,45 +40,45 @@ COLUMNS = (
 
 
 class RunLengths(TypedDict):
-    """A mask as COCO writes it: ``size`` is ``[H, W]``, ``counts`` its compressed runs."""
+    """A mask in COCO's format: ``size`` is ``[H, W]``, ``counts`` its compressed runs."""
 
     size: list[int]
     counts: str
 
 
 class BoxAnnotation(NamedTuple):
-    """The box of a frame, and how the animal moves there; ``None`` where the file does not say."""
+    """The box of a frame, and how the animal moves there; ``None`` if the file does not state it."""
 
     box: Box
     motion: str | None
 
 
 def read_mask(path: str | Path, size: tuple[int, int] | None = None) -> Ids:
-    """Object ids of a mask image: 0 background, 255 void (not scored), the rest objects.
+    """Object ids of a mask image: 0 is background, 255 void (not scored), the rest objects.
 
-    * Palette: the index, as in DAVIS-2017; at most 64 different ones. Of a palette that has only black and one colour,
-      the colour is object 1, whichever comes first.
-    * Grey: 0 and 255 alone are background and object 1, as in DAVIS-2016; levels up to 31, and 255, are ids; soft edges
-      between a dark and a bright part are cut at 128, as is every JPEG.
-    * 16 bit: the number, 0..255; where all are multiples of 257, these are 8-bit numbers stretched.
+    * Palette: the index, as in DAVIS-2017; at most 64 different ones. If a palette has only black and one colour, the
+      colour is object 1, in either order.
+    * Grey: if there are only 0 and 255, they are background and object 1, as in DAVIS-2016; levels up to 31, and 255,
+      are ids; soft edges between a dark and a bright part are thresholded at 128, as is every JPEG.
+    * 16 bit: the number, 0..255; if all are multiples of 257, they are divided by 257.
     * RGB: grey where the channels are equal; colours of the palette of PASCAL VOC and DAVIS are its indices; any other
-      single colour on black is object 1. Transparency is not looked at.
+      single colour on black is object 1. Transparency is ignored.
 
     Args:
         path: The image.
-        size: ``(H, W)`` to bring the mask to, by nearest neighbour.
+        size: ``(H, W)`` to which the mask is resized, by nearest neighbour.
 
     Returns:
         ``(H, W)`` uint8.
 
     Raises:
-        BadClip: If the file cannot be read or is no mask.
+        BadClip: If the file cannot be read or is not a mask.
     """
     image = open_image(Path(path), "mask")
     try:
         ids = _object_ids(image)
     except ValueError as error:
-        raise BadClip(f"{path}: this image is no mask, {error}.") from None
+        raise BadClip(f"{path}: this image is not a mask: {error}.") from None
     if size in (None, ids.shape):
         return ids
     return np.asarray(Image.fromarray(ids).resize(size[::-1], Image.Resampling.NEAREST))
@@ -104,7 +104,7 @@ def decode(runs: Mapping[str, Any]) -> Mask:
     """The mask ``(H, W)`` of run lengths, compressed (text or bytes) or a list of numbers.
 
     Raises:
-        BadClip: If these are no run lengths, do not fill their size, or have more pixels than are allowed.
+        BadClip: If the run lengths are invalid, do not fill their size, or have more pixels than are allowed.
     """
     coco = _coco()
     try:
@@ -113,7 +113,7 @@ def decode(runs: Mapping[str, Any]) -> Mask:
         packed = coco.frPyObjects(runs, height, width) if isinstance(runs["counts"], list) else runs
         mask: Mask = coco.decode(packed).astype(bool)
         counts = packed["counts"]
-        # pycocotools leaves pixels that the runs do not reach as they are in memory: only full runs come back the same.
+        # pycocotools leaves pixels beyond the runs uninitialized: only full runs are the same after encoding.
         full = encode(mask)["counts"] == (counts if isinstance(counts, str) else counts.decode("ascii"))
     except UserError:
         raise
@@ -131,13 +131,13 @@ def _coco() -> ModuleType:
 def read_boxes(path: str | Path) -> dict[tuple[str, str], BoxAnnotation]:
     """Boxes by sequence and frame, e.g. ``("arctic_fox", "00010")``, from a CSV file of the VGG image annotator (VIA).
 
-    MoCA's own file is VIA 3 (``file_list``, ``spatial_coordinates``, ``metadata``), as is the one that Yang et al. made
-    of it; VIA 2 has ``filename``, ``region_shape_attributes``, ``region_attributes``. As published, a row without a box
-    is no annotation, of several boxes of a frame the last counts, and a motion holds until the sequence names the next.
-    What of a box lies left of or above the image is cut off.
+    MoCA's file is VIA 3 (``file_list``, ``spatial_coordinates``, ``metadata``), as is the one by Yang et al. VIA 2
+    has ``filename``, ``region_shape_attributes``, ``region_attributes``. As published, a row without a box is ignored,
+    the last of several boxes of a frame counts, and a motion holds until the sequence names the next. Boxes are clipped
+    at the left and upper edges of the image.
 
     Raises:
-        UserError: If the file cannot be read or has other columns, or a row is no rectangle; it names the line.
+        UserError: If the file cannot be read or has other columns, or a row is not a rectangle; the line is stated.
     """
     boxes: dict[tuple[str, str], BoxAnnotation] = {}
     motions: dict[str, str | None] = {}
@@ -150,7 +150,7 @@ def read_boxes(path: str | Path) -> dict[tuple[str, str], BoxAnnotation]:
 
 
 def _object_ids(image: Image.Image) -> Ids:
-    """The rule for each kind of image; a ``ValueError`` says why it is no mask."""
+    """Object ids by the rule for the kind of image; a ``ValueError`` states why it is not a mask."""
     levels, lossy = np.asarray(image), image.format == "JPEG"
     match image.mode:
         case "1":
@@ -169,7 +169,7 @@ def _object_ids(image: Image.Image) -> Ids:
 
 
 def _from_palette(indices: Ids, colours: Ids) -> Ids:
-    """The indices; of a palette that has only black and one colour, whether it is that colour."""
+    """The indices; for a palette with only black and one colour, 1 for that colour."""
     bright = colours.max(axis=1) >= DARK
     present = np.unique(indices)
     told_apart = present[-1] < len(colours) and len({*bright[present]}) == len(present)
@@ -188,7 +188,7 @@ def _from_numbers(numbers: npt.NDArray[Any]) -> Ids:
 
 
 def _binary(ids: Ids) -> Ids:
-    """0 and 255 alone are background and object 1, whatever the kind of image."""
+    """Map 0 and 255 to background and object 1 if there are no other values."""
     return ids // VOID if np.isin(ids, (0, VOID)).all() else ids
 
 
@@ -198,7 +198,7 @@ def _from_grey(levels: Ids, lossy: bool) -> Ids:
         return _binary(levels)
     dark, edge, bright = count[:DARK].sum(), count[DARK:BRIGHT].sum(), count[BRIGHT:].sum()
     if edge > min(dark, bright):
-        raise ValueError(f"most of its grey levels lie between; allowed: 0 and 255, or ids up to {DARK - 1}")
+        raise ValueError(f"most of its grey levels are intermediate; allowed: 0 and 255, or ids up to {DARK - 1}")
     return (levels >= 128).astype(np.uint8)
 
 
@@ -216,7 +216,7 @@ def _from_colours(colours: Ids, lossy: bool) -> Ids:
 
 @cache
 def _palette() -> dict[int, int]:
-    """Colour ``0xRRGGBB`` → id in the VOC palette: the bits of an id, lowest first, lead R, G and B in turn."""
+    """Colour ``0xRRGGBB`` → id in the VOC palette: the bits of an id, lowest first, give R, G and B in turn."""
     palette = {}
     for number in range(256):
         bits = f"{number:09b}"[::-1]
@@ -226,7 +226,7 @@ def _palette() -> dict[int, int]:
 
 
 class _Row(NamedTuple):
-    """A row of a file of boxes: sequence and frame, the cells of the region and of what is said of it, and where."""
+    """A row of a file of boxes: sequence and frame, the cells of the region and of its attributes, and the location."""
 
     frame: tuple[str, str]
     region: str
@@ -240,7 +240,7 @@ def _rows(path: Path) -> Iterator[_Row]:
     columns = next((columns for columns in COLUMNS if {*columns[:2]} <= {*names}), None)
     if columns is None:
         wanted = " or ".join(" and ".join(columns[:2]) for columns in COLUMNS)
-        raise UserError(f"{path}: boxes need the columns {wanted}. Got {', '.join(names) or 'an empty file':.80}.")
+        raise UserError(f"{path}: boxes require the columns {wanted}. Got {', '.join(names) or 'an empty file':.80}.")
     for where, line in lines:
         cells = dict(zip(names, _cells(where, line), strict=False))
         file, region, said = (cells.get(column, "") for column in columns)
@@ -248,7 +248,7 @@ def _rows(path: Path) -> Iterator[_Row]:
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Every line that is neither empty nor a comment, and where; VIA 3 names the columns in a comment."""
+    """Location and text of every line that is neither empty nor a comment; VIA 3 names the columns in a comment."""
     for number, line in read_lines(path):
         content = line.removeprefix("# CSV_HEADER = ")
         if not content.startswith("#"):
@@ -259,14 +259,14 @@ def _cells(where: str, line: str) -> list[str]:
     try:
         return next(csv.reader([line]))
     except csv.Error as error:
-        raise UserError(f"{where}: this is no row of a CSV file ({error}).") from None
+        raise UserError(f"{where}: this is not a row of a CSV file ({error}).") from None
 
 
 def _frame(file: str, where: str) -> tuple[str, str]:
     """``/arctic_fox/00010.jpg``, also in a list, → ``("arctic_fox", "00010")``."""
     names = _value(file, where) if file.startswith("[") else [file]
     if not isinstance(names, list) or not names or not names[0]:
-        raise UserError(f"{where}: a box needs the name of its image. Got {file!r:.80}.")
+        raise UserError(f"{where}: a box requires the name of its image. Got {file!r:.80}.")
     path = PurePosixPath(str(names[0]).replace("\\", "/"))
     return path.parent.name, path.stem
 
@@ -287,7 +287,7 @@ def _box(row: _Row) -> Box | None:
 
 
 def _motion(row: _Row) -> str | None:
-    """The first attribute, in MoCA the only one."""
+    """The first attribute, which is the only one in MoCA."""
     attributes = _value(row.said, row.where)
     if not isinstance(attributes, dict) or not attributes:
         return None
@@ -296,7 +296,7 @@ def _motion(row: _Row) -> str | None:
 
 
 def _value(text: str, where: str) -> Any:
-    """What a cell says, in JSON or, as Yang et al. write it, in Python; ``None`` for nothing."""
+    """The value of a cell, in JSON or, as in the file by Yang et al., in Python; ``None`` if it is empty."""
     if not text.strip():
         return None
     for read in (json.loads, ast.literal_eval):

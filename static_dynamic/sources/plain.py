@@ -1,4 +1,4 @@
-"""Videos as they lie on disk: files, folders of frames, or a list of both."""
+"""Videos on disk: files, folders of frames, or a list of both."""
 
 from collections.abc import Callable
 from inspect import signature
@@ -19,16 +19,16 @@ Kind = TypeVar("Kind")
 
 
 def open_plain(root: Path, **options: Any) -> VideoFiles | FrameFolders | VideoList:
-    """The source of the videos at ``root``; where there are both video files and folders of frames, of the files.
+    """The source of the videos at ``root``; video files take precedence over folders of frames.
 
     Raises:
-        UserError: If nothing there can be read as videos, or the source has no such option.
+        UserError: If nothing there can be read as videos, or an option is unknown.
     """
     if root.suffix.lower() in LISTS and not root.is_dir():
         return with_options(VideoList, root, **options)
     if video_paths(root):
         files = with_options(VideoFiles, root, **options)
-        files.left_out = [(name, "a folder of frames beside video files") for name in _folders_beside(root)]
+        files.left_out = [(name, "a folder of frames next to video files") for name in _folders_beside(root)]
         return files
     if root.is_dir() and frame_folders(root):
         return with_options(FrameFolders, root, **options)
@@ -40,10 +40,10 @@ def open_plain(root: Path, **options: Any) -> VideoFiles | FrameFolders | VideoL
 
 
 def with_options(kind: Callable[..., Kind], *places: object, **options: Any) -> Kind:
-    """A source with options.
+    """Open a source with options.
 
     Raises:
-        UserError: If it has no such option.
+        UserError: If an option is unknown.
     """
     allowed = list(signature(kind).parameters)[len(places) :]
     for option in options:

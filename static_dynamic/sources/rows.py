@@ -1,4 +1,4 @@
-"""The rows of a list of videos: a path, and where it says so a class and a part of the video."""
+"""The rows of a list of videos: a path and, optionally, a class and a part of the video."""
 
 import csv
 import math
@@ -19,7 +19,7 @@ EXTENSIONS = (".txt", ".csv", ".tsv")
 """Files that are lists of videos."""
 COLUMNS = ("path", "label", "start", "end", "start_frame", "end_frame", *FACTORS)
 UNNAMED = ((), COLUMNS[:1], COLUMNS[:2], (), COLUMNS[:4])
-"""What the columns are where no first line names them, by their number."""
+"""Number of columns → their names, if the first line does not name them."""
 SECONDS, FRAMES = COLUMNS[2:4], COLUMNS[4:6]
 
 
@@ -29,11 +29,11 @@ class Row:
 
     Attributes:
         path: The file or folder.
-        written: The same, as the list has it.
+        written: The same, as written in the list.
         where: The list and the place in it, for messages.
-        label: Its class, where the list says so.
-        part: The part of the video, where the list says so.
-        factors: Its block, appearance and motion, as far as the list says so.
+        label: Its class, if the list gives it.
+        part: The part of the video, if the list gives it.
+        factors: Its block, appearance and motion, if the list gives them.
     """
 
     path: Path
@@ -49,12 +49,12 @@ def read_rows(path: Path) -> list[Row]:
 
     The columns are ``path``, ``label``, ``start`` and ``end`` (seconds), ``start_frame`` and ``end_frame`` (from 0, the
     end not included), ``block``, ``appearance`` and ``motion``, in any order if the first line names them; without
-    names they are path, or path and label, or path, label, start and end. Between them are commas, semicolons or tabs,
-    as in the first line; a path that holds one stands in double quotes. Lines that begin with ``#`` are comments. Paths
-    are relative to the folder of the list.
+    names they are path, or path and label, or path, label, start and end. They are separated by commas, semicolons or
+    tabs, as in the first line; a path that contains one is in double quotes. Lines that begin with ``#`` are comments.
+    Paths are relative to the folder of the list.
 
     Raises:
-        UserError: If the file cannot be read or holds no row, or a row does not fit; its line is named.
+        UserError: If the file cannot be read or holds no row, or a row is invalid; its line is stated.
     """
     lines = [(f"{path}, line {number}", line) for number, line in read_lines(path, comment="#")]
     delimiter = _delimiter(lines[0][1]) if lines else ","
@@ -62,15 +62,15 @@ def read_rows(path: Path) -> list[Row]:
     names = _names(*cells[0], path.parent) if cells else ()
     rows = [_row(where, row, names, path.parent) for where, row in cells[bool(names) :]]
     if not rows:
-        raise UserError(f"{path} lists no video.")
+        raise UserError(f"{path} does not list any video.")
     return rows
 
 
 def rows_of(paths: Sequence[str | os.PathLike[str]]) -> list[Row]:
-    """The rows of a list in Python, which holds nothing but paths.
+    """The rows of a Python list of paths.
 
     Raises:
-        UserError: If it is empty, or something else is in it.
+        UserError: If it is empty, or holds something else.
     """
     for number, path in enumerate(paths):
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
@@ -94,7 +94,7 @@ def _cells(line: str, delimiter: str, where: str) -> list[str]:
 
 
 def _names(where: str, cells: Sequence[str], folder: Path) -> tuple[str, ...]:
-    """The names of the columns, if the first row is one of names; else none."""
+    """The names of the columns, if the first row holds names; otherwise empty."""
     names = tuple(cell.lower() for cell in cells)
     if not {*names} & {*COLUMNS} or (folder / as_path(cells[0])).exists():
         return ()
@@ -102,9 +102,9 @@ def _names(where: str, cells: Sequence[str], folder: Path) -> tuple[str, ...]:
         if name not in COLUMNS and ("path" not in names or get_close_matches(name, COLUMNS, cutoff=0.7)):
             raise unknown("column", name, COLUMNS, where=where)
         if name in COLUMNS and names.count(name) > 1:
-            raise UserError(f"{where}: the column '{name}' is there twice.")
+            raise UserError(f"{where}: the column '{name}' appears twice.")
     if "path" not in names:
-        raise UserError(f"{where}: the columns must have a 'path'. Got {', '.join(names):.80}.")
+        raise UserError(f"{where}: the column 'path' is required. Got {', '.join(names):.80}.")
     return names
 
 
@@ -115,11 +115,13 @@ def _row(where: str, cells: Sequence[str], names: Sequence[str], folder: Path) -
         raise UserError(f"{where}: a row must be {wanted}. Got {len(cells)} cells: {', '.join(cells):.80}.")
     values = dict(zip(names, cells, strict=False))
     if not values.get("path"):
-        raise UserError(f"{where}: there is no path. Got {', '.join(cells):.80}.")
+        raise UserError(f"{where}: the path is missing. Got {', '.join(cells):.80}.")
     path = folder / as_path(values["path"])
     part = _part(where, values)
     if part and not part.in_frames and path.is_dir():
-        raise UserError(f"{where}: a folder of frames has no seconds: name columns start_frame and end_frame.")
+        raise UserError(
+            f"{where}: a folder of frames has no times in seconds: use the columns start_frame and end_frame."
+        )
     factors = {name: values[name] for name in FACTORS if values.get(name)}
     return Row(path, values["path"], where, values.get("label") or None, part, factors)
 
@@ -128,7 +130,7 @@ def _part(where: str, values: Mapping[str, str]) -> Part | None:
     seconds, frames = ([_number(where, name, values.get(name, "")) for name in names] for names in (SECONDS, FRAMES))
     in_frames = frames != [None, None]
     if in_frames and seconds != [None, None]:
-        raise UserError(f"{where}: a part is either in seconds or in frames.")
+        raise UserError(f"{where}: a part must be either in seconds or in frames.")
     start, end = frames if in_frames else seconds
     if end is not None and end <= (start or 0):
         raise UserError(f"{where}: a part must end after its start. Got {start or 0:g} to {end:g}.")

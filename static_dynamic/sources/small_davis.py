@@ -1,4 +1,4 @@
-"""A small data set in the layout of DAVIS, drawn on the spot: shapes that move, with exact masks."""
+"""A small data set in the layout of DAVIS, generated from moving shapes, with exact masks."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -19,7 +19,7 @@ SEQUENCES: Mapping[str, tuple[str, ...]] = {
     "ring": ("yellow", "ring", "dots", "diagonal", "expand", "fast"),
     "cross": ("blue", "cross", "plain", "diagonal", "left", "medium"),
 }
-"""What the sequences show, by their names."""
+"""Name of a sequence → what it shows."""
 SIZE = (64, 96)
 """Height and width of the frames, pixels."""
 SPLIT = "val"
@@ -28,13 +28,13 @@ LENGTH = 20
 
 
 def write_small_davis(root: str | Path, frames: int = 6, sequences: int = 3, size: tuple[int, int] = SIZE) -> Path:
-    """Write images, masks and their list; the same numbers give the same bytes, and what is there is kept.
+    """Write images, masks and their list; the same numbers give the same bytes, and equal files are kept.
 
-    Optical flow and restyled copies are made of it as of any other data set: `static_dynamic.flow`, `stylize`.
+    Optical flow and restyled copies are made as for any other data set: `static_dynamic.flow`, `stylize`.
 
     Args:
         root: Folder of the data set.
-        frames: Frames of a sequence.
+        frames: Frames per sequence.
         sequences: Number of sequences.
         size: Height and width of the frames, no higher than wide.
 
@@ -42,7 +42,7 @@ def write_small_davis(root: str | Path, frames: int = 6, sequences: int = 3, siz
         ``root``.
 
     Raises:
-        UserError: If a number is not allowed, or the folder cannot be written.
+        UserError: If a number is invalid, or the folder cannot be written.
 
     Example:
         >>> from tempfile import mkdtemp
@@ -53,7 +53,7 @@ def write_small_davis(root: str | Path, frames: int = 6, sequences: int = 3, siz
     height, width = size
     if frames < 2 or not 1 <= sequences <= len(SEQUENCES) or not 1 <= height <= width:
         raise UserError(
-            f"A small DAVIS needs 2 frames or more, 1 to {len(SEQUENCES)} sequences, and a height up to the width. "
+            f"A small DAVIS requires 2 frames or more, 1 to {len(SEQUENCES)} sequences, and a height up to the width. "
             f"Got {frames}, {sequences} and {height}x{width}."
         )
     root, lines = Path(root), []
@@ -72,7 +72,7 @@ def write_small_davis(root: str | Path, frames: int = 6, sequences: int = 3, siz
 
 
 def _write(path: Path, picture: npt.NDArray[np.uint8], **options: int) -> None:
-    """Write a picture, unless it is there: a new one would look like a change to a run that is resumed."""
+    """Write a picture, unless the same one exists: a new file would look like a change to a run that is resumed."""
     content = BytesIO()
     Image.fromarray(picture).save(content, path.suffix[1:].replace("jpg", "jpeg"), **options)
     if not path.exists() or path.read_bytes() != content.getvalue():

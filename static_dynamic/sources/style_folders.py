@@ -13,20 +13,20 @@ from static_dynamic.sources.plain import open_plain
 from static_dynamic.sources.stylized import in_style, style_folders, styles_in
 
 FOLDERS = "folders"
-"""What such data are called where published data sets go by their names."""
+"""The name of such data where published data sets are selected by name."""
 
 
 class StyleFolders:
     """Videos in the folders ``style_1``, ``style_2``, … of ``root``: files, or folders of frames.
 
     A video is used if it is in every folder: those of the styles, and that of the original videos (``style_0``,
-    ``original`` or ``normal``) if there is one. The clip is its middle one.
+    ``original`` or ``normal``) if it exists. The clip is its middle one.
 
     Args:
         root: The folder with the ``style_<k>`` folders.
-        styles: The ``k`` of the folders to read; all but 0 if none is given.
-        use_normal_app: Ask for the original videos too.
-        labels: ``"folders"`` makes the name of the folder in which a video lies, below that of its style, its class.
+        styles: The ``k`` of the folders to read; all except 0 if none is given.
+        use_normal_app: Require the original videos too.
+        labels: ``"folders"`` makes the name of a video's folder, below that of its style, its class.
 
     Attributes:
         left_out: ``(name, reason)`` of every video that is not in every folder.
@@ -37,7 +37,7 @@ class StyleFolders:
 
     name = "StyleFolders"
     original: bool
-    """Whether the videos as filmed are there."""
+    """Whether the original videos are available."""
 
     def __init__(
         self,
@@ -79,11 +79,11 @@ class StyleFolders:
         return in_style(self._sources, style, self.root).read(known(self._videos, video, self.name), recipe)
 
     def stamp(self, video: Video) -> str:
-        """Of the video in all styles, see `static_dynamic.common.files.stamp`."""
+        """The stamp of the video in all styles, see `static_dynamic.common.files.stamp`."""
         return "; ".join(source.stamp(video) for source in self._sources.values())
 
     def describe(self) -> dict[str, object]:
-        """Root, styles, and what the videos are in each."""
+        """Root, styles, and the source of each style."""
         return {
             "kind": self.name,
             "root": one_line(self.root),

@@ -1,4 +1,4 @@
-"""Restyled versions of a data set that lie on disk, in the three published layouts."""
+"""Restyled versions of a data set on disk, in the three published layouts."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
@@ -25,9 +25,9 @@ class _LeftOutError(Exception):
 
 
 class Stylized:
-    """A published stylized data set: ``root/style_<k>/<video>/<frame>`` beside an annotation file.
+    """A published stylized data set: ``root/style_<k>/<video>/<frame>`` next to an annotation file.
 
-    Frames are images of any kind that is read; how they are named and numbered is looked up in every style by itself.
+    Frames are images of any supported kind; their names and numbering are detected in every style separately.
     Three things differ from the published loaders, on purpose. A clip starts at the same frame in every style (drawn
     per video from the seed and the video's name; frame 0 is a start like any other); frames are counted in all styles,
     not in the first; and Diving48 starts at its ``start_frame``. A video that is shorter than a clip loops from its own
@@ -39,16 +39,16 @@ class Stylized:
         styles: The ``k`` of the style folders to read.
         split: Split of the annotations; ``None`` is the one the published code measures on.
         seed: Seed of the starts.
-        use_normal_app: Ask for the original videos too (``style_0``, ``original`` or ``normal``).
+        use_normal_app: Require the original videos too (``style_0``, ``original`` or ``normal``).
         limit: Stop after this many usable videos; every video left out before that is counted and named.
-        annotations: The annotation file; ``None`` looks for the published names in ``root``.
+        annotations: The annotation file; ``None`` searches for the published names in ``root``.
 
     Attributes:
         left_out: ``(name, reason)`` of every video that a rule leaves out.
 
     Raises:
         UserError: If the data set is unknown, a folder or the annotation file is missing, an annotation lacks
-            a field or has a wrong value, a video's id leads out of the folder, or no video is left.
+            a field or has an invalid value, a video's id leads out of the folder, or no video is left.
     """
 
     name = "Stylized"
@@ -101,7 +101,7 @@ class Stylized:
         return Clip(read_images(paths), sample, one_line(folder), len(span), self.layout.fps)
 
     def stamp(self, video: Video) -> str:
-        """Its segment, and of its files in all styles see `static_dynamic.common.files.stamp`."""
+        """Its segment, and the stamp of its files in all styles, see `static_dynamic.common.files.stamp`."""
         span = known(self._spans, video, self.name)
         files = stamp(*(folder / self.layout.folder.format(video.name) for folder in self._folders.values()))
         return f"frames {span.start} to {span.stop}; {files}"
@@ -143,7 +143,7 @@ class Stylized:
                 yield Video(entry.name, entry.label, {"first": span.start, "frames": len(span)})
 
     def _span(self, entry: Entry) -> range:
-        """The first annotated segment, if no rule of the data set speaks against the video."""
+        """The first annotated segment, unless a rule of the data set leaves the video out."""
         if entry.name in self._spans:
             raise _LeftOutError("annotated more than once")
         if not entry.spans:
@@ -172,15 +172,15 @@ class Stylized:
 
     def _nothing_left(self) -> UserError:
         if not self.left_out:
-            return UserError(f"The annotations of {self.dataset} in {self.root} name no video.")
+            return UserError(f"The annotations of {self.dataset} in {self.root} do not name any video.")
         return UserError(f"No video of {self.dataset} in {self.root} can be used. {summary(self.left_out, used=0)}")
 
 
 def in_style(by_style: Mapping[str, T], style: str | None, root: Path) -> T:
-    """What is kept for a style of the data at ``root``; ``None`` is the original videos.
+    """The value for a style of the data at ``root``; ``None`` is the original videos.
 
     Raises:
-        UserError: If there is none.
+        UserError: If the style is unknown.
     """
     style = ORIGINAL if style is None else style
     if style in by_style:
@@ -196,16 +196,16 @@ def styles_in(root: Path) -> list[str]:
 
 
 def style_folders(root: Path, styles: Sequence[str], as_filmed: bool) -> dict[str, Path]:
-    """The folder of every style asked for, and of the original videos where they are there.
+    """The folder of every requested style, and of the original videos if they exist.
 
     Raises:
         UserError: If one is missing.
     """
     on_disk = styles_in(root)
     if not on_disk:
-        raise UserError(f"No stylized data in {root}. Looked for the folders style_<k>.")
+        raise UserError(f"No stylized data in {root}. Searched for the folders style_<k>.")
     if not styles and not as_filmed:
-        raise UserError(f"At least one style is needed. Got none; in {root} there are {', '.join(on_disk)}.")
+        raise UserError(f"At least one style is required. Got none. Available in {root}: {', '.join(on_disk)}.")
     for style in styles:
         if style not in on_disk:
             raise unknown("style", style, on_disk, where=f"{root / 'style_<k>'}")
@@ -218,6 +218,6 @@ def style_folders(root: Path, styles: Sequence[str], as_filmed: bool) -> dict[st
 
 def _no_original(root: Path) -> UserError:
     return UserError(
-        f"No original videos in {root}, which `use_normal_app=True`, an audit and styles that are made need. "
-        f"Looked for the folders {', '.join(ORIGINAL_FOLDERS)}."
+        f"No original videos in {root}: `use_normal_app=True`, an audit and built-in styles require them. "
+        f"Searched for the folders {', '.join(ORIGINAL_FOLDERS)}."
     )

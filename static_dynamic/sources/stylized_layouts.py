@@ -1,4 +1,4 @@
-"""The three published stylized data sets: where the annotations lie, what they say, how frames are named."""
+"""The three published stylized data sets: location and content of the annotations, names of the frames."""
 
 import math
 import re
@@ -17,13 +17,13 @@ WHOLE_VIDEO = range(sys.maxsize)
 
 @dataclass(frozen=True)
 class Entry:
-    """What an annotation file says about one video.
+    """The annotation of one video.
 
     Attributes:
         name: Its id, a path inside the folder of a style.
         label: Its class.
-        spans: Annotated segments in 0-based frame numbers, as the file has them; the clip is taken from the first.
-        frames: Number of frames, where the file tells it.
+        spans: Annotated segments in 0-based frame numbers, as in the file; the clip is taken from the first.
+        frames: Number of frames, if the file states it.
     """
 
     name: str
@@ -34,7 +34,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class FrameNaming:
-    """How frames are named, whatever their extension: a template for the number, and the number of the first frame."""
+    """The names of frames without extension: a template for the number, and the number of the first frame."""
 
     template: str
     first: int
@@ -44,7 +44,7 @@ class FrameNaming:
         return self.template.format(self.first + number)
 
     def path(self, folder: Path, number: int) -> Path:
-        """File of the 0-based frame ``number``; the published name where there is none."""
+        """File of the 0-based frame ``number``; the published name if it does not exist."""
         return image_at(folder, self.stem(number))
 
     def numbers(self, folder: Path) -> list[int]:
@@ -56,23 +56,23 @@ class FrameNaming:
 
 
 README_NAMING = FrameNaming("frame_{:05d}", first=1)
-"""What the published README shows for every data set, and no published loader reads."""
+"""The naming that the published README shows for every data set, but that no published loader reads."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """How one data set lies on disk, and which of its videos are used.
+    """The layout of one data set on disk, and the rules for the videos used.
 
     Attributes:
         annotations: Names of the annotation file, that of the published loader first; ``{split}`` is filled in.
         split: The split that the published code measures on.
-        entries: Makes entries of the annotations of one split.
-        folder: Folder of a video below its style, ``{}`` being the id.
+        entries: Turns the annotations of one split into entries.
+        folder: Folder of a video below its style, where ``{}`` is the id.
         naming: How the published loader names frames.
         shortest_video: Videos with fewer frames are left out.
         shortest_span: Videos with a shorter segment are left out.
         anywhere: Whether a clip starts anywhere in its segment (drawn) or always at its first frame.
-        fps: Frames per second at which the frames were extracted, where that is fixed.
+        fps: Frames per second at which the frames were extracted, if fixed.
     """
 
     annotations: tuple[str, ...]
@@ -91,10 +91,10 @@ class Published:
         return self.entries(read_annotations(root, names, file), split)
 
     def naming_in(self, style_folder: Path) -> FrameNaming:
-        """How the frames of a style are named, by the first video that has some.
+        """The naming of the frames of a style, detected in the first video that has frames.
 
-        They are named as the loader wants, or else as the README shows. Frames that count from 1 where the loader
-        counts from 0, or the reverse, are taken as they are.
+        It is that of the loader or that of the README. Frames that count from 1 where the loader counts from 0, or
+        the reverse, are accepted.
         """
         for video in sorted(path for path in style_folder.iterdir() if path.is_dir()):
             for naming in (self.naming, README_NAMING):

@@ -1,4 +1,4 @@
-"""Videos as people have them: one file, or a folder of files in any container that FFmpeg reads."""
+"""Video files: one, or a folder of them, in any container that FFmpeg reads."""
 
 from pathlib import Path
 
@@ -21,19 +21,19 @@ EXTENSIONS = (
 class VideoFiles:
     """Video files: one, or all in a folder and the folders below it, links included, sorted by path.
 
-    A video is named by its path below the folder, extension included. The clip is taken from the middle;
-    frames are numbered as they are shown, turned and mirrored as the file asks, and those larger than the recipe asks
-    for are brought down to its short side as they are decoded. Cover art is not mistaken for the video.
+    A video is named by its path below the folder, extension included. The clip is taken from the middle.
+    Frames are numbered in display order, and turned and mirrored as the file states. Those larger than the recipe
+    requires are resized to its short side while they are decoded. Cover art is ignored.
 
     Args:
         root: A file or a folder.
-        labels: ``"folders"`` makes the name of the folder in which a video lies its class.
+        labels: ``"folders"`` makes the name of a video's folder its class.
 
     Attributes:
-        left_out: ``(name, reason)`` of what lies beside the files and is not used.
+        left_out: ``(name, reason)`` of folders next to the files, which are not used.
 
     Raises:
-        UserError: If there is nothing at ``root``, no video in the folder, or a video lies in no folder of a class.
+        UserError: If ``root`` does not exist or does not hold a video, or a video is not in the folder of a class.
 
     Example:
         >>> source = VideoFiles("clips/")                                          # doctest: +SKIP
@@ -61,8 +61,8 @@ class VideoFiles:
             Frames ``(T, H, W, 3)`` uint8 RGB, short side at most ``recipe.resize``.
 
         Raises:
-            BadClip: If the file is no video, damaged, cut short or a single picture.
-            UserError: If a style other than ``"original"`` is asked for.
+            BadClip: If the file is not a video, is damaged or truncated, or is a single picture.
+            UserError: If a style other than ``"original"`` is requested.
         """
         from static_dynamic.media.decoding import read_clip
 
@@ -90,22 +90,22 @@ def video_paths(root: Path) -> list[Path]:
     """Every video file at or below ``root``, sorted; hidden files and folders are left out.
 
     Raises:
-        UserError: If there is nothing at ``root``, or a folder cannot be read.
+        UserError: If ``root`` does not exist, or a folder cannot be read.
     """
     if root.is_file():
         return [root] if _is_video(root) else []
     if not root.is_dir():
-        raise UserError(f"No file or folder {root}. {_ALLOWED}")
+        raise UserError(f"{root} does not exist. {_ALLOWED}")
     return sorted(filter(_is_video, files_below(root)))
 
 
 def no_videos(root: Path) -> UserError:
-    """The error for a place without a video file: which files there are instead."""
+    """The error for a place without a video file, which lists the files there."""
     files = files_below(root) if root.is_dir() else [root]
     return UserError(f"No video in {root}, which holds {kinds_of_files(files)}. {_ALLOWED}")
 
 
-_ALLOWED = f"Videos are files that end in {' '.join(EXTENSIONS)}."
+_ALLOWED = f"Video files end in {' '.join(EXTENSIONS)}."
 
 
 def _is_video(path: Path) -> bool:

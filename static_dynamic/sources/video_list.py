@@ -1,4 +1,4 @@
-"""Videos that a list names: files and folders of frames, whole or in part, with their classes."""
+"""Videos from a list: files and folders of frames, whole or in part, with their classes."""
 
 import os
 from collections import Counter
@@ -15,19 +15,19 @@ from static_dynamic.sources.walk import printable
 
 
 class VideoList:
-    """The videos of a list: video files and folders of frames, side by side.
+    """The videos of a list, which may hold both video files and folders of frames.
 
-    A video is named as the list has it, followed by its part where there is one: ``a.mp4@2-5.5s``. Its clip is the
-    middle one of the part. Parts of one file depend on each other: intervals are over files. A file that is missing
-    costs one line when it is read.
+    A video is named as in the list, followed by its part if it has one: ``a.mp4@2-5.5s``. Its clip is the middle one
+    of the part. Parts of one file depend on each other, so intervals are over files. A missing file gives an error of
+    one line when it is read.
 
     Args:
         where: A list file, see :func:`static_dynamic.sources.rows.read_rows`, or paths.
-        labels: ``"folders"`` gives videos without a class the name of the folder in which they lie.
+        labels: ``"folders"`` gives videos without a class the name of their folder as class.
 
     Raises:
-        UserError: If the list cannot be read, a row does not fit (its line is named), a video is there twice, or none
-            of the files exists.
+        UserError: If the list cannot be read, a row is invalid (its line is stated), a video appears twice, or none of
+            the files exists.
 
     Example:
         >>> VideoList(["clips/a.mp4", "clips/b.mp4"]).videos                          # doctest: +SKIP
@@ -59,7 +59,7 @@ class VideoList:
         ]
         if not any(row.path.exists() for row in rows):
             relative = "" if self.list is None else " Paths are relative to the folder of the list."
-            raise UserError(f"{rows[0].where}: there is no {rows[0].path}, and none of the others either.{relative}")
+            raise UserError(f"{rows[0].where}: {rows[0].path} does not exist, nor do all others of the list.{relative}")
 
     def read(self, video: Video, recipe: Recipe, style: str | None = None) -> Clip:
         """The clip in the middle of one video, or of its part.
@@ -68,15 +68,15 @@ class VideoList:
             Frames ``(T, H, W, 3)`` uint8 RGB, short side at most ``recipe.resize``.
 
         Raises:
-            BadClip: If the file is missing, no video, damaged or cut short, or its part holds no frame.
-            UserError: If a style other than ``"original"`` is asked for.
+            BadClip: If the file is missing, not a video, damaged or truncated, or its part does not contain a frame.
+            UserError: If a style other than ``"original"`` is requested.
         """
         from static_dynamic.media.decoding import read_clip
 
         only_as_filmed(style, self.name)
         row = known(self._rows, video, self.name)
         if not row.path.exists():
-            raise BadClip(f"{row.where}: there is no file or folder {row.path}.")
+            raise BadClip(f"{row.where}: {row.path} does not exist.")
         return (read_folder if row.path.is_dir() else read_clip)(row.path, recipe, part=row.part)
 
     def stamp(self, video: Video) -> str:
@@ -84,7 +84,7 @@ class VideoList:
         return stamp(known(self._rows, video, self.name).path)
 
     def describe(self) -> dict[str, object]:
-        """The list, the folder from which paths go, the rule for the clip, and the versions of the decoder."""
+        """The list, the number of videos, the rule for the clip, and the versions of the decoder."""
         from static_dynamic.media.decoding import versions
 
         return {
@@ -97,7 +97,7 @@ class VideoList:
 
 
 def _by_name(rows: Sequence[Row]) -> dict[str, Row]:
-    """Name → row; a video that is there twice would count twice."""
+    """Name → row; a video that appears twice is an error, since it would count twice."""
     found: dict[str, Row] = {}
     seen: dict[tuple[str, str], Row] = {}
     for row in rows:

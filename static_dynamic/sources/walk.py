@@ -1,4 +1,4 @@
-"""The files of a folder and of all folders below it, behind links too, and the names that they give to videos."""
+"""The files of a folder and of all folders below it, links included, and the names of videos that follow from them."""
 
 import os
 from collections import Counter
@@ -20,8 +20,8 @@ def files_below(root: Path) -> Iterator[Path]:
 def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
     """``root`` and every folder below it, in order, each with the sorted names of its files; hidden ones are left out.
 
-    Links to folders are followed, unless one leads back to a folder that it lies in: that would never end. What is no
-    folder is a file, also a link to nothing: whoever reads it says so.
+    Links to folders are followed, unless one leads back to a folder that contains it, which would never end. Everything
+    else counts as a file, including a broken link, which fails when it is read.
 
     Raises:
         UserError: If a folder cannot be read.
@@ -30,12 +30,12 @@ def folders_below(root: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def name_below(path: Path, root: Path) -> str:
-    """The path of a video below ``root`` as its name; its own name where it is ``root``."""
+    """The name of a video: its path below ``root``, or its file name if it is ``root``."""
     return printable(Path(os.path.abspath(path)).name if path == root else path.relative_to(root).as_posix())
 
 
 def printable(name: str) -> str:
-    r"""A name of a file that can be printed and written anywhere, and is nobody else's.
+    r"""A file name that can be printed and written anywhere, and remains unique.
 
     Bytes that are not UTF-8 and control characters are escaped: ``\xff``, ``\n``. A backslash is doubled.
     """
@@ -43,7 +43,7 @@ def printable(name: str) -> str:
 
 
 def kinds_of_files(paths: Iterable[Path]) -> str:
-    """What there is instead of what was looked for, by extension, the commonest first: ``12 .txt, 1 .json``."""
+    """The number of files by extension, the most frequent first: ``12 .txt, 1 .json``."""
     counts = Counter(path.suffix.lower() or "without extension" for path in paths)
     return one_line(", ".join(f"{count} {kind}" for kind, count in counts.most_common(8))) or "no files"
 

@@ -1,4 +1,4 @@
-"""Variants: one video under one style and one order; each is a pure function of its key and the study's seed."""
+"""Variants: one video in one style and one order, each a pure function of its key and the study's seed."""
 
 from static_dynamic.common.seeds import derive_seed
 from static_dynamic.media.clip import FlowRecipe, Recipe, Video
@@ -27,7 +27,7 @@ __all__ = [
 
 
 def prepare_video(source: Source, video: Video, recipe: Recipe | FlowRecipe, conditions: Conditions) -> PreparedVideo:
-    """A video with all its variants, in the form that the recipe's model takes.
+    """Prepare a video with all its variants, in the form of the model's input.
 
     Raises:
         BadClip: If the video cannot be read.

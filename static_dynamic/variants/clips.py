@@ -1,8 +1,7 @@
-"""Variants of a clip: most orders are index maps over the frames that a pathway plays, so they cost nothing.
+"""Variants of a clip: most orders are index maps over the frames of a pathway, so they cost nothing.
 
 Frames are restyled and prepared once per style, and every such order shows exactly the same frames. An order that
-changes pixels is given the restyled frames that a pathway plays, in playing order, and what it makes of them is
-prepared when it is shown.
+changes pixels receives the restyled frames of a pathway in playing order, and its output is prepared when it is shown.
 """
 
 from collections.abc import Iterator
@@ -26,9 +25,9 @@ class PreparedClip(PreparedVideo):
     """All variants of one clip.
 
     Attributes:
-        sample: How the pathways play the frames.
-        recipe: How the model wants them.
-        restyled: Style → its frames ``(T, H, W, 3)`` uint8, of those that are shown in an order that changes pixels.
+        sample: The frames that the pathways play.
+        recipe: The form of the model's input.
+        restyled: Style → its frames ``(T, H, W, 3)`` uint8, for styles shown in an order that changes pixels.
     """
 
     sample: Sample
@@ -38,27 +37,27 @@ class PreparedClip(PreparedVideo):
     def show(self, cell: Cell) -> Inputs:
         """A clip in the recipe's layout; a list of them for several pathways, which are scrambled independently.
 
-        A replicate disturbs the frames before they are put in order, so that a frozen clip stays frozen; where an order
-        changes pixels, it disturbs what the order makes of them.
+        A replicate disturbs the frames before they are put in order, so that a frozen clip stays frozen. If an order
+        changes pixels, it disturbs the output of the order.
         """
         play = self._changed if _is_changed(self.conditions, cell.order) else self._ordered
         pathways = [self.recipe.arranged(frames) for frames in play(cell)]
         return pathways[0] if len(pathways) == 1 else pathways
 
     def _ordered(self, cell: Cell) -> Iterator[torch.Tensor]:
-        """What every pathway plays, where the order is an index map."""
+        """The frames of every pathway, if the order is an index map."""
         frames = self._disturbed(self.frames[cell.style], cell)
         return (frames[self._play(pathway, cell.order)] for pathway in range(len(self.sample.pathways)))
 
     def _changed(self, cell: Cell) -> Iterator[torch.Tensor]:
-        """What every pathway plays, where the order changes pixels."""
+        """The frames of every pathway, if the order changes pixels."""
         kind = str(self.conditions.kind(cell.order))
         for pathway, intact in enumerate(self.sample.pathways):
             frames = apply_scramble(self.restyled[cell.style][intact], kind, self._seed(pathway, cell.order))
             yield self._disturbed(self.recipe.prepare(frames), cell)
 
     def _disturbed(self, frames: torch.Tensor, cell: Cell) -> torch.Tensor:
-        """The frames of a replicate, disturbed; those of the clip itself as they are."""
+        """Disturbed frames for a replicate; those of the clip itself are unchanged."""
         if not cell.replicate:
             return frames
         std = self.recipe.std if self.recipe.values == "normalised" else None
@@ -85,7 +84,7 @@ def prepare_clip(source: Source, video: Video, recipe: Recipe, conditions: Condi
     """Read a clip in every style, and prepare it for the model.
 
     Raises:
-        BadClip: If the video cannot be read.
+        BadClip: If the video is unreadable.
     """
     clip, styles = read_styles(source, video, recipe, conditions)
     changed = {cell.style for cell in conditions.cells if _is_changed(conditions, cell.order)}

@@ -1,4 +1,4 @@
-"""The conditions under which every video is shown: styles, what is done to its dynamics, and replicates."""
+"""The conditions under which every video is shown: styles, changes of its dynamics, and replicates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ class Conditions:
     """The static and dynamic conditions under which every video is shown.
 
     Attributes:
-        styles: Static conditions: names of built-in styles, image files, ``original``, or styles that lie on disk.
-        scrambles: Dynamic conditions beside the intact order: scrambles of a clip's frames, or changes of the optical
-            flow for a model that takes flow; one named twice is drawn twice.
+        styles: Static conditions: names of built-in styles, image files, ``original``, or styles on disk.
+        scrambles: Dynamic conditions in addition to the intact order: scrambles of a clip's frames, or changes of the
+            optical flow for a model that takes flow. One named twice is drawn twice.
         seed: Seed of the study.
         wanted: The conditions that are shown; ``None`` means every style in every order, once.
-        original: Whether the videos can be read as filmed.
+        original: Whether the original videos can be read.
     """
 
     styles: tuple[str, ...]
@@ -33,7 +33,7 @@ class Conditions:
 
     @cached_property
     def orders(self) -> dict[str, str | None]:
-        """Order name → kind of scramble, of those that make pairs; the intact order has none."""
+        """Order name → kind of scramble, for orders that make pairs; ``None`` for the intact order."""
         orders: dict[str, str | None] = {INTACT: None}
         for kind in self.scrambles:
             repeat = sum(other == kind for other in orders.values())
@@ -54,11 +54,11 @@ class Conditions:
 
     @property
     def filmed(self) -> str:
-        """The video as filmed or, where there is none, the first style."""
+        """The original video or, if it is missing, the first style."""
         return ORIGINAL if self.original else self.styles[0]
 
     def kind(self, order: str) -> str | None:
-        """What is done to the dynamics in an order."""
+        """The scramble or change of flow in an order; ``None`` for the intact one."""
         return self.orders.get(order, order)
 
     def shown(self) -> tuple[list[str], list[str]]:
@@ -66,16 +66,16 @@ class Conditions:
         return [*dict.fromkeys(cell.style for cell in self.cells)], [*dict.fromkeys(cell.order for cell in self.cells)]
 
     def check(self, source: Source, recipe: Recipe | FlowRecipe) -> None:
-        """Fail before the run does: every style and scramble must exist, and each style be named once.
+        """Check before the run that every style and scramble exists, and that each style is named once.
 
         Raises:
-            UserError: Naming the first that is wrong.
+            UserError: For the first invalid one.
         """
         check_seed(self.seed)
         if len(set(self.styles)) < len(self.styles):
             raise UserError(f"A style is named twice: {', '.join(self.styles)}.")
         if not self.styles:
-            raise UserError("At least one style is needed. Got none.")
+            raise UserError("At least one style is required. Got none.")
         styles, orders = self.shown()
         for style in (*self.styles, *styles):
             if style not in source.styles:
@@ -86,5 +86,5 @@ class Conditions:
 
 
 def union(cells: Sequence[Sequence[Cell]]) -> tuple[Cell, ...]:
-    """All cells of several lists, each once, in the order in which they come."""
+    """All cells of several lists, each once, in order of first appearance."""
     return tuple(dict.fromkeys(cell for some in cells for cell in some))

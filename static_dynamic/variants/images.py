@@ -1,6 +1,6 @@
-"""Variants of an image and its optical flow: styles change the image alone, orders the flow alone.
+"""Variants of an image and its optical flow: styles change only the image, orders only the flow.
 
-Flow is that of the video as filmed, in every style.
+Flow is that of the original video, in every style.
 """
 
 from collections.abc import Mapping
@@ -33,7 +33,7 @@ class PreparedImages(PreparedVideo):
     std: tuple[float, float, float]
 
     def show(self, cell: Cell) -> Inputs:
-        """``{"Image": …, "Flow": …}``; a replicate disturbs both, and moves them alike."""
+        """``{"Image": …, "Flow": …}``; a replicate disturbs both, and shifts them equally."""
         images, flow = self.frames[cell.style], self.flows[cell.order]
         if cell.replicate:
             both = disturbed(torch.cat([images, flow], 1), self.nuisance(cell), self.std)
@@ -66,8 +66,8 @@ def _resized_flows(flows: Mapping[str, Frames], recipe: FlowRecipe) -> dict[str,
 
 
 def _other_flows(source: Source, video: Video, recipe: FlowRecipe, seed: int) -> dict[str, Frames]:
-    """The flow of a moment of another sequence, drawn by the seed."""
+    """The flow of a frame of another sequence, drawn by the seed."""
     others = [other for other in source.videos if (other.sequence or other.name) != (video.sequence or video.name)]
     if not others:
-        raise BadClip(f"{video.name}: there is no other sequence whose flow it could take.")
+        raise BadClip(f"{video.name}: there is no other sequence to take flow from.")
     return _resized_flows(source.read(others[seed % len(others)], recipe).flows, recipe)

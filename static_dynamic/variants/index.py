@@ -1,4 +1,4 @@
-"""Keys of many variants as arrays of numbers: a few bytes a row, where a key of its own takes a few hundred."""
+"""Keys of many variants as arrays of numbers: a few bytes per row, instead of a few hundred for a separate key."""
 
 from collections.abc import Iterable, Sequence
 from functools import cached_property
@@ -16,7 +16,7 @@ class Index(Sequence[Variant]):
     """The key of every row.
 
     Args:
-        videos: Names of the videos, in the order in which they first come.
+        videos: Names of the videos, in order of first appearance.
         cells: Conditions, likewise.
         video: Number of every row's video, ``(rows,)``.
         cell: Number of every row's condition, ``(rows,)``.
@@ -27,7 +27,7 @@ class Index(Sequence[Variant]):
 
     @classmethod
     def of(cls, variants: Iterable[Variant]) -> "Index":
-        """Of some keys; of an index, that itself."""
+        """The index of some keys; an index is returned unchanged."""
         if isinstance(variants, Index):
             return variants
         videos: dict[str, int] = {}
@@ -40,7 +40,7 @@ class Index(Sequence[Variant]):
 
     @classmethod
     def crossed(cls, videos: list[str], cells: list[Cell]) -> "Index":
-        """Every video in every condition, video by video; no name may come twice."""
+        """Every video in every condition, video by video; names must be unique."""
         video, cell = np.divmod(np.arange(len(videos) * len(cells)), max(1, len(cells)))
         return cls(videos, cells, video, cell)
 
@@ -57,32 +57,32 @@ class Index(Sequence[Variant]):
         return Variant(self.videos[self.video[row]], *self.cells[self.cell[row]])
 
     def __len__(self) -> int:
-        """How many rows there are."""
+        """The number of rows."""
         return len(self.video)
 
     @cached_property
     def table(self) -> Ints:
-        """Row of every video in every condition, ``(videos, cells)``; -1 where there is none."""
+        """Row of every video in every condition, ``(videos, cells)``; -1 if it is missing."""
         table = np.full((len(self.videos), len(self.cells)), -1, np.intp)
         table[self.video, self.cell] = np.arange(len(self))
         return table
 
     def columns(self, cells: Iterable[Cell], videos: Ints | slice = slice(None)) -> Ints:
-        """Row of some videos in some conditions, ``(videos, len(cells))``; -1 where there is none."""
+        """Row of some videos in some conditions, ``(videos, len(cells))``; -1 if it is missing."""
         number = {cell: i for i, cell in enumerate(self.cells)}
         table = self.table[videos]
         found = [table[:, number[cell]] if cell in number else np.full(len(table), -1) for cell in cells]
         return np.stack(found, 1) if found else np.empty((len(table), 0), np.intp)
 
     def take(self, rows: Ints) -> "Index":
-        """That of some rows, in this order."""
+        """The index of some rows, in this order."""
         videos, video = _renumbered(self.video[rows])
         cells, cell = _renumbered(self.cell[rows])
         return Index([self.videos[i] for i in videos], [self.cells[i] for i in cells], video, cell)
 
 
 def _renumbered(numbers: Ints) -> tuple[Ints, Ints]:
-    """The numbers that occur, in the order in which they first do, and each number's place among these."""
+    """The distinct numbers in order of first appearance, and the position of each number among them."""
     found, first, place = np.unique(numbers, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(order), np.intp)

@@ -1,4 +1,4 @@
-"""The key of a variant, and seeds that depend on names alone."""
+"""The key of a variant, and seeds that depend only on names."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -12,7 +12,7 @@ class Cell(NamedTuple):
     Attributes:
         style: Its appearance.
         order: Its dynamics.
-        replicate: 0, or the number of a replicate: the same under a nuisance that should not matter.
+        replicate: 0, or the number of a replicate: the same variant under a small nuisance.
     """
 
     style: str
@@ -38,7 +38,7 @@ class Variant(NamedTuple):
 
 
 def style_seed(seed: int, style: str) -> int:
-    """The seed that draws the grain of a style; of a file, the name counts and not where it lies.
+    """The seed that draws the grain of a style; for a file, only its name counts, not its folder.
 
     Example:
         >>> style_seed(1, "paintings/my.jpg") == style_seed(1, "my.jpg")

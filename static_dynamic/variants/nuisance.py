@@ -1,4 +1,4 @@
-"""The nuisance of a replicate: what a camera does to a clip, and what should not matter to a model."""
+"""The nuisance of a replicate: camera effects, which should not matter to a model."""
 
 from collections.abc import Sequence
 
@@ -7,21 +7,21 @@ import torch
 import torch.nn.functional as F
 
 SHIFTS = tuple((down, right) for down in (-1, 0, 1) for right in (-1, 0, 1) if (down, right) != (0, 0))
-"""Where a picture can be moved to, pixels."""
+"""Possible shifts of a picture, pixels."""
 NOISE = 2.0
 """Standard deviation of sensor noise, grey levels of 255."""
 
 
 def disturbed(frames: torch.Tensor, seed: np.random.Generator, std: Sequence[float] | None = None) -> torch.Tensor:
-    """Pictures moved by one pixel, all alike, with sensor noise of two grey levels, each pixel on its own.
+    """Pictures shifted by one pixel, all equally, with sensor noise of two grey levels, independent for each pixel.
 
     Args:
-        frames: ``(T, C, H, W)``: uint8 pixels, or float32 brought to 0..1 and divided by ``std``.
+        frames: ``(T, C, H, W)``: uint8 pixels, or float32 scaled to 0..1 and divided by ``std``.
         seed: Draws the shift and the noise.
         std: Standard deviation by which channels were divided, ``(C,)`` or one that repeats; ``None`` for uint8.
 
     Returns:
-        The same shape and dtype; the border repeats where the picture has moved away from it.
+        The same shape and dtype; the border is filled by repetition.
     """
     down, right = SHIFTS[seed.integers(len(SHIFTS))]
     height, width = frames.shape[-2:]

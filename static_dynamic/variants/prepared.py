@@ -1,4 +1,4 @@
-"""A video of which every variant is ready for a model, whatever form its input has."""
+"""A video with all variants ready for a model, for any form of input."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -25,9 +25,9 @@ class PreparedVideo(ABC):
     """All variants of one video, ready for a model.
 
     Attributes:
-        video: Which video.
+        video: The video.
         conditions: The styles and orders.
-        record: What was read, as plain data for the manifest.
+        record: The description of what was read, as plain data for the manifest.
         frames: Style → prepared frames ``(T, 3, H, W)``.
     """
 
@@ -43,18 +43,18 @@ class PreparedVideo(ABC):
 
     @abstractmethod
     def show(self, cell: Cell) -> Inputs:
-        """What a model sees of one variant."""
+        """The input of a model for one variant."""
 
     def nuisance(self, cell: Cell) -> np.random.Generator:
-        """Random numbers of a replicate, which depend on its key and the study's seed alone."""
-        style = Path(cell.style).name  # of a file, the name counts and not where it lies
+        """Random numbers of a replicate, which depend only on its key and the study's seed."""
+        style = Path(cell.style).name  # for a file, only its name counts, not its folder
         return generator(self.conditions.seed, "replicate", self.video.name, style, cell.order, cell.replicate)
 
 
 def read_styles(
     source: Source, video: Video, recipe: Recipe | FlowRecipe, conditions: Conditions
 ) -> tuple[Clip, dict[str, Frames]]:
-    """A video read once per style on disk, and restyled in the others: what was read first, and style → frames.
+    """A video read once per style on disk, and restyled in the others: the first clip read, and style → frames.
 
     Raises:
         BadClip: If the video cannot be read.
@@ -70,11 +70,13 @@ def read_styles(
         else:
             clip = filmed = filmed or source.read(video, recipe)
             if min(clip.frames.shape[1:3]) < SMALLEST:
-                raise BadClip(f"{clip.source}: {_size(clip)} pixels are too few, {SMALLEST} on each side are needed.")
+                raise BadClip(
+                    f"{clip.source}: {_size(clip)} pixels are too few: at least {SMALLEST} on each side are required."
+                )
             frames[style] = restyle(clip.frames, style, style_seed(conditions.seed, style))
         first = first or clip
         if clip.sample.numbers != first.sample.numbers:
-            raise BadClip(f"{clip.source}: style {style!r} shows other frames than style {styles[0]!r}.")
+            raise BadClip(f"{clip.source}: the frames of style {style!r} are not those of style {styles[0]!r}.")
         if not same_proportions(clip.frames, first.frames):
             raise BadClip(f"{clip.source}: style {style!r} has other proportions than style {styles[0]!r}.")
     assert first is not None  # conditions without a style are refused
@@ -86,13 +88,13 @@ def _size(clip: Clip) -> str:
 
 
 def describe_video(video: Video) -> dict[str, object]:
-    """What the manifest says of a video, read or not; its details where they name factors."""
+    """The entry of a video in the manifest, read or not; with its details if they name factors."""
     said: dict[str, object] = {"video": video.name, "label": video.label, "sequence": video.sequence}
     return said | ({"factors": dict(video.details)} if {*FACTORS} & {*video.details} else {})
 
 
 def describe_clip(video: Video, clip: Clip) -> dict[str, object]:
-    """What the manifest says of a video that was read."""
+    """The entry in the manifest of a video that was read."""
     return {
         **describe_video(video),
         "source": clip.source,
@@ -105,11 +107,11 @@ def describe_clip(video: Video, clip: Clip) -> dict[str, object]:
 
 
 def seconds_seen(clip: Clip) -> float | None:
-    """How much time of its video a clip shows, from its first to its last frame; ``None`` without a frame rate."""
+    """Seconds of its video that a clip covers, from its first to its last frame; ``None`` without a frame rate."""
     numbers = clip.sample.numbers
     return round((max(numbers) - min(numbers) + 1) / clip.fps, 3) if clip.fps else None
 
 
 def stack(inputs: Sequence[Inputs], device: torch.device) -> Inputs:
-    """Inputs of several variants → one batch, in the form of each, with an axis for clips in front."""
+    """Inputs of several variants → one batch of the same form, with a leading axis for clips."""
     return map_tensors(default_collate(list(inputs)), lambda tensor: tensor.to(device, non_blocking=True))

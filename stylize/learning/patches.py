@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -13,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from static_dynamic.common.errors import UserError
+from static_dynamic.common.errors import UserError, did_you_mean
 from static_dynamic.common.registry import generator
 from static_dynamic.media.clip import Frames
 from static_dynamic.media.images import eight_bit, opacity, open_image, read_image, read_images
@@ -96,10 +95,9 @@ def _named(pictures: Iterable[str], film: FolderFilm, kind: str) -> dict[str, Pa
         path = Path(after or before)
         name = before if after else path.stem
         if name not in frames:
-            near = "".join(f"Nearest: {close}. " for close in get_close_matches(name, frames, n=1))
             raise UserError(
                 f"The {kind} {path} is for the frame {name!r}, which {film.source} does not contain: its frames are "
-                f"{frames[0]} to {frames[-1]}. {near}Give the frame with --{kind} {frames[0]}={path.name}"
+                f"{frames[0]} to {frames[-1]}. Give the frame with --{kind} {frames[0]}={path.name}"
             )
         if name in named:
             raise UserError(f"Two {kind}s for the frame {name!r}: {named[name]} and {path}.")

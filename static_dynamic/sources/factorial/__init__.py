@@ -1,4 +1,4 @@
-"""Clips whose appearance, motion and nuisance are independent, drawn on the spot; labels, flow and masks are known."""
+"""Clips whose appearance, motion and nuisance are independent, generated, with known labels, flow and masks."""
 
 from static_dynamic.sources.factorial.draws import Scenes, draw_scenes, one_scene, with_nuisance
 from static_dynamic.sources.factorial.levels import CONTENTS, DIRECTIONS, LEVELS, Content, combinations

@@ -12,10 +12,10 @@ from static_dynamic.sources.factorial.draws import Scenes
 from static_dynamic.sources.factorial.motion import COURSES, GROWTH, ORBIT, TRAVEL, TURNS, grid, growth_of
 
 COHERENT = torch.tensor((0.25, 0.5, 1.0))
-"""Part of the dots that moves together, by coherence; each of the others goes its own way, as fast."""
+"""Part of the dots that moves together, by coherence; the others move in random directions at the same speed."""
 DOTS = 120
 LIFE = 0.6
-"""How long a dot lives, of the length of a clip."""
+"""Lifetime of a dot, as a share of the length of a clip."""
 LIVES = math.ceil(1 / LIFE) + 1
 FIELD = 1.5
 """Side of the square over which dots are spread, around the frame, in widths of the frame."""

@@ -1,4 +1,4 @@
-"""Which clip has which levels, and the nuisance that is drawn anew for every clip."""
+"""The levels of every clip, and the nuisance that is drawn for every clip."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from static_dynamic.common.seeds import generator
 from static_dynamic.sources.factorial.levels import LEVELS, Content, Levels
 
 NUISANCE = ("x", "y", "turn", "size", "gain", "body_x", "body_y", "back_x", "back_y")
-"""Numbers in 0..1 that a clip draws for itself: where its object is halfway through, and at which angle of its orbit;
+"""Numbers in 0..1 that are drawn for every clip: where its object is halfway through, and at which angle of its orbit;
 size; contrast; phases of the textures of the object and of the background."""
 Pair = tuple[int, ...]
 
@@ -64,7 +64,7 @@ def one_scene(levels: Mapping[str, str], **nuisance: float) -> Scenes:
 
 
 def draw_scenes(content: Content, seed: int, numbers: Sequence[int]) -> Scenes:
-    """Clips whose factors are independent of each other; clip ``n`` depends on nothing but ``(seed, n)``.
+    """Clips whose factors are independent of each other; clip ``n`` depends only on ``(seed, n)``.
 
     Example:
         >>> from static_dynamic.sources.factorial.levels import CONTENTS
@@ -87,7 +87,7 @@ def _drawn(levels: Levels, draw: np.random.Generator) -> Pair:
 
 
 def with_nuisance(content: Content, pairs: Sequence[tuple[Pair, Pair]], seed: int, numbers: Sequence[int]) -> Scenes:
-    """Clips of these appearances and motions (see `combinations`), each with a nuisance of its own."""
+    """Clips of these appearances and motions (see `combinations`), each with its own nuisance."""
     rows = [_nuisance(seed, number) for number in numbers]
     nuisance = torch.from_numpy(np.stack([row for row, _ in rows]))
     levels = torch.tensor([(*appearance, *motion) for appearance, motion in pairs])

@@ -23,13 +23,13 @@ DIRECTIONS: Mapping[str, int | None] = {
     **{kind: 90 * place for place, kind in enumerate(LEVELS["kind"][:4])},
     **dict.fromkeys(LEVELS["kind"][4:]),
 }
-"""Direction of a kind of motion, degrees, counter-clockwise from the right; ``None`` for those that have none."""
+"""Direction of a kind of motion, degrees, counter-clockwise from the right; ``None`` for those without a direction."""
 SHIFTS = LEVELS["kind"][:6]
 """The kinds of motion that leave the size as it is."""
 
 
 class Content(NamedTuple):
-    """What clips are made of.
+    """The factors of a content, with their levels.
 
     Attributes:
         appearance: Factors that one frame shows, with their levels.
@@ -45,7 +45,7 @@ class Content(NamedTuple):
         return {**self.appearance, **self.motion}
 
     def only(self, chosen: Mapping[str, object]) -> "Content":
-        """The same with fewer levels.
+        """The same content with fewer levels.
 
         Args:
             chosen: Factor → its levels, or one of them; each counts once.
@@ -54,7 +54,7 @@ class Content(NamedTuple):
             UserError: If a factor or a level is unknown, or a factor keeps no level.
         """
         if not isinstance(chosen, Mapping):
-            raise UserError(f"Levels are given by factor, e.g. {{'shape': ['disc', 'ring']}}. Got {chosen!r:.80}.")
+            raise UserError(f"Levels must be given by factor, e.g. {{'shape': ['disc', 'ring']}}. Got {chosen!r:.80}.")
         kept = {}
         for factor, names in chosen.items():
             if factor not in self.levels:
@@ -64,7 +64,7 @@ class Content(NamedTuple):
                 if name not in self.levels[factor]:
                     raise unknown(factor, name, self.levels[factor], where="factorial clips")
             if not kept[factor]:
-                raise UserError(f"The factor {factor} needs a level. Allowed: {', '.join(self.levels[factor])}.")
+                raise UserError(f"The factor {factor} requires a level. Allowed: {', '.join(self.levels[factor])}.")
         return Content(*({factor: kept.get(factor, names) for factor, names in part.items()} for part in self))
 
 
@@ -81,8 +81,8 @@ CONTENTS: Mapping[str, Content] = {
     "dots": Content(_part("colour", "background"), _part("kind", "speed", "coherence")),
     "noise": Content(_part("colour"), _part("shape", "speed", kind=SHIFTS)),
 }
-"""A textured object before a pattern; random dots, of which a part moves together; noise in which nothing but motion
-tells a shape from its background."""
+"""A textured object in front of a pattern; random dots, of which a part moves together; noise in which only motion
+distinguishes a shape from its background."""
 
 
 def combinations(levels: Levels) -> list[tuple[int, ...]]:

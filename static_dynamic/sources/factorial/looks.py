@@ -1,4 +1,4 @@
-"""Colours, shapes and textures of factorial clips; a level is a line."""
+"""Colours, shapes and textures of factorial clips; one level per line."""
 
 import math
 from collections.abc import Callable
@@ -46,7 +46,7 @@ TEXTURES: tuple[Callable[[Tensor, Tensor, Tensor, Tensor], Tensor], ...] = (
     lambda x, y, a, b: 2 * torch.sin(FINE * x + a) * torch.sin(FINE * y + b),
     lambda x, y, a, b: torch.cos(1.5 * FINE * x + a) + torch.cos(1.5 * FINE * y + b) - 0.6,
 )
-"""Pattern of every texture over the object, in radii, at two phases; its sign says which of two colours."""
+"""Pattern of every texture over the object, in radii, at two phases; its sign selects one of two colours."""
 
 COARSE = 2 * math.pi * 3
 BACKGROUNDS: tuple[Callable[[Tensor, Tensor, Tensor, Tensor], Tensor], ...] = (
@@ -59,7 +59,7 @@ BACKGROUNDS: tuple[Callable[[Tensor, Tensor, Tensor, Tensor], Tensor], ...] = (
 
 
 def by_level(levels: Tensor, functions: tuple[Callable[..., Tensor], ...], *arguments: Tensor) -> Tensor:
-    """To every clip the function of its level: each computed for its own clips alone."""
+    """Apply to every clip the function of its level; each function is computed only for its clips."""
     parts, order = [], []
     for level, function in enumerate(functions):
         rows = torch.nonzero(levels == level)[:, 0]

@@ -24,7 +24,7 @@ SMALLEST, LARGEST = 0.15, 0.33
 """Radius of the object, in widths of the frame. What grows beyond the largest begins again as the smallest."""
 RANGE = math.log(LARGEST / SMALLEST)
 GROWTH = 1.7
-"""By how much the logarithm of the radius changes where another object would move by a width."""
+"""Change of the logarithm of the radius for which a moving object would move by a width."""
 COURSES = torch.tensor(((1, 0), (0, -1), (-1, 0), (0, 1), (0, 0), (0, 0), (0, 0), (0, 0)), dtype=torch.float32)
 """Direction of every kind of motion; ``y`` points down."""
 TURNS = torch.tensor((0, 0, 0, 0, 1, -1, 0, 0), dtype=torch.float32)
@@ -57,7 +57,7 @@ def frames_and_moments(frames: int | Sequence[int], length: int | None) -> tuple
         UserError: If there is none.
     """
     if frames == 0 or (not isinstance(frames, int) and not len(frames)):
-        raise UserError("Clips need at least one frame: `frames=8`. Got none.")
+        raise UserError("Clips require at least one frame: `frames=8`. Got none.")
     numbers = torch.arange(frames) if isinstance(frames, int) else torch.tensor(list(frames))
     return numbers, numbers.float() / max(1, (length or len(numbers)) - 1) - 0.5
 
@@ -75,7 +75,7 @@ def path_of(scenes: Scenes, moments: Tensor) -> Path:
 
 
 def growth_of(scenes: Scenes) -> Tensor:
-    """By how much the logarithm of what is shown changes from the first moment to the last, ``(N, 1)``."""
+    """Change of the logarithm of the size from the first moment to the last, ``(N, 1)``."""
     return (GROWTHS[scenes.levels["kind"]] * GROWTH * TRAVEL[scenes.levels["speed"]])[:, None]
 
 

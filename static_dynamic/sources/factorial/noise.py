@@ -1,4 +1,4 @@
-"""Noise: of the sensor, and clips in which nothing but motion tells a shape from its background."""
+"""Noise of the sensor, and clips in which only motion distinguishes a shape from its background."""
 
 from functools import cache
 
@@ -16,13 +16,13 @@ SENSOR = 4.0
 STRIP = 2**22
 """Length of the strip from which the sensor's noise is cut."""
 CELLS = 32
-"""Squares of noise along a side of the frame; where that is fewer pixels, a square is a pixel."""
+"""Squares of noise along a side of the frame; in smaller frames a square is a pixel."""
 
 
 def sensor_noise(grain: Tensor, numbers: Tensor, size: int) -> Tensor:
-    """Standard normal, ``(N, T, size, size, 3)``: a piece of one long strip, from a place of every clip and frame."""
+    """Standard normal, ``(N, T, size, size, 3)``: a piece of one long strip, another for each clip and frame."""
     strip, pixels = _strip(), size * size * 3
-    # Powers of generators of pseudo-random sequences, so that neighbours lie far apart.
+    # Powers of generators of pseudo-random sequences, so that neighbours are far apart.
     places = (grain[:, None] * 16807 + numbers * 48271**2) % (STRIP - pixels)
     pieces = torch.stack([strip[place : place + pixels] for place in places.flatten().tolist()])
     return pieces.view(*places.shape, size, size, 3)
@@ -34,9 +34,9 @@ def _strip() -> Tensor:
 
 
 def draw_noise(scenes: Scenes, at: Tensor, size: int) -> Tensor:
-    """Noise that moves within a shape, and lies still around it: ``(N, T, size, size, 3)``.
+    """Noise that moves within a shape, and is static around it: ``(N, T, size, size, 3)``.
 
-    All moves in whole squares, so every frame by itself is the same kind of noise everywhere.
+    Motion is in whole squares, so every single frame is the same kind of noise everywhere.
     """
     shape, path, cells = shape_of(scenes, at, size)
     column, row = ((centre * cells).round().long() for centre in (path.x, path.y))
@@ -65,6 +65,6 @@ def enlarged(squares: Tensor, size: int) -> Tensor:
 
 
 def _fields(grain: Tensor, cells: int) -> Tensor:
-    """For every clip a field that lies still and one that moves, ``(N, 2, cells, cells)`` in 0..1."""
+    """For every clip a static field and a moving one, ``(N, 2, cells, cells)`` in 0..1."""
     draws = (generator(seed, "noise").random((2, cells, cells), np.float32) for seed in grain.tolist())
     return torch.from_numpy(np.stack(list(draws)))

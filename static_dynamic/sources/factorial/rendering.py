@@ -20,7 +20,7 @@ from static_dynamic.sources.factorial.motion import frames_and_moments, grid, pa
 from static_dynamic.sources.factorial.noise import SENSOR, draw_noise, sensor_noise
 
 CHUNK = 2**18
-"""Pixels that are drawn at a time: what stays in the processor's cache."""
+"""Pixels that are drawn at a time: as many as fit into the processor's cache."""
 SOFT = 1.5
 """Width of the edge of a shape, pixels."""
 GAIN = 0.15
@@ -37,14 +37,14 @@ def render(
     """Draw clips.
 
     Args:
-        scenes: What they show, see `draw_scenes`.
-        frames: How many frames, or which.
+        scenes: The clips, see `draw_scenes`.
+        frames: Number of frames, or their numbers.
         size: Side of the square frames, pixels.
-        length: Frames of a whole clip, over which its motion extends; ``None`` means as many as are drawn.
+        length: Frames of a whole clip, over which its motion extends; ``None`` means the frames drawn.
         sensor: Standard deviation of the sensor's noise, grey levels.
 
     Returns:
-        ``(N, T, size, size, 3)`` uint8 RGB. A frame depends on its scene, its number, ``size`` and ``length`` alone.
+        ``(N, T, size, size, 3)`` uint8 RGB. A frame depends only on its scene, its number, ``size`` and ``length``.
 
     Example:
         >>> from static_dynamic.sources.factorial import CONTENTS, draw_scenes
@@ -73,7 +73,7 @@ def _image(scenes: Scenes, at: Tensor, size: int) -> Tensor:
 
 
 def _objects(scenes: Scenes, at: Tensor, size: int) -> Tensor:
-    """A textured object before a pattern."""
+    """A textured object in front of a pattern."""
     path, drawn = path_of(scenes, at), scenes.nuisance
     distance, x, y = outline(scenes.levels["shape"], path, size)
     alpha = (0.5 - distance * path.radius[..., None, None] * (size / SOFT)).clamp_(0, 1)
@@ -84,7 +84,7 @@ def _objects(scenes: Scenes, at: Tensor, size: int) -> Tensor:
 
 
 def _dots(scenes: Scenes, at: Tensor, size: int) -> Tensor:
-    """Random dots before a pattern."""
+    """Random dots in front of a pattern."""
     main, _ = _contrast(scenes, COLOURS[scenes.levels["colour"]])
     return torch.lerp(_background(scenes, size), main, draw_dots(scenes, at, size)[..., None])
 

@@ -1,4 +1,4 @@
-"""What is true of factorial clips, pixel by pixel: where the object is, and where everything goes."""
+"""The ground truth of factorial clips, pixel by pixel: where the object is, and how everything moves."""
 
 from collections.abc import Sequence
 
@@ -13,7 +13,7 @@ from static_dynamic.sources.factorial.noise import enlarged, shape_of
 
 
 def render_masks(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, length: int | None = None) -> Tensor:
-    """Where the object is, ``(N, T, size, size)`` bool: it covers the middle of a pixel, or of a square of noise.
+    """Where the object is, ``(N, T, size, size)`` bool: a pixel, or a square of noise, counts if its middle is covered.
 
     Arguments: see `render`.
 
@@ -21,15 +21,15 @@ def render_masks(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32
         UserError: If the clips show random dots, which have no shape.
     """
     if "shape" not in scenes.levels:
-        raise UserError("Random dots have no shape, so there is no mask of them: take content objects or noise.")
+        raise UserError("Random dots have no shape, and so no mask. Use the content objects or noise.")
     return _shape(scenes, frames_and_moments(frames, length)[1], size)[0]
 
 
 def true_flow(scenes: Scenes, frames: int | Sequence[int] = 8, size: int = 32, length: int | None = None) -> Tensor:
-    """How far what a pixel shows moves until the next of these frames.
+    """The motion from each frame to the next at every pixel.
 
-    Arguments: see `render`. Of random dots it is the flow of those that move together, everywhere. Noise moves by whole
-    squares: where ``size`` is no multiple of these, pixels may be one off.
+    Arguments: see `render`. For random dots it is the flow of those that move together, everywhere. Noise moves by
+    whole squares: if ``size`` is not a multiple of their number, flow may be off by one pixel.
 
     Returns:
         ``(N, T - 1, size, size, 2)``, rightwards and downwards, pixels; 0 for the background; NaN where an object that
@@ -56,7 +56,7 @@ def _shape(scenes: Scenes, at: Tensor, size: int) -> tuple[Tensor, Path]:
 
 
 def _steps(path: Path) -> tuple[Path, Path]:
-    """Every moment but the last, and the one after each."""
+    """Every moment except the last, and the one after each."""
     here, there = (Path(*(part[:, rows] for part in path)) for rows in (slice(-1), slice(1, None)))
     return here, there
 

@@ -18,22 +18,22 @@ from static_dynamic.sources.factorial.noise import SENSOR
 from static_dynamic.sources.factorial.rendering import render
 
 SMALLEST_SIZE = 16
-"""Side of a frame, pixels, below which shapes can no longer be told apart."""
+"""Side of a frame, pixels, below which shapes are no longer distinguishable."""
 LARGEST_SIZE = 1024
-"""Side of a frame, pixels, of which the strip of the sensor's noise holds a few frames."""
+"""Side of a frame, pixels, for which the strip of the sensor's noise still holds a few frames."""
 MOST_FRAMES = 10**6
 MOST_CLIPS = 10**5
-"""What is listed in seconds, and within a gigabyte."""
+"""The number that can be listed in seconds, and within a gigabyte."""
 
 
 class Blocks(NamedTuple):
     """Clips that cross appearance and motion: in every block, each appearance comes with each motion.
 
     Attributes:
-        blocks: How many.
-        appearances: Of a block, drawn for it.
-        motions: Likewise.
-        draws: Clips of every cell, each with a nuisance of its own.
+        blocks: Number of blocks.
+        appearances: Appearances per block, drawn for each block.
+        motions: Motions per block, drawn likewise.
+        draws: Clips per cell, each with its own nuisance.
     """
 
     blocks: int
@@ -45,18 +45,18 @@ class Blocks(NamedTuple):
 class FactorialVideos:
     """Clips whose appearance, motion and nuisance are independent, with labels: see docs/truth.md.
 
-    ``Video.label`` is the kind of motion, ``Video.details`` holds the level of every factor. A frame depends on
-    nothing but ``seed``, the number of its clip, its own number, size and length.
+    ``Video.label`` is the kind of motion, and ``Video.details`` holds the level of every factor. A frame depends only
+    on ``seed``, the number of its clip, its own number, size and length.
 
     Args:
-        count: Number of clips, of which each draws its factors anew; or ``"200x2x2x2"`` (or a tuple) for 200 blocks in
-            which 2 appearances are crossed with 2 motions, with 2 clips of each: what `factorial_shares` needs.
+        count: Number of clips, each with newly drawn factors; or ``"200x2x2x2"`` (or a tuple) for 200 blocks in
+            which 2 appearances are crossed with 2 motions, with 2 clips of each: `factorial_shares` requires this.
         seed: Seed of factors and nuisance.
-        size: Side of the square frames, pixels; ``None`` means what the model takes.
-        frames: Length of every clip, over which its motion extends; ``None`` means what the model sees.
+        size: Side of the square frames, pixels; ``None`` means that of the model.
+        frames: Length of every clip, over which its motion extends; ``None`` means that of the model.
         content: ``"objects"``, ``"dots"`` or ``"noise"``.
         sensor: Standard deviation of the sensor's noise, grey levels.
-        levels: Factor → its levels, or one, where not all are wanted.
+        levels: Factor → the levels to use, or one level; default: all.
 
     Raises:
         UserError: If a number is too small or too large, or a content, factor or level is unknown.
@@ -110,17 +110,17 @@ class FactorialVideos:
             Frames ``(T, size, size, 3)`` uint8 RGB.
 
         Raises:
-            BadClip: If the recipe's rate meets the length so that every frame sampled is the same one.
-            UserError: If the video is not of this source, a style other than ``"original"`` is asked for, or the model
-                takes frames too small for the shapes, or too large.
+            BadClip: If rate and length of the clip make all sampled frames the same frame.
+            UserError: If the video is not of this source, a style other than ``"original"`` is requested, or the model
+                takes frames that are too small for the shapes, or too large.
         """
         only_as_filmed(style, self.name)
         number, pair = known(self._pairs, video, self.name)
         size, frames = self.size or recipe.resize, self.frames or max(2, recipe.length)
         if size < SMALLEST_SIZE:
             raise UserError(
-                f"Shapes cannot be told apart below {SMALLEST_SIZE} pixels; this model takes {size}. Give factorial "
-                "clips a 'size' of their own, or the model a larger input."
+                f"Shapes are not distinguishable below {SMALLEST_SIZE} pixels, and this model takes {size}. Set the "
+                "'size' of factorial clips, or give the model a larger input."
             )
         _check_whole("size", size, SMALLEST_SIZE, LARGEST_SIZE)
         sample = sampled(recipe, frames, video.name, fps=recipe.fps)
@@ -129,11 +129,11 @@ class FactorialVideos:
         return Clip(clip, sample, video.name, frames, recipe.fps)
 
     def describe(self) -> dict[str, object]:
-        """What says everything."""
+        """Everything that decides the clips."""
         return {
             "kind": self.name,
             "count": self.count if isinstance(self.count, int) else "x".join(map(str, self.count)),
-            "drawn": self.seed,  # it makes the videos; a ``seed`` draws among them
+            "drawn": self.seed,  # it generates the videos; a ``seed`` draws among them
             "size": self.size,
             "frames": self.frames,
             "content": self.content,
@@ -176,7 +176,7 @@ class FactorialVideos:
 
 
 def _check_whole(option: str, value: int | None, least: int, most: int) -> None:
-    """Refuse anything but ``None`` and a whole number within these."""
+    """Refuse anything except ``None`` and a whole number within these bounds."""
     if value is None:
         return
     if not is_whole(value):
@@ -195,20 +195,20 @@ def _read_count(count: object) -> int | Blocks:
     numbers: Any = count if isinstance(count, Sequence) and not isinstance(count, str) else str(count).split("x")
     if len(numbers) not in (1, len(Blocks._fields)) or not all(re.fullmatch(r"\d+", str(n)) for n in numbers):
         raise UserError(
-            f"The 'count' of factorial clips is a number, as 24, or blocks x appearances x motions x draws, as "
-            f"200x2x2x2. Got {count!r}."
+            f"The 'count' of factorial clips must be a number, e.g. 24, or blocks x appearances x motions x draws, "
+            f"e.g. 200x2x2x2. Got {count!r}."
         )
     given = [int(number) for number in numbers]
     if (clips := prod(given)) > MOST_CLIPS:
         in_all = f", which is {clips}" if len(given) > 1 else ""
-        raise UserError(f"There can be up to {MOST_CLIPS} factorial clips. Got {count!r}{in_all}.")
+        raise UserError(f"At most {MOST_CLIPS} factorial clips are allowed. Got {count!r}{in_all}.")
     if len(given) == 1:
         if given[0] < 1:
             raise UserError(f"The 'count' of factorial clips must be at least 1. Got {given[0]}.")
         return given[0]
     if given[0] < 1 or min(given[1:]) < 2:
         raise UserError(
-            f"Crossed factorial clips need a block or more, each of two or more appearances, motions and draws. "
+            f"Crossed factorial clips require at least one block, and two or more appearances, motions and draws. "
             f"Got {count!r}."
         )
     return Blocks(*given)
@@ -219,10 +219,10 @@ OPTIONS = ("count", "content", *NUMBERS)
 
 
 def read_options(text: str) -> dict[str, Any]:
-    """What stands behind ``factorial:``, as ``24,content=dots,colour=red+blue``.
+    """The options in the text after ``factorial:``, such as ``24,content=dots,colour=red+blue``.
 
     Raises:
-        UserError: If a part of it cannot be read, or an option is unknown.
+        UserError: If a part of it is invalid, or an option is unknown.
     """
     found: dict[str, Any] = {"levels": {}}
     for place, part in enumerate(text.split(",") if text else ()):
