@@ -93,7 +93,7 @@ class Config(Options):
     trust_checkpoint: bool = Field(False, description="load a checkpoint even if it could run code")
     trained_on: str | None = Field(None, description="data set that the checkpoint was trained on, for the record")
     stages: Annotated[Names | None, BeforeValidator(_text), also("stg", "stage")] = Field(
-        None, description="stage number, name or glob, or several with commas; default: all"
+        None, description="stage number, name or glob, or several, separated by commas; default: all"
     )
     path: Literal["slow", "fast", "cat"] | None = Field(
         None, description="SlowFast pathway of a numbered stage (default: fast)"
@@ -167,7 +167,7 @@ class Config(Options):
     )
     estimators: Names = Field(
         ("needs_motion", "released"),
-        description="scores to compute, the main one first; names with commas (`static-dynamic estimators`)",
+        description="scores to compute, the main one first, separated by commas (`static-dynamic estimators`)",
     )
     twins: int = Field(3, ge=0, description="untrained copies of the network to show next to every number; 0 for none")
     replicates: int = Field(1000, ge=1, description="bootstrap replicates over videos")

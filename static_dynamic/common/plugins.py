@@ -13,7 +13,7 @@ Plugins = tuple[str, ...]
 """The option ``--plugin`` of a command, which may be given several times."""
 HELP = (
     "your module that registers styles, scrambles, poolings, ..., named as in `import`; the current folder is searched "
-    "too. May be repeated, or given several with commas"
+    "too. May be repeated, or list several, separated by commas"
 )
 _imported: list[str] = []
 

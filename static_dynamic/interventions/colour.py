@@ -1,4 +1,4 @@
-"""Colour maps: tone curves, palettes, colour transfer. Arrays are RGB, 0..255 unless said otherwise."""
+"""Colour maps: tone curves, palettes, colour transfer. Arrays are RGB, 0..255 unless stated otherwise."""
 
 from collections.abc import Sequence
 

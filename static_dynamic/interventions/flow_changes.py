@@ -79,7 +79,7 @@ def freeze(flows: Flows, rng: Rng) -> dict[str, Frames]:
     return _moved(flows, np.zeros_like)
 
 
-@flow_change("swap", "The flow of another clip in place of its own.")
+@flow_change("swap", "The flow of another clip instead of its own.")
 def swap(flows: Flows, rng: Rng, other: Flows) -> dict[str, Frames]:
     """Take the flow of ``other``, which has as many frames; it is resized (bilinear, with PIL) if its size differs."""
     size = next(iter(flows.values())).shape[1:3]

@@ -1,6 +1,6 @@
 """Procedural textures, fixed to the image plane so that they add no motion, and how they are applied to a frame.
 
-A field is ``(H, W)`` float32. Unless said otherwise it has mean 0 and standard deviation 1. Lengths: pixels.
+A field is ``(H, W)`` float32. Unless stated otherwise it has mean 0 and standard deviation 1. Lengths: pixels.
 """
 
 import cv2

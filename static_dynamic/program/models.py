@@ -59,7 +59,7 @@ def stages(
     Args:
         name: A name of the list, library:model, or module:function for your own.
         image_size: Side, or height x width, of the input, in pixels. By default as the model declares.
-        frames: Frames of the input; with commas for several pathways. By default as the model declares.
+        frames: Frames of the input; separated by commas for several pathways. By default as the model declares.
         depth: Depth of the tree of modules.
     """
     from static_dynamic.models.catalogue import tree

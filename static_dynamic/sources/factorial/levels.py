@@ -33,7 +33,7 @@ class Content(NamedTuple):
 
     Attributes:
         appearance: Factors that one frame shows, with their levels.
-        motion: Factors that need several frames.
+        motion: Factors that require several frames.
     """
 
     appearance: Levels

@@ -2,7 +2,7 @@
 
 Every motion is a stationary process: at any one moment the object is anywhere in the frame (which is a torus) and of
 any size with equal probability, so a single frame does not tell the motion. Played backwards, a motion becomes its
-opposite, so the frames without their order do not tell its direction.
+opposite, so the frames without their order do not show its direction.
 """
 
 import math
