@@ -72,7 +72,7 @@ def test_the_device_is_a_gpu_if_there_is_one(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("gpu", "Unknown device 'gpu'.*auto, cuda, mps, cpu"), ("meta", "'meta' is not there")]
+    ("name", "says"), [("gpu", "Unknown device 'gpu'.*auto, cuda, mps, cpu"), ("meta", "'meta' is not available")]
 )
 def test_a_device_that_does_not_exist_is_named(name, says):
     with pytest.raises(UserError, match=says):

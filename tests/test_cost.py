@@ -213,7 +213,7 @@ def test_the_script_takes_your_own_and_names_slips(tmp_path, monkeypatch):
     assert "declares no stages" in fails("estimate_flops_params", "--model", "mine_cost:build", *sized, "--per_stage")
     slips = {
         "i4d": "Did you mean 'i3d'",
-        "mine_cost:build": "declares no input: give --frames and --image-size",
+        "mine_cost:build": "does not declare its input: give --frames and --image-size",
         "mine_cost:broken": "mine_cost:broken failed with LookupError: gone",
     }
     for model, says in slips.items():

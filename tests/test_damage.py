@@ -142,7 +142,7 @@ def test_what_is_no_store_cannot_be_opened(tmp_path):
         with pytest.raises(sd.UserError, match=r"is not a store: it does not contain study\.json"):
             Store.open(place)
     (tmp_path / "study.json").write_text('{"kind": "training run"}')
-    with pytest.raises(sd.UserError, match="describes a training run, and not a study"):
+    with pytest.raises(sd.UserError, match="describes a training run, not a study"):
         Store.open(tmp_path)
 
 

@@ -109,7 +109,7 @@ def test_a_frame_that_is_listed_twice_counts_once(tmp_path):
     source = Davis(root)
     assert names(source) == ["swan/00000", "swan/00001"]
     path = root / "ImageSets/480p/val.txt"
-    assert source.left_out == [("swan/00001", f"there more than once (line 4 of {path})")]
+    assert source.left_out == [("swan/00001", f"listed more than once (line 4 of {path})")]
 
 
 def test_folders_behind_links_and_folders_without_frames_are_not_lost(tmp_path):
@@ -199,7 +199,7 @@ def test_flow_is_brought_to_the_size_of_its_image(tmp_path):
     source = Davis(root)
     assert source.read(source.videos[0], ONE).flows["forward"].shape == (1, 32, 48, 3)
     Image.open(path).resize((32, 32)).save(path)
-    with pytest.raises(sd.BadClip, match=r"this flow is 32x32 pixels, its image 48x32: other proportions"):
+    with pytest.raises(sd.BadClip, match=r"this flow is 32x32 pixels, its image 48x32. Proportions differ"):
         source.read(source.videos[0], ONE)
 
 

@@ -172,7 +172,7 @@ def test_a_folder_of_another_kind_of_run_is_refused_and_kept(home):
     else:
         home.description.write_text('{"kind": "game", "format": 1}')
     before = contents(home.folder)
-    with pytest.raises(UserError, match=f"describes a game, and not a {home.kind}"):
+    with pytest.raises(UserError, match=f"describes a game, not a {home.kind}"):
         home.run()
     assert contents(home.folder) == before
 
@@ -208,7 +208,7 @@ def test_training_keeps_the_rule(work, ended, monkeypatch, capsys):
     assert "error: Another run is at work in r: process " in capsys.readouterr().err
     MEASUREMENT.write(folder, {})
     assert run(*command) == 2
-    assert "r/run.json describes a measurement, and not a training run" in capsys.readouterr().err
+    assert "r/run.json describes a measurement, not a training run" in capsys.readouterr().err
     (folder / "run.json").unlink()
     left = [leave(folder / place, ended, monkeypatch) for place in ("state/000000003", "checkpoint/ckpt.pth.tar", "m")]
     assert run(*command) == 0
@@ -222,7 +222,7 @@ def test_training_keeps_the_rule(work, ended, monkeypatch, capsys):
     for place in ("checkpoint/mine.pth.tar", "state/notes.txt", "checkpoint/epoch_best_ckpt.pth.tar", "notes"):
         assert (folder / place).read_text() == "mine"
     assert not stale.exists()
-    with pytest.raises(UserError, match="describes a training run, and not a measurement"):
+    with pytest.raises(UserError, match="describes a training run, not a measurement"):
         sd.load(folder)
 
 
@@ -233,7 +233,7 @@ def test_a_result_takes_no_other_run_s_folder_and_reads_none(tmp_path):
     assert sd.load(tmp_path / "one").manifest == json.loads(json.dumps(dict(result.manifest), default=str))
     TRAINING.write(tmp_path, {"lr": 0.1})
     before = contents(tmp_path)
-    with pytest.raises(UserError, match="describes a training run, and not a measurement"):
+    with pytest.raises(UserError, match="describes a training run, not a measurement"):
         result.save(tmp_path)
     assert contents(tmp_path) == before
 

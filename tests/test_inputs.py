@@ -96,7 +96,7 @@ def test_every_tensor_is_changed_and_the_nesting_stays():
 
 def test_a_given_recipe_goes_before_the_declared_one():
     model, declared, given = nn.Identity(), Recipe(frames=4), Recipe(frames=6)
-    with pytest.raises(UserError, match="declares no input"):
+    with pytest.raises(UserError, match="does not declare its input"):
         declared_recipe(model)
     assert declared_recipe(model, given) is given
     model.spec = SimpleNamespace(recipe=declared)

@@ -277,7 +277,7 @@ def test_models_of_other_libraries(videos):
 def test_a_module_of_ones_own(videos, capsys):
     Path("mine.py").write_text("from torch import nn\ndef build():\n    return nn.Sequential(nn.Conv3d(3, 4, 3))\n")
     given = ["--model", "mine:build", "--videos", videos, "--stg", "0", "--layout", "N C T H W"]
-    assert "declares no input: give --frames, --rate and --image-size" in fails(capsys, *given)
+    assert "does not declare its input: give --frames, --rate and --image-size" in fails(capsys, *given)
     succeeds(*given, "--frames", "4", "--rate", "2", *SMALL)
     result = sd.load("runs/mine-build_videos")
     assert result.manifest["study"]["recipe"]["frames"] == 4

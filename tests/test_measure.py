@@ -330,7 +330,7 @@ def test_a_missing_factor_says_what_is_needed():
         ({"styles": ("1", "1")}, "named twice"),
         ({"styles": ()}, "At least one style"),
         ({"scrambles": ("shufle",)}, "shufle.*shuffle"),
-        ({"recipe": None}, "declares no input"),
+        ({"recipe": None}, "does not declare its input"),
         ({"seed": -1}, "seed"),
         ({"pool": "mean"}, "Unknown pooling 'mean'"),
     ],

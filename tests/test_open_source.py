@@ -10,9 +10,9 @@ from planted import released
 from torch import nn
 
 import static_dynamic as sd
-from static_dynamic import main
 from static_dynamic.common.commands import as_flags
 from static_dynamic.common.errors import UserError
+from static_dynamic.config import open_data, read_config
 from static_dynamic.media.clip import Recipe, Video
 from static_dynamic.sources import (
     FactorialVideos,
@@ -58,8 +58,8 @@ class LeavesOut(Whole):
 
 
 WRONG = {
-    "a member is missing": (Half(), "This Half is not a source of videos: it must have name, styles, videos, read, describe. It lacks videos, read."),
-    "a class": (Whole, "The class Whole is not a source of videos: .* Give an object of it."),
+    "a member is missing": (Half(), "This Half is not a source of videos: it must have name, styles, videos, read, describe. Missing: videos, read."),
+    "a class": (Whole, "The class Whole is not a source of videos: .* Give an instance of it."),
     "nothing": (None, "Videos must be a path, a list of paths, 'factorial' or a source. Got None."),
     "a number": (3, "Videos must be a path, .* Got 3."),
     "an empty path": ("", "Videos must be a path, .* Got an empty path."),
@@ -116,7 +116,7 @@ def test_the_home_folder_is_found_everywhere(tmp_path, monkeypatch):
     assert isinstance(open_source("~/folders", dataset="folders"), StyleFolders)
     assert isinstance(open_source("~/ssv2", dataset="ssv2", styles=["1"]), Stylized)
     assert isinstance(open_source("factorial:2", seed=3), FactorialVideos)
-    options = main.read_config(["--stylized_data_dir=~/ssv2", "--dataset=ssv2", "--annotations=~/a.json"])
+    options = read_config(["--stylized_data_dir=~/ssv2", "--dataset=ssv2", "--annotations=~/a.json"])
     assert options.stylized_data_dir == tmp_path / "ssv2"
     assert options.annotations == tmp_path / "a.json"
 
@@ -148,7 +148,7 @@ def test_a_video_that_lies_in_no_folder_of_a_class_is_named(tmp_path, kind):
     place = {"files": "files", "one file": "files/a.mp4", "frames": "frames", "one folder": "frames/a"}[kind]
     with pytest.raises(UserError) as caught:
         open_source(tmp_path / place, labels="folders")
-    assert "takes the class of a video from the folder in which it lies" in str(caught.value)
+    assert "takes the class of a video from its folder" in str(caught.value)
     assert "--labels" in as_flags(str(caught.value))
 
 
@@ -174,14 +174,14 @@ def test_the_command_line_takes_classes_from_folders(tmp_path, monkeypatch, caps
     for name in ("walk/a", "walk/b", "run/c", "run/d"):
         write_frames(tmp_path / "videos" / name, coded_frames(4))
     command = ["--model", "c2d", "--videos", "videos", "--m_same", "False", "--replicates", "10"]
-    config = main.read_config([*command, "--labels", "folders"])
-    assert set(classes(main.open_data(config, Recipe())).values()) == {"walk", "run"}
+    config = read_config([*command, "--labels", "folders"])
+    assert set(classes(open_data(config, Recipe())).values()) == {"walk", "run"}
     with pytest.raises(UserError, match="Unknown option 'labels' in FactorialVideos"):
-        main.open_data(main.read_config(["--videos", "factorial", "--labels", "folders"]), Recipe())
+        open_data(read_config(["--videos", "factorial", "--labels", "folders"]), Recipe())
     with pytest.raises(UserError, match=r"--labels requires --videos or --dataset folders"):
-        main.read_config(["--original_data_root", "D", "--labels", "folders"])
+        read_config(["--original_data_root", "D", "--labels", "folders"])
     with pytest.raises(UserError, match=r"--annotations requires --stylized-data-dir"):
-        main.read_config(["--videos", "videos", "--annotations", "a.json"])
+        read_config(["--videos", "videos", "--annotations", "a.json"])
 
 
 # --- what is not used --------------------------------------------------------------------------------------------
@@ -202,7 +202,7 @@ def test_reasons_are_grouped_and_counted():
     )
     assert summary([], used=3) is None
     assert unused(FactorialVideos(count=3), limit=3) == unused(FactorialVideos(count=3)) == []
-    assert unused(FactorialVideos(count=3), limit=2) == ["The first 2 of 3 videos are used: `max_videos=2`."]
+    assert unused(FactorialVideos(count=3), limit=2) == ["Only the first 2 of 3 videos are used: `max_videos=2`."]
 
 
 def test_what_lies_beside_the_videos_and_is_not_used_is_said(tmp_path):

@@ -48,7 +48,14 @@ def test_the_help_names_every_command_and_an_example_for_every_user(capsys, monk
     assert all(f"│ {name} " in shown for name in FUNCTIONS)
     run(["measure", "--help"])
     shown = capsys.readouterr().out
-    for said in ("of yours", "published model", "published protocol", "segmentation", "─ Videos ─", "default: 3000"):
+    for said in (
+        "Your own model",
+        "published model",
+        "published protocol",
+        "segmentation",
+        "─ Videos ─",
+        "default: 3000",
+    ):
         assert said in shown
     assert "[choices: videos, styles]" in " ".join(shown.replace("│", " ").split())
 

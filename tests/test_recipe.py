@@ -141,8 +141,8 @@ def test_a_source_without_a_frame_rate_is_named():
         ({"std": (1, 1, 0)}, "'std' of a recipe must be three positive numbers"),
         ({"std": (1, 1, float("nan"))}, "'std' of a recipe must be three positive numbers"),
         ({"fps": -1}, "'fps' of a recipe must be a positive number. Got -1"),
-        ({"layout": "N C T H W"}, "names the axes C, T, H and W of one clip once each"),
-        ({"layout": 3}, "names the axes C, T, H and W"),
+        ({"layout": "N C T H W"}, "must name the axes C, T, H and W of one clip once each"),
+        ({"layout": 3}, "must name the axes C, T, H and W"),
         (
             {"values": "uint16"},
             "Unknown 'values' of a recipe 'uint16'. Did you mean 'uint8'? Allowed: normalised, uint8.",

@@ -153,7 +153,7 @@ def test_the_command_draws_a_video(tmp_path, video, capsys):
     ("given", "message"),
     [
         (["--model", "dyreg_tsm_r51"], "Unknown model"),
-        (["--model", "torch.nn:Identity"], "declares no input"),
+        (["--model", "torch.nn:Identity"], "does not declare its input"),
         (["--model", "test_regions:toy", "--columns", "0"], "The --columns must be at least 1"),
         (["--model", "test_regions:toy", "--checkpoint", "missing.pth"], "missing.pth"),
     ],

@@ -95,7 +95,7 @@ def test_a_result_takes_the_place_of_an_older_one_and_of_nothing_else(result, tm
     result.save(tmp_path)
     (tmp_path / "run.json").write_text('{"kind": "training run"}')
     before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
-    with pytest.raises(UserError, match="describes a training run, and not a measurement"):
+    with pytest.raises(UserError, match="describes a training run, not a measurement"):
         Result(result.layers[:1], result.units).save(tmp_path)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 

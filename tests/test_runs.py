@@ -91,12 +91,12 @@ def test_differences_name_the_place():
 
 
 FOREIGN = {
-    '{"kind": "training run", "format": 1}': "describes a training run, and not a set of items",
+    '{"kind": "training run", "format": 1}': "describes a training run, not a set of items",
     '{"kind": "set of items", "format": 3}': "has format 3, but this version reads formats up to 2",
     '{"kind": "set of items", "format": "1"}': "has format 1, but this version",
-    '{"source": "a", "settings": {}, "videos": {}}': "describes a stylized data set, and not",
-    '{"name": "a project"}': "describes something else, and not",
-    "[1]": "describes something else, and not",
+    '{"source": "a", "settings": {}, "videos": {}}': "describes a stylized data set, not",
+    '{"name": "a project"}': "describes something else, not",
+    "[1]": "describes something else, not",
     '{"kind"': "not valid JSON",
     "": "is empty",
 }
@@ -144,7 +144,7 @@ def test_what_no_run_describes_is_not_taken_for_a_run_s(tmp_path):
     assert run(tmp_path) == 3  # what is no item is no item of another run
     lone = Kind("set of items", "items.json", ("item_[0-9].txt",), alone=True)
     (tmp_path / "items.json").unlink()
-    with pytest.raises(UserError, match=r"holds 'item_0\.txt', and no items\.json"):
+    with pytest.raises(UserError, match=r"holds 'item_0\.txt', but items\.json is missing"):
         claim(tmp_path, lone, {})
     assert (tmp_path / "notes.txt").read_text() == "theirs"
 

@@ -383,8 +383,8 @@ def test_the_commands_audit_and_tell(places, tmp_path, capsys):
     for arguments, said in (
         (f"audit {there}", "The option --out is required"),
         (line, "styles.csv exists already: remove it"),
-        (f"scrambles --out {out / 'styles.csv'}", "is there already"),
-        (f"styles --pictures {out.parent}", "is there already"),
+        (f"scrambles --out {out / 'styles.csv'}", "exists already"),
+        (f"styles --pictures {out.parent}", "exists already"),
         (
             f"audit {there} {places / 'data'} --styles ink {new}",
             "--styles and --seed apply only to copies that are rendered",

@@ -248,7 +248,7 @@ def test_an_output_that_is_not_free_is_refused(videos, tmp_path):
     with pytest.raises(UserError, match=r"no run\.json tells"):
         render(videos, tmp_path / "foreign", settings, workers=0)
     (tmp_path / "out" / "run.json").write_text("{}")
-    with pytest.raises(UserError, match="describes something else, and not a stylized data set"):
+    with pytest.raises(UserError, match="describes something else, not a stylized data set"):
         render(videos, tmp_path / "out", settings, workers=0)
 
 

@@ -145,7 +145,7 @@ def test_slips_stay_slips():
         check_model(Net(), CLIPS, {"last": ("lats", LAYOUT)})
     with pytest.raises(UserError, match="has no layout"):
         check_model(Net(), CLIPS, {"last": ("last", None)})
-    with pytest.raises(UserError, match="declares no input"):
+    with pytest.raises(UserError, match="does not declare its input"):
         check_model(Net(), stages=STAGES)
 
 

@@ -323,9 +323,9 @@ def test_a_run_of_another_kind_is_named(tmp_path):
     with pytest.raises(sd.UserError, match=r"does not contain a course: course\.json is missing"):
         open_course(tmp_path / "run")
     (tmp_path / "run" / "course.json").write_text((tmp_path / "run" / "run.json").read_text())
-    with pytest.raises(sd.UserError, match="describes a measurement, and not a course"):
+    with pytest.raises(sd.UserError, match="describes a measurement, not a course"):
         open_course(tmp_path / "run")
-    with pytest.raises(sd.UserError, match=r"holds '\w+\.\w+', and no course\.json tells"):
+    with pytest.raises(sd.UserError, match=r"holds '\w+\.\w+', but course\.json is missing"):
         tracked(PlantedModel(), store=tmp_path / "store")
 
 

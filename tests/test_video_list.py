@@ -105,7 +105,7 @@ BAD_ROWS = {
     "a slip in a name": ("path,lable\na,x\n", "Unknown column 'lable' in {path}, line 1. Did you mean 'label'"),
     "no column of paths": ("video,label\na,x\n", "Unknown column 'video' in {path}, line 1"),
     "labels alone": ("label\na\n", "line 1: the column 'path' is required. Got label"),
-    "a column twice": ("path,label,label\na,x,y\n", "line 1: the column 'label' is there twice"),
+    "a column twice": ("path,label,label\na,x,y\n", "line 1: the column 'label' appears twice"),
     "nothing": ("# nothing yet\n\n", "{path} does not list any video"),
     "names alone": ("path,label\n", "{path} does not list any video"),
     "twice": ("a.mp4\n./a.mp4\n", "line 2: a.mp4 appears twice, first in {path}, line 1"),

@@ -33,7 +33,7 @@ def flow(
     Args:
         root: The data set.
         out: Folder for the flow. By default ROOT.
-        gaps: 1 for the next frame, -1 for the one before, 2, …, separated by commas.
+        gaps: 1 for the next frame, -1 for the one before, and so on, separated by commas.
         frame_folder: Folder of the sequences in ROOT. By default JPEGImages/480p or JPEGImages.
         preset: Preset of DIS.
         raft: State dict of torchvision's RAFT, to use it instead.
