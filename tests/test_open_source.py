@@ -10,6 +10,7 @@ from planted import released
 from torch import nn
 
 import static_dynamic as sd
+from static_dynamic import main
 from static_dynamic.common.commands import as_flags
 from static_dynamic.common.errors import UserError
 from static_dynamic.config import open_data, read_config
