@@ -529,7 +529,11 @@ def test_means_of_an_inner_block_are_those_of_the_model_as_the_outer_one_left_it
         ({"x": [0]}, {"how": "zero", "stages": {"x": ("conv", "N C")}}, "Stage 'x': .*does not fit"),
         ([0], {}, r"`units` must be a mapping from stages to units, e\.g\. units=\{'late': \[0, 3\]\}\. Got \[0\]"),
         ({}, {}, "`units` must be a mapping from stages to units"),
-        ({"early": [0]}, {"how": "means"}, "Unknown way to ablate 'means' in how. Did you mean 'mean'\? Allowed: zero, mean"),
+        (
+            {"early": [0]},
+            {"how": "means"},
+            r"Unknown way to ablate 'means' in how. Did you mean 'mean'\? Allowed: zero, mean",
+        ),
         ({"early": [0]}, {"reference": None}, "Means need clips: give `reference=clips`"),
         ({"early": [0]}, {"reference": iter([])}, "the `reference` is empty"),
         (

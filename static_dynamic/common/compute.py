@@ -45,8 +45,8 @@ class Compute:
         if not counts or not real_within(self.max_bad, 0, 1):
             given = ", ".join(f"{name}={shown(getattr(self, name))}" for name in ("batch_size", "workers", "max_bad"))
             raise UserError(
-                f"The compute options require whole numbers batch_size ≥ 1 and workers ≥ 0, up to {MOST}, and max_bad in "
-                f"[0, 1]. Got {given}."
+                f"The compute options require whole numbers batch_size ≥ 1 and workers ≥ 0, up to {MOST}, and max_bad "
+                f"in [0, 1]. Got {given}."
             )
         if not isinstance(self.device, str):
             raise unknown("device", self.device, ["auto", "cpu", "cuda", "mps"])

@@ -145,7 +145,7 @@ def _take(stack: list[_Part], code: Any) -> list[_Part]:
 def _made(name: str, argument: Any, taken: list[_Part]) -> _Part:
     """What a step puts on the stack."""
     if name in _TUPLES:
-        size, entries = (1 + sum(part[measure] for part in taken) for measure in (0, 1))
+        size, entries = 1 + sum(part.size for part in taken), 1 + sum(part.entries for part in taken)
         depth = 1 + max((part.depth for part in taken), default=0)
         _refuse(entries > MOST_TUPLE or depth > DEEPEST_TUPLE, "tuples in tuples in tuples")
         return _Part(size, entries, depth, grows=any(part.grows for part in taken))

@@ -111,7 +111,9 @@ class Recipe:
         _check_counts("frames", self.frames, MOST_FRAMES)
         _check_counts("crop", self.crop, LARGEST_SIDE)
         if isinstance(self.crop, Sequence) and len(self.crop) != 2:
-            raise UserError(f"The 'crop' of a recipe must be a side or (height, width), in pixels. Got {shown(self.crop)}.")
+            raise UserError(
+                f"The 'crop' of a recipe must be a side or (height, width), in pixels. Got {shown(self.crop)}."
+            )
         if self.short_side is not None and self.short_side < min(self.size):
             raise UserError(
                 f"The 'short_side' of a recipe must be at least the crop's. Got {self.short_side} for crop {self.crop}."

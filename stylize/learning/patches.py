@@ -97,7 +97,8 @@ def _named(pictures: Iterable[str], film: FolderFilm, kind: str) -> dict[str, Pa
         if name not in frames:
             raise UserError(
                 f"The {kind} {path} is for the frame {name!r}, which {film.source} does not contain: its frames are "
-                f"{frames[0]} to {frames[-1]}.{did_you_mean(name, frames)} Give the frame with --{kind} {frames[0]}={path.name}"
+                f"{frames[0]} to {frames[-1]}.{did_you_mean(name, frames)} "
+                f"Give the frame with --{kind} {frames[0]}={path.name}"
             )
         if name in named:
             raise UserError(f"Two {kind}s for the frame {name!r}: {named[name]} and {path}.")
