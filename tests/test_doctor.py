@@ -24,7 +24,7 @@ def test_the_extras_of_the_project_are_the_libraries_that_an_index_has():
     modules = {"scikit-learn": "sklearn"}
     asked = {
         modules.get(name, name.replace("-", "_")): f"pip install 'static-dynamic[{extra}]'"
-        for extra in extras.keys() - {"test", "dev"}
+        for extra in extras.keys() - {"test", "dev", "docs"}
         for name in (Requirement(requirement).name for requirement in extras[extra])
         if name != "static-dynamic"
     }

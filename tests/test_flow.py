@@ -364,13 +364,11 @@ def test_the_command_says_what_was_done_and_what_was_left_out(tmp_path, capsys):
     root = sequences(tmp_path, pan=3, lone=1)
     cut(root / "JPEGImages" / "480p" / "pan" / "00002.jpg", 0.3, "00002.jpg")
     assert command(lambda: run([str(root), "--sheet", str(tmp_path / "sheets" / "flow.png")])) == 0
-    out, err = capsys.readouterr()
-    lines = out.splitlines()
+    lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "2 flows written, 0 existed already."
     assert lines[1] == "left out: lone: too short for a pair of frames."
     assert lines[2].startswith(f"left out: {root / 'JPEGImages/480p/pan/00002.jpg'}: this frame cannot be read")
     assert lines[3:] == [str(tmp_path / "sheets" / "flow.png")]
-    assert "4/4" in err
     assert Image.open(tmp_path / "sheets" / "flow.png").width == LABEL + 6 * WIDTH
 
 

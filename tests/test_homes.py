@@ -138,7 +138,7 @@ def test_a_run_describes_itself_and_leaves_no_lock(home):
         description = torch.load(home.description)
     else:
         description = json.loads(home.description.read_text())
-    assert (description["kind"], description["format"]) == (home.kind, 1)
+    assert (description["kind"], description["format"]) == (home.kind, STUDY.format if home.kind == STUDY.name else 1)
     assert not home.lock.exists()
     before = contents(home.folder)
     home.run()

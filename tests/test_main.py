@@ -78,7 +78,12 @@ def test_a_run_on_video_files_writes_everything(videos, capsys):
         "layers.parquet", "layers.csv", "units.parquet", "samples.safetensors", "twins.csv", "run.json", "report.html",
         "pictures.parquet", "top_clips.parquet",
         "i3d_dim_est.csv", "store",
-        *(f"{name}{of}.{kind}" for name in ("layers", "units") for of in ("", "-released") for kind in ("svg", "png")),
+        *(
+            f"{name}{of}.{kind}"
+            for name in ("layers", "units")
+            for of in ("", "-released")
+            for kind in ("svg", "png", "data.csv")
+        ),
     }  # fmt: skip
     assert sd.load(folder).stages == [f"stage{i}" for i in range(1, 6)]
     manifest = json.loads((folder / "run.json").read_text())
@@ -346,7 +351,7 @@ SLIPS = {
     "unknown scramble": (["--videos", "factorial", "--scrambles", "shufle"], "'shufle'.*Did you mean 'shuffle'"),
     "one style": (["--videos", "factorial:2", "--styles", "ink"], "two styles are required"),
     "unknown device": (["--videos", "factorial", "--device", "gpu"], "Unknown device 'gpu'.*Allowed: auto"),
-    "a GPU that is not there": (["--videos", "factorial", "--device", "77"], "'cuda:77' is not there"),
+    "a GPU that is not there": (["--videos", "factorial", "--device", "77"], "'cuda:77' is not available"),
     "not a number": (
         ["--videos", "factorial", "--batch_size", "two"],
         "--batch-size is invalid: a whole number is required. Got 'two'",

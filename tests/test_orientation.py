@@ -98,6 +98,6 @@ def test_whatever_goes_wrong_with_an_image_is_one_line(tmp_path, monkeypatch, er
 
     monkeypatch.setattr(Image, "open", fail)
     with pytest.raises(
-        BadClip, match=r"a\.png: this frame cannot be read \((MemoryError|RuntimeError: odd thing|.*a bomb)"
+        BadClip, match=r"a\.png: this frame cannot be read \((MemoryError|RuntimeError: odd thing)|too many pixels"
     ):
         open_image(path)

@@ -342,7 +342,7 @@ def test_a_learned_style_is_rendered_like_any_other(videos, tmp_path):
         ("render VIDEOS --out OUT --styles ink --size 0", "The 'size' must be 16 pixels or more. Got 0"),
         ("render VIDEOS --out OUT --styles ink --seed -1", "The 'seed' must be a non-negative integer"),
         ("render VIDEOS --out OUT --styles ink --workers -1", "The 'workers' must be 0 or more"),
-        ("render OUT --out OUT --styles ink", "No file or folder"),
+        ("render OUT --out OUT --styles ink", "does not exist"),
         ("render FRAMES --out OUT --styles ink --fps 5", "have no frame rate"),
         ("render VIDEOS --out FRAMES/f/0.jpg/x --styles ink", "Cannot make the folder"),
         ("styles --video VIDEOS", "--video requires --pictures"),

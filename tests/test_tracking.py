@@ -188,7 +188,7 @@ def test_now_measures_anew_where_the_weights_are_others_and_else_does_nothing():
     [
         ({"every": 0}, "The 'every' parameter must be a whole number, 1 or more. Got 0."),
         ({"every": 1.5}, "Got 1.5."),
-        ({"twins": -1}, "The number of random twins must be 0 or more"),
+        ({"twins": -1}, "The number of random twins must be 0 to 1000"),
         ({"log_to": "tensorbord"}, "Unknown log 'tensorbord' in log_to. Did you mean 'tensorboard'?"),
         ({"log_to": object()}, "Got object."),
         ({"memory": -1}, "memory ≥ 0"),

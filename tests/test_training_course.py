@@ -36,7 +36,7 @@ def test_training_is_the_same_with_its_course_and_writes_the_page(work):
     [
         (["--track", "factorial:4", "--track_stages", "nrom", "--track_layout", "N C T H W"], "norm"),
         (["--track", "nowhere"], "nowhere"),
-        (["--track", "factorial:4", "--track_every", "0"], "track_every"),
+        (["--track", "factorial:4", "--track_every", "0"], "--track-every is invalid"),
     ],
 )
 def test_slips_are_found_before_training(work, capsys, arguments, says):

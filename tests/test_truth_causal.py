@@ -327,9 +327,9 @@ def test_the_command_keeps_other_networks_and_draws_all(monkeypatch, tmp_path, c
     monkeypatch.setattr(causal, "examine", lambda name: (table.assign(network=name), single.assign(network=name)))
     with monkeypatch.context() as patched:
         patched.setattr(causal, "draw", lambda *_: None)
-        run(["two", "--out", str(tmp_path)])
-        run(["one", "--out", str(tmp_path)])
-    run(["two", "--out", str(tmp_path)])
+        run("two", out=tmp_path)
+        run("one", out=tmp_path)
+    run("two", out=tmp_path)
     kept = pd.read_csv(tmp_path / "causal.csv")
     assert kept["network"].value_counts().to_dict() == {"one": len(table), "two": len(table)}
     assert kept["network"].is_monotonic_increasing

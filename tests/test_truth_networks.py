@@ -296,8 +296,8 @@ def test_slips_name_the_nearest_network():
         chosen(["truth_cnn_moton"])
     assert [one.name for one in chosen(["truth_cnn_motion", "truth_cnn_m*n"])] == ["truth_cnn_motion"]
     assert chosen([]) == all_networks()
-    with pytest.raises(UserError, match="'--jobs' must be between 1 and 64"):
-        command_line.run(["--jobs", "0"])
+    with pytest.raises(UserError, match="--workers must be between 1 and 64"):
+        command_line.run(workers=0)
 
 
 # ---------------------------------------------------------------- behaviour

@@ -285,8 +285,8 @@ def test_networks_are_chosen_by_name_or_pattern():
     ("arguments", "message"),
     [
         (["truth_cnn_moton"], r"^Unknown network 'truth_cnn_moton'\. Did you mean 'truth_cnn_motion'"),
-        (["--jobs", "0"], r"^The '--jobs' must be between 1 and 64\. Got 0\.$"),
-        (["--jobs", "two"], r"invalid int value: 'two'"),
+        (["--jobs", "0"], r"^The --workers must be between 1 and 64\. Got 0\.$"),
+        (["--jobs", "two"], r"--workers is invalid: a whole number is required\. Got 'two'"),
         (["--over", "x*"], r"^Unknown network 'x\*'\. Allowed: truth_cnn"),
     ],
 )

@@ -183,7 +183,7 @@ def test_twins_with_the_same_weights_are_named():
 
 @pytest.mark.parametrize("count", [-1, 1.5, "3", None])
 def test_a_number_of_twins_that_cannot_be_is_refused(count):
-    with pytest.raises(UserError, match="must be 0 or more"):
+    with pytest.raises(UserError, match="must be 0 to 1000"):
         make_twins(nn.Linear(2, 2), count)
 
 

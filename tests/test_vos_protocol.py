@@ -75,7 +75,7 @@ def test_flags_go_before_the_file(davis):
         ["--cfg_file", file, "--original_data_root", str(davis), "--trained_on", "taovos", "--random_seed", "3"]
     )
     assert config.run_name == "twostream_deeplabv3plus_resnet101_taovos"
-    assert config.random_seed == 3
+    assert config.seed == 3
 
 
 def test_every_variant_of_matnet_has_its_fields():

@@ -202,7 +202,7 @@ def _numbered(number: int, declared: Sequence[str], config: Config) -> str:
     for name in (f"stage{number}", f"block{number}", pathways[config.path or "fast"]):
         if set(name.split("+")) <= set(declared):
             return name
-    raise unknown("stage", number, declared, where="--stages")
+    raise unknown("stage", str(number), declared, where="--stages")
 
 
 def device_name(device: str) -> str:
