@@ -1,8 +1,11 @@
 """The one program: its commands, its help, its switches, its completion, and where it looks for modules."""
 
 import inspect
+import os
+import signal
 import subprocess
 import sys
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from planted import RECIPE, STAGES, PlantedModel, PlantedVideos
 import static_dynamic as sd
 from static_dynamic.common.commands import program, start
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import whole
 from static_dynamic.common.progress import EVERY, FIRST, Lines
 from static_dynamic.config import Config, read_config
 from static_dynamic.main import COMMANDS, app, main, run
@@ -133,6 +137,34 @@ def test_a_stop_by_hand_is_said(capsys, monkeypatch):
     monkeypatch.setattr("static_dynamic.program.estimators.estimators", stopped)
     assert main(["estimators"]) == 130
     assert capsys.readouterr().err.startswith("Stopped. Nothing is half-written")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_stop_from_outside_is_said_and_what_was_at_work_ends_in_order(number, code, capsys, monkeypatch, tmp_path):
+    def stopped():
+        with whole(tmp_path / "a") as place:
+            place.write_text("half")
+            os.kill(os.getpid(), number)
+            time.sleep(10)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("static_dynamic.program.estimators.estimators", stopped)
+    assert main(["estimators"]) == code
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("Stopped. Nothing is half-written")
+    assert not list(tmp_path.iterdir())
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_who_minds_sigterm_already_goes_on_minding_it(monkeypatch):
+    told = []
+    monkeypatch.setattr("static_dynamic.program.estimators.estimators", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    before = signal.signal(signal.SIGTERM, lambda number, frame: told.append(number))
+    try:
+        assert main(["estimators"]) == 0
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert told == [signal.SIGTERM]
 
 
 def test_an_option_that_is_given_twice_has_its_last_value():

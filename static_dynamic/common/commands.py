@@ -7,9 +7,12 @@ Messages name arguments as in Python, in backticks: "start over with `resume=Fal
 
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, get_args
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Annotated, NoReturn, get_args
 
 from cyclopts import App, CycloptsError, Group, Parameter
 
@@ -120,11 +123,23 @@ def script(run: Callable[..., object]) -> int:
     return command(lambda: start(app, sys.argv[1:]))
 
 
+class Terminated(BaseException):
+    """The system or a scheduler asks the process to end (SIGTERM)."""
+
+
+STOPPED: dict[type[BaseException], int] = {
+    KeyboardInterrupt: 128 + signal.SIGINT,
+    Terminated: 128 + signal.SIGTERM,
+}
+"""What stops a command → its exit code, as shells have it."""
+
+
 def command(run: Callable[[], object]) -> int:
-    """Run a command; the exit code is 0, 2 after a user error, 130 after Ctrl-C."""
+    """Run a command; the exit code is 0, 2 after a user error, 130 after Ctrl-C, 143 after SIGTERM."""
     try:
-        run()
-        sys.stdout.flush()
+        with _terminable():
+            run()
+            sys.stdout.flush()
     except UserError as error:
         print(f"error: {as_flags(str(error))}", file=sys.stderr)
         return 2
@@ -133,9 +148,26 @@ def command(run: Callable[[], object]) -> int:
             raise
         print(f"error: {sentence}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
+    except tuple(STOPPED) as stop:
         print("Stopped. Nothing is half-written, and the same command resumes from what was finished.", file=sys.stderr)
-        return 130
+        return STOPPED[type(stop)]
     except BrokenPipeError:  # the reader, such as `head`, has closed the pipe
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the interpreter flushes once more
     return 0
+
+
+@contextmanager
+def _terminable() -> Iterator[None]:
+    """SIGTERM ends the block in order, as Ctrl-C does, unless a handler is installed already."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _terminate(number: int, frame: object) -> NoReturn:
+    raise Terminated
