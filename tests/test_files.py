@@ -128,6 +128,14 @@ def test_leftovers_of_processes_that_are_gone_are_removed_and_nothing_else(tmp_p
     process.communicate()
 
 
+def test_the_first_write_to_a_folder_removes_what_a_killed_process_left_there(tmp_path):
+    process = subprocess.run([sys.executable, "-c", MAKE, tmp_path], input=b"", stdout=subprocess.PIPE)
+    assert process.stdout == b"made\n"
+    assert len(listed(tmp_path)) == 3
+    write_text(tmp_path / "other", "x")
+    assert listed(tmp_path) == [b"other"]
+
+
 def is_zombie(process):
     return "State:\tZ" in (Path("/proc") / str(process) / "status").read_text()
 

@@ -20,13 +20,16 @@ FORGOTTEN = 24 * 3600
 
 _PARTIAL = re.compile(r"\..*\.(?P<host>[\w-]+)\.(?P<process>\d+)-\d+\.part", re.DOTALL)
 _numbers = count()
+_cleared: set[Path] = set()
+"""Folders to which this process has written."""
 
 
 @contextmanager
 def whole(target: Path) -> Iterator[Path]:
     """A path to write a file or a folder to; it becomes ``target`` if the block succeeds, and is removed otherwise.
 
-    Missing parent folders are made.
+    Missing parent folders are made. The first time that a process writes to a folder, it removes what killed processes
+    left half-written there.
 
     Raises:
         UserError: If the place cannot be written, or a folder that is not empty exists there.
@@ -35,6 +38,9 @@ def whole(target: Path) -> Iterator[Path]:
     try:
         with plain_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
+        if target.parent not in _cleared:
+            _cleared.add(target.parent)
+            clear_partials([target.parent])
         yield partial
         with plain_errors(target):
             os.replace(partial, target)
