@@ -73,7 +73,7 @@ def app(chosen: str = "") -> "App":
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command; 0 if it succeeded, 2 after a user error, 130 after Ctrl-C."""
+    """Run the command; 0 if it succeeded, 2 after a user error, 130 after Ctrl-C, 143 after SIGTERM."""
     if arguments is None:
         _look_here_first()
     return command(lambda: run(sys.argv[1:] if arguments is None else arguments))

@@ -170,7 +170,9 @@ def stamp(*places: Path) -> str:
 
     Missing files and broken links do not count.
     """
-    files = [file for place in places for file in (os.scandir(place) if place.is_dir() else [place])]
-    stats = [os.stat(file) for file in files if os.path.exists(file)]
+    stats = []
+    for file in (file for place in places for file in (os.scandir(place) if place.is_dir() else [place])):
+        with suppress(OSError):
+            stats.append(os.stat(file))
     latest = max((found.st_mtime_ns for found in stats), default=0)
     return f"{len(stats)} files, {sum(found.st_size for found in stats)} bytes, {latest}"
