@@ -1,6 +1,8 @@
 """Learning a style: patches, what the losses see, runs that stop and go on, slips, and the clip that comes out."""
 
 import json
+import os
+from contextlib import suppress
 from itertools import pairwise
 
 import cv2
@@ -14,7 +16,10 @@ from PIL import Image
 from program import door
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.files import write_text
 from static_dynamic.interventions import check_style, restyle
+from static_dynamic.program import learning
+from static_dynamic.program.learning import Plan, learn_style
 from static_dynamic.stylize.learning.learn import PRESETS, Learner, TrainingSettings
 from static_dynamic.stylize.learning.patches import Keyframe, Patches, open_clip, read_keyframes
 from static_dynamic.stylize.networks.learned import load_style, paint
@@ -171,6 +176,53 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(preset, clip):
     learn(clip, *preset, "--steps", 2, out="parts.safetensors")
     parts = learn(clip, *preset, "--steps", 4, "--resume", out="parts.safetensors")
     assert parts.read_bytes() == whole.read_bytes()
+
+
+class Counting:
+    """A learner that knows its step alone."""
+
+    def __init__(self):
+        self.step, self.generator, self.facts = 0, None, {}
+
+    def advance(self):
+        self.step += 1
+        return {"image": 0.0}
+
+    def save(self, path):
+        write_text(path, str(self.step))
+
+    def resume(self, path):
+        self.step = int(path.read_text())
+
+
+@pytest.mark.parametrize("every", [1, 2, 9])
+def test_wherever_a_run_stops_the_next_one_leaves_the_files_of_a_whole_run(every, tmp_path, monkeypatch):
+    def learned(name):
+        folder = tmp_path / name
+        learn_style(Counting(), Plan(folder / "a.safetensors", 3, every, folder / "seen"), True, ())
+        return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.*")}
+
+    monkeypatch.setattr(learning, "write_style", lambda path, network, facts: write_text(path, "style"))
+    monkeypatch.setattr(learning, "_draw_preview", lambda learner, frames, path: write_text(path, str(learner.step)))
+    whole, replace = learned("whole"), os.replace
+    for stopped_at in range(20):
+        left = stopped_at
+
+        def replace_or_stop(*places):
+            nonlocal left
+            if not left:
+                raise KeyboardInterrupt
+            left -= 1
+            replace(*places)
+
+        with monkeypatch.context() as patched:
+            patched.setattr("static_dynamic.common.files.os.replace", replace_or_stop)
+            with suppress(KeyboardInterrupt):
+                learned(str(stopped_at))
+        assert learned(str(stopped_at)) == whole
+        if left:
+            break
+    assert left  # all moments were tried
 
 
 def test_another_seed_learns_another_style(clip):

@@ -53,20 +53,20 @@ def learn_style(learner: Learner, plan: Plan, resume: bool, frames: Sequence[Fra
             _take_up(learner, plan.out, plan.checkpoint)
         if plan.preview:
             make_folder(plan.preview)
-        with _kept(learner, plan.checkpoint, plan.every):
+        with _kept(learner, plan):
             _learn(learner, plan, frames)
 
 
 @contextmanager
-def _kept(learner: Learner, checkpoint: Path, every: int) -> Iterator[None]:
+def _kept(learner: Learner, plan: Plan) -> Iterator[None]:
     """Write a checkpoint at the start, so that a place that cannot be written is noticed before the first step."""
     began = learner.step
-    learner.save(checkpoint)
+    learner.save(plan.checkpoint)
     try:
         yield
     except BaseException:
-        if began == 0 and learner.step < every:  # it is empty
-            remove(checkpoint)
+        if began == 0 and learner.step < plan.every and not plan.out.exists():  # it is empty
+            remove(plan.checkpoint)
         raise
 
 
@@ -74,10 +74,10 @@ def _learn(learner: Learner, plan: Plan, frames: Sequence[Frames]) -> None:
     """Run all remaining steps."""
 
     def keep(losses: Mapping[str, float]) -> None:
-        learner.save(plan.checkpoint)
-        write_style(plan.out, learner.generator, learner.facts)
         if plan.preview:
             _draw_preview(learner, frames, plan.preview / f"step_{learner.step:06d}.png")
+        write_style(plan.out, learner.generator, learner.facts)
+        learner.save(plan.checkpoint)  # last: what a run that is stopped has not written is written by the next one
         print(f"step {learner.step}:", *(f"{name} {value:.3f}" for name, value in losses.items()), flush=True)
 
     with progress_bar("steps") as show:
@@ -86,7 +86,7 @@ def _learn(learner: Learner, plan: Plan, frames: Sequence[Frames]) -> None:
             show(learner.step, plan.steps, f"image {losses['image']:.3f}")
             if learner.step % plan.every == 0 or learner.step == plan.steps:
                 keep(losses)
-    write_style(plan.out, learner.generator, learner.facts)  # once more: a run may stop between the two files
+    write_style(plan.out, learner.generator, learner.facts)  # once more: all steps may have been done before
 
 
 def _take_up(learner: Learner, out: Path, checkpoint: Path) -> None:
