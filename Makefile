@@ -13,7 +13,7 @@ READY := $(VENV)/.ready
 JOBS ?= 2
 PYTEST := OMP_NUM_THREADS=1 $(RUN) -m pytest --numprocesses $(JOBS) --dist worksteal
 
-.PHONY: help demo truth test test-rest test-all test-lowest test-unlinted lint fix mutants bench fuzz docs release install lock clean
+.PHONY: help demo truth test test-rest test-all test-lowest test-unlinted lint fix mutants bench kills fuzz docs release install lock clean
 
 # List these commands.
 help:
@@ -64,6 +64,10 @@ truth: $(READY)
 # The time that one pass over all stages saves.
 bench: $(READY)
 	$(RUN) -m benchmarks.one_pass
+
+# Stop runs at random moments, and compare what the next run makes of it with a run that was never stopped.
+kills: $(READY)
+	OMP_NUM_THREADS=1 $(RUN) -m benchmarks.kills
 
 # The site, in docs/_build/html: fails on a warning, a dead link, or a notebook that does not run.
 docs: $(READY)

@@ -96,6 +96,8 @@ def test_a_file_where_a_folder_shall_be_is_one_line(tmp_path):
         lambda: render(tmp_path / "videos", tmp_path / "out", Settings(("ink",)), 0),
     ):
         folders(tmp_path / "videos")
-        with pytest.raises(UserError, match=r"^Cannot (write|make the folder) '.*out.*': (Not a directory|File exists)\.$"):
+        with pytest.raises(
+            UserError, match=r"^Cannot (write|make the folder) '.*out.*': (Not a directory|File exists)\.$"
+        ):
             write()
     assert (tmp_path / "out").read_text() == "a user's"
