@@ -11,6 +11,7 @@ from static_dynamic.common.compute import Compute, autocast, on_device, pick_dev
 from static_dynamic.common.errors import BadClip, UserError, reason
 from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.common.registry import is_outside
+from static_dynamic.common.timing import spent_on
 from static_dynamic.interventions import style_digests
 from static_dynamic.interventions.flow_changes import flow_change
 from static_dynamic.interventions.scrambles import scrambling
@@ -118,7 +119,8 @@ class Study:
         """A video ready for the model, or the record of why it is not."""
         stamp = self.stamp(video)
         try:
-            prepared = prepare_video(self.source, video, self.recipe, self.conditions)
+            with spent_on("preparing"):
+                prepared = prepare_video(self.source, video, self.recipe, self.conditions)
         except BadClip as error:
             return {"video": video.name, "label": video.label, "problem": reason(error)}
         except UserError:
@@ -241,7 +243,8 @@ def collect(study: Study, store: Store, on_video: OnDone = untold, twins: Sequen
                 store.keep_pictures(strips.table)
             # The model's own shard comes last: where it is there, those of its twins are.
             for subject, found in reversed(list(zip(lacking[number], activations, strict=True))):
-                subject.store.write(number, keys, found, records, judgements.rows if subject.store is store else ())
+                with spent_on("storing"):
+                    subject.store.write(number, keys, found, records, judgements.rows if subject.store is store else ())
     if len(problems) == len(study.videos):
         raise UserError(f"No video could be read. The first: {problems[0]}")
 
@@ -302,18 +305,27 @@ def _forward(
     parts: list[list[dict[str, torch.Tensor]]] = [[] for _ in subjects]
     judgements = Judgements(study)
     variants = (variant for video in prepared for variant in video.variants())
-    while batch := list(islice(variants, study.compute.batch_size)):
+    while batch := _next(variants, study.compute.batch_size):
         names = [key for key, _ in batch]
-        inputs = stack([inputs for _, inputs in batch], device)
+        with spent_on("preparing"):
+            inputs = stack([inputs for _, inputs in batch], device)
         for subject, found in zip(subjects, parts, strict=True):
             judged = study.judge is not None and subject.recorder is study.recorder
-            activations, output = _run(subject, inputs, judged)
+            with spent_on("model" if subject.recorder is study.recorder else "twins"):
+                activations, output = _run(subject, inputs, judged)
             found.append(activations)
             if subject.recorder is study.recorder:
                 steadiness.ask(inputs, activations)
-                judgements.add(names, output)
+                with spent_on("judging"):
+                    judgements.add(names, output)
         keys += names
     return keys, [_joined(found) for found in parts], judgements
+
+
+def _next(variants: Iterator[tuple[Variant, Inputs]], count: int) -> list[tuple[Variant, Inputs]]:
+    """The next variants, for which the model waits where videos are not read fast enough."""
+    with spent_on("waiting for videos"):
+        return list(islice(variants, count))
 
 
 def _check_widths(store: Store, subjects: Sequence[Subject], activations: Sequence[Mapping[str, torch.Tensor]]) -> None:

@@ -17,6 +17,7 @@ from static_dynamic.common.compute import Compute
 from static_dynamic.common.errors import UserError, shown
 from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.common.runs import START_OVER
+from static_dynamic.common.timing import accounting, spent_on
 from static_dynamic.estimators.base import Estimator
 from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.estimators.registry import describe_estimator, find_estimators
@@ -136,30 +137,34 @@ def measure(
         ("scrambles", scrambles, Sequence | None),
         ("untrained", untrained, Callable | None),
     )
-    study, scoring, chosen_estimators = planned(
-        model,
-        videos,
-        stages,
-        recipe=recipe,
-        layout=layout,
-        pool=pool,
-        styles=styles,
-        scrambles=scrambles,
-        max_videos=max_videos,
-        seed=seed,
-        compute=compute,
-        scoring=scoring,
-        estimators=estimators,
-        judge=judge,
-    )
-    not_used = unused(study.source, max_videos)
-    random, of_twins = make_twins(model, twins, seed, untrained)
-    described = study.describe()
-    check = partial(_check_clips, described=described) if resume else lambda folder: None
-    with recorded(study, random, store, resume, on_video, check) as (activations, stores):
-        scores, compared = score_beside_twins(activations, stores, scoring, chosen_estimators)
-        records, quality = activations.records(), activations.judgements()
-        pictures, top = activations.pictures(), top_clips(activations)
+    with accounting() as ledger:
+        study, scoring, chosen_estimators = planned(
+            model,
+            videos,
+            stages,
+            recipe=recipe,
+            layout=layout,
+            pool=pool,
+            styles=styles,
+            scrambles=scrambles,
+            max_videos=max_videos,
+            seed=seed,
+            compute=compute,
+            scoring=scoring,
+            estimators=estimators,
+            judge=judge,
+        )
+        not_used = unused(study.source, max_videos)
+        with spent_on("twins"):
+            random, of_twins = make_twins(model, twins, seed, untrained)
+        described = study.describe()
+        check = partial(_check_clips, described=described) if resume else lambda folder: None
+        with recorded(study, random, store, resume, on_video, check, described) as (activations, stores):
+            with spent_on("scoring"):
+                scores, compared = score_beside_twins(activations, stores, scoring, chosen_estimators)
+            records, quality = activations.records(), activations.judgements()
+            pictures, top = activations.pictures(), top_clips(activations)
+        spent = ledger.total()
     unsteady = [note for record in records for note in record.get("model", ())]
     seen = [*unsteady, *not_used, *activations.damaged, *skipped(records), *_uneven(records)]
     notes = [*declared_notes(model), *of_twins, *seen]
@@ -174,6 +179,7 @@ def measure(
         "machine": platform.platform(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         "seconds": round(time.perf_counter() - started, 2),
+        "spent": spent,
         "left_out": [list(entry) for entry in left_out_of(study.source)],
         "seconds_seen": spans(records),
         "videos": records,

@@ -16,6 +16,7 @@ from static_dynamic.common.errors import UserError
 from static_dynamic.common.progress import OnDone
 from static_dynamic.common.runs import alone_in
 from static_dynamic.common.tables import rows_of
+from static_dynamic.common.timing import spent_on
 from static_dynamic.estimators.base import Estimator
 from static_dynamic.media.clip import INTACT
 from static_dynamic.media.inputs import Inputs
@@ -48,6 +49,7 @@ def recorded(
     resume: bool,
     on_video: OnDone,
     check: Callable[[Path], object] = lambda folder: None,
+    described: Mapping[str, object] | None = None,
 ) -> Iterator[tuple[Store, list[Store]]]:
     """Activations of a study and of its twins, kept or resumed; the folders are claimed until the block ends.
 
@@ -58,23 +60,28 @@ def recorded(
         resume: Resume from the store; otherwise start over.
         on_video: Called for every video that is done.
         check: Check of the claimed folder before anything is written.
+        described: The description of the study, if it is known: its digests take seconds for a large model.
 
     Raises:
         UserError: If a folder is in use, or contains another study.
     """
+    described = described or study.describe()
     with ExitStack() as stack:
         folder = Path(place or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
         stack.enter_context(alone_in(folder, STUDY))
         check(folder)
-        store = Store(folder, study.describe(), resume)
+        store = Store(folder, dict(described), resume)
         for number in range(1, len(twins) + 1):  # a failure before the first video leaves no files
             stack.enter_context(alone_in(twin_folder(folder, number), STUDY))
-        subjects = twin_subjects(study, twins, store, resume)
+        with spent_on("twins"):
+            subjects = twin_subjects(study, described, twins, store, resume)
         collect(study, store, on_video, subjects)
         yield store, [subject.store for subject in subjects]
 
 
-def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: bool) -> list[Subject]:
+def twin_subjects(
+    study: Study, described: Mapping[str, object], twins: Sequence[Twin], store: Store, resume: bool
+) -> list[Subject]:
     """Twins that are ready to be shown the study's clips, each with a store within that of the study.
 
     Their statistics of batch normalisation are set on the clips, as the model has statistics of its training data. If
@@ -83,7 +90,6 @@ def twin_subjects(study: Study, twins: Sequence[Twin], store: Store, resume: boo
     Raises:
         UserError: If a twin lacks modules of the model, or its store belongs to another study.
     """
-    described = study.describe()
     subjects = []
     for number, twin in enumerate(twins, start=1):
         weights = {"twin": {"seed": twin.seed, "weights": weights_digest(twin.model)}}

@@ -2,11 +2,13 @@
 
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from static_dynamic.common import compute
 from static_dynamic.common.compute import Compute, autocast, on_device, pick_device, prefetch
 from static_dynamic.common.errors import UserError
 
@@ -135,3 +137,26 @@ def test_the_ends_of_the_ranges_and_the_defaults():
     assert Compute(max_bad=1).max_bad == 1
     default = Compute()
     assert (default.batch_size, default.device, default.precision, default.workers) == (8, "auto", "float32", 1)
+
+
+@pytest.mark.parametrize("accepted", [0, 1])
+def test_freed_memory_is_kept_where_the_c_library_can(monkeypatch, accepted):
+    asked = []
+
+    def mallopt(parameter, value):
+        asked.append((parameter, value))
+        return accepted
+
+    monkeypatch.setattr(compute.sys, "platform", "linux")
+    monkeypatch.setattr(compute.ctypes, "CDLL", lambda name: SimpleNamespace(mallopt=mallopt))
+    assert compute.keep_freed_memory() == bool(accepted)
+    assert asked == [(-4, 0), (-1, 2**30)][: 1 + accepted]
+
+
+def test_elsewhere_memory_is_left_as_it_is(monkeypatch):
+    monkeypatch.setattr(compute.sys, "platform", "linux")
+    monkeypatch.setattr(compute.ctypes, "CDLL", lambda name: SimpleNamespace())  # musl has no mallopt
+    assert not compute.keep_freed_memory()
+    monkeypatch.setattr(compute.sys, "platform", "darwin")
+    monkeypatch.setattr(compute.ctypes, "CDLL", None)
+    assert not compute.keep_freed_memory()

@@ -479,11 +479,17 @@ def test_estimators_and_twins_are_chosen(videos, capsys):
     assert len({twin["seed"] for twin in result.manifest["twins"]}) == 2
     assert set(result.twins["twin"]) == {1, 2}
     assert not list(Path("runs/i3d_videos").glob("*_dim_est.csv"))
-    assert (
-        "Note: published files are not written, since they require the estimator released." in capsys.readouterr().err
-    )
-    succeeds("--videos", videos, "--stg", "1", "--twins", "0", "--save_dir", "none", *SMALL)
+    captured = capsys.readouterr()
+    assert "Note: published files are not written, since they require the estimator released." in captured.err
+    assert "Where the time went" not in captured.out
+    succeeds("--videos", videos, "--stg", "1", "--twins", "0", "--save_dir", "none", "--profile", *SMALL)
     assert sd.load("none").manifest["twins"] == []
+    spent = sd.load("none").manifest["spent"]
+    parts = {"reading", "restyling", "preparing", "waiting for videos", "model", "storing", "scoring"}
+    assert parts | {"total", "processor"} <= spent.keys()
+    assert min(spent.values()) >= 0
+    shown = capsys.readouterr().out
+    assert all(part in shown for part in ("Where the time went", "tables and figures", *parts))
     assert "needs_ordr" in fails(capsys, "--videos", videos, "--estimators", "needs_ordr", "--save_dir", "x", *SMALL)
     assert "--twins is invalid" in fails(capsys, "--videos", videos, "--twins", "-1", *SMALL)
 

@@ -67,6 +67,29 @@ def test_resized_uint8_values_are_rounded_to_the_nearest_level():
         assert np.abs(prepared[0, channel].numpy() - exact).max() < 0.5 + 1e-3
 
 
+@pytest.mark.parametrize("values", ["normalised", "uint8"])
+@pytest.mark.parametrize(
+    ("height", "width", "short_side"), [(24, 31, 24), (16, 21, None), (40, 31, None), (12, 14, 20)]
+)
+def test_the_short_way_gives_the_bits_of_the_published_formula(height, width, short_side, values):
+    """All pixels as floats, normalised, resized, and cropped only then."""
+    frames = np.random.default_rng(4).integers(0, 256, (5, height, width, 3), np.uint8)[::-1]
+    recipe = Recipe(5, 1, 16, short_side, mean=(0.1, 0.45, 0.9), std=(0.2, 0.225, 0.4), values=values)
+    clip = torch.from_numpy(frames.copy()).permute(0, 3, 1, 2).float()
+    if values == "normalised":
+        mean, std = (torch.tensor(numbers).view(3, 1, 1) for numbers in (recipe.mean, recipe.std))
+        clip = (clip / 255 - mean) / std
+    size = recipe._resized(height, width)
+    if size != (height, width):
+        clip = torch.nn.functional.interpolate(clip, size=size, mode="bilinear", align_corners=False)
+    top, left = ((side - 16 + 1) // 2 for side in size)
+    expected = clip[..., top : top + 16, left : left + 16]
+    expected = expected if values == "normalised" else expected.round().clamp(0, 255).byte()
+    before = frames.copy()
+    assert torch.equal(recipe.prepare(frames), expected)
+    assert np.array_equal(frames, before)
+
+
 def test_pixels_undo_the_normalisation():
     frames = np.random.default_rng(2).integers(0, 256, (3, 20, 20, 3), np.uint8)
     recipe = Recipe(frames=3, rate=1, crop=20, mean=(0.1, 0.5, 0.9), std=(0.2, 0.3, 0.4))

@@ -1,9 +1,12 @@
-"""Where and how forward passes run: device, precision, batch size, and threads that read ahead."""
+"""Where and how forward passes run: device, precision, batch size, memory, and threads that read ahead."""
 
+import ctypes
+import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
@@ -18,6 +21,11 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 MOST = 1_000_000
 """Variants per forward, and threads."""
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+"""Numbers of parameters in ``malloc.h`` of glibc."""
+KEPT = 2**30
+"""Bytes of freed memory that are kept for later use."""
+
 Item = TypeVar("Item")
 Made = TypeVar("Made")
 
@@ -98,15 +106,35 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
     return torch.autocast(device.type, dtype=PRECISIONS[precision], enabled=precision != "float32")
 
 
+def keep_freed_memory() -> bool:
+    """Let this process use memory again that it freed, instead of asking the system for other pages; whether it will.
+
+    The layers of a batch are larger than what the C library of Linux (glibc) keeps, so every forward would be given
+    fresh pages, which the system clears one by one. It concerns the whole process: for programs, not for libraries.
+    """
+    if not sys.platform.startswith("linux"):
+        return False
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except AttributeError:  # another C library
+        return False
+    return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, KEPT))
+
+
 def prefetch(make: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
-    """``make(item)`` for every item, in order, with at most ``workers`` of them made ahead in threads."""
+    """``make(item)`` for every item, in order, with at most ``workers`` of them made ahead in threads.
+
+    Threads see the context variables of the caller.
+    """
     if not workers:
         yield from map(make, items)
         return
     rest = iter(items)
     with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[Made]] = deque(pool.submit(make, item) for item in islice(rest, workers))
+        ahead: deque[Future[Made]] = deque(
+            pool.submit(copy_context().run, make, item) for item in islice(rest, workers)
+        )
         while ahead:
             made = ahead.popleft().result()
-            ahead.extend(pool.submit(make, item) for item in islice(rest, 1))
+            ahead.extend(pool.submit(copy_context().run, make, item) for item in islice(rest, 1))
             yield made

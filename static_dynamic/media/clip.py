@@ -243,13 +243,14 @@ class Recipe:
 
         As published: scale to 0..1, normalise, bilinear resize of the short side without antialiasing, crop.
         """
-        clip = channels_first(frames).float()
-        if self.values == "normalised":
-            clip = normalised(clip, self.mean, self.std)
+        clip = channels_first(frames)
         size = self._resized(*clip.shape[-2:])
-        if size != tuple(clip.shape[-2:]):
-            clip = F.interpolate(clip, size=size, mode="bilinear", align_corners=False)
-        clip = centre_crop(clip, self.size)
+        resized = size != clip.shape[-2:]
+        if not resized:  # then the pixels outside the crop decide nothing
+            clip = centre_crop(clip, self.size)
+        clip = normalised(clip, self.mean, self.std) if self.values == "normalised" else clip.float()
+        if resized:
+            clip = centre_crop(F.interpolate(clip, size=size, mode="bilinear", align_corners=False), self.size)
         return clip if self.values == "normalised" else clip.round().clamp(0, 255).byte()
 
     def pixels(self, frames: torch.Tensor) -> Frames:
@@ -321,8 +322,12 @@ def channels_first(frames: Frames) -> torch.Tensor:
 
 
 def normalised(frames: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """``(T, 3, H, W)`` in 0..255 → brought to 0..1, less the mean, over the standard deviation."""
-    return (frames / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
+    """Uint8 ``(T, 3, H, W)`` → float32, the same shape: brought to 0..1, less the mean, over the standard deviation."""
+    pixels = frames.movedim(1, -1).to(torch.float32, memory_format=torch.contiguous_format).div_(255)
+    # In place, and a row of pixels at once: loops over three channels take three times as long.
+    rows, width = pixels.flatten(2), pixels.shape[2]
+    rows.sub_(torch.tensor(mean).repeat(width)).div_(torch.tensor(std).repeat(width))
+    return pixels.movedim(-1, 1)
 
 
 def unnormalised(frames: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> Frames:
@@ -385,7 +390,7 @@ class FlowRecipe:
 
     def normalised(self, frames: Frames) -> torch.Tensor:
         """Uint8 ``(T, H, W, 3)`` → float32 ``(T, 3, H, W)``, less the mean, over the standard deviation."""
-        return normalised(channels_first(frames).float(), self.mean, self.std)
+        return normalised(channels_first(frames), self.mean, self.std)
 
     def pixels(self, frames: torch.Tensor) -> Frames:
         """Normalised ``(T, 3, H, W)`` → uint8 ``(T, H, W, 3)``."""

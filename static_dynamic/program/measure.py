@@ -11,6 +11,7 @@ from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.options import takes
 from static_dynamic.common.plugins import import_plugins
 from static_dynamic.common.progress import progress_bar
+from static_dynamic.common.timing import accounting, spent_on
 from static_dynamic.config import Config, input_recipe, open_data
 
 if TYPE_CHECKING:
@@ -43,12 +44,18 @@ def measure(config: Config) -> None:
               --original-data-root DAVIS
     """
     import_plugins(config.plugin)
+    from static_dynamic.common.compute import keep_freed_memory
     from static_dynamic.program.saving import save
-    from static_dynamic.program.showing import show
+    from static_dynamic.program.showing import show, show_spent
 
-    result = run(config)
-    save(result, config)
+    keep_freed_memory()
+    with accounting() as ledger:
+        result = run(config)
+        with spent_on("tables and figures"):
+            save(result, config)
     show(result, config)
+    if config.profile:
+        show_spent(ledger.total())
 
 
 def run(config: Config) -> "Result":

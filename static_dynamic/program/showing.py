@@ -1,5 +1,6 @@
 """Print a measurement: tables that fit the terminal, notes, and the location of the files."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from static_dynamic.common.commands import as_flags
@@ -44,6 +45,11 @@ def show(result: "Result", config: Config) -> None:
     for warning in result.warnings:
         console.print(f"Note: {as_flags(warning)}", style="yellow", markup=False, soft_wrap=True)
     console.print(f"Tables, plots and report.html: {config.folder}/", markup=False, soft_wrap=True)
+
+
+def show_spent(seconds: Mapping[str, float]) -> None:
+    """Print the seconds of every part of a run; reading, restyling and preparing go on beside the model."""
+    print_table(terminal(), "Where the time went", ["part", "seconds"], [[p, f"{s:.1f}"] for p, s in seconds.items()])
 
 
 def print_parts(console: "Console", result: "Result") -> None:

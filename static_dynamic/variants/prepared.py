@@ -11,6 +11,7 @@ from torch.utils.data import default_collate
 
 from static_dynamic.common.errors import BadClip
 from static_dynamic.common.seeds import generator
+from static_dynamic.common.timing import spent_on
 from static_dynamic.interventions import restyle
 from static_dynamic.interventions.styles import SMALLEST
 from static_dynamic.media.clip import FACTORS, Clip, FlowRecipe, Frames, Recipe, Video, same_proportions
@@ -65,15 +66,20 @@ def read_styles(
     styles, _ = conditions.shown()
     for style in styles:
         if style in source.styles:
-            clip = source.read(video, recipe, style)
+            with spent_on("reading"):
+                clip = source.read(video, recipe, style)
             frames[style] = clip.frames
         else:
-            clip = filmed = filmed or source.read(video, recipe)
+            if filmed is None:
+                with spent_on("reading"):
+                    filmed = source.read(video, recipe)
+            clip = filmed
             if min(clip.frames.shape[1:3]) < SMALLEST:
                 raise BadClip(
                     f"{clip.source}: {_size(clip)} pixels are too few: at least {SMALLEST} on each side are required."
                 )
-            frames[style] = restyle(clip.frames, style, style_seed(conditions.seed, style))
+            with spent_on("restyling"):
+                frames[style] = restyle(clip.frames, style, style_seed(conditions.seed, style))
         first = first or clip
         if clip.sample.numbers != first.sample.numbers:
             raise BadClip(f"{clip.source}: the frames of style {style!r} are not those of style {styles[0]!r}.")
