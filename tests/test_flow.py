@@ -306,7 +306,7 @@ def test_frames_that_do_not_fit_each_other_are_named(tmp_path):
     root = tree(tmp_path, pan=[*moving(2), texture(64, 64)], tiny=moving(2, height=8, width=60))
     report = compute_flow(root, gaps=(1,), estimator=Steady())
     pan, tiny = report.problems
-    assert pan.endswith("pan/00001.jpg: this frame is 128x96, 00002.jpg is 64x64 pixels.")
+    assert pan.endswith("pan/00001.jpg: this frame is 128x96 pixels, but 00002.jpg is 64x64.")
     assert tiny.endswith("tiny/00000.jpg: flow requires 16 pixels or more on each side, but this frame is 60x8.")
     assert list(flows(root)) == ["pan/00000"]
 
@@ -383,13 +383,13 @@ def test_the_command_takes_gaps_and_folders(tmp_path):
 
 SLIPS = {
     "no folder": (["nowhere"], r"nowhere.* is not a folder"),
-    "no sequences": (["--frames", "JPEGImages/480p/pan"], r"No sequences in .*pan: each has a folder"),
+    "no sequences": (["--frames", "JPEGImages/480p/pan"], r"No sequences in .*pan: each must be a folder"),
     "gap 0": (["--gaps", "1,0"], r"gaps other than 0.*\[1, 0\]"),
     "gap of letters": (["--gaps", "next"], r"--gaps is invalid: whole numbers are required.*'next'"),
     "gap too large": (["--gaps", "9"], r"Every sequence in .* is too short for gaps \[9\]"),
     "workers": (["--workers", "-1"], r"workers ≥ 0.*-1 workers"),
     "preset": (["--preset", "fastest"], r"Unknown value 'fastest' in --preset.*Did you mean 'fast'"),
-    "weights": (["--raft", "weights.pth"], r"No file 'weights.pth'"),
+    "weights": (["--raft", "weights.pth"], r"weights.pth' of RAFT weights does not exist"),
     "device": (["--raft", "weights.pth", "--device", "gpu9"], r"Unknown device 'gpu9'"),
     "sheet": (["--sheet", "flow.jpg"], r"must end in \.png.*'flow\.jpg'"),
     "option": (["--gap", "1"], r"Unknown option '--gap'.*Did you mean '--gaps'"),

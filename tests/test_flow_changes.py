@@ -207,7 +207,7 @@ SLIPS = {
         r"must have forward, backward flow of 3 frames\. Got forward, backward flow of 2",
     ),
     "directions of the other": (FLOWS, "swap", {"other": {"forward": OTHER["forward"]}}, r"Got forward flow of 3"),
-    "no flow": ({}, "scale", {}, r"'flows' must be uint8 .*Got no direction"),
+    "no flow": ({}, "scale", {}, r"'flows' must be uint8 .*Got none"),
     "sizes": (
         {"forward": FLOWS["forward"], "backward": FLOWS["backward"][:, :5]},
         "scale",
