@@ -222,7 +222,7 @@ class Result:
             return draw(self, path, kind=kind, estimator=estimator, width=width, format=format)
         if estimator is not None:
             raise UserError(
-                "The default figures show every estimator. To choose one, choose one figure too, e.g. `kind='layers'`."
+                "The default figures show every estimator. To choose one, choose one figure too by its `kind`."
             )
         paths = save_all(self, Path(path), width, format)
         for name, stem, ending in product(estimators(), DEFAULT, (*FORMATS, "data.csv")):

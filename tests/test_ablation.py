@@ -539,7 +539,7 @@ def test_means_of_an_inner_block_are_those_of_the_model_as_the_outer_one_left_it
         (
             {"early": [0]},
             {"reference": torch.full((2, 3, 4, 8, 8), torch.nan)},
-            "Stage 'early': on the `reference` clips",
+            "Stage 'early': these units are NaN or infinite on the `reference` clips",
         ),
         (
             {"early": [0]},

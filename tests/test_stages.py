@@ -192,7 +192,7 @@ def test_frames_and_channels_the_wrong_way_round_are_noticed():
     record(net, CLIP, {"x": ("1", LAYOUT)})
     with pytest.raises(UserError, match=r"axis 1 has 16 time steps \(T\), more than the 4 frames of a clip"):
         record(net, CLIP, {"x": ("1", "N T C H W")})
-    with pytest.raises(UserError, match=r"axis 4 should hold the 16 units \(C\) of this module"):
+    with pytest.raises(UserError, match=r"axis 4 should have the 16 units \(C\) of this module"):
         record(net, CLIP, {"x": ("0", "N H T W C")})
 
 

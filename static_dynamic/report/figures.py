@@ -138,7 +138,7 @@ def save_all(result: "Result", folder: Path, width: Width, format: str | Sequenc
     if folder.suffix[1:].lower() in FORMATS:
         raise UserError(
             f"{str(folder)!r} names a file, but the default figures need a folder. Give a folder, or choose one figure "
-            "with `kind='layers'`."
+            "by its `kind`."
         )
     wanted = [(kind, part.name) for part in result.parts for kind in DEFAULT if kind == "layers" or len(part.classes)]
     for kind, name in [*wanted, *((name, result.headline) for name in own.names())]:
