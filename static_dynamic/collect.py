@@ -315,7 +315,8 @@ def _forward(
                 activations, output = _run(subject, inputs, judged)
             found.append(activations)
             if subject.recorder is study.recorder:
-                steadiness.ask(inputs, activations)
+                with spent_on("model"):
+                    steadiness.ask(inputs, activations)
                 with spent_on("judging"):
                     judgements.add(names, output)
         keys += names
