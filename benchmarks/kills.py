@@ -2,7 +2,7 @@
 
     python -m benchmarks.kills --times 20
 
-Every job is a command line that is run to its end twice, which must give equal files; the first run is the reference.
+Every job is a command line that is run to its end, twice, which must give equal files; the first run is the reference.
 Then it is stopped at a random moment, sometimes twice in a row, and run again to its end. Every file must be that of
 the reference, and none may be left over, neither partial files nor locks. Runs are stopped in three ways:
 
@@ -199,7 +199,8 @@ class Trials:
         if code:
             sys.exit(f"{job.name}: {said}")
         self.reference, _ = self.whole()  # with all imports, which are made here after it
-        again, self.seconds = self.whole()
+        again, _ = self.whole()
+        _, self.seconds = self.whole()  # now nothing is left to import
         if unequal := differences(self.reference, again):
             sys.exit(f"{job.name}: two whole runs differ: {unequal}")
         self.largest = max(path.stat().st_size for path in self.work.rglob("*") if path.is_file())
