@@ -303,6 +303,7 @@ def forked(work: Callable[[], object]) -> Child:
         os.dup2(write, 1)
         os.dup2(write, 2)
         signal.alarm(LIMIT)
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
         code = int(work() or 0)  # type: ignore[call-overload]
     except BaseException:
         traceback.print_exc()

@@ -148,8 +148,12 @@ def test_a_stop_from_outside_is_said_and_what_was_at_work_ends_in_order(number, 
             time.sleep(10)
 
     before = signal.getsignal(signal.SIGTERM)
+    by_hand = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs ignore it
     monkeypatch.setattr("static_dynamic.program.estimators.estimators", stopped)
-    assert main(["estimators"]) == code
+    try:
+        assert main(["estimators"]) == code
+    finally:
+        signal.signal(signal.SIGINT, by_hand)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("Stopped. Nothing is half-written")
     assert not list(tmp_path.iterdir())
