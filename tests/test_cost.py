@@ -210,7 +210,9 @@ def test_the_script_takes_your_own_and_names_slips(tmp_path, monkeypatch):
     sized = ["--frames", "4", "--crop_size", "100x250"]
     shown = succeeds("estimate_flops_params", "--model", "mine_cost:build", *sized)
     assert float(shown.split()[-1]) == round(3 * 4 * 4 * 100 * 250 / 1e9, 3)  # the last column counts nothing here
-    assert "declares no stages" in fails("estimate_flops_params", "--model", "mine_cost:build", *sized, "--per_stage")
+    assert "does not declare stages" in fails(
+        "estimate_flops_params", "--model", "mine_cost:build", *sized, "--per_stage"
+    )
     slips = {
         "i4d": "Did you mean 'i3d'",
         "mine_cost:build": "does not declare its input: give --frames and --image-size",

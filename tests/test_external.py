@@ -565,7 +565,7 @@ def test_a_slip_is_one_line(own, name, says, capsys):
 def test_a_missing_extra_says_how_to_install_it(name, extra, monkeypatch):
     for module in (extra, "pytorchvideo.models.hub"):
         monkeypatch.setitem(sys.modules, module, None)  # as if it were not installed
-    with pytest.raises(models.ModelError, match=rf"pip install '{extra}>="):
+    with pytest.raises(models.ModelError, match=rf"pip install 'static-dynamic\[{extra}\]'$"):
         models.describe(name)
 
 

@@ -365,7 +365,7 @@ def test_a_registered_name_is_a_kind():
         assert isinstance(made(["a", "b"]).plot(kind="spread_of_motion"), Figure)
     finally:
         del sd.plot.entries["spread_of_motion"]
-    with pytest.raises(UserError, match="means something else"):
+    with pytest.raises(UserError, match="is reserved"):
         sd.plot("histogram", "Taken.")(spread)
 
 

@@ -322,7 +322,7 @@ def test_a_model_of_another_input_form_needs_no_wrapper(videos, capsys):
     for slip, message in {
         ("--image_size", "27x48x3"): "The value of --image-size is invalid",
         ("--fps", "0"): "--fps is invalid: must be more than 0",
-        ("--input_layout", "T H W"): "names the axes C, T, H and W of one clip once each",
+        ("--input_layout", "T H W"): "must name the axes C, T, H and W of one clip once each",
         ("--mean", "0.5"): "--mean is invalid",
         ("--std", "1,1,0"): "'std' of a recipe must be three positive numbers",
     }.items():
@@ -345,7 +345,7 @@ SLIPS = {
     ),
     "unknown option": (["--vidoes", "v"], "Unknown option '--vidoes'.*Did you mean '--videos'"),
     "unknown model": (["--videos", "factorial", "--model", "i4d"], "Unknown model 'i4d'.*Did you mean 'i3d'"),
-    "unknown stage": (["--videos", "factorial", "--stg", "stage9"], "Unknown stage 'stage9'.*Did you mean 'stage'"),
+    "unknown stage": (["--videos", "factorial", "--stg", "stage9"], "Unknown stage 'stage9'.*Did you mean 'stage5'"),
     "no such stage": (["--videos", "factorial", "--stg", "9"], "Unknown stage '9' in --stages.*stage5"),
     "unknown style": (["--videos", "factorial", "--styles", "inck,neon"], "Unknown style 'inck'.*Did you mean 'ink'"),
     "unknown scramble": (["--videos", "factorial", "--scrambles", "shufle"], "'shufle'.*Did you mean 'shuffle'"),
@@ -378,12 +378,12 @@ SLIPS = {
     ),
     "no styles": (
         ["--stylized_data_dir", "empty", "--dataset", "folders"],
-        "No stylized data in empty. Looked for the folders style_<k>",
+        "No stylized data in empty. Searched for the folders style_<k>",
     ),
     "no annotations": (["--stylized_data_dir", "styled", "--dataset", "ssv2"], "something-something"),
     "missing checkpoint": (["--videos", "factorial", "--checkpoint", "no.pyth"], "no.pyth"),
     "a checkpoint that is text": (["--videos", "factorial", "--checkpoint", "text.pyth"], "text.pyth"),
-    "factorial how many": (["--videos", "factorial:many"], "a number, as 24.*'many'"),
+    "factorial how many": (["--videos", "factorial:many"], "must be a number, e\\.g\\. 24.*'many'"),
     "an audit of one kind": (
         ["--videos", "factorial", "--audit", "weight"],
         "Unknown value 'weight' in --audit.*Did you mean 'weigh'",

@@ -217,8 +217,8 @@ def test_how_to_read_it_is_told_with_the_numbers_of_the_result(result, tmp_path)
     assert "They are 3 of the same architecture" in shown
     assert "At the last stage, fast.c, they give 6.0 [4.0, 7.0] %; over all stages 3.0 to 6.0." in shown
     assert "response to these 60 videos" in shown
-    assert "untrained networks read 13.0 / 44.0 / 43.0 (dynamic / static / residual)" in shown
-    assert "unrelated videos read 16.0 / 33.0 / 51.0" in shown
+    assert "untrained networks have 13.0 / 44.0 / 43.0 (dynamic / static / residual)" in shown
+    assert "unrelated videos have 16.0 / 33.0 / 51.0" in shown
     assert "never under 33.3 %" in shown
     assert "styles (ink, neon)" in shown
 

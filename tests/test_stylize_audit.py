@@ -308,7 +308,7 @@ def test_what_cannot_be_audited_at_all_is_a_slip(places, tmp_path):
     write_video(tmp_path / "videos" / "one.mp4", coded_frames(1))
     write_frames(tmp_path / "data" / "style_1" / "two", moving_frames(3))
     for place, layout, said in (
-        (tmp_path / "videos", None, "no data set that was rendered here"),
+        (tmp_path / "videos", None, "is not a data set that was rendered here"),
         (tmp_path / "videos", "ssv", "Did you mean 'ssv2'"),
         (tmp_path / "videos", "ssv2", "does not contain styles"),
         (tmp_path / "data", "folders", "None of the videos"),

@@ -196,7 +196,7 @@ def test_what_is_no_style_is_refused_in_one_line(tiny, tmp_path):
         "odd": "does not describe the generator",
         "weights": "not a learned style",
         "cut": "cannot be read",
-        "other": "no generator",
+        "other": "does not hold the weights of a generator",
         "guided": "1 guide",
     }
     for name, reason in reasons.items():

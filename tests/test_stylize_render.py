@@ -245,7 +245,7 @@ def test_an_output_that_is_not_free_is_refused(videos, tmp_path):
     with pytest.raises(UserError, match="among the videos"):
         render(videos, videos / "out", settings, workers=0)
     (tmp_path / "foreign" / "style_1").mkdir(parents=True)
-    with pytest.raises(UserError, match=r"no run\.json tells"):
+    with pytest.raises(UserError, match=r"but run\.json is missing"):
         render(videos, tmp_path / "foreign", settings, workers=0)
     (tmp_path / "out" / "run.json").write_text("{}")
     with pytest.raises(UserError, match="describes something else, not a stylized data set"):

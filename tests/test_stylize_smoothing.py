@@ -94,5 +94,5 @@ def test_frames_and_guide_must_be_as_many():
 
 @pytest.mark.parametrize("wrong", [{"radius": -1}, {"sigma": 0}])
 def test_impossible_windows_are_refused(wrong):
-    with pytest.raises(UserError, match="Smoothing needs"):
+    with pytest.raises(UserError, match="Smoothing requires"):
         smooth([], **wrong)

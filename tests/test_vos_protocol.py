@@ -102,7 +102,7 @@ def test_fields_that_mean_no_model(fields, message):
 SLIPS = {
     "unknown field": ({"model": "rtnet", "split": "val", "crop_sise": [1, 2]}, "Unknown option 'crop_sise'"),
     "another way of sampling": ({"model": "rtnet", "sampling_method": "diff_sq"}, "'sampling_method' must be"),
-    "image alone": ({"model": "rtnet", "variant": "img"}, "'variant' can only be 'img_flow'"),
+    "image alone": ({"model": "rtnet", "variant": "img"}, "'variant' must be 'img_flow'"),
     "no such model": ({"model": "rtnt", "nreps": 5}, "slip.json: Unknown model 'rtnt'. Did you mean 'rtnet'"),
     "size": ({"model": "rtnet", "crop_size": "480p", "nreps": 5}, "--crop-size is invalid"),
 }
@@ -121,7 +121,10 @@ def test_a_configuration_that_does_not_fit_is_one_line(slip, tmp_path, davis, ca
 
 FLAGS = {
     "a model of clips": (["--model", "i3d"], "i3d takes clips"),
-    "an option of clips": (["--model", "rtnet34", "--frames", "8"], "takes image and flow, for which --frames means"),
+    "an option of clips": (
+        ["--model", "rtnet34", "--frames", "8"],
+        "takes image and flow, for which --frames has no effect",
+    ),
     "restyled images alone": (
         ["--model", "rtnet34", "--stylized_data_root", "x"],
         "No stylized images in x/JPEGImages",

@@ -311,7 +311,7 @@ def test_the_other_mvit_is_named(pools, strict, tmp_path):
     path = tmp_path / "weights.pyth"
     keys = ["blocks.15.attn.qkv.weight"] + ["blocks.15.attn.pool_k.weight"] * pools
     torch.save({"model_state": dict.fromkeys(keys, torch.zeros(1))}, path)
-    fact = "it pools .* 'mvit_b_16x4_kv16'" if pools else "it does not pool .* 'mvit_b_16x4'"
+    fact = "it pools .* 'mvit_b_16x4_kv16' does" if pools else "it does not pool .* 'mvit_b_16x4' does"
     with pytest.raises(models.ModelError, match=rf"weights\.pyth .*{fact}\.$"):
         models.load_checkpoint(on_meta(MViT, 5, pool_last=not pools), path, strict)
     with pytest.raises(models.ModelError, match="another model: 0 of its"):  # the right one, but nothing in it fits
