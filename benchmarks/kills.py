@@ -347,7 +347,7 @@ def timed(line: str, folder: Path, moment: float, number: int) -> int:
 
 
 def limited(line: str, folder: Path, size: int) -> int:
-    """The program, where no file may be larger than so many bytes."""
+    """The program, where no file may be larger than this number of bytes."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, size))
     return run(line, folder)
 
@@ -371,6 +371,7 @@ def digest(path: Path) -> str:
     elif path.name.endswith(OF_TORCH):
         import torch
 
+        # The runs of this benchmark wrote these files, states of optimisers and of random numbers among them.
         content = repr(_plain(torch.load(path, map_location="cpu", weights_only=False))).encode()
     return hashlib.sha256(content).hexdigest()
 

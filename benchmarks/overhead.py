@@ -23,16 +23,15 @@ import pandas as pd
 import torch
 
 import static_dynamic as sd
+from benchmarks.one_pass import prepared_batches
 from static_dynamic import Compute, Recipe, models
 from static_dynamic.collect import Study, collect
 from static_dynamic.interventions import STRONG
 from static_dynamic.measurement import planned
 from static_dynamic.network.recorder import eval_mode
 from static_dynamic.store import Store
-from static_dynamic.variants import prepare_video, stack
 
 HERE = Path(__file__).parent
-CPU = torch.device("cpu")
 
 
 def make_study(model_name: str, videos: str, size: int | None) -> Study:
@@ -42,17 +41,6 @@ def make_study(model_name: str, videos: str, size: int | None) -> Study:
     options = {"layout": None, "pool": "avg", "styles": STRONG, "scrambles": None, "max_videos": None, "seed": 0}
     compute = Compute(device="cpu", workers=0)
     return planned(model, videos, None, recipe=recipe, **options, compute=compute, scoring=None, estimators=None).study
-
-
-def batches_of(study: Study) -> list:
-    """Every variant, in its batches."""
-    variants = [
-        inputs
-        for video in study.videos
-        for _, inputs in prepare_video(study.source, video, study.recipe, study.conditions).variants()
-    ]
-    size = study.compute.batch_size
-    return [stack(variants[i : i + size], CPU) for i in range(0, len(variants), size)]
 
 
 def bare(study: Study, batches: list) -> None:
@@ -82,7 +70,7 @@ def seconds(function: Callable[..., object], *arguments: object) -> float:
 
 def compare(study: Study, rounds: int, allocator: str) -> dict[str, object]:
     """One row."""
-    batches = batches_of(study)
+    batches = prepared_batches(study)
     bare(study, batches[:1])  # warm up
     times = [(seconds(bare, study, batches), seconds(collected, study), seconds(whole, study)) for _ in range(rounds)]
     a, b, c = (median(column) for column in zip(*times, strict=True))

@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from difflib import get_close_matches
 
+from static_dynamic.common.errors import did_you_mean
 from static_dynamic.optional import missing
 
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
@@ -58,11 +58,5 @@ def unknown(kind: str, given: object, allowed: Iterable[str]) -> ModelError:
         Unknown model 'i4d'. Did you mean 'i3d'? Allowed: i3d, slow.
     """
     names = list(allowed)
-    question = did_you_mean(given, names)
+    question = did_you_mean(str(given), names)
     return ModelError(f"Unknown {kind} {str(given)!r}.{question} Allowed: {', '.join(names) or 'none'}.")
-
-
-def did_you_mean(given: object, names: Iterable[str]) -> str:
-    """A question with the nearest of the names, after a space; empty if none is near."""
-    close = get_close_matches(str(given), names, n=3, cutoff=0.5)
-    return f" Did you mean {' or '.join(map(repr, close))}?" if close else ""

@@ -127,14 +127,9 @@ def measure(
     """
     started = time.perf_counter()
     _check_kinds(
-        ("layout", layout, str | None),
-        ("compute", compute, Compute | None),
-        ("scoring", scoring, Scoring | None),
         ("store", store, str | Path | None),
         ("provenance", provenance, Mapping | None),
         ("on_video", on_video, Callable),
-        ("styles", styles, Sequence),
-        ("scrambles", scrambles, Sequence | None),
         ("untrained", untrained, Callable | None),
     )
     with accounting() as ledger:
@@ -227,6 +222,13 @@ def planned(
     Raises:
         UserError: For anything that the caller can fix, in one line.
     """
+    _check_kinds(
+        ("layout", layout, str | None),
+        ("compute", compute, Compute | None),
+        ("scoring", scoring, Scoring | None),
+        ("styles", styles, Sequence),
+        ("scrambles", scrambles, Sequence | None),
+    )
     source, scoring = open_source(videos), scoring or Scoring(PairRule(seed=seed), seed=seed)
     input_recipe = declared_recipe(model, recipe)
     chosen = first_videos(source, max_videos)

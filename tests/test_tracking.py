@@ -191,6 +191,7 @@ def test_now_measures_anew_where_the_weights_are_others_and_else_does_nothing():
         ({"twins": -1}, "The number of random twins must be 0 to 1000"),
         ({"log_to": "tensorbord"}, "Unknown log 'tensorbord' in log_to. Did you mean 'tensorboard'?"),
         ({"log_to": object()}, "Got object."),
+        ({"compute": 3}, "The argument 'compute' must be Compute or None. Got 3"),
         ({"memory": -1}, "`memory` and `disk` must be 0 gigabytes or more"),
         ({"estimators": "needs_motoin"}, "Did you mean 'needs_motion'"),
     ],

@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import nn
 
-from static_dynamic.models.errors import ModelError, did_you_mean
+from static_dynamic.common.errors import did_you_mean
+from static_dynamic.models.errors import ModelError
 from static_dynamic.models.spec import Input, Stage
 
 

@@ -125,7 +125,7 @@ def check_pickle(stream: BinaryIO) -> None:
 
 
 def _take(stack: list[_Part], code: Any) -> list[_Part]:
-    """What a step takes from the stack: so many parts, or all above the latest mark and what it fills below."""
+    """What a step takes from the stack: a fixed number of parts, or all above the last mark and what it fills below."""
     before = code.stack_before
     count = len(before)
     above: list[_Part] = []

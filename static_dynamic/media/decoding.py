@@ -34,7 +34,7 @@ further files and addresses."""
 Matrix = npt.NDArray[np.int32]
 
 READ = 0.9
-"""Share of a file behind which may lie what is no frame, such as an index."""
+"""Share of a file after which other data than frames may follow, such as an index."""
 ALIKE = 0.01
 """How much a rate that is told and one that is counted differ at most, as a share, when they are one."""
 
