@@ -190,6 +190,7 @@ class Config(Options):
         1, ge=0, description="threads that read and restyle videos while the model runs"
     )
     max_bad: float = Field(0.05, ge=0, le=1, description="largest share of unreadable videos before a run fails")
+    alone: bool = Field(False, description="measure in this process alone, also if torchrun or srun started several")
     profile: bool = Field(False, description="also print where the time went")
     resume: bool = Field(True, description="resume a run that was stopped; else start over")
     out: Annotated[Path | None, also("save_dir")] = Field(None, description="folder of this run (default: runs/NAME)")

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from static_dynamic.common.commands import command, program, start
-from static_dynamic.common.errors import unknown
+from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.ranks import here
 
 if TYPE_CHECKING:
     from cyclopts import App
@@ -51,6 +52,8 @@ COMMANDS = {
     },
 }
 """Heading → command → its function in `static_dynamic.program`, which is loaded when it is used, and its summary."""
+IN_SEVERAL = ("measure", "train", "evaluate")
+"""The commands that can run in several processes of one launch."""
 ABOUT = """Does a video model work from static or from dynamic information?
 
 Try: static-dynamic measure --videos factorial:24 --model truth_cnn_both
@@ -86,7 +89,18 @@ def run(arguments: Sequence[str]) -> None:
         UserError: If it is invalid.
     """
     tokens = _with_command(arguments)
+    _refuse_several(tokens[0])
     start(app(tokens[0]), tokens)
+
+
+def _refuse_several(name: str) -> None:
+    """Refuse a command that torchrun started several times over."""
+    rank = here()
+    if rank.launcher == "torchrun" and name not in (*IN_SEVERAL, "--help", "-h", "--install-completion"):
+        raise UserError(
+            f"The command {name} runs in one process, and this is {rank} of torchrun: start it without torchrun. "
+            f"Several processes are for {', '.join(IN_SEVERAL)}."
+        )
 
 
 def _with_command(arguments: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from static_dynamic.common.compute import Compute
     from static_dynamic.common.errors import BadClip, UserError
     from static_dynamic.common.progress import progress_bar
+    from static_dynamic.common.ranks import rank
     from static_dynamic.comparison import compare
     from static_dynamic.estimators.pairs import PairRule
     from static_dynamic.estimators.registry import estimator
@@ -81,6 +82,7 @@ _HOMES = {
     "probe": "probes.probe",
     "probe_activations": "probes.probe",
     "progress_bar": "common.progress",
+    "rank": "common.ranks",
     "record": "network.recorder",
     "score": "reopening",
     "strongest": "network.controls",
@@ -126,6 +128,7 @@ __all__ = [
     "probe",
     "probe_activations",
     "progress_bar",
+    "rank",
     "record",
     "score",
     "scramble",

@@ -192,7 +192,13 @@ class Judgements:
         return dict(found)
 
 
-def collect(study: Study, store: Store, on_video: OnDone = untold, twins: Sequence[Subject] = ()) -> None:
+def collect(
+    study: Study,
+    store: Store,
+    on_video: OnDone = untold,
+    twins: Sequence[Subject] = (),
+    share: range | None = None,
+) -> None:
     """Fill the store: every variant that is not there yet is forwarded, once.
 
     Args:
@@ -200,15 +206,19 @@ def collect(study: Study, store: Store, on_video: OnDone = untold, twins: Sequen
         store: Where activations go, shard by shard.
         on_video: Called for every video that is done, or was there already.
         twins: Further models that are shown the same variants, each with a store of its own.
+        share: Numbers of the shards that this process makes, if others make the rest; `complete` follows then.
 
     Raises:
         UserError: If too many videos cannot be read, or the model fails on its input. What is stored stays.
     """
     shards = study.shards()
     subjects = [Subject(study.recorder, store), *twins]
-    lacking = {number: _lacking(study, subjects, number) for number in range(len(shards))}
+    own = range(len(shards)) if share is None else share
+    for subject in subjects:
+        subject.store.share = share
+    lacking = {number: _lacking(study, subjects, shards[number], number) for number in own}
     missing = [number for number, subjects in lacking.items() if subjects]
-    done = [record for number in range(len(shards)) if number not in missing for record in store.records(number)]
+    done = [record for number in own if not lacking[number] for record in store.records(number)]
     numbers = count(1)
 
     def tell(record: Record) -> None:
@@ -233,10 +243,10 @@ def collect(study: Study, store: Store, on_video: OnDone = untold, twins: Sequen
             pictured = study.pictured and number == 0 and any(subject.store is store for subject in lacking[number])
             prepared = strips.watch(readable) if pictured else readable
             keys, activations, judgements = _forward(study, lacking[number], prepared, device, steadiness)
-            if steadiness.notes and records:
+            if steadiness.notes and records and own.start == 0:  # of several ranks, the first alone notes it
                 records[0]["model"] = list(steadiness.notes)
                 steadiness.notes.clear()
-            _check_widths(store, lacking[number], activations)
+            _check_widths(store, number, lacking[number], activations)
             for record in records:
                 record.update(judgements.problems.get(record["video"], {}))
             if pictured:
@@ -245,21 +255,48 @@ def collect(study: Study, store: Store, on_video: OnDone = untold, twins: Sequen
             for subject, found in reversed(list(zip(lacking[number], activations, strict=True))):
                 with spent_on("storing"):
                     subject.store.write(number, keys, found, records, judgements.rows if subject.store is store else ())
+    if share is None:
+        _complete(study, [subject.store for subject in subjects], problems)
+
+
+def complete(study: Study, store: Store, twins: Sequence[Subject] = ()) -> None:
+    """Check and merge what several processes have collected, once all shards are there.
+
+    Raises:
+        UserError: If too many videos could not be read.
+    """
+    problems = [record["problem"] for record in store.records() if record["problem"]]
+    _complete(study, [store, *(twin.store for twin in twins)], problems)
+
+
+def _complete(study: Study, stores: Iterable[Store], problems: Sequence[str]) -> None:
     if len(problems) == len(study.videos):
         raise UserError(f"No video could be read. The first: {problems[0]}")
+    _check_readable(study, problems)
+    for store in stores:
+        store.merge()
 
 
-def _lacking(study: Study, subjects: Sequence[Subject], shard: int) -> list[Subject]:
+def _check_readable(study: Study, problems: Sequence[str]) -> None:
+    """Raise if more videos cannot be read than are allowed."""
+    if len(problems) > max(1, int(study.compute.max_bad * len(study.videos))):
+        raise UserError(
+            f"{len(problems)} of {len(study.videos)} videos cannot be read, more than "
+            f"`max_bad={study.compute.max_bad:g}` allows. The last: {problems[-1]}"
+        )
+
+
+def _lacking(study: Study, subjects: Sequence[Subject], videos: Sequence[Video], shard: int) -> list[Subject]:
     """The models whose shard is missing; all of them, where the data of a video have changed since."""
     there = [subject for subject in subjects if subject.store.has(shard)]
-    if there and _changed(study, there[0].store.records(shard)):
+    if there and _changed(study, videos, there[0].store.records(shard)):
         return list(subjects)
     return [subject for subject in subjects if subject not in there]
 
 
-def _changed(study: Study, records: Iterable[Record]) -> bool:
+def _changed(study: Study, shard: Sequence[Video], records: Iterable[Record]) -> bool:
     """Whether the data of a video have changed since its shard was made, or it could not be read and now can."""
-    videos = {video.name: video for video in study.videos}
+    videos = {video.name: video for video in shard}
     for record in records:
         video = videos[record["video"]]
         if record["problem"] and isinstance(study.prepare(video), PreparedVideo):
@@ -277,7 +314,6 @@ def _readable(
     tell: Callable[[Record], None],
 ) -> Iterator[PreparedVideo]:
     """The videos that could be read; all of them are recorded, and too many bad ones end the run."""
-    allowed = max(1, int(study.compute.max_bad * len(study.videos)))
     for video in prepared:
         if isinstance(video, PreparedVideo):
             records.append(video.record)
@@ -285,11 +321,7 @@ def _readable(
         else:
             records.append(video)
             problems.append(video["problem"])
-            if len(problems) > allowed:
-                raise UserError(
-                    f"{len(problems)} of {len(study.videos)} videos cannot be read, more than "
-                    f"`max_bad={study.compute.max_bad:g}` allows. The last: {problems[-1]}"
-                )
+            _check_readable(study, problems)
         tell(records[-1])
 
 
@@ -329,10 +361,12 @@ def _next(variants: Iterator[tuple[Variant, Inputs]], count: int) -> list[tuple[
         return list(islice(variants, count))
 
 
-def _check_widths(store: Store, subjects: Sequence[Subject], activations: Sequence[Mapping[str, torch.Tensor]]) -> None:
+def _check_widths(
+    store: Store, shard: int, subjects: Sequence[Subject], activations: Sequence[Mapping[str, torch.Tensor]]
+) -> None:
     """Raise if a twin has other units than the model, whose activations are among these or in the store."""
     own = [found for subject, found in zip(subjects, activations, strict=True) if subject.store is store]
-    units = {stage: x.shape[1] for stage, x in own[0].items()} if own else store.units()
+    units = {stage: x.shape[1] for stage, x in own[0].items()} if own else store.units(shard)
     for stage, x in ((stage, x) for found in activations for stage, x in found.items()):
         if x.shape[1] != units.get(stage, x.shape[1]):
             raise UserError(

@@ -16,6 +16,8 @@ from static_dynamic.collect import Judge, Study
 from static_dynamic.common.compute import Compute
 from static_dynamic.common.errors import UserError, shown
 from static_dynamic.common.progress import OnDone, untold
+from static_dynamic.common.ranks import here
+from static_dynamic.common.rendezvous import Group
 from static_dynamic.common.runs import START_OVER
 from static_dynamic.common.timing import accounting, spent_on
 from static_dynamic.estimators.base import Estimator
@@ -32,13 +34,13 @@ from static_dynamic.network.poolings import Pooling
 from static_dynamic.network.recorder import Recorder
 from static_dynamic.network.stages import Stages
 from static_dynamic.network.twins import Untrained, make_twins
-from static_dynamic.results import Result
+from static_dynamic.results import Result, load
 from static_dynamic.scoring import Scoring, check_plans
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import first_videos, left_out_of, unused
 from static_dynamic.store import STUDY
 from static_dynamic.top_clips import top_clips
-from static_dynamic.twins import recorded, score_beside_twins
+from static_dynamic.twins import recorded, recorded_in_part, score_beside_twins
 from static_dynamic.variants import Cell, Conditions, describe_video, union
 
 UNEVEN = 1.5
@@ -83,6 +85,9 @@ def measure(
 ) -> Result:
     """Measure how static and how dynamic the stages and units of a model are.
 
+    In several processes, which torchrun or srun started, each measures a share of the videos into one ``store``. All
+    return the result, which rank 0 computes.
+
     Args:
         model: Any module; it is left as it was.
         videos: A video file, a folder of videos or of frame folders, a list of videos (a file, or paths),
@@ -100,7 +105,8 @@ def measure(
         seed: Draws styles, scrambles and, without a ``scoring``, partners of pairs and the bootstrap.
         compute: Batch size, device, precision, workers.
         scoring: Pairs, threshold, intervals.
-        store: Folder for the activations, which can be resumed; a temporary one if ``None``.
+        store: Folder for the activations, which can be resumed; a temporary one if ``None``. Several processes need
+            one that all of them see.
         resume: Resume from the store; otherwise start over.
         estimators: What is computed, by name or as objects; ``None`` means ``needs_motion``, the headline, and
             ``released``, for comparison. Each is shown the clips that it needs.
@@ -153,35 +159,60 @@ def measure(
         with spent_on("twins"):
             random, of_twins = make_twins(model, twins, seed, untrained)
         described = study.describe()
+        group = _group(store, study.compute)
+        if group is not None and group.rank.number:
+            with recorded_in_part(study, random, group.folder, on_video, described, group):
+                return group.receive(load)
         check = partial(_check_clips, described=described) if resume else lambda folder: None
-        with recorded(study, random, store, resume, on_video, check, described) as (activations, stores):
+        with recorded(study, random, store, resume, on_video, check, described, group) as (activations, stores):
             with spent_on("scoring"):
                 scores, compared = score_beside_twins(activations, stores, scoring, chosen_estimators)
             records, quality = activations.records(), activations.judgements()
             pictures, top = activations.pictures(), top_clips(activations)
-        spent = ledger.total()
-    unsteady = [note for record in records for note in record.get("model", ())]
-    seen = [*unsteady, *not_used, *activations.damaged, *skipped(records), *_uneven(records)]
-    notes = [*declared_notes(model), *of_twins, *seen]
-    manifest = {
-        **(provenance or {}),
-        "study": described,
-        "compute": asdict(study.compute),
-        "scoring": asdict(scoring),
-        "estimators": [describe_estimator(one) for one in chosen_estimators],
-        "twins": [{"seed": twin.seed, "weights": twin.how} for twin in random],
-        "versions": versions(),
-        "machine": platform.platform(),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "seconds": round(time.perf_counter() - started, 2),
-        "spent": spent,
-        "left_out": [list(entry) for entry in left_out_of(study.source)],
-        "seconds_seen": spans(records),
-        "videos": records,
-        "notes": notes,
-    }
-    warnings = [*notes, *scores.warnings]
-    return Result(scores.layers, scores.units, manifest, warnings, quality, scores.samples, compared, pictures, top)
+            unsteady = [note for record in records for note in record.get("model", ())]
+            seen = [*unsteady, *not_used, *activations.damaged, *skipped(records), *_uneven(records)]
+            notes = [*declared_notes(model), *of_twins, *seen, *_by_itself(store, study.compute)]
+            manifest = {
+                **(provenance or {}),
+                "study": described,
+                "compute": asdict(study.compute),
+                "ranks": 1 if group is None else group.rank.count,
+                "scoring": asdict(scoring),
+                "estimators": [describe_estimator(one) for one in chosen_estimators],
+                "twins": [{"seed": twin.seed, "weights": twin.how} for twin in random],
+                "versions": versions(),
+                "machine": platform.platform(),
+                "finished": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+                "seconds": round(time.perf_counter() - started, 2),
+                "spent": ledger.total(),
+                "left_out": [list(entry) for entry in left_out_of(study.source)],
+                "seconds_seen": spans(records),
+                "videos": records,
+                "notes": notes,
+            }
+            warnings = [*notes, *scores.warnings]
+            result = Result(
+                scores.layers, scores.units, manifest, warnings, quality, scores.samples, compared, pictures, top
+            )
+            if group is not None:
+                group.give(result.save)
+    return result
+
+
+def _group(store: str | Path | None, compute: Compute) -> Group | None:
+    """The ranks that share the work of this process in a store, if there are several."""
+    rank = here()
+    return None if store is None or compute.alone or rank.count == 1 else Group(Path(store), rank)
+
+
+def _by_itself(store: str | Path | None, compute: Compute) -> list[str]:
+    """A note where a rank measured everything because it has no folder in common with the others."""
+    if store is not None or compute.alone or here().count == 1:
+        return []
+    return [
+        "This process measured all videos by itself. With `store=FOLDER`, which all of them see, the processes of "
+        "torchrun or srun share the work."
+    ]
 
 
 def _check_kinds(*arguments: tuple[str, object, Any]) -> None:

@@ -9,6 +9,7 @@ A shard contains fixed videos, so its bytes do not depend on the order or the pr
 Other files in the folder are left alone.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,11 +21,11 @@ import pandas as pd
 import torch
 from pyarrow import ArrowException
 
-from static_dynamic.common.errors import UserError
+from static_dynamic.common.errors import UserError, differences
 from static_dynamic.common.files import write_bytes
 from static_dynamic.common.runs import Kind, claim
 from static_dynamic.common.tables import read_parquet
-from static_dynamic.shards import FILES, KEY, Ints, Record, Shards, one, run_of, there_in
+from static_dynamic.shards import FILES, KEY, RUN, Ints, Record, Shards, one, run_of, there_in
 from static_dynamic.variants import Cell, Index, Variant
 
 PICTURES = "pictures.parquet"
@@ -49,7 +50,7 @@ class Segment(NamedTuple):
 class Store:
     """Activations of one study in one folder.
 
-    One run at a time may write to it, see `static_dynamic.common.runs.alone_in`.
+    One run at a time may write to it, see `static_dynamic.common.runs.alone_in`; the ranks of a run write to it together.
 
     Args:
         folder: Folder of the store; made if it is missing.
@@ -59,6 +60,7 @@ class Store:
     Attributes:
         study: The same, as read from disk.
         damaged: A line for every unreadable shard, which is measured again.
+        share: The shards that this process writes, if there are several: it merges no others.
 
     Raises:
         UserError: If the folder contains another study (the difference is named) or other files, or cannot be written.
@@ -81,8 +83,28 @@ class Store:
         store._set(Path(folder), study)
         return store
 
+    @classmethod
+    def join(cls, folder: Path, study: Mapping[str, Any]) -> Self:
+        """Open a store that rank 0 of this run has made, to write to it too.
+
+        Raises:
+            UserError: If the study of rank 0 is another.
+        """
+        store = cls.open(folder)
+        there, here = (
+            {name: value for name, value in one.items() if name not in STUDY.notes}
+            for one in (store.study, STUDY.full(study))
+        )
+        if there != here:
+            raise UserError(
+                f"This rank measures something else than rank 0: {differences(there, here)} ('there' is rank 0). Every "
+                "rank must be given the same model, videos and options: draw the weights from one seed, or load them."
+            )
+        return store
+
     def _set(self, folder: Path, study: Mapping[str, Any]) -> None:
         self.folder, self.study = folder, study
+        self.share: range | None = None
         self.damaged: list[str] = []
         self._whole: dict[str, bool] = {}
 
@@ -129,7 +151,16 @@ class Store:
             run_of(self.folder, shard).remove()  # the merged file is damaged, and all of its shards are made again
         one(self.folder, shard).write(variants, activations, records, judgements)
         self._forget()
-        self._put_together(shard)
+        run = run_of(self.folder, shard)
+        if self.share is None or (run.first in self.share and run.last in self.share):
+            self._put_together(shard)
+
+    def merge(self) -> None:
+        """Merge all shards that exist separately, which several ranks, or a run that was killed, may have left so."""
+        alone = Counter(files.first // RUN for files in there_in(self.folder) if files.first == files.last)
+        for run in (run for run, count in alone.items() if count == RUN):
+            self._put_together(run * RUN)
+        self._forget()
 
     def _put_together(self, shard: int) -> None:
         """Merge shards if all of them exist separately."""
@@ -274,9 +305,9 @@ class Store:
             parts += [x if len(x) == len(run) else x[run - run[0]] for x, run in zip(found, runs, strict=True)]
         return _joined(parts)
 
-    def units(self) -> dict[str, int]:
-        """Stage → number of units, in the order of the study."""
-        for files in there_in(self.folder):
+    def units(self, shard: int | None = None) -> dict[str, int]:
+        """Stage → number of units, in the order of the study; as a shard has them, or the first that has any."""
+        for files in there_in(self.folder) if shard is None else [self._files(shard)]:
             if sizes := {name: units for name, (_, units) in files.shapes().items()}:
                 return {name: sizes[name] for name in self.study.get("stages", sizes)}
         return {}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,11 +11,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from static_dynamic.collect import Study, Subject, collect
+from static_dynamic.collect import Study, Subject, collect, complete
 from static_dynamic.common.compute import on_device, pick_device
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.progress import OnDone
-from static_dynamic.common.runs import alone_in
+from static_dynamic.common.ranks import shares
+from static_dynamic.common.rendezvous import Group
+from static_dynamic.common.runs import alone_in, beside_rank_0
 from static_dynamic.common.tables import rows_of
 from static_dynamic.common.timing import spent_on
 from static_dynamic.estimators.base import Estimator
@@ -50,6 +53,7 @@ def recorded(
     on_video: OnDone,
     check: Callable[[Path], object] = lambda folder: None,
     described: Mapping[str, object] | None = None,
+    group: Group | None = None,
 ) -> Iterator[tuple[Store, list[Store]]]:
     """Activations of a study and of its twins, kept or resumed; the folders are claimed until the block ends.
 
@@ -61,9 +65,10 @@ def recorded(
         on_video: Called for every video that is done.
         check: Check of the claimed folder before anything is written.
         described: The description of the study, if it is known: its digests take seconds for a large model.
+        group: The ranks that share the work, of which this is rank 0. The others use `recorded_in_part`.
 
     Raises:
-        UserError: If a folder is in use, or contains another study.
+        UserError: If a folder is in use, or contains another study; if another rank fails or is lost.
     """
     described = described or study.describe()
     with ExitStack() as stack:
@@ -71,21 +76,80 @@ def recorded(
         stack.enter_context(alone_in(folder, STUDY))
         check(folder)
         store = Store(folder, dict(described), resume)
-        for number in range(1, len(twins) + 1):  # a failure before the first video leaves no files
-            stack.enter_context(alone_in(twin_folder(folder, number), STUDY))
-        with spent_on("twins"):
-            subjects = twin_subjects(study, described, twins, store, resume)
-        collect(study, store, on_video, subjects)
+        if group is None:
+            for number in range(1, len(twins) + 1):  # a failure before the first video leaves no files
+                stack.enter_context(alone_in(twin_folder(folder, number), STUDY))
+        subjects = twin_subjects(study, described, twins, store, partial(Store, resume=resume))
+        if group is None:
+            calibrate(study, subjects)
+            collect(study, store, on_video, subjects)
+        else:
+            stack.enter_context(_collected_by_all(study, store, subjects, on_video, group))
         yield store, [subject.store for subject in subjects]
 
 
-def twin_subjects(
-    study: Study, described: Mapping[str, object], twins: Sequence[Twin], store: Store, resume: bool
-) -> list[Subject]:
-    """Twins that are ready to be shown the study's clips, each with a store within that of the study.
+@contextmanager
+def recorded_in_part(
+    study: Study,
+    twins: Sequence[Twin],
+    folder: Path,
+    on_video: OnDone,
+    described: Mapping[str, object],
+    group: Group,
+) -> Iterator[None]:
+    """As another rank than 0: the own share is collected, and rank 0 can give what it makes of all in the block.
 
-    Their statistics of batch normalisation are set on the clips, as the model has statistics of its training data. If
-    the model has initial statistics, so do they.
+    Raises:
+        UserError: If rank 0 measures something else, fails, or is lost.
+    """
+    with group.follow() as plan:
+        with beside_rank_0(folder, group.rank.number):
+            store = Store.join(folder, described)
+            subjects = twin_subjects(study, described, twins, store, Store.join)
+            share = range(*plan["shares"][group.rank.number])
+            _collect_share(study, store, subjects, share, on_video, group)
+        group.finish()
+        yield
+
+
+@contextmanager
+def _collected_by_all(
+    study: Study, store: Store, subjects: Sequence[Subject], on_video: OnDone, group: Group
+) -> Iterator[None]:
+    """As rank 0: every rank collects a share, and the stores are complete in the block."""
+    there = [set(one.shards()) for one in (store, *(subject.store for subject in subjects))]
+    total = len(study.shards())
+    missing = [shard for shard in range(total) if not all(shard in shards for shards in there)]
+    parts = shares(missing, total, group.rank.count)
+    with group.lead({"shares": [[part.start, part.stop] for part in parts]}):
+        _collect_share(study, store, subjects, parts[0], on_video, group)
+        with spent_on("waiting for other ranks"):
+            group.gather(lambda done: on_video(done, len(study.videos), ""))
+        complete(study, store, subjects)
+        yield
+
+
+def _collect_share(
+    study: Study, store: Store, subjects: Sequence[Subject], share: range, on_video: OnDone, group: Group
+) -> None:
+    """Collect some shards, as long as the other ranks that matter are at work."""
+
+    def told(done: int, total: int, name: str) -> None:
+        group.check()
+        on_video(group.tell(done), total, name)
+
+    calibrate(study, subjects, share)
+    collect(study, store, told, subjects, share)
+
+
+def twin_subjects(
+    study: Study,
+    described: Mapping[str, object],
+    twins: Sequence[Twin],
+    store: Store,
+    opened: Callable[[Path, Mapping[str, object]], Store],
+) -> list[Subject]:
+    """Twins, each with a store within that of the study.
 
     Raises:
         UserError: If a twin lacks modules of the model, or its store belongs to another study.
@@ -93,12 +157,26 @@ def twin_subjects(
     subjects = []
     for number, twin in enumerate(twins, start=1):
         weights = {"twin": {"seed": twin.seed, "weights": weights_digest(twin.model)}}
-        own = Store(twin_folder(store.folder, number), {**described, **weights}, resume)
+        own = opened(twin_folder(store.folder, number), {**described, **weights})
         subjects.append(Subject(study.recorder.like(twin.model), own, (TWIN, WITHOUT)))
-    shards = range(len(study.shards()))
+    return subjects
+
+
+def calibrate(study: Study, twins: Sequence[Subject], share: range | None = None) -> None:
+    """Make twins that lack shards ready to be shown the study's clips.
+
+    Their statistics of batch normalisation are set on the clips, as the model has statistics of its training data. If
+    the model has initial statistics, so do they.
+
+    Args:
+        study: The study.
+        twins: Its twins.
+        share: The shards that this process makes; all for ``None``.
+    """
+    shards = range(len(study.shards())) if share is None else share
     waiting = [
         subject.recorder.model
-        for subject in subjects
+        for subject in twins
         if has_batch_statistics(subject.recorder.model) and not all(subject.store.has(shard) for shard in shards)
     ]
     if waiting and has_seen_batches(study.recorder.model):
@@ -107,7 +185,6 @@ def twin_subjects(
         for model in waiting:
             with on_device(model, device):
                 set_batch_statistics(model, clips)
-    return subjects
 
 
 def twin_folder(folder: Path, number: int) -> Path:

@@ -16,6 +16,7 @@ from torch import nn
 
 from static_dynamic.common.errors import UserError, shown, unknown
 from static_dynamic.common.numbers import real_within, whole_within
+from static_dynamic.common.ranks import here
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -40,6 +41,7 @@ class Compute:
         precision: ``float32``, or ``bfloat16`` or ``float16`` by autocast.
         workers: Threads that read and restyle videos while the model runs; with 0 the model waits for each video.
         max_bad: Share of the videos that may be unreadable before the run fails; one video is always allowed.
+        alone: Measure in this process alone, also if ``torchrun`` or ``srun`` started several.
     """
 
     batch_size: int = 8
@@ -47,6 +49,7 @@ class Compute:
     precision: str = "float32"
     workers: int = 1
     max_bad: float = 0.05
+    alone: bool = False
 
     def __post_init__(self) -> None:
         counts = whole_within(self.batch_size, 1, MOST) and whole_within(self.workers, 0, MOST)
@@ -60,17 +63,19 @@ class Compute:
             raise unknown("device", self.device, ["auto", "cpu", "cuda", "mps"])
         if not isinstance(self.precision, str) or self.precision not in PRECISIONS:
             raise unknown("precision", self.precision, PRECISIONS)
+        if not isinstance(self.alone, bool):
+            raise UserError(f"The compute option 'alone' must be True or False. Got {shown(self.alone)}.")
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is a GPU if one is available.
+    """The device of that name; ``auto`` is a GPU if one is available. Of several ranks each takes its own GPU.
 
     Raises:
         UserError: If the device is not available.
     """
     there = {"cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available()), "cpu": 1}
     if name == "auto":
-        return torch.device(next(kind for kind, count in there.items() if count))
+        name = next(kind for kind, count in there.items() if count)
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -78,6 +83,8 @@ def pick_device(name: str) -> torch.device:
     if (device.index or 0) >= there.get(device.type, 0):
         found = ", ".join(kind for kind, count in there.items() if count)
         raise UserError(f"The device {name!r} is not available. Available: auto, {found}.")
+    if device.type == "cuda" and device.index is None and (rank := here()).count > 1:
+        return torch.device("cuda", rank.local % there["cuda"])
     return device
 
 

@@ -98,7 +98,7 @@ def partial_path(target: Path) -> Path:
 
     No two calls give the same path. A name that would become too long is cut.
     """
-    mark = f".{_host()}.{os.getpid()}-{next(_numbers)}.part"
+    mark = f".{host_name()}.{os.getpid()}-{next(_numbers)}.part"
     name = os.fsencode(target.name)[: LONGEST_NAME - 1 - len(mark)].decode(errors="ignore")
     return target.with_name(f".{name}{mark}")
 
@@ -113,12 +113,13 @@ def clear_partials(folders: Iterable[Path]) -> None:
 
 
 def _is_left(entry: os.DirEntry[str], host: str, process: str) -> bool:
-    if host == _host():
-        return not _is_alive(int(process))
+    if host == host_name():
+        return not is_alive(int(process))
     return time.time() - entry.stat(follow_symlinks=False).st_mtime > FORGOTTEN
 
 
-def _is_alive(process: int) -> bool:
+def is_alive(process: int) -> bool:
+    """Whether a process of this machine has not ended."""
     import psutil
 
     try:
@@ -130,7 +131,8 @@ def _is_alive(process: int) -> bool:
 
 
 @lru_cache
-def _host() -> str:
+def host_name() -> str:
+    """The name of this machine, in letters, digits and hyphens."""
     return re.sub(r"\W", "-", socket.gethostname(), flags=re.ASCII)[:64] or "host"
 
 

@@ -26,7 +26,7 @@ def untold(done: int, total: int, name: str) -> None:
 
 
 @contextmanager
-def progress_bar(what: str, transient: bool = False) -> Iterator[OnDone]:
+def progress_bar(what: str, transient: bool = False, shown: bool = True) -> Iterator[OnDone]:
     """A bar with parts per second and the time left; it appears with the first part, so an early error stays one line.
 
     It is on stderr, and in a notebook below the cell. Where stderr is not a terminal, lines take its place.
@@ -34,7 +34,11 @@ def progress_bar(what: str, transient: bool = False) -> Iterator[OnDone]:
     Args:
         what: What the parts are, e.g. ``"videos"``.
         transient: Whether the bar disappears when all is done.
+        shown: Whether it is shown at all.
     """
+    if not shown:
+        yield untold
+        return
     from rich.progress import (
         BarColumn,
         MofNCompleteColumn,

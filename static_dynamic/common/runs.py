@@ -22,6 +22,9 @@ from static_dynamic.common.texts import read_json
 Description = dict[str, Any]
 
 LOCK = ".static-dynamic.lock"
+"""The lock of a run in its folder; those of further ranks end with their numbers."""
+RANKS = ".static-dynamic.ranks"
+"""The folder in which the ranks of a run meet, within that of the run; see `static_dynamic.common.rendezvous`."""
 START_OVER = "start over with `resume=False`"
 
 _WITHOUT_KIND = {
@@ -161,18 +164,40 @@ def alone_in(folder: Path, kind: Kind, within: Iterable[Path] = ()) -> Iterator[
     make_folder(folder)
     try:
         with locked(folder / LOCK, folder):
+            _refuse_ranks(folder)
             places, before = [folder, *within], _mark(folder / kind.file)
             clear_partials(places)
             try:
                 yield
             finally:
                 clear_partials(places)  # of workers that were stopped
-                if _mark(folder / kind.file) != before and not kind.owned(folder):
+                alone = not (folder / RANKS).exists()  # other ranks of a run that failed may be writing still
+                if alone and _mark(folder / kind.file) != before and not kind.owned(folder):
                     remove(folder / kind.file)
     finally:
         with suppress(OSError):  # stops at the first folder that is not empty
             for place in missing:
                 place.rmdir()
+
+
+@contextmanager
+def beside_rank_0(folder: Path, rank: int) -> Iterator[None]:
+    """Lock a folder for a further rank of the run whose rank 0 has locked it: the run is at work until all have ended.
+
+    Raises:
+        UserError: If such a rank works there already.
+    """
+    leave_unguarded()
+    with locked(folder / f"{LOCK}.{rank}", folder):
+        yield
+
+
+def _refuse_ranks(folder: Path) -> None:
+    """Refuse a folder in which ranks are at work whose rank 0 has ended, and remove what ended ones left."""
+    for lock in sorted(folder.glob(f"{LOCK}.*")):
+        with locked(lock, folder):
+            pass
+    remove(folder / RANKS)
 
 
 @contextmanager

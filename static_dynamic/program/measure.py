@@ -11,6 +11,7 @@ from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.options import takes
 from static_dynamic.common.plugins import import_plugins
 from static_dynamic.common.progress import progress_bar
+from static_dynamic.common.ranks import rank
 from static_dynamic.common.timing import accounting, spent_on
 from static_dynamic.config import Config, input_recipe, open_data
 
@@ -39,6 +40,10 @@ def measure(config: Config) -> None:
         The published protocol:
             static-dynamic measure --model i3d --stages 5 --dataset Diving48
               --stylized-data-dir DATA --checkpoint I3D.pyth
+        On four GPUs, or in the tasks of a SLURM job:
+            torchrun --nproc-per-node 4 -m static_dynamic measure --model i3d
+              --videos clips/
+            srun static-dynamic measure --model i3d --videos clips/ --out runs/i3d
         A segmentation model:
             static-dynamic measure --cfg-file configs/rtnet_davis.json
               --original-data-root DAVIS
@@ -51,6 +56,8 @@ def measure(config: Config) -> None:
     keep_freed_memory()
     with accounting() as ledger:
         result = run(config)
+        if not is_first(config):
+            return
         with spent_on("tables and figures"):
             save(result, config)
     show(result, config)
@@ -73,7 +80,8 @@ def run(config: Config) -> "Result":
     spec: ModelSpec = vars(model)["spec"]
     recipe = input_recipe(spec, config)
     source = open_data(config, recipe)
-    for line in unused(source, config.max_videos):
+    first = is_first(config)
+    for line in unused(source, config.max_videos) if first else ():
         print(f"Note: {as_flags(line)}", file=sys.stderr)
     rule = sd.PairRule(
         n_factors=config.n_factors,
@@ -84,9 +92,9 @@ def run(config: Config) -> "Result":
         seed=config.seed,
     )
     styles = config.styles or source.styles or STRONG
-    judged = judge_styles(config, source, recipe, styles)
+    judged = judge_styles(config, source, recipe, styles, first)
     stages = stage_names(list(spec.stages), config)
-    with progress_bar("videos") as on_video:
+    with progress_bar("videos", shown=first) as on_video:
         result = sd.measure(
             model,
             source,
@@ -105,6 +113,7 @@ def run(config: Config) -> "Result":
                 precision=config.precision,
                 workers=config.workers,
                 max_bad=config.max_bad,
+                alone=config.alone,
             ),
             scoring=sd.Scoring(
                 rule,
@@ -135,6 +144,11 @@ def run(config: Config) -> "Result":
     result.warnings.extend(doubts)
     result.manifest["notes"].extend(doubts)  # further scores of the run repeat them
     return result
+
+
+def is_first(config: Config) -> bool:
+    """Whether this process speaks for the run: the only one, or rank 0."""
+    return config.alone or rank() == 0
 
 
 def open_model(config: Config) -> "Module":
@@ -170,8 +184,10 @@ def cost_of(model: "Module", recipe: "Recipe | FlowRecipe", stages: list[str] | 
         return {}
 
 
-def judge_styles(config: Config, source: "Source", recipe: "Recipe | FlowRecipe", styles: Sequence[str]) -> "Judged":
-    """The audit of the styles on the videos of the study, if requested.
+def judge_styles(
+    config: Config, source: "Source", recipe: "Recipe | FlowRecipe", styles: Sequence[str], first: bool = True
+) -> "Judged":
+    """The audit of the styles on the videos of the study, if requested; of several ranks, the first shows progress.
 
     Raises:
         UserError: If it is requested for a model of image and flow.
@@ -185,7 +201,7 @@ def judge_styles(config: Config, source: "Source", recipe: "Recipe | FlowRecipe"
         raise UserError(
             "--audit requires a model of clips: one of image and flow sees the original flow in every style."
         )
-    with progress_bar("videos to audit") as on_video:
+    with progress_bar("videos to audit", shown=first) as on_video:
         return judge_study(source, styles, config.seed, config.max_videos, on_video)
 
 
