@@ -66,7 +66,7 @@ class Study:
             **self.fingerprint(),
             "stages": {name: [list(tap) for tap in taps] for name, taps in self.recorder.stages.items()},
             "pool": self.recorder.pool,
-            **({"judge": repr(self.judge)} if self.judge else {}),
+            **({"judge": _described(self.judge)} if self.judge else {}),
             "recipe": asdict(self.recipe),
             "source": self.source.describe(),
             "videos": [video.name for video in self.videos],
@@ -134,6 +134,14 @@ class Study:
     def stamp(self, video: Video) -> dict[str, str]:
         """What tells whether the data of a video have changed, where the source knows."""
         return {"stamp": self.source.stamp(video)} if hasattr(self.source, "stamp") else {}
+
+
+def _described(judge: Judge) -> str:
+    """A judge in words that are the same in every process; its code, where its own words name a place in memory."""
+    said = repr(judge)
+    return (
+        said if " at 0x" not in said else f"{getattr(judge, '__qualname__', type(judge).__name__)} {code_digest(judge)}"
+    )
 
 
 @dataclass(frozen=True)

@@ -50,7 +50,7 @@ class Segment(NamedTuple):
 class Store:
     """Activations of one study in one folder.
 
-    One run at a time may write to it, see `static_dynamic.common.runs.alone_in`; the ranks of a run write to it together.
+    One run at a time may write to it, see `static_dynamic.common.runs.alone_in`, but all its ranks may.
 
     Args:
         folder: Folder of the store; made if it is missing.

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from static_dynamic.common.errors import UserError, shown
 
@@ -84,7 +85,7 @@ def shares(missing: Sequence[int], total: int, count: int) -> list[range]:
     parts = missing or range(total)
     first = [-(-len(parts) * number // count) for number in range(1, count)]
     borders = [0, *(parts[place] if place < len(parts) else total for place in first), total]
-    return [range(start, end) for start, end in zip(borders, borders[1:], strict=False)]
+    return [range(start, end) for start, end in pairwise(borders)]
 
 
 def _rank(
