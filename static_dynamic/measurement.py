@@ -15,6 +15,7 @@ from torch import nn
 from static_dynamic.collect import Judge, Study
 from static_dynamic.common.compute import Compute
 from static_dynamic.common.errors import UserError, shown
+from static_dynamic.common.files import as_path
 from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.common.ranks import here
 from static_dynamic.common.rendezvous import Group
@@ -200,9 +201,20 @@ def measure(
 
 
 def _group(store: str | Path | None, compute: Compute) -> Group | None:
-    """The ranks that share the work of this process in a store, if there are several."""
+    """The ranks that share the work of this process in a store, if there are several.
+
+    Raises:
+        UserError: If they cannot, since the store is not a folder.
+    """
     rank = here()
-    return None if store is None or compute.alone or rank.count == 1 else Group(Path(store), rank)
+    if store is None or compute.alone or rank.count == 1:
+        return None
+    if "://" in str(store):
+        raise UserError(
+            f"The {rank.count} processes of {rank.launcher} need a folder that all of them see. Got the address "
+            f"{str(store)!r}. Measure into a folder and copy it, or measure in one process."
+        )
+    return Group(as_path(store), rank)
 
 
 def _by_itself(store: str | Path | None, compute: Compute) -> list[str]:

@@ -73,6 +73,8 @@ def recorded(
     described = described or study.describe()
     with ExitStack() as stack:
         folder = Path(place or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
+        if group is not None:
+            folder = group.folder
         stack.enter_context(alone_in(folder, STUDY))
         check(folder)
         store = Store(folder, dict(described), resume)

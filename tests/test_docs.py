@@ -111,6 +111,7 @@ def test_the_site_builds_without_a_warning_or_a_dead_link(tmp_path):
 
 
 DOORS = {
+    "static_dynamic": [],
     "models": ["models"],
     "training": [],
     "training.regions": ["regions"],
@@ -133,8 +134,9 @@ def command_lines(page):
 
 def of_the_program(words):
     """The arguments of the program that a command line starts; ``None`` if it starts something else that is there."""
-    if words[0] == "torchrun":
-        words = ["python", *words[words.index("-m") :]]
+    if words[0] in ("torchrun", "srun"):
+        start = next(i for i, word in enumerate(words) if word in ("-m", "main.py", "static-dynamic"))
+        words = [*([] if words[start] == "static-dynamic" else ["python"]), *words[start:]]
     match words:
         case ["static-dynamic", *rest] | ["python", "main.py", *rest]:
             return rest

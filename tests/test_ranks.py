@@ -153,7 +153,7 @@ def test_all_videos_of_a_share_may_be_unreadable_and_those_of_all_may_not(pool, 
     assert first.error is None
     assert [record["problem"] is None for record in second.value["videos"]] == [True] * 4 + [False] * 2
     first, second = pool.launch(2, measured, tmp_path / "none", 3, bad, max_bad=1)
-    assert "No video could be read. The first: v000: broken on purpose." == str(first.error)
+    assert str(first.error) == "No video could be read. The first: v000: broken on purpose."
 
 
 # ---------------------------------------------------------------- stopped and resumed
@@ -355,6 +355,13 @@ def test_ranks_measure_by_themselves_if_told_to_or_without_a_folder(pool, whole,
         pd.testing.assert_frame_equal(without["layers"], expected["layers"])
         assert (alone["ranks"], without["ranks"]) == (1, 1)
         assert sum("measured all videos by itself" in line for line in without["warnings"]) == 1
+
+
+def test_an_address_is_not_shared(pool):
+    for outcome in pool.launch(2, measured, Path(), store="s3://bucket/store"):
+        assert "The 2 processes of torchrun need a folder that all of them see. Got the address 's3:" in str(
+            outcome.error
+        )
 
 
 # ---------------------------------------------------------------- the program
