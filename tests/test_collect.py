@@ -215,6 +215,18 @@ def test_every_output_is_judged_once_with_its_video_and_its_row(tmp_path, batch_
     }
 
 
+def test_a_judge_is_described_alike_in_every_process():
+    """By its code where its own words name a place in memory, which is another one in every process."""
+
+    def judge(factor):
+        return lambda video, output: {"mean": factor * float(output.mean())}
+
+    one, same = (study_of(judge=judge(2)).describe()["judge"] for _ in range(2))
+    assert one == same
+    assert " at 0x" not in one
+    assert study_of(judge=lambda video, output: {"least": float(output.min())}).describe()["judge"] != one
+
+
 def test_an_output_of_several_frames_for_every_clip_is_judged_together(tmp_path):
     class PerFrame(PlantedModel):
         def forward(self, clip):

@@ -156,6 +156,19 @@ def test_all_videos_of_a_share_may_be_unreadable_and_those_of_all_may_not(pool, 
     assert str(first.error) == "No video could be read. The first: v000: broken on purpose."
 
 
+def counted(folder):
+    told = []
+    measured(folder, on_video=lambda done, total, name: told.append((done, total)))
+    return told
+
+
+def test_rank_0_counts_the_videos_of_all(pool, tmp_path):
+    first, second = pool.launch(2, counted, tmp_path)
+    assert first.value == sorted(first.value)
+    assert first.value[-1] == (21, 21)
+    assert second.value == [(done, 21) for done in range(1, 10)]  # 11 shards: 6 and 5, the last of one video
+
+
 # ---------------------------------------------------------------- stopped and resumed
 
 
@@ -193,6 +206,20 @@ def test_when_rank_0_is_killed_the_others_say_so_and_any_number_goes_on(pool, wh
     for outcome in pool.launch(2, measured, tmp_path):
         same(outcome.value, expected)
     assert tree(tmp_path) == files
+
+
+def test_shards_that_a_killed_run_left_apart_are_merged(tmp_path, monkeypatch):
+    monkeypatch.setattr(collect, "VIDEOS_PER_SHARD", PER_SHARD)
+    for module in (shards, store):
+        monkeypatch.setattr(module, "RUN", RUN)
+    for folder in ("whole", "apart"):
+        with monkeypatch.context() as killed:
+            if folder == "apart":
+                killed.setattr(store.Store, "_put_together", lambda self, shard: None)
+            measured_alone(tmp_path / folder)
+    assert (tmp_path / "apart" / "store" / "00003.parquet").exists()
+    measured_alone(tmp_path / "apart")
+    assert tree(tmp_path / "apart") == tree(tmp_path / "whole")
 
 
 class Failing(Normed):
@@ -254,7 +281,7 @@ def test_a_second_run_is_told_whoever_is_alive(pool, whole, tmp_path):
     with pytest.raises(
         sd.UserError, match=f"Another run is at work in {tmp_path}/store: process {started[0][0].pid} on"
     ):
-        locked_measure(tmp_path)
+        measured_alone(tmp_path)
     first, second = pool.launch(2, measured, tmp_path, launch="second")
     for outcome in (first, second):
         assert f"Another run is at work in {tmp_path}/store: process {started[0][0].pid} on" in str(outcome.error)
@@ -266,8 +293,8 @@ def test_a_second_run_is_told_whoever_is_alive(pool, whole, tmp_path):
     assert str(late.error).startswith("Rank 0 of 2 is lost")
 
 
-def locked_measure(folder):
-    return sd.measure(PlantedModel(), PlantedVideos(4), STAGES, recipe=RECIPE, twins=0, store=folder / "store")
+def measured_alone(folder):
+    return sd.measure(PlantedModel(), PlantedVideos(18), STAGES, recipe=RECIPE, twins=0, store=folder / "store")
 
 
 def test_a_run_is_told_of_a_rank_that_outlives_rank_0(tmp_path):
@@ -276,8 +303,8 @@ def test_a_run_is_told_of_a_rank_that_outlives_rank_0(tmp_path):
         locked(tmp_path / "store" / f"{LOCK}.1", tmp_path / "store"),
         pytest.raises(sd.UserError, match=f"Another run is at work in {tmp_path}/store"),
     ):
-        locked_measure(tmp_path)
-    assert locked_measure(tmp_path).manifest["ranks"] == 1
+        measured_alone(tmp_path)
+    assert measured_alone(tmp_path).manifest["ranks"] == 1
     assert not list((tmp_path / "store").glob(".*"))
 
 
