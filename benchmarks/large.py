@@ -5,7 +5,8 @@
 Stores are simulated: eight clips a video, one stage, activations of a content that all clips of a video share, with
 noise of the clip; written as `static_dynamic.store` writes runs of shards. Each is scored in a separate process. One
 row per store and estimator: seconds of the processor (not of the wall: machines are shared) for reading the index and
-for scoring, and the peak of the memory of the whole process. Rows of other stores are kept. A line through the rows of
+for scoring, and the peak of the memory of the whole process; then the same for all that `static-dynamic score` does:
+to open the store, score it, save the result and write its page. Rows of other stores are kept. A line through the rows of
 one number of units gives the cost of a further video, from which `docs/large.md` projects.
 """
 
@@ -44,8 +45,16 @@ store.keys()
 read = time.process_time()
 scores = score_store(store, Scoring(), find_estimators(sys.argv[2]))
 done = time.process_time()
-peak = next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
-print(json.dumps({"index_s": read - started, "score_s": done - read, "peak_mib": peak}))
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) / 1024
+told = {"index_s": read - started, "score_s": done - read, "peak_mib": peak()}
+del store, scores
+import static_dynamic as sd
+begun = time.process_time()
+result = sd.score(sys.argv[1], sys.argv[2])
+result.save(sys.argv[3])
+result.report(sys.argv[3] + "/report.html")
+print(json.dumps(told | {"whole_s": time.process_time() - begun, "whole_peak_mib": peak()}))
 """
 
 
@@ -53,19 +62,29 @@ def simulate(folder: Path, videos: int, units: int, dtype: str) -> None:
     """Write a store; the numbers of each run of shards are those of the first, moved on by some units."""
     from safetensors.numpy import save_file
 
-    STUDY.write(folder, STUDIED)
+    STUDY.write(folder, {**STUDIED, "videos": [_name(number) for number in range(videos)]})
     draw, many = np.random.default_rng(0), RUN * PER_SHARD
     content = draw.standard_normal((many, 1, units), np.float32)
     noise = draw.standard_normal((many, len(CELLS), units), np.float32)
     first = (content + np.linspace(0.1, 1, units, dtype=np.float32) * noise).astype(dtype)
     for start in range(0, videos, many):
-        names = [f"v{number:07d}" for number in range(start, min(start + many, videos))]
+        names = [_name(number) for number in range(start, min(start + many, videos))]
         files = Shards(folder, start // PER_SHARD, start // PER_SHARD + RUN - 1)
         x = np.roll(first[: len(names)], 7 * (start // many), axis=2).reshape(-1, units)
         save_file({STAGE: np.ascontiguousarray(x)}, files.path("safetensors"))
         files.path("json").write_text(json.dumps(_members(files, names)))
         keys = [(name, *cell) for name in names for cell in CELLS]
         pd.DataFrame(keys, columns=KEY).to_parquet(files.path("parquet"), index=False)
+
+
+def _name(number: int) -> str:
+    return f"class_{number % 400:03d}/video_{number:07d}.mp4"
+
+
+def _record(name: str) -> dict[str, object]:
+    """What is recorded of a video."""
+    read = {"total": 250, "fps": 25.0, "frames": [*range(93, 157, 8)], "seconds": 2.28}
+    return {"video": name, "label": name[:9], "sequence": None, "source": f"/data/{name}", **read, "problem": None}
 
 
 def _members(files: Shards, names: list[str]) -> list[dict[str, object]]:
@@ -75,7 +94,7 @@ def _members(files: Shards, names: list[str]) -> list[dict[str, object]]:
         {
             "shard": files.first + place,
             "rows": len(part) * len(CELLS),
-            "records": [{"video": name, "problem": None} for name in part],
+            "records": [_record(name) for name in part],
         }
         for place, part in enumerate(parts)
     ]
@@ -84,11 +103,11 @@ def _members(files: Shards, names: list[str]) -> list[dict[str, object]]:
 def measure(videos: int, units: int, dtype: str, estimators: list[str]) -> pd.DataFrame:
     """One row per estimator."""
     rows = []
-    with TemporaryDirectory() as folder:
+    with TemporaryDirectory() as folder, TemporaryDirectory() as out:
         simulate(Path(folder), videos, units, dtype)
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
         for estimator in estimators:
-            command = [sys.executable, "-c", SCORE, folder, estimator]
+            command = [sys.executable, "-c", SCORE, folder, estimator, out]
             found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
             told = {"videos": videos, "units": units, "dtype": dtype, "estimator": estimator, "store_gb": size / 1e9}
             rows.append(told | found)

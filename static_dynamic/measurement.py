@@ -7,7 +7,6 @@ from dataclasses import asdict, replace
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from statistics import median
 from typing import Any, NamedTuple, get_args
 
 from torch import nn
@@ -35,6 +34,7 @@ from static_dynamic.network.poolings import Pooling
 from static_dynamic.network.recorder import Recorder
 from static_dynamic.network.stages import Stages
 from static_dynamic.network.twins import Untrained, make_twins
+from static_dynamic.records import skipped, spans, uneven
 from static_dynamic.results import Result, load
 from static_dynamic.scoring import Scoring, check_plans
 from static_dynamic.sources import Source, Videos, open_source
@@ -44,8 +44,6 @@ from static_dynamic.top_clips import top_clips
 from static_dynamic.twins import recorded, recorded_in_part, score_beside_twins
 from static_dynamic.variants import Cell, Conditions, describe_video, union
 
-UNEVEN = 1.5
-"""Ratio of the longest to the shortest time that clips span above which a result warns."""
 MOST = 3
 """Largest number of conditions that a message names."""
 VERSIONED = (
@@ -171,7 +169,7 @@ def measure(
             records, quality = activations.records(), activations.judgements()
             pictures, top = activations.pictures(), top_clips(activations)
             unsteady = [note for record in records for note in record.get("model", ())]
-            seen = [*unsteady, *not_used, *activations.damaged, *skipped(records), *_uneven(records)]
+            seen = [*unsteady, *not_used, *activations.damaged, *skipped(records), *uneven(records)]
             notes = [*declared_notes(model), *of_twins, *seen, *_by_itself(store, study.compute)]
             manifest = {
                 **(provenance or {}),
@@ -351,34 +349,6 @@ def _conditions(
     conditions = replace(named, wanted=union([one.cells(named) for one in found]))
     conditions.check(source, recipe)
     return conditions, found
-
-
-def skipped(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A line for every video that could not be read, or judged."""
-    unread = [f"Skipped {record['video']}: {record['problem']}" for record in records if record["problem"]]
-    unjudged = [f"Not judged {record['video']}: {record['unjudged']}" for record in records if "unjudged" in record]
-    return unread + unjudged
-
-
-def spans(records: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
-    """Shortest, median and longest time that a clip shows of its video, seconds; ``None`` where no rate is known."""
-    seconds = [record["seconds"] for record in records if record.get("seconds")]
-    return {"min": min(seconds), "median": median(seconds), "max": max(seconds)} if seconds else None
-
-
-def _uneven(records: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A warning where clips span different times, as one recipe does at different frame rates."""
-    seen = spans(records)
-    if seen is None or seen["max"] <= UNEVEN * seen["min"]:
-        return []
-    rates = sorted({record["fps"] for record in records if record.get("seconds")})
-    span = f"Clips span {seen['min']:.1f} to {seen['max']:.1f} s of their videos"
-    if len(rates) == 1:
-        return [f"{span}: some videos are shorter than a clip, and loop."]
-    return [
-        f"{span}, at {rates[0]:.3g} to {rates[-1]:.3g} frames per second. A target rate makes them equal, "
-        f"e.g. `fps={rates[0]:g}`."
-    ]
 
 
 def _check_flow(source: Source, recipe: Recipe | FlowRecipe) -> None:

@@ -18,6 +18,7 @@ from static_dynamic.estimators.numbers import Sample
 from static_dynamic.estimators.registry import describe_estimator, estimators
 from static_dynamic.estimators.released import Released
 from static_dynamic.estimators.samples import read_samples, samples_as_bytes
+from static_dynamic.records import read_records, write_records
 from static_dynamic.report.parts import Part, all_classes
 from static_dynamic.report.tables import class_shares, factor_numbers, in_order, of_estimator, quality_means, with_ends
 
@@ -162,8 +163,8 @@ class Result:
                 write_text(folder / name, as_csv(table))
             else:
                 remove(folder / name)  # that of an earlier result
-        manifest = json.dumps({**self.manifest, "warnings": self.warnings}, default=str)
-        MEASUREMENT.write(folder, json.loads(manifest))
+        manifest = {**write_records(folder, self.manifest), "warnings": self.warnings}
+        MEASUREMENT.write(folder, json.loads(json.dumps(manifest, default=str)))
         return folder
 
     @overload
@@ -270,6 +271,7 @@ def load(folder: str | Path) -> Result:
         if not isinstance(content, dict):
             raise UserError(f"run.json must hold an object. Got {type(content).__name__}")
         manifest = MEASUREMENT.checked({"kind": MEASUREMENT.name, **content}, folder / "run.json")
+        manifest = {**manifest, **read_records(folder)}
         layers, units = (read_parquet((folder / f"{name}.parquet").read_bytes()) for name in ("layers", "units"))
         quality, twins = (_table(folder / name) for name in ("quality.csv", TWINS))
         pictures, top = (_parquet(folder / name) for name in (PICTURES, TOP_CLIPS))

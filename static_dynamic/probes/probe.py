@@ -44,6 +44,7 @@ from static_dynamic.probes.targets import (
     values_of_clips,
     values_of_videos,
 )
+from static_dynamic.records import skipped
 from static_dynamic.sources import Source, Videos, open_source
 from static_dynamic.sources.left_out import first_videos, unused
 from static_dynamic.store import Store
@@ -131,11 +132,11 @@ def probe(
         plans = asked.plans(kept.variants())
         probes = _in_order(_probe(_stages(kept), plans), wanted)
         tables = [_probe(_stages(one), plans, quick=True).table for one in of_random]
-        skipped = [f"Skipped {record['video']}: {record['problem']}" for record in kept.records() if record["problem"]]
+        unread = skipped(kept.records())
     table, silent = _beside_twins(probes.table, tables)
     grouped = groups if isinstance(groups, str) else "block, sequence or video" if groups is None else "as given"
     how = {"study": study.describe(), "grouped by": grouped, "twins": [twin.how for twin in random], **probes.how}
-    warnings = [*not_used, *declared_notes(model), *of_twins, *skipped, *kept.damaged, *probes.warnings, *silent]
+    warnings = [*not_used, *declared_notes(model), *of_twins, *unread, *kept.damaged, *probes.warnings, *silent]
     return ProbeResult(table, how, warnings, probes.samples, probes.resamples)
 
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 Manifest = Mapping[str, Any]
 
+LISTED = 1000
+"""Largest number of videos that are listed."""
+
 
 def save_page(
     parts: Sequence[Part],
@@ -75,6 +78,7 @@ def save_page(
         "not_seen": OLD,
         "left_out": by_reason(manifest.get("left_out", [])),
         "skipped": [record for record in records if record.get("problem")],
+        "most": LISTED,
         "quality": [] if quality is None else rows_of(quality.round(3)),
         "cost": cost(manifest),
         "made": made(manifest),

@@ -19,7 +19,7 @@ from static_dynamic.estimators.base import Estimator
 from static_dynamic.estimators.registry import describe_estimator
 from static_dynamic.interventions import STRONG
 from static_dynamic.interventions.census import Style
-from static_dynamic.measurement import Planned, planned, skipped
+from static_dynamic.measurement import Planned, planned
 from static_dynamic.media.clip import FlowRecipe, Recipe
 from static_dynamic.media.inputs import declared_notes
 from static_dynamic.network.fingerprint import weights_digest
@@ -27,6 +27,7 @@ from static_dynamic.network.poolings import Pooling
 from static_dynamic.network.recorder import untouched_randomness
 from static_dynamic.network.stages import Stages
 from static_dynamic.network.twins import Twin, Untrained, check_count, has_seen_batches, make_twins
+from static_dynamic.records import skipped
 from static_dynamic.report.course import UNTRAINED
 from static_dynamic.scoring import Scoring
 from static_dynamic.sources import Videos
