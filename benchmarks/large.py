@@ -6,8 +6,8 @@ Stores are simulated: eight clips a video, one stage, activations of a content t
 noise of the clip; written as `static_dynamic.store` writes runs of shards. Each is scored in a separate process. One
 row per store and estimator: seconds of the processor (not of the wall: machines are shared) for reading the index and
 for scoring, and the peak of the memory of the whole process; then the same for all that `static-dynamic score` does:
-to open the store, score it, save the result and write its page. Rows of other stores are kept. A line through the rows of
-one number of units gives the cost of a further video, from which `docs/large.md` projects.
+to open the store, score it, save the result and write its page. Rows of other stores are kept. A line through the rows
+of one number of units gives the cost of a further video, from which `docs/large.md` projects.
 """
 
 import argparse
