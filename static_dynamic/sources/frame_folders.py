@@ -2,8 +2,10 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
-from pathlib import Path
+from pathlib import Path, PurePath
+from typing import TypeVar
 
 from static_dynamic.common.errors import BadClip, UserError, one_line
 from static_dynamic.common.files import as_path, stamp
@@ -13,6 +15,8 @@ from static_dynamic.media.parts import Part
 from static_dynamic.media.reading import sampled
 from static_dynamic.sources.base import folder_label, known, only_as_filmed
 from static_dynamic.sources.walk import folders_below, name_below
+
+Name = TypeVar("Name", bound=PurePath)
 
 
 class FrameFolders:
@@ -100,17 +104,32 @@ def frames_in(folder: Path, pattern: str = "*") -> list[Path]:
     Raises:
         BadClip: If they are of several sequences, such as ``img_`` and ``flow_x_``, or a frame appears twice.
     """
-    frames = sorted(filter(is_image, folder.glob(pattern)), key=lambda path: natural_key(path.name))
-    sequences = _sequences(frames)
+    return in_playing_order(filter(is_image, folder.glob(pattern)), folder, "FrameFolders", pattern)
+
+
+def in_playing_order(frames: Iterable[Name], where: object, source: str, pattern: str) -> list[Name]:
+    """The frames of one video in natural order.
+
+    Args:
+        frames: Their paths.
+        where: The video, for messages.
+        source: The source that takes a ``pattern``.
+        pattern: The pattern that chose them.
+
+    Raises:
+        BadClip: See `frames_in`.
+    """
+    ordered = sorted(frames, key=lambda path: natural_key(path.name))
+    sequences = _sequences(ordered)
     if pattern == "*" and len(sequences) > 1:
         raise BadClip(
-            f"{folder}: holds several sequences ({', '.join(sequences)}). One folder is one video; "
-            f"FrameFolders(pattern={sequences[0] + '*'!r}) reads one of them."
+            f"{where}: holds several sequences ({', '.join(sequences)}). One folder is one video; "
+            f"{source}(pattern={sequences[0] + '*'!r}) reads one of them."
         )
-    for before, after in pairwise(frames):
+    for before, after in pairwise(ordered):
         if before.stem == after.stem:
-            raise BadClip(f"{folder}: holds a frame twice, {before.name} and {after.name}.")
-    return frames
+            raise BadClip(f"{where}: holds a frame twice, {before.name} and {after.name}.")
+    return ordered
 
 
 def frame_folders(root: Path) -> list[Path]:
@@ -126,7 +145,7 @@ def frame_folders(root: Path) -> list[Path]:
     return sorted(below or holders, key=lambda folder: natural_key(folder.relative_to(root).as_posix()))
 
 
-def _sequences(frames: list[Path]) -> list[str]:
+def _sequences(frames: Sequence[PurePath]) -> list[str]:
     """The text before the number, if at least two frames share it (``img_``, ``flow_x_``)."""
     prefixes = Counter(re.sub(r"[0-9]*$", "", path.stem) for path in frames)
     return [prefix for prefix, count in prefixes.items() if count > 1]

@@ -1,4 +1,4 @@
-"""Videos on disk: files, folders of frames, or a list of both."""
+"""Videos on disk: files, folders of frames, a list of both, or tar files."""
 
 from collections.abc import Callable
 from inspect import signature
@@ -14,28 +14,36 @@ from static_dynamic.sources.video_files import EXTENSIONS as VIDEOS
 from static_dynamic.sources.video_files import VideoFiles, video_paths
 from static_dynamic.sources.video_list import VideoList
 from static_dynamic.sources.walk import files_below, folders_below, kinds_of_files, name_below
+from static_dynamic.sources.webdataset import WebDataset, is_tar
 
 Kind = TypeVar("Kind")
 
 
-def open_plain(root: Path, **options: Any) -> VideoFiles | FrameFolders | VideoList:
-    """The source of the videos at ``root``; video files take precedence over folders of frames.
+def open_plain(root: Path, **options: Any) -> VideoFiles | FrameFolders | VideoList | WebDataset:
+    """The source of the videos at ``root``: video files come first, then folders of frames, then tar files.
 
     Raises:
         UserError: If nothing there can be read as videos, or an option is unknown.
     """
     if root.suffix.lower() in LISTS and not root.is_dir():
         return with_options(VideoList, root, **options)
+    if is_tar(root) and not root.is_dir():
+        return with_options(WebDataset, root, **options)
     if video_paths(root):
         files = with_options(VideoFiles, root, **options)
         files.left_out = [(name, "a folder of frames next to video files") for name in _folders_beside(root)]
+        files.left_out += _tar_files_beside(root, "video files")
         return files
     if root.is_dir() and frame_folders(root):
-        return with_options(FrameFolders, root, **options)
+        folders = with_options(FrameFolders, root, **options)
+        folders.left_out += _tar_files_beside(root, "folders of frames")
+        return folders
+    if root.is_dir() and any(map(is_tar, files_below(root))):
+        return with_options(WebDataset, root, **options)
     there = kinds_of_files(files_below(root) if root.is_dir() else [root])
     raise UserError(
         f"No videos in {root}, which holds {there}. Video files end in {' '.join(VIDEOS)}; "
-        f"folders of frames hold {' '.join(IMAGES)}; lists of videos end in {' '.join(LISTS)}."
+        f"folders of frames hold {' '.join(IMAGES)}; lists of videos end in {' '.join(LISTS)}; tar files end in .tar."
     )
 
 
@@ -50,6 +58,11 @@ def with_options(kind: Callable[..., Kind], *places: object, **options: Any) -> 
         if option not in allowed:
             raise unknown("option", option, allowed, where=kind.__name__)
     return kind(*places, **options)
+
+
+def _tar_files_beside(root: Path, what: str) -> list[tuple[str, str]]:
+    below = files_below(root) if root.is_dir() else ()
+    return [(name_below(path, root), f"a tar file next to {what}") for path in below if is_tar(path)]
 
 
 def _folders_beside(root: Path) -> list[str]:
