@@ -61,7 +61,7 @@ class LeavesOut(Whole):
 WRONG = {
     "a member is missing": (Half(), "This Half is not a source of videos: it must have name, styles, videos, read, describe. Missing: videos, read."),
     "a class": (Whole, "The class Whole is not a source of videos: .* Give an instance of it."),
-    "nothing": (None, "Videos must be a path, a list of paths, 'factorial' or a source. Got None."),
+    "nothing": (None, "Videos must be a path, a list of paths, 'factorial', a data set or a source. Got None."),
     "a number": (3, "Videos must be a path, .* Got 3."),
     "an empty path": ("", "Videos must be a path, .* Got an empty path."),
     "an empty list": ([], "A list of videos must hold at least one path. Got an empty list."),

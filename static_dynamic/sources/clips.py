@@ -149,8 +149,8 @@ def is_clips(thing: object) -> bool:
 def _check_map_style(dataset: Any) -> None:
     if isinstance(dataset, IterableDataset) or not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
         raise UserError(
-            f"Clips takes a data set with len(dataset) and dataset[number]. Got {shown(dataset)}. Where videos can only "
-            "be read in a row, keep those that you want in a list."
+            f"Clips takes a data set with len(dataset) and dataset[number]. Got {shown(dataset)}. Of videos "
+            "that can only be read in a row, keep those that you want in a list."
         )
     if not len(dataset):
         raise UserError("This data set of clips is empty.")

@@ -19,8 +19,8 @@ MAP_STYLE = "datasets.arrow_dataset.Dataset"
 KINDS = {
     MAP_STYLE: "",
     "datasets.dataset_dict.DatasetDict": "Give one of its splits: {splits}.",
-    "datasets.iterable_dataset.IterableDataset": "Its rows have no numbers: load it without streaming=True, or save the "
-    "rows that you want as a datasets.Dataset.",
+    "datasets.iterable_dataset.IterableDataset": "Its rows have no numbers: load it without streaming=True, or save "
+    "the rows that you want as a datasets.Dataset.",
     "datasets.dataset_dict.IterableDatasetDict": "Load it without streaming=True, and give one split: {splits}.",
 }
 """Classes of `datasets` → what to do with one that cannot be measured as it is."""

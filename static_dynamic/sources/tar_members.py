@@ -52,15 +52,27 @@ def members(path: Path) -> Iterator[Member]:
     Raises:
         Damaged: After the last readable member, if the file breaks off there or is not a tar file.
     """
-    end, place, count = path.stat().st_size, 0, 0
+    count = 0
+    try:
+        for member in _members(path):
+            count += 1
+            yield member
+    except (ValueError, tarfile.HeaderError):
+        raise Damaged(f"damaged or truncated (after {count} members)" if count else "not a tar file") from None
+
+
+_WITH_DATA = (*tarfile.REGULAR_TYPES, tarfile.GNUTYPE_SPARSE)
+
+
+def _members(path: Path) -> Iterator[Member]:
+    end, place = path.stat().st_size, 0
     said: dict[str, str] = {}
     with path.open("rb") as stream:
         while (block := _read(stream, place, BLOCK)) != bytes(BLOCK):
-            info = _header(block, count)
+            info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
             place += BLOCK
             if info.type in _ABOUT_THE_NEXT:
-                if info.size > LONGEST:
-                    raise _broken(count)
+                _check(0 <= info.size <= LONGEST)
                 said |= _ABOUT_THE_NEXT[info.type](_read(stream, place, info.size))
                 place += _padded(info.size)
                 continue
@@ -69,44 +81,29 @@ def members(path: Path) -> Iterator[Member]:
             member = _member(info, place, said)
             if info.type in _WITH_DATA or info.type not in tarfile.SUPPORTED_TYPES:
                 place += _padded(member.size)
-            if place > end or member.size < 0:
-                raise _broken(count)
+            _check(member.size >= 0 and place <= end)
             if not info.isdir():
                 yield member
-            count, said = count + 1, {}
+            said = {}
+        _check(not said)
 
 
-_WITH_DATA = (*tarfile.REGULAR_TYPES, tarfile.GNUTYPE_SPARSE)
+def _check(sound: bool) -> None:
+    if not sound:
+        raise ValueError
+
+
+def _member(info: tarfile.TarInfo, place: int, said: dict[str, str]) -> Member:
+    """A member by its header, and by what the headers before it say about it."""
+    refused = REFUSED.get(info.type, "" if info.isfile() else "a device or pipe")
+    if any(key.startswith("GNU.sparse") for key in said):
+        refused = REFUSED[tarfile.GNUTYPE_SPARSE]
+    return Member(said.get("path", info.name), place, int(said.get("size", info.size)), refused)
 
 
 def _read(stream: BinaryIO, place: int, size: int) -> bytes:
     stream.seek(place)
     return stream.read(size)
-
-
-def _header(block: bytes, count: int) -> tarfile.TarInfo:
-    try:
-        info = tarfile.TarInfo.frombuf(block, "utf-8", "surrogateescape")
-    except tarfile.HeaderError:
-        raise _broken(count) from None
-    if info.size < 0:
-        raise _broken(count)
-    return info
-
-
-def _broken(count: int) -> Damaged:
-    return Damaged(f"damaged or truncated (after {count} members)" if count else "not a tar file")
-
-
-def _member(info: tarfile.TarInfo, place: int, said: dict[str, str]) -> Member:
-    size = said.get("size", "")
-    refused = REFUSED.get(info.type, "" if info.isfile() else "a device or pipe")
-    return Member(
-        said.get("path", info.name),
-        place,
-        (int(size) if size.isdecimal() and len(size) < 20 else -1) if size else info.size,
-        REFUSED[tarfile.GNUTYPE_SPARSE] if any(key.startswith("GNU.sparse") for key in said) else refused,
-    )
 
 
 def _after_sparse_map(stream: BinaryIO, place: int, more: bytes) -> int:
@@ -126,15 +123,16 @@ def _long_name(content: bytes) -> dict[str, str]:
 
 
 def _pax(content: bytes) -> dict[str, str]:
-    """The records ``<length> <key>=<value>\\n`` of an extended header, up to the first that is not one."""
-    said, place = {}, 0
+    """The records ``<length> <key>=<value>\\n`` of an extended header."""
+    said, place = dict[str, str](), 0
     while (space := content.find(b" ", place, place + 8)) > place and content[place:space].isdigit():
         end = place + int(content[place:space])
-        key, mark, value = content[space + 1 : end - 1].partition(b"=")
-        if not mark:  # as for every length that is too small
+        key, mark, value = content[space + 1 : max(space, end - 1)].partition(b"=")
+        if not mark:
             break
         said[key.decode("utf-8", "surrogateescape")] = value.decode("utf-8", "surrogateescape")
         place = end
+    _check(place == len(content))
     return said
 
 
