@@ -107,8 +107,8 @@ class Config(Options):
     # Videos
     videos: str | None = Field(
         None,
-        description="video file, folder of videos or of frame folders, list of videos (.txt, .csv), "
-        "or `factorial[:count]`",
+        description="video file, folder of videos or of frame folders, list of videos (.txt, .csv), tar files "
+        "(`clips-{000..009}.tar`), `hf:folder[:split]`, or `factorial[:count]`",
     )
     labels: Literal["folders"] | None = Field(
         None, description="folders: the class of a video is the name of its folder"

@@ -89,9 +89,9 @@ def measure(
 
     Args:
         model: Any module; it is left as it was.
-        videos: A video file, a folder of videos or of frame folders, a list of videos (a file, or paths),
-            ``"factorial"``, ``"mine:…"`` of a registered source, or a source; see
-            :func:`static_dynamic.open_source`.
+        videos: A video file, a folder of videos or of frame folders, a list of videos (a file, or paths), tar files,
+            ``"factorial"``, ``"mine:…"`` of a registered source, a data set of Hugging Face or of torch, or a source;
+            see :func:`static_dynamic.open_source`.
         stages: Names, globs or ``{name: (module path, layout[, item])}``; ``None`` means every declared stage.
         recipe: The model's input; ``None`` means the one that it declares.
         layout: Layout of stages named by module path.

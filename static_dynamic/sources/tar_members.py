@@ -98,7 +98,8 @@ def _member(info: tarfile.TarInfo, place: int, said: dict[str, str]) -> Member:
     refused = REFUSED.get(info.type, "" if info.isfile() else "a device or pipe")
     if any(key.startswith("GNU.sparse") for key in said):
         refused = REFUSED[tarfile.GNUTYPE_SPARSE]
-    return Member(said.get("path", info.name), place, int(said.get("size", info.size)), refused)
+    name = said.get("GNU.sparse.name") or said.get("path", info.name)
+    return Member(name, place, int(said.get("size", info.size)), refused)
 
 
 def _read(stream: BinaryIO, place: int, size: int) -> bytes:

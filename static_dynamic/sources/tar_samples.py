@@ -5,7 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import basename, dirname, join, splitext
 
 from static_dynamic.common.errors import one_line
 from static_dynamic.media.images import EXTENSIONS as IMAGES
@@ -62,24 +63,24 @@ def read_samples(path: Path, pattern: str = "*") -> Samples:
     """
     found, texts, twice = Samples(), dict[str, bytes | None](), set[str]()
     with path.open("rb") as stream:
-        for member, place in _regular(path, found.left_out):
-            kind, name = place.suffix.lower(), str(place)
+        for member in _regular(path, found.left_out):
+            name, kind = member.name, splitext(member.name)[1].lower()
             if kind in LABELS:
                 stream.seek(member.offset)
                 texts[name] = stream.read(member.size) if member.size <= LONGEST_FILE else None
-            elif not fnmatchcase(place.name, pattern):
+            elif not fnmatchcase(basename(name), pattern):
                 continue
             elif kind in VIDEOS:
                 twice |= {name} & found.videos.keys()
                 found.videos[name] = Found([member])
             elif kind in IMAGES:
-                found.frames.setdefault(_video_of(place), Found([])).members.append(member)
-    for name in twice:
+                found.frames.setdefault(_video_of(name), Found([])).members.append(member)
+    for name in sorted(twice):
         del found.videos[name]
         found.left_out.append((name, "several members of one name"))
     _share_samples(found.videos)
     _drop_single_images(found, texts)
-    _label(found.videos, texts, found.left_out, lambda name: (_stem(name), sample_of(name)))
+    _label(found.videos, texts, found.left_out, lambda name: (splitext(name)[0], sample_of(name)))
     _label(found.frames, texts, found.left_out, lambda name: (name,))
     return found
 
@@ -91,47 +92,45 @@ def sample_of(name: str) -> str:
         >>> sample_of("walk/v1.2/a.rgb.mp4")
         'walk/v1.2/a'
     """
-    place = PurePosixPath(name)
-    return str(place.with_name(place.name.partition(".")[0]))
+    folder, _, last = name.rpartition("/")
+    return join(folder, last.partition(".")[0])
 
 
-def _regular(path: Path, left_out: list[tuple[str, str]]) -> Iterator[tuple[Member, PurePosixPath]]:
-    """The members that are files with a path inside of the tar file, and not hidden."""
+def _regular(path: Path, left_out: list[tuple[str, str]]) -> Iterator[Member]:
+    """The members that are files with a path inside of the tar file, and not hidden, with this path normalised."""
     try:
         for member in members(path):
-            place = PurePosixPath(member.name)
-            if place.is_absolute() or ".." in place.parts:
+            parts = [part for part in member.name.split("/") if part not in ("", ".")]
+            if member.name.startswith("/") or ".." in parts:
                 left_out.append((member.name, "a path that leads out of the tar file"))
-            elif not place.name or any(part.startswith(".") for part in place.parts):
+            elif not parts or any(part.startswith(".") for part in parts):
                 continue
             elif member.refused:
                 left_out.append((member.name, f"{member.refused} in a tar file"))
             else:
-                yield member, place
+                yield member._replace(name="/".join(parts))
     except Damaged as error:
         left_out.append(("", str(error)))
 
 
-def _video_of(image: PurePosixPath) -> str:
+def _video_of(image: str) -> str:
     """The video that an image is a frame of: its sample, where that can have several images, or its folder."""
-    if image.name.count(".") > 1:
-        return sample_of(str(image))
-    return "" if len(image.parts) == 1 else str(image.parent)
+    return sample_of(image) if basename(image).count(".") > 1 else dirname(image)
 
 
 def _share_samples(videos: Mapping[str, Found]) -> None:
     """Videos of one sample depend on each other."""
-    counts = Counter(map(sample_of, videos))
-    for name, video in videos.items():
-        if counts[sample_of(name)] > 1:
-            video.sample = sample_of(name)
+    samples = [sample_of(name) for name in videos]
+    counts = Counter(samples)
+    for sample, video in zip(samples, videos.values(), strict=True):
+        video.sample = sample if counts[sample] > 1 else None
 
 
 def _drop_single_images(found: Samples, texts: Texts) -> None:
     """Leave out images that are samples of their own: alone, or with a class each."""
     for name, video in list(found.frames.items()):
         alone = len(video.members) == 1
-        if alone or any(_texts_of(_stem(member.name), texts) for member in video.members):
+        if alone or any(_texts_of(splitext(member.name)[0], texts) for member in video.members):
             del found.frames[name]
             found.left_out.append((name, "a single image" if alone else "images with a class each, not frames"))
 
@@ -149,10 +148,6 @@ def _label(
         except (ValueError, RecursionError) as error:
             del videos[name]
             left_out.append((name, f"a class that cannot be read ({one_line(error)})"))
-
-
-def _stem(name: str) -> str:
-    return str(PurePosixPath(name).with_suffix(""))
 
 
 def _texts_of(stem: str, texts: Texts) -> list[tuple[str, bytes | None]]:

@@ -252,7 +252,7 @@ def _samples(shard: Shard, pattern: str) -> Samples:
 
 
 def _stored(shard: Shard, member: Member) -> Stored:
-    name = f"{shard.path}/{printable(str(PurePosixPath(member.name)))}"
+    name = f"{shard.path}/{printable(member.name)}"
     return Stored(name, member.size, partial(_chunks, shard.path, member, name))
 
 
