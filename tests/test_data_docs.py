@@ -15,7 +15,7 @@ from static_dynamic.sources.rows import read_rows
 from static_dynamic.training.labels import label_sthv2
 
 TEXT = (Path(__file__).parents[1] / "docs" / "data.md").read_text()
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", TEXT, re.DOTALL)
+BLOCKS = re.findall(r"```(\w*)[^\n]*\n(.*?)```", TEXT, re.DOTALL)
 
 
 def block(*words):
