@@ -8,7 +8,7 @@ import av
 import pytest
 from media import coded_frames, numbers, patch, write_gops, write_video
 
-from static_dynamic.media import decoding
+from static_dynamic.media import decoding, packets
 from static_dynamic.media.clip import Recipe
 
 CLIP = Recipe(frames=8, rate=2, crop=16)
@@ -74,7 +74,7 @@ def test_the_rate_is_counted_from_the_first_to_the_last_frame_that_has_a_time(ti
 )
 def test_a_packet_ends_its_duration_after_it_is_shown(pts, dts, duration, end):
     packet = SimpleNamespace(pts=pts, dts=dts, duration=duration, time_base=TENTH)
-    assert decoding._end(packet) == pytest.approx(end)
+    assert packets._end(packet) == pytest.approx(end)
 
 
 @pytest.mark.parametrize(
@@ -84,4 +84,4 @@ def test_a_packet_ends_its_duration_after_it_is_shown(pts, dts, duration, end):
 def test_a_file_is_whole_where_nine_tenths_of_its_time_or_of_its_bytes_are_there(tmp_path, duration, end, last, whole):
     (tmp_path / "a.m4v").write_bytes(bytes(100))
     container = SimpleNamespace(duration=duration and duration * av.time_base)
-    assert decoding._is_whole(tmp_path / "a.m4v", container, told=0, count=3, end=end, last=last) == whole
+    assert packets._is_whole(tmp_path / "a.m4v", container, told=0, count=3, end=end, last=last) == whole

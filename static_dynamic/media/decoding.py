@@ -5,10 +5,12 @@ from any container. The packets of a file tell when its frames are shown, which 
 that are decoded must agree, and where they do not, every frame is decoded once to learn them.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
+from itertools import chain, zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ import av.stream
 import numpy as np
 import numpy.typing as npt
 
+from static_dynamic.common.deadlines import Deadline
 from static_dynamic.common.errors import BadClip, one_line
 from static_dynamic.media.clip import Clip, Frames, Recipe
-from static_dynamic.media.containers import breaks_off
 from static_dynamic.media.limits import above_limit, check_clip, check_regular, check_size, most_pixels
+from static_dynamic.media.packets import Packets, Stretch, again, broken, read_packets
 from static_dynamic.media.parts import Part
 from static_dynamic.media.reading import bad_clip, reduced, sampled
 
@@ -32,9 +35,9 @@ CONTAINERS = (
 further files and addresses."""
 
 Matrix = npt.NDArray[np.int32]
+Take = Callable[[Sequence[int]], Iterator[Any]]
+"""Gives the frames with these numbers (ascending), as libav has them."""
 
-READ = 0.9
-"""Share of a file after which other data than frames may follow, such as an index."""
 ALIKE = 0.01
 """How much a rate that is told and one that is counted differ at most, as a share, when they are one."""
 
@@ -71,13 +74,19 @@ def read_clip(path: Path, recipe: Recipe, part: Part | None = None) -> Clip:
     """The clip in the middle of a video file, or of a part of it, reduced to the recipe's short side.
 
     Raises:
-        BadClip: If the file is no video, damaged, cut short or a single picture, or the part holds no frame.
+        BadClip: If the file is no video, damaged, cut short or a single picture, the part holds no frame, or it takes
+            too long.
     """
-    for timeline in _timelines(path):
+    deadline = Deadline(path)
+    for timeline, take in _readings(path, deadline):
         total = len(timeline.times)
         span = part.span(path, total, timeline.seconds) if part else range(total)
         sample = sampled(recipe, span, path, fps=timeline.fps)
-        frames = _pick(path, sample.numbers, recipe.resize, timeline.times)
+        frames = list[Frames]()
+        with bad_clip(f"{path}: no video that can be read", path):
+            for frame in take(sample.numbers):
+                frames.append(picture(frame, recipe.resize))
+                check_clip(path, len(frames) * frames[-1].shape[0] * frames[-1].shape[1])
         if len({frame.shape for frame in frames}) > 1:
             raise BadClip(f"{path}: the frames change size within the clip.")
         if len(frames) == len(sample.numbers):
@@ -86,16 +95,18 @@ def read_clip(path: Path, recipe: Recipe, part: Part | None = None) -> Clip:
 
 
 def decoded_frames(path: Path) -> Iterator[tuple[Fraction, Any]]:
-    """Every frame that is shown, as libav has it, and when, seconds; from the first on, since seeking is not exact.
+    """Every frame that is shown, as libav has it, and when, seconds.
 
     Raises:
-        BadClip: If the file is no video, damaged or cut short.
+        BadClip: If the file is no video, damaged or cut short, or a frame takes too long.
     """
+    deadline = Deadline(path)
     with open_video(path) as (container, stream):
-        _packet_times(container, stream, path)
+        read_packets(container, stream, path, deadline)
     with open_video(path) as (container, stream):
-        for number, frame in enumerate(_shown(container, stream, path)):
+        for number, frame in enumerate(_shown(container, stream, path, deadline)):
             yield _moment(frame, stream, number), frame
+            deadline.restart()
 
 
 def picture(frame: Any, short_side: int | None = None) -> Frames:
@@ -164,46 +175,72 @@ def _limits() -> dict[str, str]:
     return {"max_pixels": str(most_pixels() * 9 // 8 + (1 << 16))}
 
 
-def _timelines(path: Path) -> Iterator[Timeline]:
-    """What the packets tell, where they do; whoever finds that frames have other times asks for what decoding tells."""
-    if announced := _announced(path):
-        yield announced
-    with open_video(path) as (container, stream):
-        yield _timeline([frame.pts for frame in _shown(container, stream, path)], stream)
+def _readings(path: Path, deadline: Deadline) -> Iterator[tuple[Timeline, Take]]:
+    """Timelines, and what takes frames as long as they agree with them; the next follows where they do not.
 
-
-def _announced(path: Path) -> Timeline | None:
-    """The timeline that the packets tell, from the first frame on that can be decoded.
-
-    Raises:
-        BadClip: If the file is damaged or cut short.
+    Where packets tell enough, those are decoded that the wanted frames need. Elsewhere decoding begins with the first
+    packet. Where frames have other times than their packets, every frame is decoded once to learn them.
     """
     with open_video(path) as (container, stream):
-        times = _packet_times(container, stream, path)
-        # VP8 has packets that are never shown; they bear the time of the frame that comes next.
-        times = sorted({*times} if stream.codec_context.name == "vp8" else times)
+        packets = read_packets(container, stream, path, deadline)
+        if packets.plain:
+            yield _timeline(packets.times, stream), partial(_needed, container, stream, path, packets, deadline)
     with open_video(path) as (container, stream):
-        first = next(_shown(container, stream, path)).pts
-        times = [] if first is None else [time for time in times if time >= first]
-        return _timeline(times, stream) if len(times) > 1 else None
-
-
-def _pick(path: Path, wanted: Sequence[int], short_side: int, times: Sequence[int | None]) -> list[Frames]:
-    """The wanted frames (ascending) as upright RGB, as long as frames have these times.
-
-    Decoding stops after the last, and only these are converted.
-    """
-    frames: list[Frames] = []
+        shown = _shown(container, stream, path, deadline)
+        first = next(shown)
+        times = [] if first.pts is None else [time for time in packets.times if time >= first.pts]
+        if len(times) > 1:
+            yield _timeline(times, stream), partial(_agreeing, chain([first], shown), times)
     with open_video(path) as (container, stream):
-        for number, (time, frame) in enumerate(zip(times, _shown(container, stream, path), strict=False)):
-            if frame.pts != time:
-                break
-            if number == wanted[len(frames)]:
-                frames.append(picture(frame, short_side))
-                check_clip(path, len(frames) * frames[-1].shape[0] * frames[-1].shape[1])
-            if len(frames) == len(wanted):
-                break
-    return frames
+        timeline = _timeline([frame.pts for frame in _shown(container, stream, path, deadline)], stream)
+    with open_video(path) as (container, stream):
+        yield timeline, partial(_agreeing, _shown(container, stream, path, deadline), timeline.times)
+
+
+def _needed(
+    container: Any, stream: Any, path: Path, packets: Packets, deadline: Deadline, wanted: Sequence[int]
+) -> Iterator[Any]:
+    """The wanted frames (ascending), as long as decoding shows just what the packets tell."""
+    times = {packets.times[number] for number in wanted}
+    stretches = packets.stretches(wanted)
+    try:
+        numbered = again(container, stream, packets, stretches[0].first)
+        for stretch in stretches:
+            expected = sorted(packets.rows[number].pts or 0 for number in stretch.needed if packets.rows[number].shown)
+            for time, frame in zip_longest(expected, _decoded(stream, numbered, stretch, deadline)):
+                if frame is None or frame.pts != time or frame.is_corrupt:
+                    return
+                check_size(f"{path}: a frame of this video", frame.width, frame.height)
+                if time in times:
+                    yield frame
+            stream.codec_context.flush_buffers()
+    except av.FFmpegError:
+        return
+
+
+def _decoded(stream: Any, numbered: Iterator[tuple[int, Any]], stretch: Stretch, deadline: Deadline) -> Iterator[Any]:
+    """The frames of the needed packets of a stretch."""
+    needed = set(stretch.needed)
+    for number, packet in numbered:
+        deadline.check()
+        if number in needed:
+            yield from packet.decode()
+        if number == stretch.last:
+            break
+    yield from stream.decode(None)
+
+
+def _agreeing(shown: Iterator[Any], times: Sequence[int | None], wanted: Sequence[int]) -> Iterator[Any]:
+    """The wanted frames (ascending) of those that are shown, as long as they have these times."""
+    left = iter(wanted)
+    following = next(left)
+    for number, (time, frame) in enumerate(zip(times, shown, strict=False)):
+        if frame.pts != time:
+            return
+        if number == following:
+            yield frame
+            if (following := next(left, -1)) < 0:
+                return
 
 
 def _timeline(times: Sequence[int | None], stream: Any) -> Timeline:
@@ -217,69 +254,24 @@ def _timeline(times: Sequence[int | None], stream: Any) -> Timeline:
     return Timeline(times, fps, stream.time_base)
 
 
-def _packet_times(container: Any, stream: Any, path: Path) -> list[int]:
-    """When every packet is shown that an edit list does not hide, in units of the time base, in any order.
-
-    Raises:
-        BadClip: If packets are missing, see `_is_whole`, or one is not whole.
-    """
-    times, count, end, last = list[int](), 0, 0.0, 0
-    try:
-        for packet in container.demux():
-            end = max(end, _end(packet))
-            last = max(last, (packet.pos or 0) + packet.size)
-            if packet.size and packet.stream.index == stream.index:
-                if packet.is_corrupt:
-                    raise _broken(path, count)
-                count += 1
-                times += [] if packet.is_discard or packet.pts is None else [packet.pts]
-    except av.FFmpegError as error:
-        raise _broken(path, count) from error
-    if not _is_whole(path, container, stream.frames, count, end, last):
-        raise _broken(path, count)
-    return times
-
-
-def _end(packet: Any) -> float:
-    """Until when a packet is shown or heard, seconds; 0 where it does not say."""
-    time = packet.dts if packet.pts is None else packet.pts
-    return 0.0 if time is None else float((time + (packet.duration or 0)) * packet.time_base)
-
-
-def _is_whole(path: Path, container: Any, told: int, count: int, end: float, last: int) -> bool:
-    """Whether all packets were there: more in a header proves nothing, unless bytes are missing or unread too.
-
-    Args:
-        path: The file.
-        container: The same, open.
-        told: Frames that its header tells, or 0.
-        count: Packets of the video.
-        end: Until when the packets of all streams last, seconds.
-        last: Where in the file the last of them ends.
-    """
-    if breaks_off(path):
-        return 0 < told <= count
-    promised = float(container.duration or 0) / av.time_base
-    return end >= READ * promised or last >= READ * path.stat().st_size
-
-
-def _shown(container: Any, stream: Any, path: Path) -> Iterator[Any]:
+def _shown(container: Any, stream: Any, path: Path, deadline: Deadline) -> Iterator[Any]:
     """Every frame that is shown; packets that cannot be decoded before the first are skipped, as FFmpeg does.
 
     Raises:
-        BadClip: If one is damaged, or there is none.
+        BadClip: If one is damaged, there is none, or it takes too long.
     """
     number = 0
     try:
         for packet in container.demux(stream):
+            deadline.check()
             for frame in _frames_of(packet, number):
                 if frame.is_corrupt:
-                    raise _broken(path, number)
+                    raise broken(path, number)
                 check_size(f"{path}: a frame of this video", frame.width, frame.height)
                 yield frame
                 number += 1
     except av.FFmpegError as error:
-        raise _broken(path, number) from error
+        raise broken(path, number) from error
     if not number:
         raise BadClip(f"{path}: no frame can be decoded, or the first has too many pixels{above_limit()}")
 
@@ -298,7 +290,3 @@ def _moment(frame: Any, stream: Any, number: int) -> Fraction:
     if frame.pts is not None:
         return Fraction(frame.pts * frame.time_base)
     return number / (frame_rate(stream) or Fraction(1))
-
-
-def _broken(path: Path, count: int) -> BadClip:
-    return BadClip(f"{path}: damaged or truncated after {count} frames.")
