@@ -1,7 +1,7 @@
 """Collecting: model × variants → store. Each variant is forwarded once; a killed run goes on where it stopped."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from itertools import count, islice
 
@@ -236,8 +236,9 @@ def collect(
         tell(record)
     problems = [record["problem"] for record in done if record["problem"]]
     device = pick_device(study.compute.device)
-    upcoming = prefetch(study.prepare, [video for number in missing for video in shards[number]], study.compute.workers)
+    videos = [video for number in missing for video in shards[number]]
     with ExitStack() as stack:
+        upcoming = stack.enter_context(closing(prefetch(study.prepare, videos, study.compute.workers)))
         for subject in {id(subject): subject for number in missing for subject in lacking[number]}.values():
             stack.enter_context(on_device(subject.recorder.model, device))
             stack.enter_context(forwards_of(subject.recorder.model))
@@ -307,7 +308,9 @@ def _changed(study: Study, shard: Sequence[Video], records: Iterable[Record]) ->
     videos = {video.name: video for video in shard}
     for record in records:
         video = videos[record["video"]]
-        if record["problem"] and isinstance(study.prepare(video), PreparedVideo):
+        if record["problem"] and isinstance(
+            next(prefetch(study.prepare, [video], study.compute.workers)), PreparedVideo
+        ):
             return True
         if not record["problem"] and not study.stamp(video).items() <= record.items():
             return True

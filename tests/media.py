@@ -63,7 +63,7 @@ def write_video(
     with av.open(str(path), "w", format=container_format, options=options) as container:
         stream = container.add_stream(codec, rate=fps)
         stream.width, stream.height = width, height
-        stream.pix_fmt = {"gif": "rgb8", "mjpeg": "yuvj420p"}.get(codec, "yuv420p")
+        stream.pix_fmt = {"gif": "rgb8", "mjpeg": "yuvj420p", "prores_ks": "yuv422p10le"}.get(codec, "yuv420p")
         usual = {"crf": "12", "preset": "ultrafast"} if codec == "libx264" else {}
         stream.options = usual if encoder is None else encoder
         streams = [(stream, frames)]

@@ -3,17 +3,19 @@
 import ctypes
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
+from threading import Event
 from typing import TypeVar
 
 import torch
 from torch import nn
 
+from static_dynamic.common.deadlines import unwanted
 from static_dynamic.common.errors import UserError, shown, unknown
 from static_dynamic.common.numbers import real_within, whole_within
 from static_dynamic.common.ranks import here
@@ -128,7 +130,7 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(M_MMAP_MAX, 0) and mallopt(M_TRIM_THRESHOLD, KEPT))
 
 
-def prefetch(make: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Iterator[Made]:
+def prefetch(make: Callable[[Item], Made], items: Iterable[Item], workers: int) -> Generator[Made]:
     """``make(item)`` for every item, in order, with at most ``workers`` of them made ahead in threads.
 
     Threads see the context variables of the caller.
@@ -136,12 +138,19 @@ def prefetch(make: Callable[[Item], Made], items: Iterable[Item], workers: int) 
     if not workers:
         yield from map(make, items)
         return
-    rest = iter(items)
+    rest, left = iter(items), Event()
+
+    def submit(item: Item) -> Future[Made]:
+        context = copy_context()
+        context.run(unwanted.set, left)
+        return pool.submit(context.run, make, item)
+
     with ThreadPoolExecutor(workers) as pool:
-        ahead: deque[Future[Made]] = deque(
-            pool.submit(copy_context().run, make, item) for item in islice(rest, workers)
-        )
-        while ahead:
-            made = ahead.popleft().result()
-            ahead.extend(pool.submit(copy_context().run, make, item) for item in islice(rest, 1))
-            yield made
+        try:
+            ahead = deque(submit(item) for item in islice(rest, workers))
+            while ahead:
+                made = ahead.popleft().result()
+                ahead.extend(submit(item) for item in islice(rest, 1))
+                yield made
+        finally:
+            left.set()

@@ -3,8 +3,8 @@
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import Future
-from contextvars import copy_context
+from concurrent.futures import Future, wait
+from contextvars import ContextVar, copy_context
 from queue import SimpleQueue
 from time import monotonic
 from typing import TypeVar
@@ -17,6 +17,8 @@ MOST_SECONDS = 300
 """For reading one clip."""
 LONGEST = 1_000_000
 """What the limit can be at most, seconds."""
+PATIENCE = 0.2
+"""Seconds after which is asked again whether a reader is still waited for."""
 VARIABLE = "STATIC_DYNAMIC_MAX_SECONDS"
 """The environment variable that sets another limit."""
 
@@ -47,22 +49,26 @@ class Deadline:
         """Count from now."""
         self._end = monotonic() + self.seconds
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the time is over."""
+        return monotonic() > self._end
+
     def check(self) -> None:
         """Go on, unless the time is over.
 
         Raises:
             BadClip: If it is; the message names the limit and the variable that sets it.
         """
-        if monotonic() > self._end:
-            raise too_slow(self.what, self.seconds)
+        if self.is_over:
+            raise self.missed()
 
-
-def too_slow(what: object, seconds: int) -> BadClip:
-    """The error for what is not read in time."""
-    return BadClip(
-        f"{what}: reading this video took longer than {seconds} seconds. "
-        f"The environment variable {VARIABLE} sets another limit."
-    )
+    def missed(self) -> BadClip:
+        """The error for what is not read in time."""
+        return BadClip(
+            f"{self.what}: reading this video took longer than {self.seconds} seconds. "
+            f"The environment variable {VARIABLE} sets another limit."
+        )
 
 
 def in_time(make: Callable[[], Made], what: object) -> Made:
@@ -71,21 +77,22 @@ def in_time(make: Callable[[], Made], what: object) -> Made:
     The main thread makes it at once, without a limit: what hangs there can be interrupted.
 
     Raises:
-        BadClip: If the time is over.
+        BadClip: If the time is over, or nobody waits for it any more, see `unwanted`.
     """
     if threading.current_thread() is threading.main_thread():
         return make()
+    deadline, left = Deadline(what), unwanted.get(None)
     _here.reader = reader = getattr(_here, "reader", None) or _Reader()
     made = reader.ask(make)
-    try:
-        return made.result(seconds := most_seconds())
-    except TimeoutError:
-        if made.done():  # an error of the reader itself
-            raise
-        _here.reader = None
-        raise too_slow(what, seconds) from None
+    while not wait([made], PATIENCE).done:
+        if deadline.is_over or (left and left.is_set()):
+            _here.reader = None
+            raise deadline.missed()
+    return made.result()
 
 
+unwanted: ContextVar[threading.Event] = ContextVar("unwanted")
+"""Set when nobody waits any more for what threads make."""
 _here = threading.local()
 """The reader of every thread: sources may keep open files for each thread."""
 

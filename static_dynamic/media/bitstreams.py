@@ -160,6 +160,8 @@ def _vp9(data: bytes) -> Coded:
             sizes = [int.from_bytes(index[1 + i * width : 1 + (i + 1) * width], "little") for i in range(count)]
             begins = [sum(sizes[:i]) for i in range(count)]
             frames = [data[begin : begin + size] for begin, size in zip(begins, sizes, strict=True)]
+    if any(frame[0] >> 6 != 2 for frame in frames):
+        return UNKNOWN
     bits = [_vp9_bits(frame) for frame in frames]
     key, shown = 0b00, sum(existing or show for existing, _, show in bits)
     existing, kind, _ = bits[0]
@@ -174,20 +176,28 @@ def _vp9_bits(frame: bytes) -> tuple[int, int, int]:
 
 def _av1(data: bytes) -> Coded:
     """A temporal unit of one layer shows one frame (7.5); decoding begins at a key frame with a sequence header."""
-    end, shown, first, sequence = 0, 0, None, False
+    headers = dict[int, list[int]]()  # kind of unit → its first bytes
+    for kind, begin in _obus(data):
+        headers.setdefault(kind, []).append(data[begin])
+    sequence, frames = headers.get(1, []), headers.get(3, []) + headers.get(6, [])
+    if any(byte >> 3 & 1 for byte in sequence):  # still pictures, whose headers are shorter
+        return UNKNOWN
+    shown = sum(byte >> 7 | byte >> 4 & 1 for byte in frames)
+    key = [byte for byte in frames if byte >> 4 == 0b0001]  # not of an earlier frame, a key frame, and shown
+    return Coded(starts=bool(sequence) and frames == key, shows=1 if shown == 1 else None)
+
+
+def _obus(data: bytes) -> Iterator[tuple[int, int]]:
+    """The kind of every unit, and where its content begins (5.3)."""
+    end = 0
     while end < len(data):
-        kind, extended, sized = data[end] >> 3 & 15, data[end] >> 2 & 1, data[end] >> 1 & 1
-        size, begin = _leb128(data, end + 1 + extended) if sized else (len(data) - end - 1 - extended, end + 1 + extended)
+        head = data[end]
+        size, begin = len(data), end + 1 + (head >> 2 & 1)
+        if head >> 1 & 1:
+            size, begin = _leb128(data, begin)
+        if size:
+            yield head >> 3 & 15, begin
         end = begin + size
-        if kind == 1:
-            sequence = True
-            if data[begin] >> 3 & 1:  # a still picture, whose headers are shorter
-                return UNKNOWN
-        if kind in (3, 6):
-            existing, frame_type, show = data[begin] >> 7, data[begin] >> 5 & 3, data[begin] >> 4 & 1
-            shown += existing or show
-            first = (existing, frame_type, show) if first is None else first
-    return Coded(starts=sequence and first == (0, 0, 1), shows=shown if shown == 1 else None)
 
 
 def _leb128(data: bytes, place: int) -> tuple[int, int]:

@@ -111,7 +111,7 @@ def decoded_frames(path: Path) -> Iterator[tuple[Fraction, Any]]:
 
 def picture(frame: Any, short_side: int | None = None) -> Frames:
     """A decoded frame as upright RGB, brought down to a short side if one is given."""
-    image = frame.to_ndarray(format="rgb24")
+    image = frame.to_ndarray(format="rgb24", threads=1)  # starting others takes longer than the work
     return upright(image if short_side is None else reduced(image, short_side), display_matrix(frame))
 
 

@@ -93,11 +93,10 @@ class Packets:
         times = [packet.pts for packet in self.rows if packet.coded.shows]
         return (
             len(self.times) > 1
-            and None not in times
             and len({*times}) == len(times)
             and all(packet.coded.shows is not None for packet in self.rows)
             and self.rows[0].enters
-            and self.rows[0].pts == min(time for time in times if time is not None)
+            and all(_at_most(self.rows[0].pts, time) for time in times)
             and self._in_order()
         )
 

@@ -17,7 +17,7 @@ from static_dynamic.sources import Source
 from static_dynamic.variants.conditions import Conditions
 from static_dynamic.variants.keys import Cell
 from static_dynamic.variants.nuisance import disturbed
-from static_dynamic.variants.prepared import PreparedVideo, describe_clip, read_styles
+from static_dynamic.variants.prepared import PreparedVideo, describe_clip, read_styles, read_video
 
 
 @dataclass(frozen=True)
@@ -70,4 +70,4 @@ def _other_flows(source: Source, video: Video, recipe: FlowRecipe, seed: int) ->
     others = [other for other in source.videos if (other.sequence or other.name) != (video.sequence or video.name)]
     if not others:
         raise BadClip(f"{video.name}: there is no other sequence to take flow from.")
-    return _resized_flows(source.read(others[seed % len(others)], recipe).flows, recipe)
+    return _resized_flows(read_video(source, others[seed % len(others)], recipe).flows, recipe)

@@ -3,12 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch.utils.data import default_collate
 
+from static_dynamic.common.deadlines import in_time
 from static_dynamic.common.errors import BadClip
 from static_dynamic.common.seeds import generator
 from static_dynamic.common.timing import spent_on
@@ -52,6 +54,16 @@ class PreparedVideo(ABC):
         return generator(self.conditions.seed, "replicate", self.video.name, style, cell.order, cell.replicate)
 
 
+def read_video(source: Source, video: Video, recipe: Recipe | FlowRecipe, *style: str) -> Clip:
+    """The clip of a video; a thread that reads ahead waits for it for a limited time.
+
+    Raises:
+        BadClip: If the video cannot be read, or not within `static_dynamic.common.deadlines.most_seconds`.
+    """
+    with spent_on("reading"):
+        return in_time(partial(source.read, video, recipe, *style), video.name)
+
+
 def read_styles(
     source: Source, video: Video, recipe: Recipe | FlowRecipe, conditions: Conditions
 ) -> tuple[Clip, dict[str, Frames]]:
@@ -66,13 +78,11 @@ def read_styles(
     styles, _ = conditions.shown()
     for style in styles:
         if style in source.styles:
-            with spent_on("reading"):
-                clip = source.read(video, recipe, style)
+            clip = read_video(source, video, recipe, style)
             frames[style] = clip.frames
         else:
             if filmed is None:
-                with spent_on("reading"):
-                    filmed = source.read(video, recipe)
+                filmed = read_video(source, video, recipe)
             clip = filmed
             if min(clip.frames.shape[1:3]) < SMALLEST:
                 raise BadClip(
