@@ -143,13 +143,13 @@ def test_bytes_that_break_off_tell_nothing(name):
         assert not read(name, data).shows or name in ("prores", "dnxhd", "dvvideo", "vp8")
 
 
-def packets(*rows, free=False, timed=True):
+def packets(*rows, free=False, timed=True, steady=True):
     """Of times and what packets tell; the first can be entered, others where they are told to."""
     made = [
         Packet(pts, pts, (pts, place, 9), hidden=False, coded=coded, enters=coded.starts)
         for place, (pts, coded) in enumerate(rows)
     ]
-    return Packets(made, free, timed)
+    return Packets(made, free, timed, steady)
 
 
 KEY, NEEDED, LEAF = Coded(True, 1), Coded(False, 1), Coded(False, 1, True)
@@ -160,6 +160,8 @@ def test_packets_are_plain_where_it_is_certain_what_they_show():
     assert packets(*reordered).plain
     assert packets(*reordered, free=True).plain
     assert not packets(*reordered, free=True, timed=False).plain
+    assert packets(*reordered, timed=False).plain
+    assert not packets(*reordered, steady=False).plain
     assert packets((0, KEY), (1, NEEDED), free=True).plain
     assert packets((0, KEY), (1, Coded(False, 0)), (1, NEEDED)).plain
     not_plain = {
@@ -204,17 +206,18 @@ def test_headers_that_a_key_frame_does_not_repeat_are_needed(tmp_path):
             def __bytes__(self):
                 return self.data
 
-            def has_sidedata(self, kind):
-                return kind == "palette" and self.pts == 9
+            def iter_sidedata(self):
+                return [SimpleNamespace(data_type="palette" if self.pts == 9 else "mpegts_stream_id")]
 
         def entered(*contents):
             odd = SimpleNamespace(
                 demux=lambda: [Odd(annex_b(*units), number) for number, units in enumerate(contents)],
                 format=SimpleNamespace(name="mpegts"),
+                streams=[SimpleNamespace(time_base=1)],
                 duration=None,
             )
             found = read_packets(odd, SimpleNamespace(index=0, frames=0, codec_context=context), path, Deadline(path))
-            return [row.enters for row in found.rows], found.timed
+            return [row.enters for row in found.rows], found.steady
 
     other = SPS + b"2"
     assert entered((SPS, PPS, IDR), (REFERENCE,), (IDR,)) == ([True, False, False], True)

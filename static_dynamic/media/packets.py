@@ -75,12 +75,14 @@ class Packets:
     Attributes:
         rows: The packets.
         free: Whether the codec lets frames be shown in any order.
-        timed: Whether the container stores when each is shown, and nothing next to packets changes the decoder.
+        timed: Whether the container stores when each is shown.
+        steady: Whether no packet comes with data that change the decoder.
     """
 
     rows: Sequence[Packet]
     free: bool
     timed: bool
+    steady: bool
 
     @cached_property
     def times(self) -> list[int]:
@@ -92,7 +94,8 @@ class Packets:
         """Whether it is certain, without decoding, which frames there are: one of every packet that is shown."""
         times = [packet.pts for packet in self.rows if packet.coded.shows]
         return (
-            len(self.times) > 1
+            self.steady
+            and len(self.times) > 1
             and len({*times}) == len(times)
             and all(packet.coded.shows is not None for packet in self.rows)
             and self.rows[0].enters
@@ -168,28 +171,30 @@ def read_packets(container: Any, stream: Any, path: Path, deadline: Deadline) ->
     Raises:
         BadClip: If packets are missing, see `_is_whole`, one is not whole, or it takes too long.
     """
-    rows, end, last, held = list[Packet](), 0.0, 0, set[bytes]()
-    read, free = reader(stream.codec_context), stream.codec_context.codec.canonical_name in FREE
-    timed = bool(TIMED & {*container.format.name.split(",")})
+    rows, ends, last = list[Packet](), dict[int, int](), 0
+    read, steady, held = reader(stream.codec_context), True, set[bytes]()
     given = bytes(stream.codec_context.extradata or b"")
     try:
         for packet in container.demux():
             deadline.check()
-            end = max(end, _end(packet))
+            index = packet.stream.index
+            ends[index] = max(ends.get(index, 0), _end(packet))
             last = max(last, (packet.pos or 0) + packet.size)
-            if packet.size and packet.stream.index == stream.index:
+            if packet.size and index == stream.index:
                 if packet.is_corrupt:
                     raise broken(path, len(rows))
                 coded = read(bytes(packet))
                 enters = coded.starts and held <= coded.headers
                 rows.append(Packet(packet.pts, packet.dts, place_of(packet), packet.is_discard, coded, enters))
                 held |= {header for header in coded.headers if header not in given}
-                timed = timed and not any(packet.has_sidedata(kind) for kind in CHANGES)
+                steady = steady and not any(data.data_type in CHANGES for data in packet.iter_sidedata())
     except av.FFmpegError as error:
         raise broken(path, len(rows)) from error
+    end = max((float(end * container.streams[index].time_base) for index, end in ends.items() if end), default=0.0)
     if not _is_whole(path, container, stream.frames, len(rows), end, last):
         raise broken(path, len(rows))
-    return Packets(rows, free, timed)
+    free = stream.codec_context.codec.canonical_name in FREE
+    return Packets(rows, free, timed=bool(TIMED & {*container.format.name.split(",")}), steady=steady)
 
 
 def again(container: Any, stream: Any, packets: Packets, first: int) -> Iterator[tuple[int, Any]]:
@@ -220,10 +225,10 @@ def broken(path: Path, count: int) -> BadClip:
     return BadClip(f"{path}: damaged or truncated after {count} frames.")
 
 
-def _end(packet: Any) -> float:
-    """Until when a packet is shown or heard, seconds; 0 where it does not say."""
+def _end(packet: Any) -> int:
+    """Until when a packet is shown or heard, in units of its time base; 0 where it does not say."""
     time = packet.dts if packet.pts is None else packet.pts
-    return 0.0 if time is None else float((time + (packet.duration or 0)) * packet.time_base)
+    return 0 if time is None else int(time + (packet.duration or 0))
 
 
 def _is_whole(path: Path, container: Any, told: int, count: int, end: float, last: int) -> bool:
