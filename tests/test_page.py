@@ -23,7 +23,7 @@ from static_dynamic.report.made import cost
 from static_dynamic.report.made import made as how_made
 from static_dynamic.report.page import embedded
 from static_dynamic.report.profile import Axis, axis_of, profile
-from static_dynamic.report.strips import telling
+from static_dynamic.report.strips import as_jpeg, telling
 from static_dynamic.store import Store
 from static_dynamic.top_clips import top_clips
 from static_dynamic.variants import Cell, Conditions
@@ -221,6 +221,15 @@ def test_top_clips_equal_a_slow_derivation(measured):
 
 
 # ---------------------------------------------------------------- what the model saw
+
+
+@pytest.mark.parametrize("noise", [0, 20, 255])
+def test_pictures_that_hardly_compress_are_kept(noise, capfd):
+    image = np.random.default_rng(0).integers(0, noise + 1, (96, 768, 3)).astype(np.uint8)
+    kept = np.asarray(Image.open(BytesIO(as_jpeg(image)))).astype(int)
+    assert kept.shape == image.shape
+    assert abs(kept - image).mean() < 30
+    assert capfd.readouterr().err == ""
 
 
 def test_strips_show_the_first_videos_as_they_were_shown(measured):

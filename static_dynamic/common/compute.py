@@ -41,7 +41,8 @@ class Compute:
         batch_size: Variants per forward pass.
         device: ``auto`` (a GPU if one is available), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``float32``, or ``bfloat16`` or ``float16`` by autocast.
-        workers: Threads that read and restyle videos while the model runs; with 0 the model waits for each video.
+        workers: Threads that read and restyle videos while the model runs; with 0 the model waits for each video, and
+            for one that hangs for ever.
         max_bad: Share of the videos that may be unreadable before the run fails; one video is always allowed.
         alone: Measure in this process alone, also if ``torchrun`` or ``srun`` started several.
     """

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from PIL import Image
+from PIL import Image, ImageFile
 
 from static_dynamic.media.clip import INTACT, FlowRecipe, Frames, Recipe
 from static_dynamic.report.variants import pictures_of
@@ -73,8 +73,15 @@ def telling(conditions: Conditions) -> list[Cell]:
 
 def as_jpeg(image: Frames) -> bytes:
     """An image ``(H, W, 3)`` as a file."""
+    plain = _encoded(image, optimize=False)
+    # That is how much memory Pillow takes for a smaller file, which is too little for noise.
+    fits = len(plain) <= max(ImageFile.MAXBLOCK, image.shape[0] * image.shape[1])
+    return _encoded(image, optimize=True) if fits else plain
+
+
+def _encoded(image: Frames, optimize: bool) -> bytes:
     file = BytesIO()
-    Image.fromarray(image).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=True)
+    Image.fromarray(image).save(file, "JPEG", quality=QUALITY, subsampling=0, optimize=optimize)
     return file.getvalue()
 
 
