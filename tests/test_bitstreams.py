@@ -9,7 +9,7 @@ from media import coded_frames, write_video
 from static_dynamic.common.deadlines import Deadline
 from static_dynamic.media import bitstreams
 from static_dynamic.media.bitstreams import UNKNOWN, Coded, reader
-from static_dynamic.media.packets import Packet, Packets, read_packets
+from static_dynamic.media.packets import Packet, Packets, Stretch, read_packets
 
 SPS, PPS, IDR, FIELD = b"\x67sps", b"\x68pps", b"\x65\x88slice", b"\x65\x08slice"
 REFERENCE, SPARE, SPARE_PART = b"\x41\x9aslice", b"\x01\x9aslice", b"\x01\x1aslice"
@@ -177,6 +177,15 @@ def test_packets_are_plain_where_it_is_certain_what_they_show():
     for why, rows in not_plain.items():
         assert not packets(*rows).plain, why
     assert not packets((0, KEY), (1, NEEDED), (2, LEAF), free=True).plain
+
+
+def test_a_stretch_begins_at_a_frame_that_is_not_shown_after_the_wanted_one():
+    """Frames 1 and 2 come after key frame 3 in the file, and may need frame 0."""
+    found = packets((0, KEY), (3, KEY), (1, LEAF), (2, LEAF), (4, NEEDED))
+    assert found.stretches([1]) == [Stretch(0, 2, [0, 1, 2])]
+    assert found.stretches([4]) == [Stretch(1, 4, [1, 4])]
+    assert found.stretches([1, 3]) == [Stretch(0, 2, [0, 1, 2])]
+    assert found.stretches([0, 4]) == [Stretch(0, 0, [0]), Stretch(1, 4, [1, 4])]
 
 
 def test_levels_that_others_need_are_decoded():
