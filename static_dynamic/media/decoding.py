@@ -1,8 +1,9 @@
 """The frames of one video file, decoded with PyAV.
 
 What decodes counts, whatever a header says: frames are numbered as they are shown, so that the same pictures are read
-from any container. The packets of a file tell when its frames are shown, which costs little; the times of the frames
-that are decoded must agree, and where they do not, every frame is decoded once to learn them.
+from any container. The packets of a file tell when its frames are shown, and often which of them a clip needs, which
+costs little; the times of the frames that are decoded must agree, and where they do not, every frame is decoded once to
+learn them.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -1,5 +1,6 @@
 """The packets of a video file: whether they are all there, when they are shown, and which of them a clip needs."""
 
+from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -134,10 +135,14 @@ class Packets:
             spans.append((first, end))
         return [Stretch(*span, self._needed(*span, times, highest)) for span in spans]
 
+    @cached_property
+    def _entries(self) -> list[int]:
+        return [number for number, packet in enumerate(self.rows) if packet.enters]
+
     def _entry(self, number: int) -> int:
         """The last packet up to this one at which decoding can begin for it."""
-        pts = self.rows[number].pts
-        return next(i for i in range(number, -1, -1) if self.rows[i].enters and _at_most(self.rows[i].pts, pts))
+        pts, before = self.rows[number].pts, self._entries[: bisect_right(self._entries, number)]
+        return next(entry for entry in reversed(before) if _at_most(self.rows[entry].pts, pts))
 
     def _needed(self, first: int, last: int, times: Collection[int | None], highest: int) -> list[int]:
         """Those of a stretch that are decoded."""
