@@ -46,8 +46,8 @@ LIMIT = 300
 SAID = 2**20
 """Bytes of what a run says at most."""
 FACTS = {
-    "run.json": rb'"finished": "[^"]*"|"seconds": [0-9.e-]+',
-    "report.html": rb"(time of the run|finished)</th><td>[^<]*|[0-9-]{10}T[0-9:]{8}[+]0000",
+    "run.json": rb'"finished": "[^"]*"|"seconds": [0-9.e-]+|"spent": {[^}]*}',
+    "report.html": rb"(time of the run|finished)</th>\s*<td[^>]*>[^<]*|[0-9-]{10}T[0-9:]{8}[+]0000",
 }
 """File → what of it may differ between two runs: when it ended, and how long it took."""
 OF_TORCH = (".pt", ".pkl", ".tar")
@@ -198,9 +198,9 @@ class Trials:
         code, said = forked(lambda: job.prepare(self.start)).ended()
         if code:
             sys.exit(f"{job.name}: {said}")
-        self.reference, _ = self.whole()  # with all imports, which are made here after it
-        again, _ = self.whole()
-        _, self.seconds = self.whole()  # now nothing is left to import
+        self.whole()  # with all imports, which are made here after it: some draw random numbers, which states keep
+        self.reference, _ = self.whole()
+        again, self.seconds = self.whole()
         if unequal := differences(self.reference, again):
             sys.exit(f"{job.name}: two whole runs differ: {unequal}")
         self.largest = max(path.stat().st_size for path in self.work.rglob("*") if path.is_file())

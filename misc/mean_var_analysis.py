@@ -20,7 +20,8 @@ import pandas as pd
 
 from static_dynamic.common.commands import script
 from static_dynamic.common.errors import UserError
-from static_dynamic.common.files import write_atomically
+from static_dynamic.common.files import write_text
+from static_dynamic.common.tables import as_csv
 from static_dynamic.misc._seeds import Means, Parts, mean_over, read_seeds, require_one_study
 from static_dynamic.misc._tables import note, streams
 from static_dynamic.report.tables import in_order, stream_and_name
@@ -80,7 +81,7 @@ def analyse(name_of_script: str, places: Sequence[Path], ddof: int, out: Path | 
         note("one seed: there is no interval over seeds.")
     if out:
         table = means.table.assign(quantity=means.quantity, interval=means.interval)
-        write_atomically(out, lambda path: table.to_csv(path, index=False))
+        write_text(out, as_csv(table))
     print("\n".join([heading(means), *lines(means)]))
 
 

@@ -15,7 +15,8 @@ from torch import nn
 from torch.optim.lr_scheduler import LambdaLR
 
 from static_dynamic.common.errors import UserError
-from static_dynamic.common.files import write_atomically
+from static_dynamic.common.files import write_text
+from static_dynamic.common.tables import as_csv
 from static_dynamic.media.inputs import in_one_line
 from static_dynamic.training.checkpoints import Progress, Row, States, Study, claimed, publish
 from static_dynamic.training.data import IGNORED, Batch, Clips, Complaint, loader, too_many, write_complaints
@@ -252,7 +253,7 @@ class _Run:
 
     def _write(self, is_best: bool) -> None:
         metrics = pd.DataFrame(self.progress.history)
-        write_atomically(self.folder / "metrics.csv", lambda path: metrics.to_csv(path, index=False))
+        write_text(self.folder / "metrics.csv", as_csv(metrics))
         write_complaints(self.folder, self.progress.bad)
         names = ["ckpt.pth.tar"]
         if is_best:

@@ -61,13 +61,16 @@ def read_parquet(content: bytes) -> "pd.DataFrame":
 
 
 def _mapped(table: "pd.DataFrame", change: Any) -> "pd.DataFrame":
+    import pandas as pd
+
     def cell(value: object) -> object:
         return change(value) if isinstance(value, str) else value
 
     texts = [name for name, kind in zip(table.columns, table.dtypes, strict=True) if kind.kind not in "biufcmM"]
     changed = table.copy()
     for name in texts:
-        changed[name] = table[name].map(cell)
+        kind = object if isinstance(table[name].dtype, pd.CategoricalDtype) else table[name].dtype  # whole numbers stay
+        changed[name] = pd.Series([cell(value) for value in table[name]], table.index, kind)
     changed.columns = [cell(name) for name in table.columns]
     if table.index.dtype.kind not in "biuf" and table.index.nlevels == 1:
         changed.index = table.index.map(cell)

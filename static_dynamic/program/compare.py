@@ -25,6 +25,7 @@ def compare(
     import pandas as pd
 
     from static_dynamic.common.files import write_text
+    from static_dynamic.common.tables import as_csv
     from static_dynamic.comparison import compare as compare_runs
     from static_dynamic.comparison import save_comparisons
 
@@ -44,7 +45,7 @@ def compare(
         units.append(found.units.assign(comparison=title))
     if out:
         for name, tables in (("layers", layers), ("units", units)):
-            write_text(out / f"{name}.csv", pd.concat(tables).to_csv(index=False))
+            write_text(out / f"{name}.csv", as_csv(pd.concat(tables, ignore_index=True)))
         save_comparisons(comparisons, out / "report.html")
         print(f"Differences of layers and units, and report.html: {out}/")
 

@@ -40,8 +40,9 @@ def cost(
     """
     size = image_size and _height_and_width(image_size)
     from static_dynamic import models
-    from static_dynamic.common.files import write_atomically
+    from static_dynamic.common.files import write_text
     from static_dynamic.common.options import read_mapping
+    from static_dynamic.common.tables import as_csv
     from static_dynamic.models.segmentation.published import segmentation_model
     from static_dynamic.models.spec import Input
     from static_dynamic.program.costs import cost_table
@@ -56,7 +57,7 @@ def cost(
     except models.ModelError as error:
         raise UserError(str(error)) from None
     if out:
-        write_atomically(out, lambda path: table.to_csv(path, index=False))
+        write_text(out, as_csv(table))
     print(
         "GMACs per clip: 1 MAC is a multiplication and an addition, 2 FLOPs; papers on video print GMACs as 'GFLOPs'."
     )

@@ -1,11 +1,10 @@
 """Write a measurement to the folder of the run."""
 
-import csv
-import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from static_dynamic.common.tables import as_csv
 from static_dynamic.config import Config, plain
 from static_dynamic.estimators.released import Released
 
@@ -45,7 +44,7 @@ def save_classes(result: "Result", folder: Path) -> None:
 
     for name in with_classes(result):
         file = "joint_encoding.csv" if name == RELEASED else f"joint_encoding-{name}.csv"
-        write_text(folder / file, result.classes(name).round(1).to_csv())
+        write_text(folder / file, as_csv(result.classes(name).round(1), index=True))
 
 
 def with_classes(result: "Result") -> list[str]:
@@ -55,9 +54,8 @@ def with_classes(result: "Result") -> list[str]:
 
 def published_csv(result: "Result") -> str:
     """The published ``<model>_dim_est.csv``: a line of dims and one of percents for every stage."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    for _, layer in result.layer(RELEASED).groupby("stage", sort=False):
-        rows.writerow(layer["dims"])
-        rows.writerow(layer["percent"])
-    return text.getvalue()
+    import pandas as pd
+
+    layers = result.layer(RELEASED).groupby("stage", sort=False)
+    rows = [layer[column].tolist() for _, layer in layers for column in ("dims", "percent")]
+    return as_csv(pd.DataFrame(rows, dtype=object), header=False)

@@ -26,6 +26,7 @@ def scrambles(
     """
     import_plugins(plugin)
     from static_dynamic.common.files import refuse_existing, write_text
+    from static_dynamic.common.tables import as_csv
     from static_dynamic.stylize.rendering.scrambles import audit_scrambles
 
     counts = whole_numbers("--lengths", lengths, "4,8")
@@ -35,5 +36,5 @@ def scrambles(
         refuse_existing(out)
     table = audit_scrambles(listed(kinds), counts, draws)
     if out:
-        write_text(out, table.to_csv(index=False, float_format="%.6g", lineterminator="\n"))
+        write_text(out, as_csv(table, float_format="%.6g"))
     print(table.to_string(index=False, float_format=lambda value: f"{value:.3g}", na_rep="-"))

@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 import pandas as pd
 
 from static_dynamic.common.errors import UserError, unknown
-from static_dynamic.common.files import write_atomically
+from static_dynamic.common.files import write_atomically, write_text
+from static_dynamic.common.tables import as_csv
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -213,7 +214,7 @@ def save_figure(figure: "Figure", path: Path, data: pd.DataFrame | None = None) 
 def save_data(data: pd.DataFrame, path: Path) -> Path:
     """Write the data of a figure next to it, to ``<its name>.data.csv``; ``layers.csv`` is the table of a result."""
     place = data_of(path)
-    write_atomically(place, partial(data.to_csv, index=False))
+    write_text(place, as_csv(data))
     return place
 
 

@@ -9,7 +9,6 @@ course/course.csv          all points in one table, for readers
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +16,9 @@ import numpy as np
 import pandas as pd
 
 from static_dynamic.common.errors import UserError, reason
-from static_dynamic.common.files import as_path, remove, write_atomically, write_text
+from static_dynamic.common.files import as_path, remove, write_text
 from static_dynamic.common.runs import Kind, open_run
+from static_dynamic.common.tables import as_csv
 from static_dynamic.common.texts import read_json
 from static_dynamic.estimators.base import Estimator
 from static_dynamic.estimators.registry import describe_estimator
@@ -130,7 +130,7 @@ class Points:
             if untrained is not None:
                 write_text(self.folder / UNTRAINED_FILE, json.dumps(untrained.to_dict("records")) + "\n")
             write_text(_file(self.folder, point.step), json.dumps(asdict(point)) + "\n")
-            write_atomically(self.folder / TABLE_FILE, partial(self.table.to_csv, index=False))
+            write_text(self.folder / TABLE_FILE, as_csv(self.table))
 
     @property
     def table(self) -> pd.DataFrame:

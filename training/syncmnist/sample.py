@@ -5,18 +5,18 @@ published format (train_videofolder.txt, category.txt), the box of every digit i
 contact sheet (train_sheet.png; the two in step are orange).
 """
 
-import csv
 from collections.abc import Sequence
 from functools import partial
-from io import StringIO
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from static_dynamic.common.files import write_atomically, write_text
 from static_dynamic.common.progress import tracked
 from static_dynamic.common.runs import Kind
+from static_dynamic.common.tables import as_csv
 from static_dynamic.media.clip import Frames
 from static_dynamic.media.pictures import card, write_png
 from static_dynamic.training.pictures import enlarged, side_by_side, stacked, with_boxes, write_mp4
@@ -32,9 +32,9 @@ COLUMNS = ("name", "frame", "digit", "class", "in_step", "top", "left", "bottom"
 
 def write_sample(data: SyncMNIST, folder: Path, videos: bool) -> None:
     """Write every clip of ``data``, and their ground truth."""
-    lines, boxes, shown = [], StringIO(), []
-    table = csv.writer(boxes, lineterminator="\n")
-    table.writerow(COLUMNS)
+    lines: list[str] = []
+    boxes: list[tuple[object, ...]] = []
+    shown: list[tuple[str, SyncClip]] = []
     for number in tracked(range(len(data)), "clips"):
         clip, name = data[number], f"{data.split}_{number:06d}"
         frames = _rgb(clip.frames)
@@ -43,11 +43,11 @@ def write_sample(data: SyncMNIST, folder: Path, videos: bool) -> None:
         else:
             write_frames(frames, folder / "frames" / name)
         lines.append(f"{name} {len(frames)} {clip.label}\n")
-        table.writerows(_rows(name, clip))
+        boxes += _rows(name, clip)
         shown += [(data.class_names[clip.label], clip)] * (number < SHOWN)
     write_text(folder / "category.txt", "".join(f"{name}\n" for name in data.class_names))
     write_text(folder / f"{data.split}_videofolder.txt", "".join(lines))
-    write_text(folder / f"{data.split}_boxes.csv", boxes.getvalue())
+    write_text(folder / f"{data.split}_boxes.csv", as_csv(pd.DataFrame(boxes, columns=list(COLUMNS))))
     write_png(contact_sheet(shown), folder / f"{data.split}_sheet.png")
 
 

@@ -2,10 +2,12 @@
 
 import csv
 from collections.abc import Mapping
-from io import StringIO
 from pathlib import Path
 
+import pandas as pd
+
 from static_dynamic.common.files import write_text
+from static_dynamic.common.tables import as_csv
 from static_dynamic.training.truth.train import Trained
 
 HEADS = ("colour", "shape", "texture", "background", "kind", "speed", "shortcut")
@@ -23,11 +25,8 @@ def read_table(path: Path) -> dict[str, Trained]:
 
 def write_table(rows: Mapping[str, Trained], path: Path) -> None:
     """Write the table, sorted by network."""
-    text = StringIO()
-    table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
-    table.writeheader()
-    table.writerows(_row(rows[name]) for name in sorted(rows))
-    write_text(path, text.getvalue())
+    table = pd.DataFrame([_row(rows[name]) for name in sorted(rows)], columns=list(COLUMNS))
+    write_text(path, as_csv(table))
 
 
 def _row(trained: Trained) -> dict[str, object]:
