@@ -22,6 +22,7 @@ from torch import nn
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.files import plain_errors, remove, whole, write_bytes
 from static_dynamic.common.runs import START_OVER, Kind, open_run
+from static_dynamic.training.machinery import held_for_all
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -96,17 +97,8 @@ def claimed(accelerator: "Accelerator", folder: Path, study: Study, resume: bool
     Raises:
         UserError: If the folder holds a run of another study; the difference is named.
     """
-    with ExitStack() as alone:
-        refusal: list[str | None] = [None]
-        if accelerator.is_main_process:
-            try:
-                within = [folder / "state", folder / "checkpoint"]
-                alone.enter_context(open_run(folder, TRAINING, study, resume, within))
-            except UserError as error:
-                refusal = [str(error)]
-        broadcast_object_list(refusal)
-        if refusal[0] is not None:
-            raise UserError(refusal[0])
+    within = [folder / "state", folder / "checkpoint"]
+    with held_for_all(accelerator, open_run(folder, TRAINING, study, resume, within)):
         yield
 
 

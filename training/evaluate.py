@@ -8,10 +8,11 @@ from typing import Any
 import pandas as pd
 
 from static_dynamic.common.files import write_atomically, write_text
+from static_dynamic.common.runs import alone_in
 from static_dynamic.common.tables import as_csv
 from static_dynamic.training.data import IGNORED, loader, too_many, write_complaints
 from static_dynamic.training.lists import Entry, read_categories
-from static_dynamic.training.machinery import accelerator_for, say_notes
+from static_dynamic.training.machinery import accelerator_for, held_for_all, say_notes
 from static_dynamic.training.options import EvaluateOptions
 from static_dynamic.training.scores import (
     TOP,
@@ -51,23 +52,24 @@ def evaluate(options: EvaluateOptions) -> dict[str, Any]:
     model, batches = accelerator.prepare(
         network.model, loader(clips, options.batch_size, options.workers, training=False)
     )
-    found = predict(accelerator, model, batches, options.split)
-    bad = dict(found.complaints)
-    too_many(bad, len(entries), options.max_bad)
-    summary = {
-        **_summary(found, categories),
-        "listed": len(entries),
-        "model": network.name,
-        "checkpoint": network.checkpoint,
-        "notes": list(network.notes),
-        "options": options.model_dump(mode="json"),
-    }
-    if accelerator.is_main_process:
-        folder = options.folder("evaluate")
-        write(folder, found, entries, categories)
-        write_complaints(folder, bad)
-        write_text(folder / "accuracy.json", json.dumps(summary, indent=2) + "\n")
-        print(_shown(summary, folder))
+    folder = options.folder("evaluate")
+    with held_for_all(accelerator, alone_in(folder)):
+        found = predict(accelerator, model, batches, options.split)
+        bad = dict(found.complaints)
+        too_many(bad, len(entries), options.max_bad)
+        summary = {
+            **_summary(found, categories),
+            "listed": len(entries),
+            "model": network.name,
+            "checkpoint": network.checkpoint,
+            "notes": list(network.notes),
+            "options": options.model_dump(mode="json"),
+        }
+        if accelerator.is_main_process:
+            write(folder, found, entries, categories)
+            write_complaints(folder, bad)
+            write_text(folder / "accuracy.json", json.dumps(summary, indent=2) + "\n")
+            print(_shown(summary, folder))
     return summary
 
 

@@ -1,11 +1,12 @@
 """How training and evaluation use ``accelerate``, and how they show progress."""
 
 from collections.abc import Iterable, Iterator, Sized
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 from accelerate import Accelerator, PartialState
-from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration
+from accelerate.utils import DataLoaderConfiguration, ProjectConfiguration, broadcast_object_list
 
 from static_dynamic.common.commands import as_flags
 from static_dynamic.common.errors import UserError
@@ -33,6 +34,26 @@ def accelerator_for(options: RunOptions, log: Path | None = None) -> Accelerator
         dataloader_config=DataLoaderConfiguration(use_seedable_sampler=True, data_seed=options.seed << 16),
         step_scheduler_with_optimizer=False,  # it is stepped once per epoch
     )
+
+
+@contextmanager
+def held_for_all(accelerator: Accelerator, lock: AbstractContextManager[object]) -> Iterator[None]:
+    """Hold what only one run can have, such as a folder: the first of several processes does so for all.
+
+    Raises:
+        UserError: In every process, if the first cannot have it.
+    """
+    with ExitStack() as held:
+        refusal: list[str | None] = [None]
+        if accelerator.is_main_process:
+            try:
+                held.enter_context(lock)
+            except UserError as error:
+                refusal = [str(error)]
+        broadcast_object_list(refusal)
+        if refusal[0] is not None:
+            raise UserError(refusal[0])
+        yield
 
 
 def say_notes(options: RunOptions, *notes: str | None) -> None:

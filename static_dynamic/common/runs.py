@@ -148,12 +148,12 @@ def claim(folder: Path, kind: Kind, description: Mapping[str, Any], resume: bool
 
 
 @contextmanager
-def alone_in(folder: Path, kind: Kind, within: Iterable[Path] = ()) -> Iterator[None]:
+def alone_in(folder: Path, kind: Kind | None = None, within: Iterable[Path] = ()) -> Iterator[None]:
     """Lock a folder, which is made if it is missing, against other runs; it is removed if the run wrote nothing.
 
     Args:
         folder: The folder.
-        kind: Of the run.
+        kind: Of the run; ``None`` for one that does not describe itself before it ends.
         within: Subfolders to which the run writes; partial files of killed runs there are removed.
 
     Raises:
@@ -165,14 +165,14 @@ def alone_in(folder: Path, kind: Kind, within: Iterable[Path] = ()) -> Iterator[
     try:
         with locked(folder / LOCK, folder):
             _refuse_ranks(folder)
-            places, before = [folder, *within], _mark(folder / kind.file)
+            places, before = [folder, *within], kind and _mark(folder / kind.file)
             clear_partials(places)
             try:
                 yield
             finally:
                 clear_partials(places)  # of workers that were stopped
                 alone = not (folder / RANKS).exists()  # other ranks of a run that failed may be writing still
-                if alone and _mark(folder / kind.file) != before and not kind.owned(folder):
+                if kind and alone and _mark(folder / kind.file) != before and not kind.owned(folder):
                     remove(folder / kind.file)
     finally:
         with suppress(OSError):  # stops at the first folder that is not empty

@@ -50,6 +50,7 @@ def audit(
     rate = frame_rate(fps)
     import_plugins(plugin)
     from static_dynamic.common.files import refuse_existing
+    from static_dynamic.common.runs import alone_in
     from static_dynamic.stylize.auditing.audit import audit as judge
     from static_dynamic.stylize.auditing.audit_report import files_of, liveliest, save_audit
     from static_dynamic.stylize.auditing.cases import made_cases
@@ -70,12 +71,13 @@ def audit(
             _refuse(f"apply only to other data sets, but {stylized} has a {NOTE}", layout=layout, fps=fps)
         cases = rendered_cases(original, stylized, layout, frames, rate)
     cases = cases[:max_videos]
-    with progress_bar("videos") as on_video:
+    with alone_in(out), progress_bar("videos") as on_video:
         found = judge(cases, workers, on_video)
+        paths = save_audit(found, liveliest(found, cases), out)
     print(found.styles.round(2).to_string(index=False, na_rep="-"))
     for line in found.left_out():
         print(f"left out: {line}")
-    for path in save_audit(found, liveliest(found, cases), out):
+    for path in paths:
         print(path)
 
 

@@ -25,6 +25,7 @@ def compare(
     import pandas as pd
 
     from static_dynamic.common.files import write_text
+    from static_dynamic.common.runs import alone_in
     from static_dynamic.common.tables import as_csv
     from static_dynamic.comparison import compare as compare_runs
     from static_dynamic.comparison import save_comparisons
@@ -37,16 +38,17 @@ def compare(
         found = compare_runs(first, other, stages=_stages(stages), other_clips=other_clips)
         title = f"{found.names[1]} less {found.names[0]}"
         heading = f"{title}{'' if found.paired else ' (not paired)'}"
-        print_table(console, heading, list(found.layers.columns), found.layers.round(2).astype(str).to_numpy().tolist())
+        print_table(console, heading, list(found.layers.columns), found.layers.round(2).map(str).to_numpy().tolist())
         for note in found.notes:
             print(f"Note: {note}")
         comparisons.append(found)
         layers.append(found.layers.assign(comparison=title))
         units.append(found.units.assign(comparison=title))
     if out:
-        for name, tables in (("layers", layers), ("units", units)):
-            write_text(out / f"{name}.csv", as_csv(pd.concat(tables, ignore_index=True)))
-        save_comparisons(comparisons, out / "report.html")
+        with alone_in(out):
+            for name, tables in (("layers", layers), ("units", units)):
+                write_text(out / f"{name}.csv", as_csv(pd.concat(tables, ignore_index=True)))
+            save_comparisons(comparisons, out / "report.html")
         print(f"Differences of layers and units, and report.html: {out}/")
 
 

@@ -50,11 +50,14 @@ def measure(config: Config) -> None:
     """
     import_plugins(config.plugin)
     from static_dynamic.common.compute import keep_freed_memory
+    from static_dynamic.common.runs import alone_in
     from static_dynamic.program.saving import save
     from static_dynamic.program.showing import show, show_spent
+    from static_dynamic.results import MEASUREMENT
 
     keep_freed_memory()
-    with accounting() as ledger:
+    MEASUREMENT.read(config.folder)  # a folder of another kind of run is refused before hours of work
+    with alone_in(config.folder), accounting() as ledger:
         result = run(config)
         if not is_first(config):
             return
@@ -70,12 +73,10 @@ def run(config: Config) -> "Result":
     import static_dynamic as sd
     from static_dynamic.interventions import STRONG
     from static_dynamic.quality import MaskJudge
-    from static_dynamic.results import MEASUREMENT
     from static_dynamic.sources.left_out import unused
     from static_dynamic.stylize.networks import learned
 
     learned.teach()
-    MEASUREMENT.read(config.folder)  # a folder of another kind of run is refused before hours of work
     model = open_model(config)
     spec: ModelSpec = vars(model)["spec"]
     recipe = input_recipe(spec, config)

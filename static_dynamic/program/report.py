@@ -14,11 +14,11 @@ def report(run: Path, /, *, out: Path | None = None, plugin: Plugins = ()) -> No
         plugin: Your module to import first, for your own plots; may be repeated.
     """
     import_plugins(plugin)
-    from static_dynamic.common.files import make_folder
+    from static_dynamic.common.runs import alone_in
     from static_dynamic.results import load
 
     result, folder = load(run), out or run
-    make_folder(folder)
-    result.report(folder / "report.html")
-    result.plot(folder)
+    with alone_in(folder):
+        result.report(folder / "report.html")
+        result.plot(folder)
     print(f"Plots and report.html: {folder}/")

@@ -39,6 +39,7 @@ def score(
     """
     from dataclasses import replace
 
+    from static_dynamic.common.runs import alone_in
     from static_dynamic.program.showing import print_parts
     from static_dynamic.program.tables import terminal
     from static_dynamic.reopening import open_run
@@ -50,10 +51,11 @@ def score(
     MEASUREMENT.read(folder)  # a folder of another kind of run is refused first
     asked: dict[str, Any] = {"interval": interval, "replicates": replicates, "confidence": confidence}
     scoring = replace(opened.scoring, **{name: value for name, value in asked.items() if value is not None})
-    result = opened.score(estimators, scoring)
-    result.save(folder)
-    result.report(folder / "report.html")
-    result.plot(folder)
+    with alone_in(folder):
+        result = opened.score(estimators, scoring)
+        result.save(folder)
+        result.report(folder / "report.html")
+        result.plot(folder)
     for part in result.parts:
         print(f"{part.name}: {part.described['summary']}")
     print_parts(terminal(), result)
