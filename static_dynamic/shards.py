@@ -95,20 +95,21 @@ class Shards:
         worth = pd.DataFrame(list(judgements), index=index.index if judgements else None, dtype="float64")
         tensors = {stage: tensor.contiguous() for stage, tensor in activations.items()}
         remove(self.path("parquet"))  # a replaced shard does not count until all of it is new
-        # As bytes, since the libraries do not accept every name, nor report a full disk in one way.
-        write_bytes(self.path("safetensors"), save(tensors))
+        # As bytes, since the libraries do not accept every name, nor report a full disk in one way. A power loss can
+        # leave zeros, which are numbers here, and make the other two files unreadable, which is noticed.
+        write_bytes(self.path("safetensors"), save(tensors), lasting=True)
         write_text(self.path("json"), json.dumps(list(records)) + "\n")
         write_bytes(self.path("parquet"), index.join(worth).to_parquet(index=False))
 
     def put_together(self, parts: Sequence["Shards"]) -> None:
         """Merge shards, in order, and remove them; if this is interrupted, each exists once or twice."""
         members = [(part.first, len(part.index()), part.members()[0].records) for part in parts]
-        with whole(self.path("safetensors")) as partial, plain_errors(self.path("safetensors")):
+        with whole(self.path("safetensors"), lasting=True) as partial, plain_errors(self.path("safetensors")):
             _concatenate([part for part, (_, rows, _) in zip(parts, members, strict=True) if rows], partial)
         described = [{"shard": shard, "rows": rows, "records": records} for shard, rows, records in members]
-        write_text(self.path("json"), json.dumps(described) + "\n")
+        write_text(self.path("json"), json.dumps(described) + "\n", lasting=True)
         index = pd.concat([part.index() for part in parts], ignore_index=True)
-        write_bytes(self.path("parquet"), index.to_parquet(index=False))
+        write_bytes(self.path("parquet"), index.to_parquet(index=False), lasting=True)
         for part in parts:
             part.remove()
 

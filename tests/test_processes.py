@@ -10,6 +10,7 @@ import pytest
 
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.processes import UNGUARDED, in_processes, why_broken
+from static_dynamic.training.data import loader as clip_loader
 from static_dynamic.training.machinery import readable
 
 ROOT = Path(__file__).parents[1]
@@ -17,6 +18,8 @@ TERMINATED = -signal.SIGTERM
 REASONS = {
     "killed": ([TERMINATED, -signal.SIGKILL], True, "was killed, most likely because memory ran out"),
     "killed at the start": ([-signal.SIGKILL], False, "was killed, most likely because memory ran out"),
+    "killed of four": ([TERMINATED, -signal.SIGKILL, None, 0], True, "Try fewer workers than 4 (`workers=2`)."),
+    "killed, and the only one": ([-signal.SIGKILL], True, "Try fewer workers than 1 (`workers=0`)."),
     "crashed": ([-signal.SIGSEGV, TERMINATED], True, "crashed (SIGSEGV)"),
     "left": ([0, 3, TERMINATED], True, "ended too early (exit code 3)"),
     "no guard": ([UNGUARDED, TERMINATED], False, "below `if __name__"),
@@ -67,6 +70,24 @@ def test_a_process_of_a_loader_that_ends_is_one_line():
     with pytest.raises(RuntimeError, match="something else"):
         list(readable(loader("something else")))
     assert list(readable([1, 2])) == [1, 2]
+
+
+class Deadly:
+    """Clips whose reading ends the process, as the kernel does where memory runs out."""
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        signal.raise_signal(signal.SIGKILL)
+
+
+def test_a_process_of_torch_s_loader_that_is_killed_is_one_line():
+    with pytest.raises(
+        UserError,
+        match=r"ended too early \(DataLoader.*memory ran out.*With `workers=0`, this process reads the clips\.$",
+    ):
+        list(readable(clip_loader(Deadly(), 1, 1, training=False)))
 
 
 def test_without_workers_all_is_done_here_in_order():

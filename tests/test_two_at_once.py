@@ -4,60 +4,38 @@ import json
 import os
 import re
 
-import numpy as np
 import pytest
-from media import write_frames
+from commands import LINES, MEASURE, tree, words
 from program import door
 
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.locks import locked
 from static_dynamic.common.runs import alone_in
 
-MEASURE = "--model truth_cnn_both --videos factorial:4 --estimators released --twins 0 --replicates 10"
-TRAIN = "--model tiny_models:Tiny --data frames --lists lists --workers 0 --device cpu"
-
-pytest_plugins = ("tiny_data",)  # the fixtures `prepared` and `alone`
+pytest_plugins = ("tiny_data", "command_place")  # the fixtures `place` and `alone`
 
 
-@pytest.fixture(scope="module")
-def place(tmp_path_factory, prepared):
-    """A run, videos, and frames with lists, in the folder in which we are."""
-    folder = tmp_path_factory.mktemp("two")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(folder)
-        for name in ("frames", "lists"):
-            (folder / name).symlink_to(prepared / name)
-        write_frames(folder / "clips" / "a", np.zeros((6, 32, 32, 3), np.uint8), "{:05d}.png")
-        door("measure")([*MEASURE.split(), "--out", "run"])
-        yield folder
-
-
-COMMANDS = {
-    "measure": f"{MEASURE} --out OUT",
-    "score": "run --estimators released --out OUT",
-    "report": "run --out OUT",
-    "compare": "run run --out OUT",
-    "audit": "clips --styles ink --out OUT --workers 0",
-    "train": f"{TRAIN} --epochs 1 --out OUT",
-    "evaluate": f"{TRAIN} --out OUT",
-    "stylize": "clips --styles ink --out OUT --workers 0",
-    "syncmnist": "--out OUT",
-}
-"""Command → a line with which it writes to a folder."""
-
-
-def tree(folder):
-    return {path: path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()}
-
-
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [name for name in LINES if name not in ("flow", "learn")])
 def test_the_second_is_told_and_changes_nothing(command, place, tmp_path, alone):
-    line = COMMANDS[command].replace("OUT", str(tmp_path / "out"))
     with alone_in(tmp_path / "out"):
         before = tree(tmp_path)
         told = rf"^Another run is at work in {re.escape(str(tmp_path))}/out: process {os.getpid()} on .* Wait until it"
         with pytest.raises(UserError, match=told):
-            door(command)(line.split())
+            door(command)(words(command, tmp_path / "out"))
         assert tree(tmp_path) == before
+
+
+def test_a_folder_of_flows_and_a_style_are_held_too(place, tmp_path):
+    with (
+        alone_in(tmp_path / "FlowImages_gap1"),
+        pytest.raises(UserError, match=r"at work in .*/FlowImages_gap1: process"),
+    ):
+        door("flow")(words("flow", tmp_path))
+    with (
+        locked(tmp_path / ".a.safetensors.lock", tmp_path),
+        pytest.raises(UserError, match=r"at work in .*/a\.safetensors: process"),
+    ):
+        door("learn")(words("learn", tmp_path))
 
 
 @pytest.mark.parametrize("command", ["score run --estimators released", "report run", f"measure {MEASURE} --out run"])

@@ -135,7 +135,9 @@ class States:
         target = self.folder / f"{steps:09d}"
         with ExitStack() as written:
             # Every process writes its share to the place that the first one chooses.
-            places = [str(written.enter_context(whole(target))) if self.accelerator.is_main_process else ""]
+            places = [
+                str(written.enter_context(whole(target, lasting=True))) if self.accelerator.is_main_process else ""
+            ]
             broadcast_object_list(places)
             with plain_errors(
                 target, RuntimeError, SafetensorError
@@ -180,4 +182,4 @@ def publish(
     buffer = BytesIO()
     torch.save(content, buffer)
     for name in names:
-        write_bytes(folder / "checkpoint" / name, buffer.getbuffer())
+        write_bytes(folder / "checkpoint" / name, buffer.getbuffer(), lasting=True)

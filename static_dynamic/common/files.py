@@ -1,11 +1,11 @@
 """Files and folders that are either whole or absent, however a run ends."""
 
+import errno
 import os
 import re
 import shutil
 import socket
 import tempfile
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from functools import lru_cache
@@ -20,17 +20,23 @@ FORGOTTEN = 24 * 3600
 """Seconds after which a partial file of another machine, whose processes are not visible here, is a leftover."""
 
 _PARTIAL = re.compile(r"\..*\.(?P<host>[\w-]+)\.(?P<process>\d+)-\d+\.part", re.DOTALL)
+_UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
+"""Errors of places that cannot wait until a file is on the disk."""
 _numbers = count()
 _cleared: set[Path] = set()
 """Folders to which this process has written."""
 
 
 @contextmanager
-def whole(target: Path) -> Iterator[Path]:
+def whole(target: Path, lasting: bool = False) -> Iterator[Path]:
     """A path to write a file or a folder to; it becomes ``target`` if the block succeeds, and is removed otherwise.
 
     Missing parent folders are made. The first time that a process writes to a folder, it removes what killed processes
     left half-written there.
+
+    Args:
+        target: The file or folder.
+        lasting: Whether it is on the disk before it becomes ``target``, so that it is whole also after a power loss.
 
     Raises:
         UserError: If the place cannot be written, or a folder that is not empty exists there.
@@ -42,6 +48,8 @@ def whole(target: Path) -> Iterator[Path]:
         _clear_once(target.parent)
         yield partial
         with plain_errors(target):
+            if lasting:
+                _flush(partial)
             os.replace(partial, target)
     finally:
         remove(partial)
@@ -65,33 +73,46 @@ def temporary_folder() -> Iterator[Path]:
         remove(folder)
 
 
+def _flush(written: Path) -> None:
+    """Wait until a file, or every file of a folder, is on the disk."""
+    for path in written.rglob("*") if written.is_dir() else [written]:
+        if path.is_file():
+            with path.open("rb+") as file:
+                try:
+                    os.fsync(file.fileno())
+                except OSError as error:
+                    if error.errno not in _UNABLE:
+                        raise
+
+
 def as_path(where: str | os.PathLike[str]) -> Path:
     """The path that a user gives; ``~`` is the home folder."""
     return Path(os.path.expanduser(where))
 
 
-def write_atomically(path: Path, write: Callable[[Path], object]) -> None:
+def write_atomically(path: Path, write: Callable[[Path], object], lasting: bool = False) -> None:
     """Write a file, whole or not at all; missing parent folders are made.
 
     Args:
         path: The file.
         write: A function that writes to the path it is given.
+        lasting: Whether that holds after a power loss too, see `whole`: for what takes long to make again.
 
     Raises:
         UserError: If the place cannot be written, or the disk is full.
     """
-    with whole(path) as partial, plain_errors(path):
+    with whole(path, lasting) as partial, plain_errors(path):
         write(partial)
 
 
-def write_bytes(path: Path, content: bytes | memoryview) -> None:
-    """Write a file, whole or not at all."""
-    write_atomically(path, lambda partial: partial.write_bytes(content))
+def write_bytes(path: Path, content: bytes | memoryview, lasting: bool = False) -> None:
+    """Write a file, whole or not at all, see `write_atomically`."""
+    write_atomically(path, lambda partial: partial.write_bytes(content), lasting)
 
 
-def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all."""
-    write_bytes(path, text.encode())
+def write_text(path: Path, text: str, lasting: bool = False) -> None:
+    """Write a text file, whole or not at all, see `write_atomically`."""
+    write_bytes(path, text.encode(), lasting)
 
 
 @contextmanager
@@ -139,7 +160,14 @@ def clear_partials(folders: Iterable[Path]) -> None:
 def _is_left(entry: os.DirEntry[str], host: str, process: str) -> bool:
     if host == host_name():
         return not is_alive(int(process))
-    return time.time() - entry.stat(follow_symlinks=False).st_mtime > FORGOTTEN
+    age = _now(Path(entry.path).parent) - entry.stat(follow_symlinks=False).st_mtime
+    return abs(age) > FORGOTTEN  # one from the future was written before a clock was set right
+
+
+def _now(folder: Path) -> float:
+    """The time by the clock that dates files in a folder, which may be that of another machine."""
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_mtime
 
 
 def is_alive(process: int) -> bool:

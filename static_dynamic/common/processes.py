@@ -86,7 +86,11 @@ def why_broken(exit_codes: Sequence[int | None], started: bool) -> str:
             'below `if __name__ == "__main__":`. Without workers (`workers=0`) a guard is not required.'
         )
     if -signal.SIGKILL in codes:
-        return "A worker process was killed, most likely because memory ran out. Try fewer workers (`workers=1`)."
+        given = len(exit_codes)
+        return (
+            f"A worker process was killed, most likely because memory ran out. Try fewer workers than {given} "
+            f"(`workers={given // 2}`)."
+        )
     if codes and codes[0] < 0:
         return (
             f"A worker process crashed ({signal.Signals(-codes[0]).name}). To see where, use no workers (`workers=0`)."

@@ -189,7 +189,7 @@ class Learner:
         }
         buffer = io.BytesIO()
         torch.save(content, buffer)
-        write_bytes(path, buffer.getbuffer())
+        write_bytes(path, buffer.getbuffer(), lasting=True)
 
     def resume(self, path: Path) -> None:
         """Resume from the state of another run, as if it had never stopped.

@@ -63,7 +63,7 @@ def train(
             tell(f"{name}, seed {seed}: step {number} of {setting.steps}, loss {loss.item():.3f}, {left}")
         if state and (number + 1) % TOLD == 0:
             content = {"run": run, "step": number + 1, "network": network.state_dict(), "optimiser": step.state_dict()}
-            write_atomically(state, partial(torch.save, content))
+            write_atomically(state, partial(torch.save, content), lasting=True)
     return network.eval()
 
 
