@@ -12,7 +12,7 @@ def test_every_fault_changes_code_and_makes_code():
     listed = list(mutants.mutants())
     assert len(listed) > 700
     for one in listed:
-        assert one.equivalent or one.source != (ROOT / one.path).read_text(), one.what
+        assert one.kind == "drawn" or one.source != (ROOT / one.path).read_text(), one.what
         ast.parse(one.source)
 
 
