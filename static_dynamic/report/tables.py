@@ -102,7 +102,9 @@ def _means(key: Sequence[Hashable], rows: pd.DataFrame) -> dict[str, object]:
     for measure in [column for column in rows.columns if column not in KEYS]:
         judged = rows[rows[measure].notna()]
         if len(judged):
-            means[measure] = seg.mean_over_sequences(judged[measure], list(judged["sequence"].fillna(judged["video"])))
+            means[measure] = seg.mean_over_sequences(
+                judged[measure], list(judged["sequence"].astype(object).fillna(judged["video"]))
+            )
     if "box" in means:
         success = seg.success_rates(rows["box"].dropna())
         names = [f"success_{round(100 * threshold)}" for threshold in seg.SUCCESS_THRESHOLDS]
