@@ -1,14 +1,16 @@
 """Feed the toolkit invalid inputs: every input is read, or refused in one line.
 
 Random values for arguments, and files whose bytes are changed one by one: recipes and similar objects, options,
-lists, descriptions, pickles and checkpoints, videos, images. Inputs that raise anything but the errors for users are
-counted and shown. The current input is in the folder, so that one which ends the process is kept.
+lists, descriptions, configurations, pickles and checkpoints, videos, images; and whole results, stores and courses in
+which a file is changed, missing, or another one. Inputs that raise anything but the errors for users are counted and
+shown. The current input is in the folder, so that one which ends the process is kept.
 """
 
 import argparse
 import dataclasses
 import json
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -27,16 +29,24 @@ from static_dynamic import load
 from static_dynamic.common.compute import Compute
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.options import read_mapping
+from static_dynamic.config import read_config
 from static_dynamic.estimators.pairs import PairRule
+from static_dynamic.estimators.registry import find_estimators
 from static_dynamic.media.clip import FlowRecipe, Recipe
 from static_dynamic.media.decoding import read_clip
 from static_dynamic.media.images import read_image
 from static_dynamic.models import ModelError
 from static_dynamic.models.weights.checkpoints import load_checkpoint
-from static_dynamic.scoring import Scoring
+from static_dynamic.scoring import Scoring, score_store
 from static_dynamic.sources.masks import read_mask
 from static_dynamic.sources.rows import read_rows
+from static_dynamic.store import Store
+from static_dynamic.tracking import open_course
 
+ROOT = Path(__file__).parents[1]
+GOLDEN = ROOT / "tests" / "golden"
+"""What was left on disk, whole."""
+DATA = ("--original-data-root", "davis")
 Try = Callable[[random.Random, Path], object]
 """Reads one input, which is made by these draws in this folder."""
 
@@ -110,6 +120,38 @@ def reading(seeds: list[tuple[str, bytes]], read: Callable[[Path], object]) -> T
     return attempt
 
 
+def altering(whole: Path, read: Callable[[Path], object]) -> Try:
+    """Reads a copy of a folder in which one file has its bytes changed, has another's content, or is missing."""
+
+    def attempt(draw: random.Random, folder: Path) -> object:
+        place = folder / whole.name
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(whole, place)
+        paths = sorted(path for path in place.rglob("*") if path.is_file())
+        path = draw.choice(paths)
+        match draw.randrange(8):
+            case 0:
+                path.unlink()
+            case 1:
+                path.write_bytes(draw.choice(paths).read_bytes())
+            case _:
+                path.write_bytes(changed(draw, path.read_bytes()))
+        return read(place)
+
+    return attempt
+
+
+def _used(folder: Path) -> object:
+    """All that is read from a store."""
+    store = Store.open(folder)
+    for shard in store.shards():
+        store.has(shard)
+    if store.damaged:
+        return store.damaged
+    store.details()
+    return score_store(store, Scoring(replicates=5), find_estimators("released"))
+
+
 def targets(folder: Path) -> dict[str, Try]:
     """The targets, by name."""
     texts = [
@@ -130,6 +172,10 @@ def targets(folder: Path) -> dict[str, Try]:
         "options": reading(texts, read_mapping),
         "lists": reading(lists, read_rows),
         "results": reading([("run.json", _description(folder))], lambda path: load(path.parent)),
+        "configurations": reading(_configurations(), lambda path: read_config(["--cfg-file", str(path), *DATA])),
+        "whole results": altering(GOLDEN / "result_format_2", lambda path: load(path).report(path / "report.html")),
+        "stores": altering(GOLDEN / "store_format_2", _used),
+        "courses": altering(GOLDEN / "course", lambda path: open_course(path).table),
         "checkpoints": reading(_checkpoints(folder, state), lambda path: load_checkpoint(nn.Linear(4, 3), path)),
         "videos": reading(_videos(folder), lambda path: read_clip(path, recipe)),
         "images": reading(_images(folder), read_image),
@@ -162,6 +208,11 @@ def _outcome(attempt: Try, draw: random.Random, folder: Path) -> str:
         last = traceback.extract_tb(error.__traceback__)[-1]
         return f"{type(error).__name__}\n{last.filename}, line {last.lineno}: {str(error)[:200]}"
     return "read"
+
+
+def _configurations() -> list[tuple[str, bytes]]:
+    """The named runs of the package, the smallest of every kind."""
+    return [(path.name, path.read_bytes()) for path in sorted((ROOT / "configs").rglob("*.json"))[:4]]
 
 
 def _description(folder: Path) -> bytes:

@@ -33,6 +33,17 @@ MEASUREMENT = Kind("measurement", "run.json", (), format=2)
 SAMPLES = "samples.safetensors"
 TWINS = "twins.csv"
 PICTURES, TOP_CLIPS = "pictures.parquet", "top_clips.parquet"
+COLUMNS = {
+    "layers": ("stage", "estimator", "factor"),
+    "units": ("stage", "estimator", "unit"),
+    "quality": ("video", "style", "order"),
+    "twins": ("twin", "stage", "estimator", "factor"),
+    "pictures": ("video", "style", "order"),
+    "top_clips": ("stage", "unit", "place"),
+}
+"""Table of a result → the columns of text and numbers that say of what a row is."""
+TEXTS = ("video", "sequence", "stage", "style", "order", "estimator", "factor")
+"""Columns of CSV files that hold text; all others hold numbers."""
 UNKNOWN = {"summary": "", "scale": "percent", "column": "share", "classes": [], "options": {}}
 """The description of an estimator that neither the manifest nor this version knows."""
 
@@ -283,7 +294,21 @@ def load(folder: str | Path) -> Result:
     if manifest["format"] == 1:
         described, layers, units = _of_format_1(described, layers, units)
     warnings = manifest.get("warnings", [])
-    return Result(layers, units, described, warnings, quality, samples, twins, pictures, top)
+    result = Result(layers, units, described, warnings, quality, samples, twins, pictures, top)
+    _check_tables(result, folder)
+    return result
+
+
+def _check_tables(result: Result, folder: Path) -> None:
+    """Raise if a table lacks columns, or holds text in place of numbers."""
+    for name, columns in COLUMNS.items():
+        if (table := getattr(result, name)) is None:
+            continue
+        if lacking := [column for column in columns if column not in table]:
+            raise UserError(f"No result can be read from {folder}: its {name} lack the column {lacking[0]!r}.")
+        numbers = table.drop(columns=[*TEXTS], errors="ignore") if name in ("quality", "twins") else table[[]]
+        if texts := [column for column in numbers if numbers[column].dtype.kind not in "biuf"]:
+            raise UserError(f"No result can be read from {folder}: {texts[0]!r} of its {name} is not a number.")
 
 
 def _of_format_1(

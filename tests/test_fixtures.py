@@ -150,3 +150,42 @@ def test_a_stylized_data_set_is_read(tmp_path):
     for video in source.videos:
         frames = source.read(video, sd.Recipe(frames=4, rate=1, crop=16)).frames
         np.testing.assert_array_equal(frames, draw.integers(0, 255, (4, 16, 16, 3), dtype=np.uint8))
+
+
+# ---------------------------------------------------------------- altered by hand
+
+
+ALTERED = {
+    "quality of other columns": ("quality.csv", "twins.csv", "its quality lack the column 'video'"),
+    "twins of other columns": ("twins.csv", "quality.csv", "its twins lack the column 'twin'"),
+    "layers of units": ("layers.parquet", "units.parquet", "its layers lack the column 'factor'"),
+    "pictures of clips": ("pictures.parquet", "top_clips.parquet", "its pictures lack the column 'style'"),
+}
+
+
+@pytest.mark.parametrize("altered", ALTERED)
+def test_a_result_with_the_table_of_another_name_is_one_line(altered, tmp_path):
+    folder = Path(shutil.copytree(GOLDEN / "result_format_2", tmp_path / "run"))
+    name, other, says = ALTERED[altered]
+    shutil.copy(folder / other, folder / name)
+    with pytest.raises(sd.UserError, match=f"^No result can be read from .*/run: {says}"):
+        sd.load(folder)
+
+
+def test_a_result_with_text_in_place_of_a_number_is_one_line(tmp_path):
+    folder = Path(shutil.copytree(GOLDEN / "result_format_2", tmp_path / "run"))
+    text = (folder / "quality.csv").read_text()
+    (folder / "quality.csv").write_text(text.replace(",0.", ",0x", 1))
+    with pytest.raises(sd.UserError, match=r"'mean' of its quality is not a number\.$"):
+        sd.load(folder)
+
+
+@pytest.mark.parametrize("key", ["value", "stage", "low"])
+def test_a_course_with_lists_of_other_lengths_is_one_line(key, tmp_path):
+    folder = Path(shutil.copytree(GOLDEN / "course", tmp_path / "course"))
+    path = folder / "000000000010.json"
+    point = json.loads(path.read_text())
+    point["rows"][key].pop()
+    path.write_text(json.dumps(point))
+    with pytest.raises(sd.UserError, match=r"^The course in .* is damaged \(ValueError: .*\)\.$"):
+        open_course(folder)

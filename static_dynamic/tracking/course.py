@@ -305,5 +305,7 @@ def open_course(folder: str | Path) -> Tracked:
     points.untrained = read_untrained(place)
     try:
         return course_of(points)
-    except (KeyError, TypeError, AttributeError) as error:
+    except UserError:
+        raise
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UserError(f"The course in {folder} is damaged ({reason(error)}).") from None
