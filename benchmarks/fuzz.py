@@ -218,8 +218,9 @@ def _configurations() -> list[tuple[str, bytes]]:
 def _description(folder: Path) -> bytes:
     import pandas as pd
 
-    for name in ("layers", "units"):
-        pd.DataFrame({"stage": ["a"], "estimator": ["released"]}).to_parquet(folder / f"{name}.parquet")
+    for name, column in {"layers": "factor", "units": "unit"}.items():
+        table = pd.DataFrame({"stage": ["a"], "estimator": ["released"], column: ["a"]})
+        table.to_parquet(folder / f"{name}.parquet")
     return json.dumps({"kind": "measurement", "format": 2, "warnings": [], "study": {"model": "x"}}).encode()
 
 
