@@ -308,13 +308,16 @@ def _changed(study: Study, shard: Sequence[Video], records: Iterable[Record]) ->
     videos = {video.name: video for video in shard}
     for record in records:
         video = videos[record["video"]]
-        if record["problem"] and isinstance(
-            next(prefetch(study.prepare, [video], study.compute.workers)), PreparedVideo
-        ):
+        if record["problem"] and _can_be_read(study, video):
             return True
         if not record["problem"] and not study.stamp(video).items() <= record.items():
             return True
     return False
+
+
+def _can_be_read(study: Study, video: Video) -> bool:
+    """Whether a video can be read, within the time limit."""
+    return isinstance(next(prefetch(study.prepare, [video], study.compute.workers)), PreparedVideo)
 
 
 def _readable(

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 from warnings import catch_warnings, simplefilter
@@ -57,7 +58,8 @@ def measure(config: Config) -> None:
 
     keep_freed_memory()
     MEASUREMENT.read(config.folder)  # a folder of another kind of run is refused before hours of work
-    with alone_in(config.folder), accounting() as ledger:
+    # Of several ranks the first alone holds the folder; those that belong to it meet in the store.
+    with alone_in(config.folder) if is_first(config) else nullcontext(), accounting() as ledger:
         result = run(config)
         if not is_first(config):
             return
