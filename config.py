@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, model_validator
 from static_dynamic.common.commands import also, flag
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.options import Names, Options, Repeated, read_options
+from static_dynamic.common.places import is_address, local
 from static_dynamic.common.plugins import HELP, import_plugins
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ def _numbers(value: object) -> object:
 def _side(value: object) -> object:
     numbers = _numbers(value)
     return numbers[0] if isinstance(numbers, tuple) and len(numbers) == 1 else numbers
+
+
+def _place(value: object) -> object:
+    return Path(value) if isinstance(value, str) and not is_address(value) else value
 
 
 def _floats(value: object) -> object:
@@ -108,7 +113,7 @@ class Config(Options):
     videos: str | None = Field(
         None,
         description="video file, folder of videos or of frame folders, list of videos (.txt, .csv), tar files "
-        "(`clips-{000..009}.tar`), `hf:folder[:split]`, or `factorial[:count]`",
+        "(`clips-{000..009}.tar`), `hf:folder[:split]`, address of a folder of videos (s3://…), or `factorial[:count]`",
     )
     labels: Literal["folders"] | None = Field(
         None, description="folders: the class of a video is the name of its folder"
@@ -193,7 +198,9 @@ class Config(Options):
     alone: bool = Field(False, description="measure in this process alone, also if torchrun or srun started several")
     profile: bool = Field(False, description="also print where the time went")
     resume: bool = Field(True, description="resume a run that was stopped; else start over")
-    out: Annotated[Path | None, also("save_dir")] = Field(None, description="folder of this run (default: runs/NAME)")
+    out: Annotated[Path | str | None, BeforeValidator(_place), also("save_dir")] = Field(
+        None, description="folder of this run, or its address on an object store (default: runs/NAME)"
+    )
     name: str | None = Field(None, description="name of this run (default: model and data)")
     dim_outputs: Path | None = Field(None, description="also write the published files, below this folder")
 
@@ -241,7 +248,7 @@ class Config(Options):
     @property
     def folder(self) -> Path:
         """Folder of the run."""
-        return self.out or Path("runs") / self.run_name
+        return local(self.out) if self.out else Path("runs") / self.run_name
 
 
 def plain(name: str) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.common.places import local
 from static_dynamic.config import Config, input_recipe, open_data, read_config
 from static_dynamic.interventions import STRONG
 from static_dynamic.measurement import usual_scrambles
@@ -43,7 +44,7 @@ def run_loader(arguments: Sequence[str]) -> list[Path]:
     conditions.check(source, recipe)
     count = config.max_videos if "max_videos" in config.model_fields_set else COUNT
     chosen = np.unique(np.linspace(0, len(source.videos) - 1, count).round().astype(int))
-    folder, written = config.out or Path("tmp"), []
+    folder, written = local(config.out or "tmp"), []
     for video in (source.videos[i] for i in chosen):
         try:
             sheet = draw_variants(prepare_video(source, video, recipe, conditions), recipe)

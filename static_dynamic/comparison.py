@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.places import local
 from static_dynamic.estimators.numbers import Sample
 from static_dynamic.functional.contrasts import Array
 from static_dynamic.functional.resampling import FEWEST_VIDEOS, jackknife_interval
@@ -61,7 +62,7 @@ class Comparison:
         Raises:
             UserError: If the folder cannot be written.
         """
-        return save_comparisons([self], Path(path))
+        return save_comparisons([self], local(path))
 
     def plot(
         self, path: str | Path | None = None, *, estimator: str | None = None, width: "Width" = "double"
@@ -80,7 +81,7 @@ class Comparison:
         from static_dynamic.report.theme import format_of, save_figure
 
         if path is not None:
-            format_of(Path(path))
+            format_of(local(path))
         there = in_order(self.layers, "estimator")
         if estimator is not None and estimator not in there:
             raise unknown("estimator of this comparison", estimator, there)
@@ -88,7 +89,7 @@ class Comparison:
         rows = self.layers[self.layers["estimator"] == name]
         figure = plot_differences(rows, said.part(name), said.title, width)
         if path is not None:
-            save_figure(figure, Path(path), rows)
+            save_figure(figure, local(path), rows)
         return figure
 
     @property

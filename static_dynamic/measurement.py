@@ -104,8 +104,8 @@ def measure(
         seed: Draws styles, scrambles and, without a ``scoring``, partners of pairs and the bootstrap.
         compute: Batch size, device, precision, workers.
         scoring: Pairs, threshold, intervals.
-        store: Folder for the activations, which can be resumed; a temporary one if ``None``. Several processes need
-            one that all of them see.
+        store: Folder for the activations, or its address (``s3://…``), which can be resumed; ``None``: a temporary one.
+            Several processes need a folder that all of them see.
         resume: Resume from the store; otherwise start over.
         estimators: What is computed, by name or as objects; ``None`` means ``needs_motion``, the headline, and
             ``released``, for comparison. Each is shown the clips that it needs.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from static_dynamic.common.errors import UserError
-from static_dynamic.common.files import as_path
+from static_dynamic.common.places import fetch, local
 from static_dynamic.estimators.base import Estimator
 from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.estimators.registry import describe_estimator, find_estimators
@@ -34,7 +34,7 @@ class Run:
     @property
     def stored(self) -> Path:
         """The folder of the store."""
-        return self.folder if (self.folder / STUDY.file).exists() else self.folder / STORE
+        return self.folder if _is_store(self.folder) else self.folder / STORE
 
     @cached_property
     def store(self) -> Store:
@@ -43,7 +43,7 @@ class Run:
         Raises:
             UserError: If they are missing.
         """
-        if not (self.stored / STUDY.file).exists():
+        if not _is_store(self.stored):
             raise UserError(
                 f"The activations of {self.folder} are missing: {STUDY.file} is not in {self.stored}. Measure again."
             )
@@ -120,11 +120,16 @@ class Run:
         return replace(Scoring(PairRule(**said.get("rule", {}))), **known)
 
 
+def _is_store(folder: Path) -> bool:
+    fetch(folder, STUDY.file)
+    return (folder / STUDY.file).exists()
+
+
 def open_run(folder: str | Path) -> Run:
     """A run on disk: its ``result``, its ``store``, and ``score`` for other numbers from the same activations.
 
     Args:
-        folder: Folder of a run (with ``run.json`` and ``store/``), or of a store.
+        folder: Folder of a run (with ``run.json`` and ``store/``), or of a store, or its address (``s3://…``).
 
     Raises:
         UserError: If it contains neither, or a run of another kind.
@@ -132,8 +137,8 @@ def open_run(folder: str | Path) -> Run:
     Example:
         >>> open_run("runs/i3d").score("needs_order,released").layer()  # doctest: +SKIP
     """
-    run = Run(as_path(folder))
-    if MEASUREMENT.read(run.folder) is None and not (run.stored / STUDY.file).exists():
+    run = Run(local(folder))
+    if MEASUREMENT.read(run.folder) is None and not _is_store(run.stored):
         raise UserError(
             f"{folder} does not contain a run: neither {MEASUREMENT.file} nor a store ({STUDY.file}) exists."
         )

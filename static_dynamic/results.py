@@ -11,6 +11,7 @@ import pandas as pd
 
 from static_dynamic.common.errors import UserError, counted, reason, unknown
 from static_dynamic.common.files import remove, write_bytes, write_text
+from static_dynamic.common.places import fetch, local
 from static_dynamic.common.runs import Kind
 from static_dynamic.common.tables import as_csv, from_csv, read_parquet
 from static_dynamic.common.texts import read_json, read_text
@@ -18,7 +19,7 @@ from static_dynamic.estimators.numbers import Sample
 from static_dynamic.estimators.registry import describe_estimator, estimators
 from static_dynamic.estimators.released import Released
 from static_dynamic.estimators.samples import read_samples, samples_as_bytes
-from static_dynamic.records import read_records, write_records
+from static_dynamic.records import RECORDS, read_records, write_records
 from static_dynamic.report.parts import Part, all_classes
 from static_dynamic.report.tables import class_shares, factor_numbers, in_order, of_estimator, quality_means, with_ends
 
@@ -44,6 +45,18 @@ COLUMNS = {
 """Table of a result → the columns of text and numbers that say of what a row is."""
 TEXTS = ("video", "sequence", "stage", "style", "order", "estimator", "factor")
 """Columns of CSV files that hold text; all others hold numbers."""
+FILES = (
+    MEASUREMENT.file,
+    "layers.parquet",
+    "units.parquet",
+    "quality.csv",
+    TWINS,
+    PICTURES,
+    TOP_CLIPS,
+    SAMPLES,
+    RECORDS,
+)
+"""What a result is read from."""
 UNKNOWN = {"summary": "", "scale": "percent", "column": "share", "classes": [], "options": {}}
 """The description of an estimator that neither the manifest nor this version knows."""
 
@@ -154,10 +167,16 @@ class Result:
         judged, ``quality.csv`` is written too. Pictures of the clips are in ``pictures.parquet``, and the clips to
         which units respond most in ``top_clips.parquet``.
 
+        Args:
+            folder: The folder, or its address on an object store (``s3://…``).
+
+        Returns:
+            The folder; of an address, the temporary folder of its copy.
+
         Raises:
             UserError: If the folder cannot be written, or its ``run.json`` belongs to another kind of run.
         """
-        folder = Path(folder)
+        folder = local(folder)
         MEASUREMENT.read(folder)
         # As bytes, since pyarrow does not accept paths that are not UTF-8.
         write_bytes(folder / "layers.parquet", self.layers.to_parquet(index=False))
@@ -236,9 +255,9 @@ class Result:
             raise UserError(
                 "The default figures show every estimator. To choose one, choose one figure too by its `kind`."
             )
-        paths = save_all(self, Path(path), width, format)
+        paths = save_all(self, place := local(path), width, format)
         for name, stem, ending in product(estimators(), DEFAULT, (*FORMATS, "data.csv")):
-            if (earlier := Path(path) / f"{stem}-{name}.{ending}") not in paths:
+            if (earlier := place / f"{stem}-{name}.{ending}") not in paths:
                 remove(earlier)  # that of an earlier result
         return paths
 
@@ -248,7 +267,7 @@ class Result:
 
         means = None if self.quality is None else quality_means(self.quality)
         tables = {"quality": means, "pictures": self.pictures, "top_clips": self.top_clips}
-        return save_page(self.parts, self.manifest, self.warnings, Path(path), **tables)
+        return save_page(self.parts, self.manifest, self.warnings, local(path), **tables)
 
     def __repr__(self) -> str:
         from static_dynamic.report.answer import answer
@@ -271,12 +290,13 @@ class Result:
 
 
 def load(folder: str | Path) -> Result:
-    """Read a result that :meth:`Result.save` wrote, also in older formats.
+    """Read a result that :meth:`Result.save` wrote to a folder or an address (``s3://…``), also in older formats.
 
     Raises:
         UserError: If a file is missing or cannot be read.
     """
-    folder = Path(folder)
+    folder = local(folder)
+    fetch(folder, *FILES)
     try:
         content = read_json(folder / "run.json")
         if not isinstance(content, dict):

@@ -23,6 +23,7 @@ from pyarrow import ArrowException
 
 from static_dynamic.common.errors import UserError, differences
 from static_dynamic.common.files import write_bytes
+from static_dynamic.common.places import fetch, local
 from static_dynamic.common.runs import Kind, claim
 from static_dynamic.common.tables import read_parquet
 from static_dynamic.shards import FILES, KEY, RUN, Ints, Record, Shards, one, run_of, there_in
@@ -77,10 +78,10 @@ class Store:
             UserError: If it does not exist or cannot be read.
         """
         store = cls.__new__(cls)
-        study = STUDY.read(Path(folder))
+        study = STUDY.read(place := local(folder))
         if study is None:
             raise UserError(f"{folder} is not a store: it does not contain {STUDY.file}.")
-        store._set(Path(folder), study)
+        store._set(place, study)
         return store
 
     @classmethod
@@ -105,6 +106,7 @@ class Store:
     def _set(self, folder: Path, study: Mapping[str, Any]) -> None:
         self.folder, self.study = folder, study
         self.share: range | None = None
+        fetch(folder, *STUDY.owns)
         self.damaged: list[str] = []
         self._whole: dict[str, bool] = {}
 

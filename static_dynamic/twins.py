@@ -14,6 +14,7 @@ from scipy.stats import t as student
 from static_dynamic.collect import Study, Subject, collect, complete
 from static_dynamic.common.compute import on_device, pick_device
 from static_dynamic.common.errors import UserError
+from static_dynamic.common.places import listed, local
 from static_dynamic.common.progress import OnDone
 from static_dynamic.common.ranks import shares
 from static_dynamic.common.rendezvous import Group
@@ -72,7 +73,7 @@ def recorded(
     """
     described = described or study.describe()
     with ExitStack() as stack:
-        folder = Path(place or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
+        folder = local(place or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
         if group is not None:
             folder = group.folder
         stack.enter_context(alone_in(folder, STUDY))
@@ -204,10 +205,13 @@ def twin_stores(store: Store, most: int | None = None) -> tuple[list[Store], lis
         most: Number of twins of the study; all existing ones for ``None``.
     """
     found, notes = [], []
-    numbers = [path.name.removeprefix(TWIN_FOLDER) for path in store.folder.glob(f"{TWIN_FOLDER}*") if path.is_dir()]
+    here = [path for path in store.folder.glob(f"{TWIN_FOLDER}*") if path.is_dir()]
+    numbers = {
+        path.name.removeprefix(TWIN_FOLDER) for path in [*here, *listed(store.folder, f"{TWIN_FOLDER}*", folders=True)]
+    }
     for number in sorted(int(number) for number in numbers if number.isdecimal()):
         folder = twin_folder(store.folder, number)
-        if (most is not None and number > most) or not (folder / STUDY.file).exists():
+        if (most is not None and number > most) or STUDY.read(folder) is None:
             continue
         twin = Store.open(folder)
         if _without(twin.study, "twin") != _without(store.study):

@@ -10,11 +10,15 @@ MOST = 300
 """Characters of a foreign exception that a message repeats."""
 
 
+STAND_INS: dict[str, str] = {}
+"""Folder that stands for a place elsewhere → its address, see `static_dynamic.common.places`."""
+
+
 class UserError(ValueError):
     """A mistake that the user can fix; its message is one line, see `one_line`, and is shown without a traceback."""
 
     def __init__(self, message: object) -> None:
-        super().__init__(one_line(message))
+        super().__init__(one_line(with_addresses(message)))
 
 
 class BadClip(UserError):
@@ -33,6 +37,14 @@ def one_line(text: object) -> str:
         two\nlines, and the byte \xff
     """
     return UNPRINTABLE.sub(_escaped, str(text))
+
+
+def with_addresses(text: object) -> str:
+    """Text in which the paths that stand for an address are replaced by it."""
+    said = str(text)
+    for folder, address in STAND_INS.items():
+        said = said.replace(folder, address)
+    return said
 
 
 def _escaped(match: re.Match[str]) -> str:

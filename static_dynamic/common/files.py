@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from functools import lru_cache
 from itertools import count
 from pathlib import Path
+from typing import Protocol
 
 from static_dynamic.common.errors import UserError
 
@@ -23,6 +24,19 @@ _PARTIAL = re.compile(r"\..*\.(?P<host>[\w-]+)\.(?P<process>\d+)-\d+\.part", re.
 _UNABLE = (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP)
 """Errors of places that cannot wait until a file is on the disk."""
 _numbers = count()
+
+
+class Follower(Protocol):
+    """What is told of files, so that another place sees the same changes in the same order."""
+
+    def finished(self, file: Path, target: Path) -> None:
+        """A file is whole, and takes its place next."""
+
+    def removed(self, path: Path) -> None:
+        """A file was removed."""
+
+
+followers: list[Follower] = []
 _cleared: set[Path] = set()
 """Folders to which this process has written."""
 
@@ -41,12 +55,15 @@ def whole(target: Path, lasting: bool = False) -> Iterator[Path]:
     Raises:
         UserError: If the place cannot be written, or a folder that is not empty exists there.
     """
+    refuse_address(target)
     partial = partial_path(target)
     try:
         with plain_errors(target):
             target.parent.mkdir(parents=True, exist_ok=True)
         _clear_once(target.parent)
         yield partial
+        for follower in followers:
+            follower.finished(partial, target)
         with plain_errors(target):
             if lasting:
                 _flush(partial)
@@ -88,6 +105,24 @@ def _flush(written: Path) -> None:
 def as_path(where: str | os.PathLike[str]) -> Path:
     """The path that a user gives; ``~`` is the home folder."""
     return Path(os.path.expanduser(where))
+
+
+def schemes() -> set[str]:
+    """The schemes of addresses that fsspec knows, such as ``s3``; those that others have registered included."""
+    import fsspec
+
+    return {*fsspec.available_protocols(), *fsspec.registry}
+
+
+def refuse_address(path: Path, remedy: str = "give a folder") -> None:
+    """Make sure that a path was no address, before ``Path`` made one slash of two.
+
+    Raises:
+        UserError: If it was.
+    """
+    scheme, colon, _ = path.as_posix().partition(":/")
+    if colon and len(scheme) > 1 and not Path(f"{scheme}:").exists() and scheme in schemes():
+        raise UserError(f"{str(path)!r} is an address of {scheme}, which cannot be used as a path: {remedy}.")
 
 
 def write_atomically(path: Path, write: Callable[[Path], object], lasting: bool = False) -> None:
@@ -195,6 +230,8 @@ def remove(path: Path) -> None:
     else:
         with suppress(OSError):
             path.unlink()
+    for follower in followers:
+        follower.removed(path)
 
 
 def make_folder(path: Path) -> None:
@@ -203,6 +240,7 @@ def make_folder(path: Path) -> None:
     Raises:
         UserError: If it cannot be made.
     """
+    refuse_address(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -1,6 +1,7 @@
 """One run at a time, by a lock file that the operating system releases when its process ends, however it ends."""
 
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from static_dynamic.common.errors import UserError
 
 PATIENCE = 0.2
 """Seconds to wait for a run that is just ending."""
+HOLDER = re.compile(r"process (?P<process>\d+) on (?P<host>.*) since .*")
+"""What a lock file states."""
 
 
 @contextmanager
@@ -53,9 +56,13 @@ def _acquire(lock: FileLock, path: Path, place: Path) -> bool:
     except OSError:
         return False
     with suppress(OSError):
-        since = time.strftime("%Y-%m-%d %H:%M:%S")
-        path.write_text(f"process {os.getpid()} on {socket.gethostname()} since {since}", encoding="utf-8")
+        path.write_text(statement(), encoding="utf-8")
     return True
+
+
+def statement() -> str:
+    """What a lock file states: this process, and the time."""
+    return f"process {os.getpid()} on {socket.gethostname()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
 
 
 def _holder(path: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from static_dynamic.common.errors import UserError, differences
 from static_dynamic.common.files import clear_partials, make_folder, remove, write_text
 from static_dynamic.common.locks import locked
+from static_dynamic.common.places import announced, fetch, listed
 from static_dynamic.common.processes import leave_unguarded
 from static_dynamic.common.texts import read_json
 
@@ -66,7 +67,8 @@ class Kind:
     def owned(self, folder: Path) -> list[Path]:
         """What runs of this kind have written to a folder, except the description."""
         found = ((path, pattern.endswith("/")) for pattern in self.owns for path in folder.glob(pattern))
-        return sorted(path for path, is_folder in found if path.is_dir() == is_folder)
+        here = {path for path, is_folder in found if path.is_dir() == is_folder}
+        return sorted(here.union(listed(folder, *self.owns)))
 
     def full(self, description: Mapping[str, Any]) -> Description:
         """A description with its kind and format, as it is read back."""
@@ -87,6 +89,7 @@ class Kind:
             UserError: If it cannot be read, or describes something else.
         """
         path = folder / self.file
+        fetch(folder, self.file)
         return self.checked(read_json(path), path) if os.path.lexists(path) else None
 
     def checked(self, content: object, path: Path) -> Description:
@@ -163,7 +166,7 @@ def alone_in(folder: Path, kind: Kind | None = None, within: Iterable[Path] = ()
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     make_folder(folder)
     try:
-        with locked(folder / LOCK, folder):
+        with locked(folder / LOCK, folder), announced(folder / LOCK):
             _refuse_ranks(folder)
             places, before = [folder, *within], kind and _mark(folder / kind.file)
             clear_partials(places)
@@ -215,7 +218,8 @@ def open_run(
 
 def _refuse_undescribed(folder: Path, kind: Kind, owned: Iterable[Path]) -> None:
     """Refuse a folder with files that a description does not explain."""
-    found = sorted([*(folder.glob("[!.]*") if kind.alone else []), *([] if kind.adopts else owned)])
+    visible = [*folder.glob("[!.]*"), *listed(folder, "[!.]*")] if kind.alone else []
+    found = sorted([*visible, *([] if kind.adopts else owned)])
     if found:
         raise UserError(
             f"{folder} holds {found[0].relative_to(folder).as_posix()!r}, but {kind.file} is missing, "

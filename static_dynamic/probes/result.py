@@ -10,6 +10,7 @@ import pandas as pd
 
 from static_dynamic.common.errors import UserError, unknown
 from static_dynamic.common.files import write_text
+from static_dynamic.common.places import local
 from static_dynamic.common.runs import Kind
 from static_dynamic.common.tables import as_csv, rows_of
 from static_dynamic.functional.contrasts import Array
@@ -114,7 +115,7 @@ class ProbeResult:
         Raises:
             UserError: If the folder cannot be written.
         """
-        folder = Path(folder)
+        folder = local(folder)
         PROBES.read(folder)
         for name, table in {"probes.csv": self.table, "onsets.csv": self.onsets}.items():
             write_text(folder / name, as_csv(table))
@@ -144,9 +145,9 @@ class ProbeResult:
         from static_dynamic.report.theme import format_of, save_figure
 
         if path is not None:
-            format_of(Path(path))
+            format_of(local(path))
         figure = plot_probes(self.table, self.onsets, width)
-        return figure if path is None else save_figure(figure, Path(path), self.table)[0]
+        return figure if path is None else save_figure(figure, local(path), self.table)[0]
 
     def __repr__(self) -> str:
         lines = [

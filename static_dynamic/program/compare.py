@@ -1,13 +1,11 @@
 """``compare``: differences between networks, over the same videos."""
 
-from pathlib import Path
-
 from static_dynamic.common.errors import UserError
 from static_dynamic.program.tables import print_table, terminal
 
 
 def compare(
-    first: Path, /, *others: Path, stages: str | None = None, other_clips: bool = False, out: Path | None = None
+    first: str, /, *others: str, stages: str | None = None, other_clips: bool = False, out: str | None = None
 ) -> None:
     """Compare every further run with the first: differences of layers and units, paired over videos.
 
@@ -16,8 +14,8 @@ def compare(
         static-dynamic compare runs/i3d runs/timesformer --stages stage5=block11
 
     Args:
-        first: Folder of the run that the others are compared with.
-        others: Folders of the other runs.
+        first: Folder of the run that the others are compared with, or its address on an object store (s3://…).
+        others: Folders of the other runs, or their addresses.
         stages: Stages to pair, e.g. stage5=block11. By default those of the same name.
         other_clips: Also compare runs that saw other clips.
         out: Folder for layers.csv, units.csv and the page report.html.
@@ -25,6 +23,7 @@ def compare(
     import pandas as pd
 
     from static_dynamic.common.files import write_text
+    from static_dynamic.common.places import local
     from static_dynamic.common.runs import alone_in
     from static_dynamic.common.tables import as_csv
     from static_dynamic.comparison import compare as compare_runs
@@ -45,11 +44,12 @@ def compare(
         layers.append(found.layers.assign(comparison=title))
         units.append(found.units.assign(comparison=title))
     if out:
-        with alone_in(out):
+        folder = local(out)
+        with alone_in(folder):
             for name, tables in (("layers", layers), ("units", units)):
-                write_text(out / f"{name}.csv", as_csv(pd.concat(tables, ignore_index=True)))
-            save_comparisons(comparisons, out / "report.html")
-        print(f"Differences of layers and units, and report.html: {out}/")
+                write_text(folder / f"{name}.csv", as_csv(pd.concat(tables, ignore_index=True)))
+            save_comparisons(comparisons, folder / "report.html")
+        print(f"Differences of layers and units, and report.html: {out.rstrip('/')}/")
 
 
 def _stages(text: str | None) -> dict[str, str] | None:

@@ -1,6 +1,5 @@
 """``score``: other scores from the activations of a run, without the model and the videos."""
 
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
@@ -10,7 +9,7 @@ from static_dynamic.common.plugins import Plugins, import_plugins
 
 
 def score(
-    run: Path,
+    run: str,
     /,
     *,
     estimators: Annotated[str | None, Parameter(show_default=lambda _: "needs_motion,released")] = None,
@@ -18,7 +17,7 @@ def score(
     replicates: int | None = None,
     confidence: float | None = None,
     plugin: Plugins = (),
-    out: Path | None = None,
+    out: str | None = None,
 ) -> None:
     """Compute other scores from the activations of a run, without the model and the videos.
 
@@ -29,7 +28,7 @@ def score(
         static-dynamic score runs/i3d --estimators needs_motion,needs_order,released
 
     Args:
-        run: Folder of a run, or of a store.
+        run: Folder of a run, or of a store, or its address on an object store (s3://…).
         estimators: Names, separated by commas (`static-dynamic estimators`).
         interval: Choice that intervals cover. By default as in the run.
         replicates: Bootstrap replicates. By default as in the run.
@@ -39,6 +38,8 @@ def score(
     """
     from dataclasses import replace
 
+    from static_dynamic.common.errors import with_addresses
+    from static_dynamic.common.places import local
     from static_dynamic.common.runs import alone_in
     from static_dynamic.program.showing import print_parts
     from static_dynamic.program.tables import terminal
@@ -47,7 +48,7 @@ def score(
 
     import_plugins(plugin)
     opened = open_run(run)
-    folder = out or opened.folder
+    folder = local(out) if out else opened.folder
     MEASUREMENT.read(folder)  # a folder of another kind of run is refused first
     asked: dict[str, Any] = {"interval": interval, "replicates": replicates, "confidence": confidence}
     scoring = replace(opened.scoring, **{name: value for name, value in asked.items() if value is not None})
@@ -61,4 +62,4 @@ def score(
     print_parts(terminal(), result)
     for warning in result.warnings:
         print(f"Note: {as_flags(warning)}")
-    print(f"Tables, pictures and report.html: {folder}/")
+    print(with_addresses(f"Tables, pictures and report.html: {folder}/"))

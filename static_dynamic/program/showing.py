@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from static_dynamic.common.commands import as_flags
+from static_dynamic.common.errors import with_addresses
 from static_dynamic.common.tables import rows_of
 from static_dynamic.config import Config
 from static_dynamic.program.saving import with_classes
@@ -44,7 +45,7 @@ def show(result: "Result", config: Config) -> None:
         console.print(seen, markup=False, soft_wrap=True)
     for warning in result.warnings:
         console.print(f"Note: {as_flags(warning)}", style="yellow", markup=False, soft_wrap=True)
-    console.print(f"Tables, plots and report.html: {config.folder}/", markup=False, soft_wrap=True)
+    console.print(with_addresses(f"Tables, plots and report.html: {config.folder}/"), markup=False, soft_wrap=True)
 
 
 def show_spent(seconds: Mapping[str, float]) -> None:

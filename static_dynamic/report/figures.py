@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from static_dynamic.common.errors import UserError, unknown
+from static_dynamic.common.places import local
 from static_dynamic.report.own import BUILT_IN, draw_own
 from static_dynamic.report.own import plot as own
 from static_dynamic.report.panels import Panel, draw_panels, of_streams, side_by_side_names
@@ -119,7 +120,7 @@ def draw(
     """
     inches(width)
     formats, (name, function) = as_formats(format), drawer(kind)
-    places = [] if path is None else _places(Path(path), name, formats)
+    places = [] if path is None else _places(local(path), name, formats)
     figure, data = function(Asked(_named(results, name), name, estimator, width))
     _write(figure, data, places)
     return figure

@@ -6,6 +6,7 @@ from typing import Any, TypeAlias, cast
 
 from static_dynamic.common.errors import UserError, reason, unknown
 from static_dynamic.common.files import as_path
+from static_dynamic.common.places import is_address
 from static_dynamic.sources.base import FACTORIAL, MEMBERS, Source, source
 from static_dynamic.sources.clips import Clips, MapStyle, is_clips
 from static_dynamic.sources.davis import Davis
@@ -14,6 +15,7 @@ from static_dynamic.sources.factorial.videos import FactorialVideos, read_option
 from static_dynamic.sources.frame_folders import FrameFolders
 from static_dynamic.sources.hugging_face import HuggingFace, is_hugging_face
 from static_dynamic.sources.plain import open_plain, with_options
+from static_dynamic.sources.remote_videos import RemoteVideos
 from static_dynamic.sources.style_folders import FOLDERS, StyleFolders
 from static_dynamic.sources.stylized import Stylized
 from static_dynamic.sources.stylized_layouts import LAYOUTS as STYLIZED
@@ -27,6 +29,7 @@ __all__ = [
     "FactorialVideos",
     "FrameFolders",
     "HuggingFace",
+    "RemoteVideos",
     "Source",
     "StyleFolders",
     "Stylized",
@@ -54,8 +57,8 @@ def open_source(where: Videos, **options: Any) -> Source:
             registered as ``mine``; a video file; a folder of video files, of frame folders or of frames; a
             list of videos, as a file (``.txt``, ``.csv``, ``.tsv``) or as paths; tar files, ``clips-{000..009}.tar``,
             see `WebDataset`; ``"hf:folder"`` or a ``datasets.Dataset``, see `HuggingFace`; a data set of torch, or
-            arrays of frames, see `Clips`; or a source, which is returned. A folder that holds both videos and frames
-            counts as video files.
+            arrays of frames, see `Clips`; ``"s3://bucket/clips/"`` for the video files below an address; or a source,
+            which is returned. A folder that holds both videos and frames counts as video files.
         options: Passed to the source, e.g. ``labels="folders"``; with ``dataset`` among them, ``where`` is a data set:
             a published one, or ``"folders"`` for folders of styles.
 
@@ -91,6 +94,8 @@ def _at(where: str | os.PathLike[str], dataset: str | None = None, **options: An
         raise UserError(f"Generated clips are called 'factorial': 'factorial:24' gives 24 of them. Got {kind!r}.")
     if kind in source.entries:
         return _registered(kind, rest, **options)
+    if dataset is None and isinstance(where, str) and is_address(where):
+        return with_options(RemoteVideos, where, **options)
     if dataset is None:
         return open_plain(as_path(where), **options)
     if dataset == FOLDERS:
