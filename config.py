@@ -113,7 +113,8 @@ class Config(Options):
     videos: str | None = Field(
         None,
         description="video file, folder of videos or of frame folders, list of videos (.txt, .csv), tar files "
-        "(`clips-{000..009}.tar`), `hf:folder[:split]`, address of a folder of videos (s3://…), or `factorial[:count]`",
+        "(`clips-{000..009}.tar`), `hf:folder[:split]`, address of a folder of videos (s3://bucket/clips/), or "
+        "`factorial[:count]`",
     )
     labels: Literal["folders"] | None = Field(
         None, description="folders: the class of a video is the name of its folder"

@@ -113,7 +113,7 @@ def test_published_names_are_read_from_files(tmp_path):
         (["--videos", "x", "--batch-size", "0"], "--batch-size is invalid: must be 1 or more. Got '0'."),
         (["--videos", "x", "--fuse=maybe"], "The value of --fuse is invalid: True or False is required. Got 'maybe'."),
         (["measure", "x"], "Unexpected argument 'x'."),
-        (["score"], "The argument RUN is required: folder of a run, or of a store."),
+        (["score"], "The argument RUN is required: folder of a run, or of a store, or its address on an object store (s3://bucket/run)."),
         (["score", "x", "--replicates", "a"], "--replicates is invalid: a whole number is required. Got 'a'."),
         (["stylize", "x"], "The option --out is required: folder of the data set."),
         (["stylize", "x", "--ouf", "y"], "Unknown option '--ouf'. Did you mean '--out'"),

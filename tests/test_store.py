@@ -190,11 +190,11 @@ def test_a_shard_counts_only_once_all_of_it_is_there(tmp_path, monkeypatch):
     writers = [name for name in ("write_atomically", "write_bytes", "write_text") if hasattr(store_module, name)]
 
     def killed_after(count, write):
-        def writes(path, *arguments):
+        def writes(path, *arguments, **options):
             if len(written) == count:
                 raise Killed
             written.append(path.name)
-            write(path, *arguments)
+            write(path, *arguments, **options)
 
         return writes
 

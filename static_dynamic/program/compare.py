@@ -14,7 +14,7 @@ def compare(
         static-dynamic compare runs/i3d runs/timesformer --stages stage5=block11
 
     Args:
-        first: Folder of the run that the others are compared with, or its address on an object store (s3://…).
+        first: Folder of the run that the others are compared with, or its address on an object store (s3://bucket/run).
         others: Folders of the other runs, or their addresses.
         stages: Stages to pair, e.g. stage5=block11. By default those of the same name.
         other_clips: Also compare runs that saw other clips.

@@ -7,7 +7,7 @@ def report(run: str, /, *, out: str | None = None, plugin: Plugins = ()) -> None
     """Rewrite the page and the plots of a run from the files in its folder.
 
     Args:
-        run: Folder of a run, or its address on an object store (s3://…).
+        run: Folder of a run, or its address on an object store (s3://bucket/run).
         out: Folder for the page and the plots. By default that of the run.
         plugin: Your module to import first, for your own plots; may be repeated.
     """

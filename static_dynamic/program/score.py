@@ -28,7 +28,7 @@ def score(
         static-dynamic score runs/i3d --estimators needs_motion,needs_order,released
 
     Args:
-        run: Folder of a run, or of a store, or its address on an object store (s3://…).
+        run: Folder of a run, or of a store, or its address on an object store (s3://bucket/run).
         estimators: Names, separated by commas (`static-dynamic estimators`).
         interval: Choice that intervals cover. By default as in the run.
         replicates: Bootstrap replicates. By default as in the run.
