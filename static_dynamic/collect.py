@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import count, islice
 
 import torch
@@ -12,13 +13,14 @@ from static_dynamic.common.errors import BadClip, UserError, reason
 from static_dynamic.common.progress import OnDone, untold
 from static_dynamic.common.registry import is_outside
 from static_dynamic.common.timing import spent_on
+from static_dynamic.forwards import Batch, Forwards, Judge, Judgements, Subject, batches
 from static_dynamic.interventions import style_digests
 from static_dynamic.interventions.flow_changes import flow_change
 from static_dynamic.interventions.scrambles import scrambling
 from static_dynamic.interventions.styles import style
 from static_dynamic.media.clip import FlowRecipe, Recipe, Video
-from static_dynamic.media.inputs import Inputs, in_one_line, tensors_of
 from static_dynamic.network.fingerprint import code_digest, forwards_of, structure_digest, weights_digest
+from static_dynamic.network.pending import Trailing, lag_of
 from static_dynamic.network.poolings import pooling
 from static_dynamic.network.recorder import Recorder
 from static_dynamic.network.steadiness import Steadiness
@@ -26,12 +28,9 @@ from static_dynamic.report.strips import Strips
 from static_dynamic.shards import Record
 from static_dynamic.sources import Source
 from static_dynamic.store import Store
-from static_dynamic.variants import Conditions, Index, PreparedVideo, Variant, prepare_video, stack
+from static_dynamic.variants import Conditions, Index, PreparedVideo, Variant, prepare_video
 
 VIDEOS_PER_SHARD = 8
-
-Judge = Callable[[Video, torch.Tensor], dict[str, float]]
-"""What a model's output is worth: video and output, clips left out → measure → value."""
 
 
 @dataclass(frozen=True)
@@ -144,62 +143,6 @@ def _described(judge: Judge) -> str:
     )
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A model whose activations are kept: the one that is studied, or a random twin of it.
-
-    Attributes:
-        recorder: The model and its stages.
-        store: Where its activations go.
-        named: What it is called where it fails, and what may help then.
-    """
-
-    recorder: Recorder
-    store: Store
-    named: tuple[str, ...] = ()
-
-
-class Judgements:
-    """What the outputs of some variants are worth, row by row, and of which videos that cannot be said."""
-
-    def __init__(self, study: Study) -> None:
-        self.rows: list[dict[str, float]] = []
-        self.problems: dict[str, dict[str, str]] = {}
-        self._judge = study.judge
-        self._videos = {video.name: video for video in study.videos}
-
-    def add(self, keys: Sequence[Variant], output: torch.Tensor | None) -> None:
-        """Judge the output of a forward: ``(N · frames, …)`` for ``N`` variants."""
-        if self._judge is None or output is None:
-            self.rows += [{}] * len(keys)
-            return
-        if output.ndim < 1 or len(output) % len(keys):
-            raise UserError(
-                f"The judge needs outputs with an axis for clips. Got {tuple(output.shape)} for {len(keys)} clips."
-            )
-        for key, part in zip(keys, output.float().cpu().unflatten(0, (len(keys), -1)), strict=True):
-            try:
-                self.rows.append(self._worth(key.video, part))
-            except BadClip as error:
-                self.rows.append({})
-                self.problems[key.video] = {"unjudged": reason(error)}
-
-    def _worth(self, video: str, output: torch.Tensor) -> dict[str, float]:
-        """What the judge says, if it is what a judge says."""
-        assert self._judge is not None  # outputs are kept for a judge alone
-        try:
-            found = self._judge(self._videos[video], output)
-        except UserError:
-            raise
-        except Exception as error:
-            raise UserError(
-                f"The judge failed on {video} with an output of shape {tuple(output.shape)}: {reason(error)}."
-            ) from error
-        if not isinstance(found, Mapping) or not all(isinstance(value, int | float) for value in found.values()):
-            raise UserError(f"A judge returns a mapping from a measure to its value. Got {found!r:.80} for {video}.")
-        return dict(found)
-
-
 def collect(
     study: Study,
     store: Store,
@@ -245,25 +188,23 @@ def collect(
             stack.enter_context(subject.recorder)
         stack.enter_context(autocast(device, study.compute.precision))
         steadiness = Steadiness(study.recorder)
+        trailing = stack.enter_context(Trailing(lag_of(device)))
         for number in missing:
             records: list[Record] = []
             readable = _readable(islice(upcoming, len(shards[number])), records, problems, study, tell)
             strips = Strips(study.recipe)
             pictured = study.pictured and number == 0 and any(subject.store is store for subject in lacking[number])
             prepared = strips.watch(readable) if pictured else readable
-            keys, activations, judgements = _forward(study, lacking[number], prepared, device, steadiness)
+            judgements = Judgements(study.judge, shards[number])
+            forwards = Forwards(lacking[number], study.recorder, steadiness, judgements)
+            for keys, inputs in _waited_for(batches(prepared, study.compute, device)):
+                trailing.add(forwards.start(keys, inputs))
             if steadiness.notes and records and own.start == 0:  # of several ranks, the first alone notes it
                 records[0]["model"] = list(steadiness.notes)
                 steadiness.notes.clear()
-            _check_widths(store, number, lacking[number], activations)
-            for record in records:
-                record.update(judgements.problems.get(record["video"], {}))
             if pictured:
                 store.keep_pictures(strips.table)
-            # The model's own shard comes last: where it is there, those of its twins are.
-            for subject, found in reversed(list(zip(lacking[number], activations, strict=True))):
-                with spent_on("storing"):
-                    subject.store.write(number, keys, found, records, judgements.rows if subject.store is store else ())
+            trailing.add(partial(_keep, store, number, lacking[number], forwards, records))
     if share is None:
         _complete(study, [subject.store for subject in subjects], problems)
 
@@ -339,40 +280,26 @@ def _readable(
         tell(records[-1])
 
 
-def _forward(
-    study: Study,
-    subjects: Sequence[Subject],
-    prepared: Iterable[PreparedVideo],
-    device: torch.device,
-    steadiness: Steadiness,
-) -> tuple[list[Variant], list[dict[str, torch.Tensor]], Judgements]:
-    """Keys, activations of every model and judgements of all variants of some videos, ``batch_size`` a forward."""
-    keys: list[Variant] = []
-    parts: list[list[dict[str, torch.Tensor]]] = [[] for _ in subjects]
-    judgements = Judgements(study)
-    variants = (variant for video in prepared for variant in video.variants())
-    while batch := _next(variants, study.compute.batch_size):
-        names = [key for key, _ in batch]
-        with spent_on("preparing"):
-            inputs = stack([inputs for _, inputs in batch], device)
-        for subject, found in zip(subjects, parts, strict=True):
-            judged = study.judge is not None and subject.recorder is study.recorder
-            with spent_on("model" if subject.recorder is study.recorder else "twins"):
-                activations, output = _run(subject, inputs, judged)
-            found.append(activations)
-            if subject.recorder is study.recorder:
-                with spent_on("model"):
-                    steadiness.ask(inputs, activations)
-                with spent_on("judging"):
-                    judgements.add(names, output)
-        keys += names
-    return keys, [_joined(found) for found in parts], judgements
+def _waited_for(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """The same batches; the model waits for the next where videos are not read fast enough."""
+    while True:
+        with spent_on("waiting for videos"):
+            batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
 
 
-def _next(variants: Iterator[tuple[Variant, Inputs]], count: int) -> list[tuple[Variant, Inputs]]:
-    """The next variants, for which the model waits where videos are not read fast enough."""
-    with spent_on("waiting for videos"):
-        return list(islice(variants, count))
+def _keep(store: Store, shard: int, subjects: Sequence[Subject], forwards: Forwards, records: Sequence[Record]) -> None:
+    """Store what all forward passes of a shard have given."""
+    activations, judgements = forwards.activations(), forwards.judgements
+    _check_widths(store, subjects, activations)
+    for record in records:
+        record.update(judgements.problems.get(record["video"], {}))
+    # The model's own shard comes last: where it is there, those of its twins are.
+    for subject, found in reversed(list(zip(subjects, activations, strict=True))):
+        with spent_on("storing"):
+            subject.store.write(shard, forwards.keys, found, records, judgements.rows if subject.store is store else ())
 
 
 def _check_widths(
@@ -387,20 +314,3 @@ def _check_widths(
                 f"The twin must be of the same architecture: it has {x.shape[1]} units in stage {stage!r}, and the "
                 f"model {units[stage]}."
             )
-
-
-def _joined(parts: Sequence[Mapping[str, torch.Tensor]]) -> dict[str, torch.Tensor]:
-    """The activations of several forwards behind each other."""
-    return {name: torch.cat([part[name] for part in parts]) for name in (parts[0] if parts else {})}
-
-
-def _run(subject: Subject, inputs: Inputs, to_the_end: bool) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:
-    """Activations and, if the forward goes to the end, the output."""
-    recorder = subject.recorder
-    with in_one_line(inputs, *subject.named):
-        if not to_the_end:
-            return recorder(inputs), None
-        outputs = list(tensors_of(recorder.run(inputs)))
-        if len(outputs) != 1:
-            raise UserError(f"A judge needs a model with one tensor for its output. This one has {len(outputs)}.")
-        return recorder.activations, outputs[0]

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, get_args
 
 from torch import nn
 
-from static_dynamic.collect import Judge, Study
+from static_dynamic.collect import Study
 from static_dynamic.common.compute import Compute
 from static_dynamic.common.errors import UserError, shown
 from static_dynamic.common.files import as_path
@@ -23,6 +23,7 @@ from static_dynamic.common.timing import accounting, spent_on
 from static_dynamic.estimators.base import Estimator
 from static_dynamic.estimators.pairs import PairRule
 from static_dynamic.estimators.registry import describe_estimator, find_estimators
+from static_dynamic.forwards import Judge
 from static_dynamic.interventions import STRONG
 from static_dynamic.interventions.census import Style
 from static_dynamic.interventions.flow_changes import flow_change

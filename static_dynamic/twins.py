@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from static_dynamic.collect import Study, Subject, collect, complete
+from static_dynamic.collect import Study, collect, complete
 from static_dynamic.common.compute import on_device, pick_device
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.places import listed, local
@@ -22,6 +22,7 @@ from static_dynamic.common.runs import alone_in, beside_rank_0
 from static_dynamic.common.tables import rows_of
 from static_dynamic.common.timing import spent_on
 from static_dynamic.estimators.base import Estimator
+from static_dynamic.forwards import Subject
 from static_dynamic.media.clip import INTACT
 from static_dynamic.media.inputs import Inputs
 from static_dynamic.network.fingerprint import weights_digest

@@ -290,6 +290,25 @@ def test_an_output_that_is_overwritten_later_is_recorded_as_it_was(clip):
         assert torch.allclose(found, expected, atol=1e-6)
 
 
+def test_a_pooling_that_returns_a_part_of_an_output_keeps_it_as_it_was():
+    class Overwrites(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.out = nn.Identity()
+
+        def forward(self, x):
+            y = self.out(x + 0)
+            y.zero_()
+            return y
+
+    def first_place(x):
+        return x[:, 0]
+
+    features = torch.rand(2, 5)
+    found = record(Overwrites(), features, {"out": ("out", "N C")}, pool=first_place)["out"]
+    assert torch.equal(found, features)
+
+
 def test_stages_come_in_the_order_in_which_they_are_named_whatever_the_order_of_the_modules(net, clip):
     stages = {"late": STAGES["late"], "again": STAGES["late"], "early": STAGES["early"]}
     found = record(net, clip, stages)

@@ -4,7 +4,7 @@ Hooks live only inside a ``with`` block.
 """
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from types import TracebackType
@@ -17,6 +17,7 @@ from torch import nn
 from static_dynamic.common.errors import UserError
 from static_dynamic.media.inputs import Inputs, batch_size, clip_frames, in_dtype_of
 from static_dynamic.network.layout import parse_layout
+from static_dynamic.network.pending import Pending
 from static_dynamic.network.poolings import Pooling, pooling
 from static_dynamic.network.stages import (
     Stages,
@@ -112,10 +113,18 @@ class Recorder:
     @property
     def activations(self) -> dict[str, torch.Tensor]:
         """Stage → float32 ``(N, C)`` of the last forward, on the CPU."""
+        return self.pending()()
+
+    def pending(self) -> Callable[[], dict[str, torch.Tensor]]:
+        """A function that returns :attr:`activations`; until it is called, nothing waits for a GPU to compute them."""
         missing = [name for name, taps in self.stages.items() if not all(tap in self._pooled for tap in taps)]
         if missing:
             raise unreached(missing[0], self.model)
-        return {name: torch.cat([self._pooled[tap] for tap in taps], 1) for name, taps in self.stages.items()}
+        pooled = Pending(self._pooled)
+        return lambda: self._by_stage(pooled.wait())
+
+    def _by_stage(self, pooled: Mapping[Tap, torch.Tensor]) -> dict[str, torch.Tensor]:
+        return {name: torch.cat([pooled[tap] for tap in taps], 1) for name, taps in self.stages.items()}
 
     def __call__(self, inputs: Inputs) -> dict[str, torch.Tensor]:
         """One forward up to the last wanted stage; stage → float32 ``(N, C)`` on the CPU.
@@ -126,6 +135,11 @@ class Recorder:
         Raises:
             UserError: If the recorder's ``with`` block is not open, or an output does not fit its stage.
         """
+        self.reach(inputs)
+        return self.activations
+
+    def reach(self, inputs: Inputs) -> None:
+        """The same forward; what was recorded is in :attr:`activations` and :meth:`pending`."""
         self._stopping = self._each_ran_once
         try:
             self.run(inputs)
@@ -134,7 +148,6 @@ class Recorder:
             pass
         finally:
             self._stopping = False
-        return self.activations
 
     @torch.no_grad()
     def run(self, inputs: Inputs) -> Any:
@@ -177,7 +190,7 @@ class Recorder:
             placed = place(output, tap, stage, module, self._clips, self._frames)
             with naming(stage):
                 pooled = placed.layout.pool(placed.output.detach(), self._clips, self.pool)
-            self._pooled[tap] = pooled.cpu()
+            self._pooled[tap] = pooled.clone()  # it may be a part of the output, which the model may overwrite later
             if self._stopping and len(self._pooled) == len(self._taps):
                 raise _Enough
 

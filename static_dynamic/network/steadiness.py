@@ -1,6 +1,7 @@
 """Whether a model gives the same numbers twice and keeps its weights: checked once, on the first batch."""
 
 import random
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import torch
@@ -29,10 +30,14 @@ class Steadiness:
         self._versions, self._drawn = versions(recorder.model), _random_states()
         self._asked = False
 
-    def ask(self, inputs: Inputs, activations: dict[str, torch.Tensor]) -> None:
+    def ask(self, inputs: Inputs, activations: Callable[[], Mapping[str, torch.Tensor]]) -> None:
         """Note the effects of the first batch on the model; later batches are not checked.
 
         Only if random numbers were drawn, it is run again, to check whether its activations depend on them.
+
+        Args:
+            inputs: The batch.
+            activations: Returns what the model says of it.
         """
         if self._asked:
             return
@@ -47,7 +52,7 @@ class Steadiness:
             return
         with untouched_randomness():
             again = self._recorder(inputs)
-        if unlike := [name for name, found in activations.items() if not _alike(found, again[name])]:
+        if unlike := [name for name, found in activations().items() if not _alike(found, again[name])]:
             self.notes.append(
                 f"Two equal forward passes of this model differ (stages {_some(unlike)}): something in it is random, "
                 "such as dropout that is always on, and adds to both static and dynamic scores."

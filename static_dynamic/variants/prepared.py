@@ -129,5 +129,13 @@ def seconds_seen(clip: Clip) -> float | None:
 
 
 def stack(inputs: Sequence[Inputs], device: torch.device) -> Inputs:
-    """Inputs of several variants → one batch of the same form, with a leading axis for clips."""
-    return map_tensors(default_collate(list(inputs)), lambda tensor: tensor.to(device, non_blocking=True))
+    """Inputs of several variants → one batch of the same form, with a leading axis for clips.
+
+    Nothing waits for a GPU to copy it.
+    """
+    gpu = device.type == "cuda"
+
+    def moved(tensor: torch.Tensor) -> torch.Tensor:
+        return (tensor.pin_memory() if gpu else tensor).to(device, non_blocking=gpu)
+
+    return map_tensors(default_collate(list(inputs)), moved)
