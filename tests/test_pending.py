@@ -130,17 +130,27 @@ def test_work_is_done_in_order_when_enough_waits_behind_it_and_all_of_it_at_the_
 
 def test_after_an_error_elsewhere_the_work_that_waits_is_done():
     done = []
-    with pytest.raises(ValueError, match="elsewhere"), Trailing(3) as trailing:
-        trailing.add(partial(done.append, 0))
-        raise ValueError("elsewhere")
+
+    def fails():
+        with Trailing(3) as trailing:
+            trailing.add(partial(done.append, 0))
+            raise ValueError("elsewhere")
+
+    with pytest.raises(ValueError, match="elsewhere"):
+        fails()
     assert done == [0]
 
 
 def test_after_work_that_failed_nothing_that_waits_is_done():
     done = []
-    with pytest.raises(ZeroDivisionError), Trailing(1) as trailing:
-        trailing.add(lambda: 1 // 0)
-        trailing.add(partial(done.append, 0))
+
+    def fails():
+        with Trailing(1) as trailing:
+            trailing.add(lambda: 1 // 0)
+            trailing.add(partial(done.append, 0))
+
+    with pytest.raises(ZeroDivisionError):
+        fails()
     assert done == []
 
 

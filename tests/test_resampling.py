@@ -1,5 +1,7 @@
 """Resamples of videos, and jackknife intervals: equal to a direct computation and to the textbook."""
 
+import math
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -201,3 +203,28 @@ def test_a_constant_has_an_interval_of_width_zero_and_an_undefined_one_none():
 def test_a_confidence_outside_its_range_says_so(confidence):
     with pytest.raises(UserError, match=f"between 0 and 1. Got {confidence}"):
         jackknife_interval(0.0, np.zeros(5), confidence=confidence)
+
+
+# --- equal resamples ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("videos", [3, 4, 5])
+def test_few_videos_are_drawn_in_few_ways_and_each_is_computed_once(videos):
+    whole = resample(videos, replicates=1000)
+    few, row = whole.distinct()
+    ways = math.comb(2 * videos - 1, videos)
+    assert len(few.bootstrap(few.weights)) == len({*map(tuple, whole.bootstrap(whole.weights))}) <= ways
+    assert len(few.weights) == 1 + few.replicates + videos
+    assert (few.weights[row] == whole.weights).all()
+    x = np.random.default_rng(0).standard_normal((videos, 6))
+    rounded, of_few = (np.round(some.weights @ x / videos, 1) for some in (whole, few))
+    assert (few.stability(of_few) == whole.stability(rounded)).all()
+    for one, other in zip(few.interval(of_few), whole.interval(rounded), strict=True):
+        assert (one == other).all()
+
+
+def test_resamples_that_mostly_differ_are_kept():
+    whole = resample(12, replicates=50)
+    few, row = whole.distinct()
+    assert few is whole
+    assert (row == np.arange(len(whole.weights))).all()

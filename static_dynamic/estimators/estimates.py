@@ -1,5 +1,6 @@
 """The estimates of an estimator."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -28,3 +29,12 @@ class Estimates(NamedTuple):
         """Return estimates of the same shapes, all NaN."""
         units, parts, whole = (np.full_like(part, np.nan) for part in (self.units, self.parts, self.whole))
         return Estimates(units, parts, whole)
+
+
+def joined(several: Iterable[Estimates]) -> Estimates | None:
+    """The rows of several estimates below each other; ``None`` for none."""
+    found = [one._replace(whole=np.broadcast_to(one.whole, one.parts.shape)) for one in several]
+    if not found:
+        return None
+    units, parts, whole = (np.concatenate(of) for of in list(zip(*found, strict=True))[:3])
+    return Estimates(units, parts, whole)

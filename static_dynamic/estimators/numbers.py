@@ -120,7 +120,7 @@ class Scorer:
         self, estimator: Estimator, plan: Plan, resampling: Resampling, fewer_styles: Sequence[Plan] = ()
     ) -> None:
         self.estimator, self.plan, self.resampling = estimator, plan, resampling
-        self.resamples = resample(len(plan.videos), resampling.replicates, resampling.seed)
+        self.resamples, self._row = resample(len(plan.videos), resampling.replicates, resampling.seed).distinct()
         self.nulls = resampling.nulls if self.resamples.enough else 0
         self.fewer_styles = fewer_styles
 
@@ -130,7 +130,7 @@ class Scorer:
         Raises:
             UserError: If an external estimator needs more rows at once than fit in memory.
         """
-        layer, ceiling, null = _Sums(), _Sums(), [_Sums() for _ in range(self.nulls)]
+        layer, ceiling, null = _Sums(), _Sums(), _Sums()
         without = [_Sums() for _ in self.fewer_styles]
         tables, kept, chance, alike = [], [], [], True
         for block in self._blocks(units):
@@ -141,7 +141,9 @@ class Scorer:
             fewer = _added([read_once(plan, rows) for plan in self.fewer_styles], without)
             tables.append(self._unit_table(own, fewer, block))
             kept.append(_for_comparison(self.resamples, own.units))
-            chance.append(_added(found.strangers, null))
+            if found.strangers is not None:
+                null.add(found.strangers)
+                chance.append(found.strangers.units)
             if found.again is not None:
                 ceiling.add(found.again)
             alike = alike and found.alike
@@ -153,16 +155,17 @@ class Scorer:
         less = [self.estimator.layer(sums.ratios, units) for sums in without]
         sample = Sample(
             self.plan.videos,
-            self.resamples.replicates,
-            columns,
+            self.resampling.replicates,
+            {name: values[self._row] for name, values in columns.items()},
             np.concatenate(kept, -1),
             {name: np.concatenate([each[name] for each in less]) for name in columns} if less else {},
         )
-        return Numbers(self._layer_table(stage, units, layer.ratios, sample, null, ceiling), table, sample, alike)
+        layers = self._layer_table(stage, units, layer.ratios, columns, sample, null, ceiling)
+        return Numbers(layers, table, sample, alike)
 
     def _blocks(self, units: int) -> Iterator[slice]:
         """Blocks of units."""
-        rows, videos = len(self.resamples.weights), len(self.plan.videos)
+        rows, videos = max(len(self.resamples.weights), self.nulls), len(self.plan.videos)
         size, streamed = self.plan.size(rows), is_streamed(self.plan)
         require_memory(8 * (size if streamed else size + rows * videos), self.estimator.name, videos)
         return blocks(units, size, STRIP_BYTES if streamed and videos > GROUPS else BLOCK_BYTES)
@@ -211,8 +214,9 @@ class Scorer:
         stage: str,
         units: int,
         ratios: Array,
+        columns: Mapping[str, Array],
         sample: Sample,
-        null: Sequence[_Sums],
+        null: _Sums,
         ceiling: _Sums,
     ) -> pd.DataFrame:
         estimator = self.estimator
@@ -221,15 +225,15 @@ class Scorer:
             "estimator": estimator.name,
             "factor": list(self.plan.quantities),
         }
-        for name, values in sample.layer.items():
+        for name, values in columns.items():
             scale = 100 if name == "share" else 1
             ends = self._interval(values / scale, sample.fewer_styles.get(name, np.empty(0)) / scale)
             low, high = (np.clip(scale * end, *estimator.limits.get(name, (-np.inf, np.inf))) for end in ends)
             table |= {name: values[0], f"{name}_low": low, f"{name}_high": high}
         table |= estimator.published(ratios[0], units)
         tested = np.array([name in estimator.tested for name in self.plan.quantities])
-        if null:
-            of_strangers = [estimator.layer(sums.ratios, units)[estimator.column][0] for sums in null]
+        if null.whole.ndim:
+            of_strangers = estimator.layer(null.ratios, units)[estimator.column]
             table["null"] = np.where(tested, np.mean(of_strangers, 0), np.nan)
         if sample.fewer_styles:
             over_styles = sample.fewer_styles[estimator.column]

@@ -1,6 +1,6 @@
 """Reading a block of units by a plan: in parts where its numbers follow from sums over videos, else at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,9 +9,9 @@ import numpy.typing as npt
 from static_dynamic.common.errors import UserError
 from static_dynamic.common.seeds import derive_seed
 from static_dynamic.estimators.base import Plan
-from static_dynamic.estimators.estimates import Estimates
+from static_dynamic.estimators.estimates import Estimates, joined
 from static_dynamic.estimators.streaming import Streamed, is_streamed
-from static_dynamic.functional.additive import Additive, Collected, Ints
+from static_dynamic.functional.additive import Additive, Collected, Ints, side_by_side
 from static_dynamic.functional.resampling import Resamples
 
 Rows = Callable[[Ints | None], npt.NDArray[np.float32]]
@@ -23,13 +23,13 @@ class Read(NamedTuple):
 
     Attributes:
         own: Estimates on every resample of the videos.
-        strangers: Estimates on pairs of unrelated videos, one for every draw.
+        strangers: Estimates on pairs of unrelated videos, a row for every draw; ``None`` without draws.
         again: Estimates on replicates of the first clips; ``None`` without replicates.
         alike: Whether the conditions that are compared are equal, except for rounding.
     """
 
     own: Estimates
-    strangers: Sequence[Estimates]
+    strangers: Estimates | None
     again: Estimates | None
     alike: bool
 
@@ -50,7 +50,7 @@ def read(plan: Plan, rows: Rows, resamples: Resamples, seed: int, draws: int) ->
     again = plan.repeated() if resamples.enough else None
     return Read(
         plan.estimates(x, resamples.of_videos),
-        [plan.unrelated(derive_seed(seed, "unrelated", draw)).estimates(x, once) for draw in range(draws)],
+        joined(plan.unrelated(derive_seed(seed, "unrelated", draw)).estimates(x, once) for draw in range(draws)),
         None if again is None else again.estimates(x, once),
         plan.alike(x),
     )
@@ -83,7 +83,7 @@ def _by_parts(plan: Streamed, rows: Rows, resamples: Resamples, seed: int, draws
         alike = alike and part.plan.alike(x)
     return Read(
         plan.read(own.sums.weighted(resamples.weights)),
-        [plan.read(total.sums) for total in null],
+        plan.read(side_by_side([total.sums for total in null])) if null else None,
         plan.read(ceiling.sums) if ceiling.shift is not None else None,
         alike,
     )

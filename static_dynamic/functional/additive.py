@@ -48,6 +48,12 @@ class Additive(ABC):
 Sums = TypeVar("Sums", bound=Additive)
 
 
+def side_by_side(several: Sequence[Sums]) -> Sums:
+    """Sums of the same units as the groups of one; the first says what is rounding."""
+    arrays = [np.concatenate(of) for of in zip(*(sums.arrays() for sums in several), strict=True)]
+    return several[0].of(arrays, several[0].size, several[0].entries)
+
+
 class Collected(Generic[Sums]):
     """Collects the sums of several sets of videos.
 
@@ -115,7 +121,8 @@ def _add_to(total: Array, sums: Array, groups: Ints | None) -> None:
 def bilinear(values: Array, first: Ints, second: Ints, weight: Array | None = None) -> Array:
     """``Σ_n w_n x[first_n] x[second_n]`` of every unit, from values ``(rows, U)``: ``(U,)``."""
     weight = np.ones(len(first)) if weight is None else weight
-    rows, place = np.unique(first, return_inverse=True)
-    partners = csr_array((weight, (place, second)), shape=(len(rows), len(values)))
+    order = np.lexsort((second, first))
+    rows, start = np.unique(first[order], return_index=True)
+    partners = csr_array((weight[order], second[order], [*start, len(first)]), shape=(len(rows), len(values)))
     theirs: Array = np.asarray(partners @ values)
     return np.asarray((values[rows] * theirs).sum(0))

@@ -29,11 +29,25 @@ class Resamples(NamedTuple):
         weights: ``(1 + replicates + folds, groups)``: all videos once; the bootstrap; the jackknife.
         replicates: Number of bootstrap rows.
         group: Group of every video, ``(videos,)``: up to ``GROUPS`` videos, each is a group.
+        times: How often each bootstrap row counts, ``(replicates,)``; once if ``None``.
     """
 
     weights: Array
     replicates: int
     group: npt.NDArray[np.intp]
+    times: npt.NDArray[np.intp] | None = None
+
+    def distinct(self) -> tuple["Resamples", npt.NDArray[np.intp]]:
+        """The same without bootstrap rows that are equal, and the place of every row among those that are left.
+
+        A few videos can be drawn in a few ways only: four in 35. Where most rows differ, all are kept.
+        """
+        rows, place, times = np.unique(self.bootstrap(self.weights), axis=0, return_inverse=True, return_counts=True)
+        if self.times is not None or 2 * len(rows) > self.replicates:
+            return self, np.arange(len(self.weights))
+        weights = np.concatenate([self.weights[:1], rows, self.jackknife(self.weights)])
+        folds = len(rows) + np.arange(1, len(weights) - len(rows))
+        return Resamples(weights, len(rows), self.group, times), np.concatenate([[0], 1 + place.ravel(), folds])
 
     @property
     def of_videos(self) -> Array:
@@ -64,7 +78,7 @@ class Resamples(NamedTuple):
 
     def stability(self, values: npt.NDArray[Any]) -> Array:
         """Share of the bootstrap rows on which the statistic is the same, ``(…)``; NaN with too few videos."""
-        same = (self.bootstrap(values) == self.estimate(values)).mean(0)
+        same = np.average(self.bootstrap(values) == self.estimate(values), axis=0, weights=self.times)
         return np.where(self.enough, same, np.nan)
 
     def interval(self, values: Array, confidence: float = 0.95, bounded: bool = False) -> tuple[Array, Array]:
