@@ -77,6 +77,7 @@ class Study:
             "seed": self.conditions.seed,
             "batch_size": self.compute.batch_size,
             "precision": self.compute.precision,
+            **({"channels_last": True} if self.compute.channels_last else {}),
             "device": pick_device(self.compute.device).type,
         }
 

@@ -13,7 +13,7 @@ from static_dynamic.common.compute import Compute, prefetch
 from static_dynamic.common.errors import BadClip, UserError, reason
 from static_dynamic.common.timing import spent_on
 from static_dynamic.media.clip import Video
-from static_dynamic.media.inputs import Inputs, in_one_line, tensors_of
+from static_dynamic.media.inputs import Inputs, channels_last, in_one_line, tensors_of
 from static_dynamic.network.pending import Pending
 from static_dynamic.network.recorder import Recorder
 from static_dynamic.network.steadiness import Steadiness
@@ -170,10 +170,13 @@ def batches(prepared: Iterable[PreparedVideo], compute: Compute, device: torch.d
     """
     variants = ((video, cell) for video in prepared for cell in video.conditions.cells)
     some = iter(lambda: list(islice(variants, compute.batch_size)), [])
-    return prefetch(partial(_shown, device), some, compute.workers if device.type == "cuda" else 0)
+    return prefetch(
+        partial(_shown, device, compute.channels_last), some, compute.workers if device.type == "cuda" else 0
+    )
 
 
-def _shown(device: torch.device, variants: Sequence[tuple[PreparedVideo, Cell]]) -> Batch:
+def _shown(device: torch.device, last: bool, variants: Sequence[tuple[PreparedVideo, Cell]]) -> Batch:
     with spent_on("preparing"):
         keys = [Variant(video.video.name, *cell) for video, cell in variants]
-        return keys, stack([video.show(cell) for video, cell in variants], device)
+        inputs = stack([video.show(cell) for video, cell in variants], device)
+        return keys, channels_last(inputs) if last else inputs

@@ -312,6 +312,22 @@ def test_forwards_run_at_the_precision_asked_for_and_activations_are_float32(tmp
     assert store.stage("frames").dtype == np.float32
 
 
+@pytest.mark.parametrize("last", [False, True])
+def test_clips_lie_in_memory_as_asked_for_and_are_the_same(tmp_path, last):
+    seen = []
+
+    class Watched(PlantedModel):
+        def forward(self, clip):
+            seen.append(clip.is_contiguous(memory_format=torch.channels_last_3d))
+            return super().forward(clip)
+
+    store = collected(tmp_path / "store", study_of(PlantedVideos(3), Watched(), channels_last=last, batch_size=4))
+    assert {*seen} == {last}
+    plain = collected(tmp_path / "plain", study_of(PlantedVideos(3), batch_size=4))
+    for stage in STAGES:
+        np.testing.assert_allclose(store.stage(stage), plain.stage(stage), atol=1e-5)
+
+
 def test_a_device_that_is_out_of_memory_names_the_input_and_the_remedy(tmp_path):
     class Hungry(PlantedModel):
         def forward(self, clip):
@@ -373,6 +389,7 @@ OTHER = {
     "the seed": lambda: study_of(conditions=replace(CONDITIONS, seed=1)),
     "the size of the batches": lambda: study_of(batch_size=3),
     "the precision": lambda: study_of(precision="bfloat16"),
+    "the place of the channels": lambda: study_of(channels_last=True),
 }
 
 

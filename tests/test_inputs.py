@@ -11,6 +11,7 @@ from static_dynamic.common.errors import UserError
 from static_dynamic.media.clip import FlowRecipe, Recipe
 from static_dynamic.media.inputs import (
     batch_size,
+    channels_last,
     clip_frames,
     declared_recipe,
     example_inputs,
@@ -163,3 +164,12 @@ def test_a_single_frame_has_no_axis_of_its_own(front):
     pair = image_and_flow(images, flows)
     assert torch.equal(pair["Image"], images)
     assert torch.equal(pair["Flow"], flows)
+
+
+def test_channels_come_last_in_memory_and_nothing_else_changes():
+    inputs = {"clip": torch.rand(2, 3, 4, 5, 6), "more": [torch.rand(2, 3, 5, 6), torch.rand(2, 7)]}
+    found = channels_last(inputs)
+    assert found["clip"].is_contiguous(memory_format=torch.channels_last_3d)
+    assert found["more"][0].is_contiguous(memory_format=torch.channels_last)
+    assert found["more"][1].is_contiguous()
+    assert all(torch.equal(a, b) for a, b in zip(tensors_of(found), tensors_of(inputs), strict=True))

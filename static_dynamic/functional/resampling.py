@@ -3,6 +3,7 @@
 A resample is a row of weights, how often each video counts: a statistic of weighted sums needs no loop.
 """
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -42,9 +43,12 @@ class Resamples(NamedTuple):
 
         A few videos can be drawn in a few ways only: four in 35. Where most rows differ, all are kept.
         """
+        groups, everything = self.weights.shape[1], np.arange(len(self.weights))
+        if self.times is not None or math.comb(2 * groups - 1, groups) > 2 * self.replicates:
+            return self, everything
         rows, place, times = np.unique(self.bootstrap(self.weights), axis=0, return_inverse=True, return_counts=True)
-        if self.times is not None or 2 * len(rows) > self.replicates:
-            return self, np.arange(len(self.weights))
+        if 2 * len(rows) > self.replicates:
+            return self, everything
         weights = np.concatenate([self.weights[:1], rows, self.jackknife(self.weights)])
         folds = len(rows) + np.arange(1, len(weights) - len(rows))
         return Resamples(weights, len(rows), self.group, times), np.concatenate([[0], 1 + place.ravel(), folds])

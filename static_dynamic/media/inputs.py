@@ -103,6 +103,14 @@ def map_tensors(inputs: Inputs, change: Callable[[torch.Tensor], torch.Tensor]) 
     return inputs
 
 
+def channels_last(inputs: Inputs) -> Inputs:
+    """The same batch with the channels of clips ``(N, C, T, H, W)`` and images ``(N, C, H, W)`` last in memory."""
+    formats = {5: torch.channels_last_3d, 4: torch.channels_last}
+    return map_tensors(
+        inputs, lambda tensor: tensor.contiguous(memory_format=formats.get(tensor.ndim, torch.contiguous_format))
+    )
+
+
 def declared_recipe(
     model: nn.Module, recipe: Recipe | FlowRecipe | Mapping[str, Any] | None = None
 ) -> Recipe | FlowRecipe:

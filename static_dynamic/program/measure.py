@@ -114,6 +114,7 @@ def run(config: Config) -> "Result":
                 batch_size=config.batch_size,
                 device=device_name(config.device),
                 precision=config.precision,
+                channels_last=config.channels_last,
                 workers=config.workers,
                 max_bad=config.max_bad,
                 alone=config.alone,
