@@ -294,7 +294,7 @@ def _waited_for(batches: Iterator[Batch]) -> Iterator[Batch]:
 def _keep(store: Store, shard: int, subjects: Sequence[Subject], forwards: Forwards, records: Sequence[Record]) -> None:
     """Store what all forward passes of a shard have given."""
     activations, judgements = forwards.activations(), forwards.judgements
-    _check_widths(store, subjects, activations)
+    _check_widths(store, shard, subjects, activations)
     for record in records:
         record.update(judgements.problems.get(record["video"], {}))
     # The model's own shard comes last: where it is there, those of its twins are.

@@ -71,9 +71,7 @@ class Compute:
             raise unknown("precision", self.precision, PRECISIONS)
         for name in ("channels_last", "alone"):
             if not isinstance(getattr(self, name), bool):
-                raise UserError(
-                    f"The compute option {name} must be True or False. Got {shown(getattr(self, name))}."
-                )
+                raise UserError(f"The compute option {name} must be True or False. Got {shown(getattr(self, name))}.")
 
 
 def pick_device(name: str) -> torch.device:
