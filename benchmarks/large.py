@@ -108,7 +108,7 @@ def measure(videos: int, units: int, dtype: str, estimators: list[str]) -> pd.Da
         size = sum(path.stat().st_size for path in Path(folder).iterdir())
         for estimator in estimators:
             command = [sys.executable, "-c", SCORE, folder, estimator, out]
-            found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+            found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
             told = {"videos": videos, "units": units, "dtype": dtype, "estimator": estimator, "store_gb": size / 1e9}
             rows.append(told | found)
             print(rows[-1], flush=True)

@@ -43,7 +43,7 @@ print(json.dumps({"measured_mib": measured, "peak_mib": peak(), "cpu_s": time.pr
 def measure(model: str, videos: int, size: int) -> dict[str, object]:
     """One row."""
     command = [sys.executable, "-c", MEASURE, model, str(videos), str(size)]
-    found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    found = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     told = {
         "model": model,
         "videos": videos,
