@@ -296,6 +296,21 @@ def test_a_stage_that_never_gives_numbers_is_named(tmp_path):
         score(stored(tmp_path, variants, {"late": x}), QUICK)
 
 
+def test_equal_resamples_of_a_few_videos_are_kept_as_often_as_they_were_drawn(tmp_path, small_blocks):
+    """Four videos can be drawn in 35 ways, and each is computed once."""
+    variants = keys_of(names(4))
+    x = activations(variants, 23)
+    scores = score(stored(tmp_path, variants, {"x": x}), Scoring(replicates=200), threshold=0.4)
+    layers, units = slow_scores(x.numpy(), published_pairs(variants), resamples := resample(4, 200, 0))
+    sample = scores.samples["released", "x"]
+    assert sample.replicates == 200
+    np.testing.assert_allclose(sample.layer["score"], [layer.scores for layer in layers], rtol=1e-9)
+    np.testing.assert_allclose(sample.units, units[[0, *range(201, 205)]], rtol=1e-4, atol=1e-6)
+    classes = classify_units(units, 0.4)
+    same = (resamples.bootstrap(classes) == classes[0]).mean(0)
+    np.testing.assert_allclose(scores.units["stability"], same, atol=1e-12)
+
+
 def test_moments_of_one_sequence_are_drawn_together(tmp_path):
     variants = keys_of(names(6))
     x = activations(variants, 5)
