@@ -193,7 +193,7 @@ class Config(Options):
     )
     precision: Literal["float32", "bfloat16", "float16"] = Field("float32", description="precision of forward passes")
     channels_last: bool = Field(
-        False, description="clips with their channels last in memory: with bfloat16 two to three times as fast on a CPU"
+        False, description="clips with their channels last in memory: with bfloat16 about twice as fast on a CPU"
     )
     workers: Annotated[int, also("num_workers")] = Field(
         1, ge=0, description="threads that read and restyle videos while the model runs"

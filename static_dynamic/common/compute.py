@@ -41,8 +41,8 @@ class Compute:
         batch_size: Variants per forward pass.
         device: ``auto`` (a GPU if one is available), ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
         precision: ``float32``, or ``bfloat16`` or ``float16`` by autocast.
-        channels_last: Whether clips lie in memory with their channels last, which makes convolutions at a reduced
-            precision two to three times as fast on a CPU. Code that uses ``view`` on them may refuse it.
+        channels_last: Whether clips lie in memory with their channels last, with which forward passes of convolutions
+            in ``bfloat16`` are about twice as fast on a CPU. Code that uses ``view`` on clips may refuse them.
         workers: Threads that read and restyle videos while the model runs; with 0 the model waits for each video, and
             for one that hangs for ever.
         max_bad: Share of the videos that may be unreadable before the run fails; one video is always allowed.
