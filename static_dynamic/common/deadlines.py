@@ -1,6 +1,5 @@
 """A limit for the time that it takes to read one video, so that one that hangs does not stop a run."""
 
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, wait
@@ -9,7 +8,8 @@ from queue import SimpleQueue
 from time import monotonic
 from typing import TypeVar
 
-from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip
+from static_dynamic.common.numbers import whole_in_environment
 
 Made = TypeVar("Made")
 
@@ -29,12 +29,7 @@ def most_seconds() -> int:
     Raises:
         UserError: If the environment says something else than a whole number from 1 to ``LONGEST``.
     """
-    given = os.environ.get(VARIABLE) or str(MOST_SECONDS)
-    if not (given.isascii() and given.isdigit() and len(given) <= len(str(LONGEST)) and 0 < int(given) <= LONGEST):
-        raise UserError(
-            f"The environment variable {VARIABLE} must be a whole number from 1 to {LONGEST}. Got {given!r:.40}."
-        )
-    return int(given)
+    return whole_in_environment(VARIABLE, MOST_SECONDS, LONGEST)
 
 
 class Deadline:

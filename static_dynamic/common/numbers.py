@@ -1,6 +1,9 @@
-"""Checks whether a value that a user gave is a number."""
+"""Checks whether a value that a user gave is a number, and limits from the environment."""
 
+import os
 from numbers import Integral, Real
+
+from static_dynamic.common.errors import UserError
 
 
 def is_whole(value: object) -> bool:
@@ -41,3 +44,17 @@ def real_within(value: object, least: float, most: float) -> bool:
         (True, False, False)
     """
     return isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most
+
+
+def whole_in_environment(variable: str, usual: int, most: int) -> int:
+    """A limit: what an environment variable says, or the usual one.
+
+    Raises:
+        UserError: If it says something else than a whole number from 1 to ``most``.
+    """
+    given = os.environ.get(variable) or str(usual)
+    if not (given.isascii() and given.isdigit() and len(given) <= len(str(most)) and 0 < int(given) <= most):
+        raise UserError(
+            f"The environment variable {variable} must be a whole number from 1 to {most}. Got {given!r:.40}."
+        )
+    return int(given)

@@ -1,9 +1,9 @@
 """What may be opened, and how large it may be: the header says so before memory is taken for it."""
 
-import os
 from pathlib import Path
 
-from static_dynamic.common.errors import BadClip, UserError
+from static_dynamic.common.errors import BadClip
+from static_dynamic.common.numbers import whole_in_environment
 
 MOST_PIXELS = 8192 * 8192
 """Of one image, frame or mask."""
@@ -21,12 +21,7 @@ def most_pixels() -> int:
     Raises:
         UserError: If the environment says something else than a whole number from 1 to ``LARGEST``.
     """
-    given = os.environ.get(VARIABLE) or str(MOST_PIXELS)
-    if not (given.isascii() and given.isdigit() and len(given) <= len(str(LARGEST)) and 0 < int(given) <= LARGEST):
-        raise UserError(
-            f"The environment variable {VARIABLE} must be a whole number from 1 to {LARGEST}. Got {given!r:.40}."
-        )
-    return int(given)
+    return whole_in_environment(VARIABLE, MOST_PIXELS, LARGEST)
 
 
 def check_size(what: object, width: int, height: int) -> None:
