@@ -41,6 +41,16 @@ def test_a_part_within_another_is_counted_once(clock):
     assert ledger.total()["total"] == 9 + 4 + 8 + 16
 
 
+def test_threads_work_beside_the_part_that_waits_for_them(clock):
+    def read(seconds):
+        with spent_on("reading"):
+            clock(seconds)
+
+    with accounting() as ledger, spent_on("waiting"):
+        assert list(prefetch(read, [2.0, 3.0], workers=1)) == [None, None]
+    assert ledger.seconds == {"reading": 5, "waiting": 5}
+
+
 def test_a_part_that_fails_is_counted(clock):
     with accounting() as ledger:
         with suppress(ValueError), spent_on("outer"), spent_on("inner"):

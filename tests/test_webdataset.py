@@ -267,7 +267,7 @@ WRONG = {
     "too many": ("{}/s-{{0..999999999}}.tar", "at most 1000000 tar files"),
     "far too many": ("{}/{{0..9999}}-{{0..9999}}.tar", "names 100000000 tar files"),
     "a program": ("pipe:cat {}/s-0.tar", "does not exist"),
-    "an address": ("http://localhost/s-0.tar", "does not exist"),
+    "an address": ("http://localhost/s-0.tar", "can be neither listed nor written"),
 }
 
 

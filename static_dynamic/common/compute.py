@@ -19,6 +19,7 @@ from static_dynamic.common.deadlines import unwanted
 from static_dynamic.common.errors import UserError, shown, unknown
 from static_dynamic.common.numbers import real_within, whole_within
 from static_dynamic.common.ranks import here
+from static_dynamic.common.timing import count_apart
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -148,6 +149,7 @@ def prefetch(make: Callable[[Item], Made], items: Iterable[Item], workers: int) 
     def submit(item: Item) -> Future[Made]:
         context = copy_context()
         context.run(unwanted.set, left)
+        context.run(count_apart)
         return pool.submit(context.run, make, item)
 
     with ThreadPoolExecutor(workers) as pool:

@@ -70,3 +70,8 @@ def spent_on(part: str) -> Iterator[None]:
         ledger.add(part, seconds - inner[0])
         if outer is not None:
             outer[0] += seconds
+
+
+def count_apart() -> None:
+    """From here on, parts in this context are not within the one that is open: another thread does them meanwhile."""
+    _within.set(None)
