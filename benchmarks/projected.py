@@ -13,7 +13,8 @@ from pathlib import Path
 import pandas as pd
 
 HERE = Path(__file__).parent
-UNITS = {"i3d_r50_8x8": 64 + 256 + 512 + 1024 + 2048, "x3d_m": 24 + 24 + 48 + 96 + 192}
+SLOW, FAST, FUSED = 64 + 256 + 512 + 1024 + 2048, 8 + 32 + 64 + 128 + 256, 80 + 320 + 640 + 1280
+UNITS = {"i3d_r50_8x8": SLOW, "x3d_m": 24 + 24 + 48 + 96 + 192, "slowfast_r50_8x8": SLOW + FAST + FUSED}
 """Units of all stages."""
 CLIPS = 12
 """Of a video in the default study."""
