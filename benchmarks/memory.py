@@ -1,6 +1,6 @@
 """Peak memory of a whole measurement, by the number of its videos: it should not grow.
 
-    python -m benchmarks.memory --models x3d_xs,truth_cnn_both --videos 50,200,2000 --size 64
+    python -m benchmarks.memory --models truth_cnn_both --videos 200,2000 --size 64
 
 Each measurement runs in a process of its own, on generated clips, with random weights and no twins: videos are read,
 restyled, forwarded and stored, scores computed, and the result is saved with its page. ``over_first`` compares peaks
@@ -58,8 +58,8 @@ def measure(model: str, videos: int, size: int) -> dict[str, object]:
 def main() -> None:
     """Measure, compare, print and keep the table."""
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--models", default="x3d_xs,truth_cnn_both")
-    options.add_argument("--videos", default="50,200,2000")
+    options.add_argument("--models", default="truth_cnn_both")
+    options.add_argument("--videos", default="200,2000")
     options.add_argument("--size", type=int, default=64)
     chosen = options.parse_args()
     numbers = [int(number) for number in chosen.videos.split(",")]
