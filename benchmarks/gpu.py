@@ -208,7 +208,7 @@ def main() -> int:
     chosen = options.parse_args()
     device = torch.device(chosen.device)
     if device.type == "cuda" and not torch.cuda.is_available():
-        print("There is no GPU here. `--device cpu` tries the benchmark without one.", file=sys.stderr)
+        print("No GPU is available. `--device cpu` tries the benchmark without one.", file=sys.stderr)
         return 2
     rows = [row for name in chosen.models.split(",") for row in compare(name, chosen, device)]
     table = pd.DataFrame(rows).round(4)

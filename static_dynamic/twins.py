@@ -74,8 +74,9 @@ def recorded(
     """
     described = described or study.describe()
     with ExitStack() as stack:
-        folder = local(place or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
-        if group is not None:
+        if group is None:
+            folder = local(place or stack.enter_context(TemporaryDirectory(prefix="static-dynamic-")))
+        else:
             folder = group.folder
         stack.enter_context(alone_in(folder, STUDY))
         check(folder)

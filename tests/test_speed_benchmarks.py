@@ -1,4 +1,4 @@
-"""The benchmarks of speed run where there is no GPU, and say what they count."""
+"""The benchmarks of speed run without a GPU, and say what they count."""
 
 import sys
 
@@ -16,7 +16,7 @@ def test_without_a_gpu_the_benchmark_of_one_says_so_in_a_line(monkeypatch, capsy
     monkeypatch.setattr(sys, "argv", ["gpu"])
     assert gpu.main() == 2
     assert capsys.readouterr().err.splitlines() == [
-        "There is no GPU here. `--device cpu` tries the benchmark without one."
+        "No GPU is available. `--device cpu` tries the benchmark without one."
     ]
 
 

@@ -7,7 +7,7 @@ nothing but the folder. Rank 0 calls, the others answer, and rank 0 names those 
     .static-dynamic.ranks/1.json    its token, and that of the call which it answers
     .static-dynamic.ranks/result    what rank 0 made of the work of all
 
-Every process draws its token anew, so files of an earlier run are never taken for those of this one. Each rank rewrites
+Every process draws a new token, so files of an earlier run are never taken for those of this one. Each rank rewrites
 its file every second, with a number that rises. One that fails says so in its file. One whose number rests is lost if
 its process has ended, or, where that is not visible because it is on another machine, after some minutes.
 """

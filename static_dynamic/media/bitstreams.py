@@ -138,7 +138,7 @@ def _mpeg4(data: bytes) -> Coded:
 
 
 def _mpeg2(data: bytes) -> Coded:
-    """A sequence header sets everything anew; a packet with two pictures is one of fields."""
+    """A sequence header sets everything again; a packet with two pictures is one of fields."""
     if data.count(b"\0\0\1\0") != 1:
         return UNKNOWN
     place = data.index(b"\0\0\1\0")

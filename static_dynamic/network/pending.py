@@ -14,7 +14,7 @@ Name = TypeVar("Name", bound=Hashable)
 
 
 class Pending(Generic[Name]):
-    """Float32 tensors, which are copied to the CPU together; on the CPU they are there already.
+    """Float32 tensors, which are copied to the CPU together; they may be on the CPU already.
 
     A GPU copies them to pinned memory when it gets to it, and the next forward pass can be started at once. Other
     devices copy them when they are asked for, and those of a model on several devices are copied one by one.
